@@ -1,0 +1,336 @@
+//! Deterministic CBOR (RFC 8949, 4.2.1) with strict reading.
+//!
+//! What may stand: unsigned and negative integers, byte and text strings, arrays, maps, booleans
+//! and null; definite lengths, shortest heads, map keys in bytewise order, no floats, no tags.
+//! [`decode`] reads a record and refuses it unless writing it again gives the same bytes, so that
+//! nothing has two encodings.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use minicbor::data::Type;
+
+/// Why bytes could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes are not the CBOR that was expected here.
+    Malformed {
+        /// Where reading stopped, in bytes from the record's start.
+        offset: usize,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Bytes follow the record.
+    Trailing {
+        /// Where the record ended.
+        offset: usize,
+    },
+    /// The bytes are CBOR, but not in its one deterministic form.
+    NotCanonical {
+        /// The first byte that differs from the deterministic form.
+        offset: usize,
+    },
+    /// A count, length or depth exceeds its limit (`limits`).
+    Limit {
+        /// What is too large.
+        what: &'static str,
+        /// The largest allowed.
+        limit: u64,
+        /// What was found.
+        found: u64,
+    },
+    /// A field has a value that the format does not allow.
+    Field {
+        /// The record and field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl DecodeError {
+    /// Returns the stable reason code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "cbor-malformed",
+            Self::Trailing { .. } => "cbor-trailing-bytes",
+            Self::NotCanonical { .. } => "cbor-not-canonical",
+            Self::Limit { .. } => "limit-exceeded",
+            Self::Field { .. } => "field-invalid",
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { offset, expected } => write!(f, "expected {expected} at byte {offset}"),
+            Self::Trailing { offset } => write!(f, "bytes follow the record's end at byte {offset}"),
+            Self::NotCanonical { offset } => write!(f, "not deterministic CBOR: first difference at byte {offset}"),
+            Self::Limit { what, limit, found } => write!(f, "{what}: {found} exceeds the limit of {limit}"),
+            Self::Field { field, why } => write!(f, "{field}: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// A record with one deterministic encoding.
+pub trait Record: Sized {
+    /// Writes the record.
+    fn write(&self, out: &mut Writer);
+    /// Reads the record; may accept more than [`Record::write`] makes, [`decode`] does not.
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError>;
+}
+
+/// Returns the record's bytes.
+pub fn encode(record: &impl Record) -> Vec<u8> {
+    let mut out = Writer::new();
+    record.write(&mut out);
+    out.into_bytes()
+}
+
+/// Reads one record that fills `bytes`, strictly.
+///
+/// # Errors
+/// Any [`DecodeError`]; `NotCanonical` if writing the record again gives other bytes.
+pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let record = T::read(&mut input)?;
+    input.finish()?;
+    let again = encode(&record);
+    if again == bytes {
+        return Ok(record);
+    }
+    let same = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+    Err(DecodeError::NotCanonical { offset: same })
+}
+
+/// Writes deterministic CBOR. Map keys are the caller's to order; [`decode`] would notice.
+#[derive(Debug)]
+pub struct Writer(minicbor::Encoder<Vec<u8>>);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A `Vec` takes all that is written to it.
+const INFALLIBLE: &str = "writing to memory cannot fail";
+
+impl Writer {
+    /// Begins with nothing.
+    pub fn new() -> Self {
+        Self(minicbor::Encoder::new(Vec::new()))
+    }
+    /// Returns what was written.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_writer()
+    }
+    /// Writes an unsigned integer.
+    pub fn uint(&mut self, value: u64) -> &mut Self {
+        self.0.u64(value).expect(INFALLIBLE);
+        self
+    }
+    /// Writes a signed integer.
+    pub fn int(&mut self, value: i64) -> &mut Self {
+        self.0.i64(value).expect(INFALLIBLE);
+        self
+    }
+    /// Writes a byte string.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.0.bytes(value).expect(INFALLIBLE);
+        self
+    }
+    /// Writes a text string.
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        self.0.str(value).expect(INFALLIBLE);
+        self
+    }
+    /// Writes a boolean.
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.0.bool(value).expect(INFALLIBLE);
+        self
+    }
+    /// Writes null.
+    pub fn null(&mut self) -> &mut Self {
+        self.0.null().expect(INFALLIBLE);
+        self
+    }
+    /// Begins an array of `len` items.
+    pub fn array(&mut self, len: usize) -> &mut Self {
+        self.0.array(wide(len)).expect(INFALLIBLE);
+        self
+    }
+    /// Ends a chain of calls where nothing is to be returned.
+    pub fn end(&mut self) {}
+    /// Begins a map of `len` pairs.
+    pub fn map(&mut self, len: usize) -> &mut Self {
+        self.0.map(wide(len)).expect(INFALLIBLE);
+        self
+    }
+}
+
+/// Widens a length; no platform has lengths beyond 64 bits.
+pub(crate) fn wide(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// What the next item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// An integer of either sign.
+    Int,
+    /// A byte string.
+    Bytes,
+    /// A text string.
+    Text,
+    /// An array.
+    Array,
+    /// A map.
+    Map,
+    /// A boolean.
+    Bool,
+    /// Null.
+    Null,
+    /// Something that no record holds.
+    Other,
+}
+
+/// Reads CBOR, one item at a time.
+#[derive(Debug)]
+pub struct Reader<'a>(minicbor::Decoder<'a>);
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(minicbor::Decoder::new(bytes))
+    }
+    /// Returns how many bytes were read.
+    pub fn offset(&self) -> usize {
+        self.0.position()
+    }
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// `Trailing` if bytes are left.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        if self.0.position() == self.0.input().len() {
+            return Ok(());
+        }
+        Err(DecodeError::Trailing { offset: self.0.position() })
+    }
+    fn bad<T>(&self, expected: &'static str) -> Result<T, DecodeError> {
+        Err(DecodeError::Malformed { offset: self.0.position(), expected })
+    }
+    /// Tells what comes next, without reading it.
+    pub fn next(&self) -> Result<Next, DecodeError> {
+        let Ok(kind) = self.0.datatype() else { return self.bad("an item") };
+        Ok(match kind {
+            Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => Next::Int,
+            Type::Bytes => Next::Bytes,
+            Type::String => Next::Text,
+            Type::Array => Next::Array,
+            Type::Map => Next::Map,
+            Type::Bool => Next::Bool,
+            Type::Null => Next::Null,
+            Type::Int | Type::F16 | Type::F32 | Type::F64 | Type::Simple | Type::Undefined | Type::BytesIndef
+            | Type::StringIndef | Type::ArrayIndef | Type::MapIndef | Type::Tag | Type::Break | Type::Unknown(_) => {
+                Next::Other
+            }
+        })
+    }
+    /// Reads an unsigned integer.
+    pub fn uint(&mut self) -> Result<u64, DecodeError> {
+        self.0.u64().or_else(|_| self.bad("an unsigned integer"))
+    }
+    /// Reads a signed integer.
+    pub fn int(&mut self) -> Result<i64, DecodeError> {
+        self.0.i64().or_else(|_| self.bad("an integer"))
+    }
+    /// Reads a byte string of at most `limit` bytes.
+    pub fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
+        let Ok(bytes) = self.0.bytes() else { return self.bad("a byte string") };
+        within(what, bytes.len(), limit)?;
+        Ok(bytes)
+    }
+    /// Reads a byte string of exactly `N` bytes.
+    pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let offset = self.0.position();
+        let wrong = DecodeError::Malformed { offset, expected: "a byte string of fixed length" };
+        self.0.bytes().ok().and_then(|bytes| bytes.try_into().ok()).ok_or(wrong)
+    }
+    /// Reads a 32-byte digest.
+    pub fn digest(&mut self) -> Result<crate::digest::Digest, DecodeError> {
+        self.fixed().map(crate::digest::Digest::from_bytes)
+    }
+    /// Reads a text string of at most `limit` bytes.
+    pub fn text(&mut self, what: &'static str, limit: usize) -> Result<&'a str, DecodeError> {
+        let Ok(text) = self.0.str() else { return self.bad("a text string") };
+        within(what, text.len(), limit)?;
+        Ok(text)
+    }
+    /// Reads a boolean.
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
+        self.0.bool().or_else(|_| self.bad("a boolean"))
+    }
+    /// Reads null.
+    pub fn null(&mut self) -> Result<(), DecodeError> {
+        self.0.null().or_else(|_| self.bad("null"))
+    }
+    /// Reads the head of an array of at most `limit` items.
+    pub fn array(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+        let Ok(Some(len)) = self.0.array() else { return self.bad("an array") };
+        within_u64(what, len, limit)
+    }
+    /// Reads the head of an array of exactly `len` items.
+    pub fn tuple(&mut self, len: usize) -> Result<(), DecodeError> {
+        match self.0.array() {
+            Ok(Some(found)) if found == wide(len) => Ok(()),
+            Ok(_) | Err(_) => self.bad("an array of fixed length"),
+        }
+    }
+    /// Reads the head of a map of at most `limit` pairs.
+    pub fn map(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+        let Ok(Some(len)) = self.0.map() else { return self.bad("a map") };
+        within_u64(what, len, limit)
+    }
+    /// Reads a list of at most `limit` items with `read`.
+    ///
+    /// Memory grows with what is read, never with what a count claims.
+    pub fn list<T>(
+        &mut self,
+        what: &'static str,
+        limit: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let len = self.array(what, limit)?;
+        let mut items = Vec::new();
+        for _ in 0..len {
+            items.push(read(self)?);
+        }
+        Ok(items)
+    }
+}
+
+/// Checks a length against its limit.
+///
+/// # Errors
+/// `Limit` if it is larger.
+pub fn within(what: &'static str, found: usize, limit: usize) -> Result<(), DecodeError> {
+    within_u64(what, wide(found), limit).map(|_| ())
+}
+
+fn within_u64(what: &'static str, found: u64, limit: usize) -> Result<usize, DecodeError> {
+    match usize::try_from(found) {
+        Ok(len) if len <= limit => Ok(len),
+        Ok(_) | Err(_) => Err(DecodeError::Limit { what, limit: wide(limit), found }),
+    }
+}
+
+/// Makes the error of a field that holds what the format does not allow.
+pub(crate) const fn bad_field(field: &'static str, why: &'static str) -> DecodeError {
+    DecodeError::Field { field, why }
+}

@@ -1,0 +1,183 @@
+//! Details: every field that a verifier need not see, as 32 salted slots under one root.
+//!
+//! Slot *i* hashes `(kind, i, salt, digest of the value or of "absent")` in one 64-byte block, so
+//! that neither the values nor how many there are can be read from the root, and a slot can hold
+//! one value only. See docs/spec/node.md.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use crate::{
+    cbor::{DecodeError, bad_field, decode, within},
+    digest::{DETAIL_ABSENT, DETAIL_LEAF, DETAIL_SALT, DETAIL_TREE, DETAIL_VALUE, Digest},
+    limits::{DETAIL_SLOTS, VALUE_BYTES_MAX},
+    node::Kind,
+    tree::{self, ProofError},
+    value::Value,
+};
+
+/// A 128-bit salt.
+pub type Salt = [u8; 16];
+
+/// The values of a node's details, as CBOR bytes by slot. Absent slots are not listed.
+pub type Values = BTreeMap<u8, Vec<u8>>;
+
+/// Names of the slots of one kind, by number. Numbers are never reused.
+pub const fn slot_names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Dataset => &[
+            "name", "content", "manifest", "site", "device", "robot-type", "method", "collected", "licence", "persons",
+            "legal-basis", "bias", "gaps", "streams", "counts", "grade-basis", "domain", "filing", "source-uri",
+            "collector", "assumptions", "statistics", "setting", "scope-reason", "labels", "split", "retention",
+            "parties", "suitability", "weak-digests", "generator", "note",
+        ],
+        Kind::Transformation => &[
+            "name", "tool", "version", "code", "parameters", "method", "anonymisation", "labeller", "checked-share",
+            "excluded", "seed", "generator", "design-choices", "environment", "operator", "transfer", "parentage",
+            "split", "metrics", "parties", "note",
+        ],
+        Kind::Model => &[
+            "name", "content", "manifest", "version", "architecture", "metrics", "licence", "provider",
+            "training-summary", "setting", "bias", "gaps", "signature", "retention", "design-choices", "parties",
+            "weak-digests", "note",
+        ],
+        Kind::Assessment => &[
+            "name", "reference", "issuer", "paper", "self-assessment", "contract", "recipient", "filing",
+            "extension-of", "conditions", "rule", "storage-term", "note",
+        ],
+        Kind::Shipment => &[
+            "name", "consignee", "serials", "documents", "contract", "recipient-use", "storage-term",
+            "onward-limits", "retention", "placed-on-market", "parties", "note",
+        ],
+        Kind::Status => &["name", "reason", "evidence", "authority", "reference", "note"],
+        Kind::Erasure => &["name", "reason", "evidence", "authority", "note"],
+    }
+}
+
+/// Returns the slot of a name in a kind.
+pub fn slot(kind: Kind, name: &str) -> Option<u8> {
+    slot_names(kind).iter().position(|n| *n == name).and_then(|i| u8::try_from(i).ok())
+}
+
+/// Returns the name of a slot; `None` for slots that this version does not know.
+pub fn slot_name(kind: Kind, slot: u8) -> Option<&'static str> {
+    slot_names(kind).get(usize::from(slot)).copied()
+}
+
+/// Derives a slot's salt from the node's secret seed.
+pub fn salt(seed: &[u8; 32], slot: u8) -> Salt {
+    first_half(&DETAIL_SALT.hash_parts(&[seed, &[slot]]))
+}
+
+/// Returns the first 16 bytes of a digest.
+pub(crate) fn first_half(digest: &Digest) -> Salt {
+    let mut out = [0; 16];
+    for (to, from) in out.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
+    }
+    out
+}
+
+/// Hashes one slot.
+pub fn leaf(kind: Kind, slot: u8, salt: &Salt, value: Option<&[u8]>) -> Digest {
+    let digest = value.map_or_else(|| DETAIL_ABSENT.hash(&[]), |bytes| DETAIL_VALUE.hash(bytes));
+    DETAIL_LEAF.hash_parts(&[&[kind.number(), slot], &[0; 14], salt, digest.as_bytes()])
+}
+
+fn leaves(kind: Kind, seed: &[u8; 32], values: &Values) -> Vec<Digest> {
+    (0..DETAIL_SLOTS)
+        .map(|slot| leaf(kind, slot, &salt(seed, slot), values.get(&slot).map(Vec::as_slice)))
+        .collect()
+}
+
+/// Returns the details root of a node.
+pub fn root(kind: Kind, seed: &[u8; 32], values: &Values) -> Digest {
+    tree::root(&DETAIL_TREE, &leaves(kind, seed, values)).unwrap_or(Digest::ZERO)
+}
+
+/// Some slots of one node, opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// Slot, salt and CBOR value, by ascending slot.
+    pub slots: Vec<(u8, Salt, Vec<u8>)>,
+    /// The hashes of the rest of the details tree.
+    pub proof: Vec<Digest>,
+}
+
+/// Opens the present ones among `slots`; `None` if none of them is present.
+pub fn open(kind: Kind, seed: &[u8; 32], values: &Values, slots: &[u8]) -> Option<Opening> {
+    let chosen: Vec<u8> =
+        (0..DETAIL_SLOTS).filter(|slot| slots.contains(slot) && values.contains_key(slot)).collect();
+    let indices: Vec<u64> = chosen.iter().map(|slot| u64::from(*slot)).collect();
+    let proof = tree::prove_leaves(&DETAIL_TREE, &leaves(kind, seed, values), &indices).ok()?;
+    let slots = chosen.iter().filter_map(|slot| Some((*slot, salt(seed, *slot), values.get(slot)?.clone()))).collect();
+    Some(Opening { slots, proof })
+}
+
+impl Opening {
+    /// Computes the details root that this opening belongs to.
+    ///
+    /// # Errors
+    /// [`ProofError`] for slots out of order or a proof of the wrong length.
+    pub fn root(&self, kind: Kind) -> Result<Digest, ProofError> {
+        let leaves: Vec<(u64, Digest)> = self
+            .slots
+            .iter()
+            .map(|(slot, salt, value)| (u64::from(*slot), leaf(kind, *slot, salt, Some(value))))
+            .collect();
+        tree::root_from_leaves(&DETAIL_TREE, u64::from(DETAIL_SLOTS), &leaves, &self.proof)
+    }
+}
+
+/// Reads a detail's value strictly.
+///
+/// # Errors
+/// A [`DecodeError`]: too large, not canonical, or of a type that details do not have.
+pub fn read_value(bytes: &[u8]) -> Result<Value, DecodeError> {
+    within("bytes of a detail value", bytes.len(), VALUE_BYTES_MAX)?;
+    decode(bytes)
+}
+
+/// Checks that a slot number is one of the 32.
+pub(crate) fn check_slot(slot: u64) -> Result<u8, DecodeError> {
+    u8::try_from(slot)
+        .ok()
+        .filter(|s| *s < DETAIL_SLOTS)
+        .ok_or(bad_field("detail slot", "is not below 32"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cbor::encode;
+
+    fn values() -> Values {
+        [(0, encode(&Value::text("camera"))), (8, encode(&Value::text("proprietary"))), (31, encode(&Value::Int(-4)))]
+            .into()
+    }
+
+    #[test]
+    fn an_opening_leads_to_the_root_and_to_no_other() {
+        let root = root(Kind::Dataset, &[1; 32], &values());
+        let opening = open(Kind::Dataset, &[1; 32], &values(), &[0, 8, 9]).unwrap();
+        assert_eq!(opening.slots.len(), 2, "absent slots are not opened");
+        assert_eq!(opening.root(Kind::Dataset), Ok(root));
+        assert_ne!(opening.root(Kind::Model), Ok(root), "the kind is hashed");
+        let mut other = opening.clone();
+        other.slots[1].2 = encode(&Value::text("open"));
+        assert_ne!(other.root(Kind::Dataset), Ok(root));
+        let mut moved = opening;
+        moved.slots[1].0 = 9;
+        assert_ne!(moved.root(Kind::Dataset), Ok(root), "the slot is hashed");
+    }
+
+    #[test]
+    fn names_are_unique_and_fit_the_slots() {
+        for kind in Kind::ALL.iter().copied() {
+            let names = slot_names(kind);
+            assert!(names.len() <= usize::from(DETAIL_SLOTS));
+            for (i, name) in names.iter().enumerate() {
+                assert_eq!(slot(kind, name).map(usize::from), Some(i));
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Every bound on a count, length or depth, each with its reason (Rule R13: limits live here and
+//! nowhere else; what exceeds one is refused by name).
+
+/// Bytes of one log entry: tlog-tiles' `u16` length prefix.
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// Bytes of one node core: a signed assessment with its lists is the largest kind.
+pub const CORE_BYTES_MAX: usize = 1 << 20;
+/// Edges of one node: a training step over a million episodes is to be merged by a data set first.
+pub const EDGES_MAX: usize = 16_384;
+/// Words in one list (modalities, purposes, destinations).
+pub const WORDS_MAX: usize = 256;
+/// Bytes of one word.
+pub const WORD_BYTES_MAX: usize = 64;
+/// Bytes of an origin or of a key's name in a note.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Nodes of one commit: bounds what one signature can make a reader hold.
+pub const COMMIT_NODES_MAX: usize = 1 << 20;
+/// Status lines of one commit: keeps the entry under [`ENTRY_BYTES_MAX`].
+pub const STATUS_LINES_MAX: usize = 800;
+/// Bytes of one signed statement (COSE_Sign1): its lists are bounded by [`WORDS_MAX`].
+pub const STATEMENT_BYTES_MAX: usize = 65_535;
+/// Slots of every node's details tree, in every kind and version.
+pub const DETAIL_SLOTS: u8 = 32;
+/// Bytes of one detail value.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Nesting of one detail value.
+pub const VALUE_DEPTH_MAX: usize = 8;
+/// Files of one manifest: the largest data set designed for, tenfold.
+pub const MANIFEST_FILES_MAX: usize = 10_000_000;
+/// Bytes of one path in a manifest.
+pub const PATH_BYTES_MAX: usize = 4_096;
+/// Bytes of one bundle that a verifier reads.
+pub const BUNDLE_BYTES_MAX: usize = 1 << 30;
+/// Logs in one bundle.
+pub const LOGS_MAX: usize = 64;
+/// Checkpoints with their status heads in one log of a bundle.
+pub const ANCHORS_MAX: usize = 4_096;
+/// Log entries in one log of a bundle.
+pub const ENTRIES_MAX: usize = 4_000_000;
+/// Nodes in one bundle.
+pub const NODES_MAX: usize = 4_000_000;
+/// Statuses under one key of the map.
+pub const STATUSES_PER_KEY_MAX: usize = 4_096;
+/// Subjects of one assessment, decoys included.
+pub const SUBJECTS_MAX: u64 = 1 << 24;
+/// Logs have fewer entries than this; tile paths and `u64` arithmetic stay far from their ends.
+pub const TREE_SIZE_MAX: u64 = 1 << 40;
+/// Node visits that judging the crossings may take: (destination, date) groups times nodes.
+pub const CROSSING_WORK_MAX: u64 = 200_000_000;

@@ -1,0 +1,138 @@
+//! Manifests: the files of a dataset or model, as a salted Merkle tree.
+//!
+//! Rule R12: a path is bytes as given, `/`-separated, relative, never normalised, and a manifest's
+//! files stand in bytewise order of their paths. One file's membership can be shown alone.
+
+use alloc::vec::Vec;
+
+use crate::{
+    cbor::{DecodeError, Reader, Record, Writer, bad_field, encode, within},
+    details::{Salt, first_half},
+    digest::{CONTENT, Digest, MANIFEST_LEAF, MANIFEST_SALT, MANIFEST_TREE},
+    limits::{MANIFEST_FILES_MAX, PATH_BYTES_MAX},
+    tree,
+};
+
+/// One file of a manifest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileRecord {
+    /// The path as given.
+    pub path: Vec<u8>,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Plain BLAKE3 of the file.
+    pub blake3: Digest,
+    /// SHA-256 of the file, beside BLAKE3 for models, so that other tools can check it.
+    pub sha256: Option<Digest>,
+}
+
+impl Record for FileRecord {
+    fn write(&self, out: &mut Writer) {
+        out.array(4).bytes(&self.path).uint(self.size).bytes(self.blake3.as_bytes());
+        match &self.sha256 {
+            Some(digest) => out.bytes(digest.as_bytes()),
+            None => out.null(),
+        };
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.tuple(4)?;
+        let path = input.bytes("bytes of a path", PATH_BYTES_MAX)?.to_vec();
+        let size = input.uint()?;
+        let blake3 = input.digest()?;
+        let sha256 = match input.next()? {
+            crate::cbor::Next::Null => input.null().map(|()| None)?,
+            _ => Some(input.digest()?),
+        };
+        Ok(Self { path, size, blake3, sha256 })
+    }
+}
+
+/// Checks that files may stand in one manifest, in this order.
+///
+/// # Errors
+/// `Field` for a path that is not relative or not in order, `Limit` for too many or too long.
+pub fn check_files(files: &[FileRecord]) -> Result<(), DecodeError> {
+    within("files of a manifest", files.len(), MANIFEST_FILES_MAX)?;
+    if files.is_empty() {
+        return Err(bad_field("manifest", "has no file"));
+    }
+    files.iter().try_for_each(|file| check_path(&file.path))?;
+    let ordered = files.windows(2).all(|pair| match pair {
+        [a, b] => a.path < b.path,
+        _ => true,
+    });
+    if ordered { Ok(()) } else { Err(bad_field("manifest", "paths are not in bytewise order, or one stands twice")) }
+}
+
+/// Checks one path.
+///
+/// # Errors
+/// `Field` if it is empty, absolute, has an empty, `.` or `..` part, or a NUL; `Limit` if too long.
+pub fn check_path(path: &[u8]) -> Result<(), DecodeError> {
+    within("bytes of a path", path.len(), PATH_BYTES_MAX)?;
+    let part_ok = |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
+    if path.split(|b| *b == b'/').all(part_ok) {
+        return Ok(());
+    }
+    Err(bad_field("path", "is not relative with plain parts"))
+}
+
+/// Derives a leaf's salt from the manifest's secret seed.
+pub fn salt(seed: &[u8; 32], index: u64) -> Salt {
+    first_half(&MANIFEST_SALT.hash_parts(&[seed, &index.to_be_bytes()]))
+}
+
+/// Hashes one file of a manifest.
+pub fn leaf(salt: &Salt, file: &FileRecord) -> Digest {
+    MANIFEST_LEAF.hash_parts(&[salt, &encode(file)])
+}
+
+/// Returns the manifest's root; `None` without files.
+pub fn root(seed: &[u8; 32], files: &[FileRecord]) -> Option<Digest> {
+    let leaves: Vec<Digest> = (0_u64..).zip(files).map(|(i, file)| leaf(&salt(seed, i), file)).collect();
+    tree::root(&MANIFEST_TREE, &leaves)
+}
+
+/// Returns the content digest of a set of files: the same for the same paths and bytes, whoever
+/// recorded them.
+pub fn content_digest(files: &[FileRecord]) -> Digest {
+    let mut out = Writer::new();
+    out.array(files.len());
+    for file in files {
+        out.array(3).bytes(&file.path).uint(file.size).bytes(file.blake3.as_bytes());
+    }
+    CONTENT.hash(&out.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::file_digest;
+
+    fn file(path: &str) -> FileRecord {
+        FileRecord { path: path.into(), size: 3, blake3: file_digest(b"abc"), sha256: None }
+    }
+
+    #[test]
+    fn paths_that_could_escape_or_repeat_are_refused() {
+        for path in ["", "/a", "a//b", "a/../b", ".", "a/.", "a/", "a\0b"] {
+            assert!(check_path(path.as_bytes()).is_err(), "{path:?}");
+        }
+        assert!(check_files(&[file("a"), file("b/c")]).is_ok());
+        assert!(check_files(&[file("b"), file("a")]).is_err());
+        assert!(check_files(&[file("a"), file("a")]).is_err());
+        assert!(check_files(&[]).is_err());
+    }
+
+    #[test]
+    fn the_root_binds_path_size_digest_and_salt() {
+        let root_of = |seed, f: FileRecord| root(&[seed; 32], &[f]);
+        let base = root_of(1, file("a"));
+        assert_ne!(base, root_of(2, file("a")));
+        assert_ne!(base, root_of(1, file("b")));
+        assert_ne!(base, root_of(1, FileRecord { size: 4, ..file("a") }));
+        assert_ne!(base, root_of(1, FileRecord { blake3: file_digest(b"x"), ..file("a") }));
+        assert_ne!(base, root_of(1, FileRecord { sha256: Some(file_digest(b"x")), ..file("a") }));
+    }
+}
