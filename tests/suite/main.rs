@@ -1,0 +1,27 @@
+//! The whole suite is one program: it links once, and a test is named by its module.
+//!
+//! `cargo test -p griptrace-tests` runs it all, `cargo test -p griptrace-tests tidy::` one module.
+
+mod architecture;
+mod conformance;
+mod differential;
+mod tidy;
+
+/// A file in this folder that no `mod` line names would compile nowhere and pass forever.
+#[test]
+fn no_file_is_forgotten() {
+    let modules = include_str!("main.rs");
+    let mut forgotten = Vec::new();
+    for file in griptrace_tests::source::files("tests/suite", &[".rs"]) {
+        let below = file.path.strip_prefix("tests/suite/").expect("it was found there");
+        let name = below.strip_suffix("/mod.rs").or(below.strip_suffix(".rs"));
+        let name = name.expect("it ends so");
+        if name == "main" || name.contains('/') {
+            continue; // A module's own files are named by that module.
+        }
+        if !modules.lines().any(|line| line == format!("mod {name};")) {
+            forgotten.push(file.path);
+        }
+    }
+    assert!(forgotten.is_empty(), "not in suite/main.rs: {forgotten:?}");
+}
