@@ -187,15 +187,15 @@ pub fn subject_leaf(salt: &Salt, subject: &NodeId) -> Digest {
     SUBJECT_LEAF.hash_parts(&[salt, subject.as_bytes()])
 }
 
+/// The sorted leaves of a subject tree, and salt and leaf index of each subject.
+pub type SubjectLayout = (Vec<Digest>, Vec<(Salt, u64)>);
+
 /// Lays out an assessment's subjects: real ones and decoys, mixed by sorting their salted leaves.
 ///
 /// `random` gives fresh secret bytes: 16 a subject and 32 a decoy. Returns the sorted leaves and,
 /// for each subject in the order given, its salt and leaf index. `None` for no subject, too many,
 /// or random bytes that repeat.
-pub fn lay_out_subjects(
-    subjects: &[NodeId],
-    mut random: impl FnMut(&mut [u8]),
-) -> Option<(Vec<Digest>, Vec<(Salt, u64)>)> {
+pub fn lay_out_subjects(subjects: &[NodeId], mut random: impl FnMut(&mut [u8])) -> Option<SubjectLayout> {
     let count = u64::try_from(subjects.len()).ok().filter(|n| (1..=SUBJECTS_MAX).contains(n))?;
     let mut leaves = Vec::new();
     let mut salted = Vec::new();

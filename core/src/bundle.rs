@@ -413,7 +413,8 @@ impl Bundle {
     /// # Errors
     /// `Limit` beyond [`NODES_MAX`].
     pub fn node_count(&self) -> Result<u64, DecodeError> {
-        let count = self.logs.iter().flat_map(|log| &log.commits).map(|part| part.cores.len()).fold(0, usize::saturating_add);
+        let count =
+            self.logs.iter().flat_map(|log| &log.commits).map(|part| part.cores.len()).fold(0, usize::saturating_add);
         within("nodes of a bundle", count, NODES_MAX)?;
         Ok(wide(count))
     }
@@ -425,7 +426,8 @@ mod tests {
 
     fn bundle() -> Bundle {
         let digest = Digest::from_bytes([7; 32]);
-        let status = StatusPart { present: [(StatusKey::new(digest), [NodeId::new(digest)].into())].into(), proof: [1].into() };
+        let status =
+            StatusPart { present: [(StatusKey::new(digest), [NodeId::new(digest)].into())].into(), proof: [1].into() };
         let anchor = Anchor { note: "note".into(), consistency: Vec::new(), status: Some(status) };
         let part = CommitPart { entry: 1, places: [0].into(), cores: [[1, 2].into()].into(), proof: [digest].into() };
         let log = LogPart {

@@ -117,8 +117,10 @@ impl Default for Writer {
     }
 }
 
-/// A `Vec` takes all that is written to it.
-const INFALLIBLE: &str = "writing to memory cannot fail";
+/// Says that a `Vec` takes all that is written to it.
+fn written(ok: bool) {
+    debug_assert!(ok, "writing to memory cannot fail");
+}
 
 impl Writer {
     /// Begins with nothing.
@@ -131,44 +133,44 @@ impl Writer {
     }
     /// Writes an unsigned integer.
     pub fn uint(&mut self, value: u64) -> &mut Self {
-        self.0.u64(value).expect(INFALLIBLE);
+        written(self.0.u64(value).is_ok());
         self
     }
     /// Writes a signed integer.
     pub fn int(&mut self, value: i64) -> &mut Self {
-        self.0.i64(value).expect(INFALLIBLE);
+        written(self.0.i64(value).is_ok());
         self
     }
     /// Writes a byte string.
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        self.0.bytes(value).expect(INFALLIBLE);
+        written(self.0.bytes(value).is_ok());
         self
     }
     /// Writes a text string.
     pub fn text(&mut self, value: &str) -> &mut Self {
-        self.0.str(value).expect(INFALLIBLE);
+        written(self.0.str(value).is_ok());
         self
     }
     /// Writes a boolean.
     pub fn bool(&mut self, value: bool) -> &mut Self {
-        self.0.bool(value).expect(INFALLIBLE);
+        written(self.0.bool(value).is_ok());
         self
     }
     /// Writes null.
     pub fn null(&mut self) -> &mut Self {
-        self.0.null().expect(INFALLIBLE);
+        written(self.0.null().is_ok());
         self
     }
     /// Begins an array of `len` items.
     pub fn array(&mut self, len: usize) -> &mut Self {
-        self.0.array(wide(len)).expect(INFALLIBLE);
+        written(self.0.array(wide(len)).is_ok());
         self
     }
     /// Ends a chain of calls where nothing is to be returned.
     pub fn end(&mut self) {}
     /// Begins a map of `len` pairs.
     pub fn map(&mut self, len: usize) -> &mut Self {
-        self.0.map(wide(len)).expect(INFALLIBLE);
+        written(self.0.map(wide(len)).is_ok());
         self
     }
 }
@@ -236,10 +238,19 @@ impl<'a> Reader<'a> {
             Type::Map => Next::Map,
             Type::Bool => Next::Bool,
             Type::Null => Next::Null,
-            Type::Int | Type::F16 | Type::F32 | Type::F64 | Type::Simple | Type::Undefined | Type::BytesIndef
-            | Type::StringIndef | Type::ArrayIndef | Type::MapIndef | Type::Tag | Type::Break | Type::Unknown(_) => {
-                Next::Other
-            }
+            Type::Int
+            | Type::F16
+            | Type::F32
+            | Type::F64
+            | Type::Simple
+            | Type::Undefined
+            | Type::BytesIndef
+            | Type::StringIndef
+            | Type::ArrayIndef
+            | Type::MapIndef
+            | Type::Tag
+            | Type::Break
+            | Type::Unknown(_) => Next::Other,
         })
     }
     /// Reads an unsigned integer.

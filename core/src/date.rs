@@ -56,9 +56,7 @@ impl Date {
             .saturating_add(i64::from(months));
         let year = i32::try_from(total.div_euclid(12)).unwrap_or(9999);
         let month = u32::try_from(total.rem_euclid(12)).unwrap_or(11).saturating_add(1);
-        (0..4)
-            .find_map(|less| from_civil(year, month, day.saturating_sub(less)))
-            .unwrap_or(Self(LAST_DAY))
+        (0..4).find_map(|less| from_civil(year, month, day.saturating_sub(less))).unwrap_or(Self(LAST_DAY))
     }
 
     /// Returns the last second of the day, as Unix time.

@@ -24,34 +24,59 @@ pub type Values = BTreeMap<u8, Vec<u8>>;
 /// Names of the slots of one kind, by number. Numbers are never reused.
 pub const fn slot_names(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Dataset => &[
-            "name", "content", "manifest", "site", "device", "robot-type", "method", "collected", "licence", "persons",
-            "legal-basis", "bias", "gaps", "streams", "counts", "grade-basis", "domain", "filing", "source-uri",
-            "collector", "assumptions", "statistics", "setting", "scope-reason", "labels", "split", "retention",
-            "parties", "suitability", "weak-digests", "generator", "note",
-        ],
-        Kind::Transformation => &[
-            "name", "tool", "version", "code", "parameters", "method", "anonymisation", "labeller", "checked-share",
-            "excluded", "seed", "generator", "design-choices", "environment", "operator", "transfer", "parentage",
-            "split", "metrics", "parties", "note",
-        ],
-        Kind::Model => &[
-            "name", "content", "manifest", "version", "architecture", "metrics", "licence", "provider",
-            "training-summary", "setting", "bias", "gaps", "signature", "retention", "design-choices", "parties",
-            "weak-digests", "note",
-        ],
-        Kind::Assessment => &[
-            "name", "reference", "issuer", "paper", "self-assessment", "contract", "recipient", "filing",
-            "extension-of", "conditions", "rule", "storage-term", "note",
-        ],
-        Kind::Shipment => &[
-            "name", "consignee", "serials", "documents", "contract", "recipient-use", "storage-term",
-            "onward-limits", "retention", "placed-on-market", "parties", "note",
-        ],
-        Kind::Status => &["name", "reason", "evidence", "authority", "reference", "note"],
-        Kind::Erasure => &["name", "reason", "evidence", "authority", "note"],
+        Kind::Dataset => DATASET_SLOTS,
+        Kind::Transformation => TRANSFORMATION_SLOTS,
+        Kind::Model => MODEL_SLOTS,
+        Kind::Assessment => ASSESSMENT_SLOTS,
+        Kind::Shipment => SHIPMENT_SLOTS,
+        Kind::Status => STATUS_SLOTS,
+        Kind::Erasure => ERASURE_SLOTS,
     }
 }
+
+#[rustfmt::skip]
+const DATASET_SLOTS: &[&str] = &[
+    "name", "content", "manifest", "site", "device", "robot-type", "method", "collected", "licence",
+    "persons", "legal-basis", "bias", "gaps", "streams", "counts", "grade-basis", "domain", "filing",
+    "source-uri", "collector", "assumptions", "statistics", "setting", "scope-reason", "labels", "split",
+    "retention", "parties", "suitability", "weak-digests", "generator", "note",
+];
+
+#[rustfmt::skip]
+const TRANSFORMATION_SLOTS: &[&str] = &[
+    "name", "tool", "version", "code", "parameters", "method", "anonymisation", "labeller", "checked-share",
+    "excluded", "seed", "generator", "design-choices", "environment", "operator", "transfer", "parentage",
+    "split", "metrics", "parties", "note",
+];
+
+#[rustfmt::skip]
+const MODEL_SLOTS: &[&str] = &[
+    "name", "content", "manifest", "version", "architecture", "metrics", "licence", "provider",
+    "training-summary", "setting", "bias", "gaps", "signature", "retention", "design-choices", "parties",
+    "weak-digests", "note",
+];
+
+#[rustfmt::skip]
+const ASSESSMENT_SLOTS: &[&str] = &[
+    "name", "reference", "issuer", "paper", "self-assessment", "contract", "recipient", "filing",
+    "extension-of", "conditions", "rule", "storage-term", "note",
+];
+
+#[rustfmt::skip]
+const SHIPMENT_SLOTS: &[&str] = &[
+    "name", "consignee", "serials", "documents", "contract", "recipient-use", "storage-term", "onward-limits",
+    "retention", "placed-on-market", "parties", "note",
+];
+
+#[rustfmt::skip]
+const STATUS_SLOTS: &[&str] = &[
+    "name", "reason", "evidence", "authority", "reference", "note",
+];
+
+#[rustfmt::skip]
+const ERASURE_SLOTS: &[&str] = &[
+    "name", "reason", "evidence", "authority", "note",
+];
 
 /// Returns the slot of a name in a kind.
 pub fn slot(kind: Kind, name: &str) -> Option<u8> {
@@ -84,9 +109,7 @@ pub fn leaf(kind: Kind, slot: u8, salt: &Salt, value: Option<&[u8]>) -> Digest {
 }
 
 fn leaves(kind: Kind, seed: &[u8; 32], values: &Values) -> Vec<Digest> {
-    (0..DETAIL_SLOTS)
-        .map(|slot| leaf(kind, slot, &salt(seed, slot), values.get(&slot).map(Vec::as_slice)))
-        .collect()
+    (0..DETAIL_SLOTS).map(|slot| leaf(kind, slot, &salt(seed, slot), values.get(&slot).map(Vec::as_slice))).collect()
 }
 
 /// Returns the details root of a node.
@@ -105,8 +128,7 @@ pub struct Opening {
 
 /// Opens the present ones among `slots`; `None` if none of them is present.
 pub fn open(kind: Kind, seed: &[u8; 32], values: &Values, slots: &[u8]) -> Option<Opening> {
-    let chosen: Vec<u8> =
-        (0..DETAIL_SLOTS).filter(|slot| slots.contains(slot) && values.contains_key(slot)).collect();
+    let chosen: Vec<u8> = (0..DETAIL_SLOTS).filter(|slot| slots.contains(slot) && values.contains_key(slot)).collect();
     let indices: Vec<u64> = chosen.iter().map(|slot| u64::from(*slot)).collect();
     let proof = tree::prove_leaves(&DETAIL_TREE, &leaves(kind, seed, values), &indices).ok()?;
     let slots = chosen.iter().filter_map(|slot| Some((*slot, salt(seed, *slot), values.get(slot)?.clone()))).collect();
@@ -139,10 +161,7 @@ pub fn read_value(bytes: &[u8]) -> Result<Value, DecodeError> {
 
 /// Checks that a slot number is one of the 32.
 pub(crate) fn check_slot(slot: u64) -> Result<u8, DecodeError> {
-    u8::try_from(slot)
-        .ok()
-        .filter(|s| *s < DETAIL_SLOTS)
-        .ok_or(bad_field("detail slot", "is not below 32"))
+    u8::try_from(slot).ok().filter(|s| *s < DETAIL_SLOTS).ok_or(bad_field("detail slot", "is not below 32"))
 }
 
 #[cfg(test)]

@@ -112,6 +112,11 @@ macro_rules! contexts {
     };
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs at compile time, over the literals below"
+)]
 const fn unhex(text: &str) -> [u8; 32] {
     let text = text.as_bytes();
     let mut out = [0; 32];
@@ -123,6 +128,7 @@ const fn unhex(text: &str) -> [u8; 32] {
     out
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "runs at compile time, over the literals below")]
 const fn digit(c: u8) -> u8 {
     match c {
         b'0'..=b'9' => c - b'0',

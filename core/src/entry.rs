@@ -198,7 +198,11 @@ impl Entry {
             STATUS_HEAD_NUMBER => {
                 let head: StatusHead = decode(bytes)?;
                 if head.index >= TREE_SIZE_MAX {
-                    return Err(DecodeError::Limit { what: "index of an entry", limit: TREE_SIZE_MAX, found: head.index });
+                    return Err(DecodeError::Limit {
+                        what: "index of an entry",
+                        limit: TREE_SIZE_MAX,
+                        found: head.index,
+                    });
                 }
                 Ok(Self::StatusHead(head))
             }

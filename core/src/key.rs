@@ -207,9 +207,7 @@ impl SecretKey {
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         Ok(Self(match algorithm {
             Algorithm::Ed25519 => Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(bytes)),
-            Algorithm::P256 => {
-                Secret::P256(p256::ecdsa::SigningKey::from_slice(bytes).map_err(|_| KeyError::NotAKey)?)
-            }
+            Algorithm::P256 => Secret::P256(p256::ecdsa::SigningKey::from_slice(bytes).map_err(|_| KeyError::NotAKey)?),
         }))
     }
 }

@@ -17,7 +17,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const COMMIT_NODES_MAX: usize = 1 << 20;
 /// Status lines of one commit: keeps the entry under [`ENTRY_BYTES_MAX`].
 pub const STATUS_LINES_MAX: usize = 800;
-/// Bytes of one signed statement (COSE_Sign1): its lists are bounded by [`WORDS_MAX`].
+/// Bytes of one signed statement (`COSE_Sign1`): its lists are bounded by [`WORDS_MAX`].
 pub const STATEMENT_BYTES_MAX: usize = 65_535;
 /// Slots of every node's details tree, in every kind and version.
 pub const DETAIL_SLOTS: u8 = 32;

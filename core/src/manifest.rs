@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::{
-    cbor::{DecodeError, Reader, Record, Writer, bad_field, encode, within},
+    cbor::{DecodeError, Next, Reader, Record, Writer, bad_field, encode, within},
     details::{Salt, first_half},
     digest::{CONTENT, Digest, MANIFEST_LEAF, MANIFEST_SALT, MANIFEST_TREE},
     limits::{MANIFEST_FILES_MAX, PATH_BYTES_MAX},
@@ -40,10 +40,7 @@ impl Record for FileRecord {
         let path = input.bytes("bytes of a path", PATH_BYTES_MAX)?.to_vec();
         let size = input.uint()?;
         let blake3 = input.digest()?;
-        let sha256 = match input.next()? {
-            crate::cbor::Next::Null => input.null().map(|()| None)?,
-            _ => Some(input.digest()?),
-        };
+        let sha256 = if input.next()? == Next::Null { input.null().map(|()| None)? } else { Some(input.digest()?) };
         Ok(Self { path, size, blake3, sha256 })
     }
 }

@@ -281,7 +281,7 @@ pub struct Core {
     pub activity: Option<Activity>,
     /// The basis on which data crosses a border, a word of the policy's vocabulary.
     pub basis: Option<Word>,
-    /// A signed statement (COSE_Sign1): of an assessment, or of an assessor's own mark.
+    /// A signed statement (`COSE_Sign1`): of an assessment, or of an assessor's own mark.
     pub statement: Option<Vec<u8>>,
     /// An assessment's payload as the committer states it, signed by no assessor.
     pub stated: Option<Vec<u8>>,

@@ -120,7 +120,9 @@ impl fmt::Display for Value {
     /// Writes the value on one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => text.chars().try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }),
+            Self::Text(text) => text
+                .chars()
+                .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }),
             Self::Int(value) => write!(f, "{value}"),
             Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
             Self::Bool(value) => write!(f, "{value}"),
