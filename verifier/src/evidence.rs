@@ -1,0 +1,202 @@
+//! Steps 1 to 10: does the evidence hold together?
+//!
+//! Everything here either recomputes what the bundle claims or ends the procedure: evidence that
+//! does not hold together is not judged further. What comes out is [`Evidence`], which only
+//! [`gather`] can make.
+
+mod closure;
+mod log;
+mod nodes;
+mod open;
+
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+
+use griptrace_core::{
+    assessment::Assessed,
+    bundle::{Bundle, BundleError},
+    commit::Commit,
+    details::Salt,
+    entry::Genesis,
+    id::{GenesisHash, NodeId, StatusKey},
+    manifest::FileRecord,
+    node::{Core, Role},
+    value::Value,
+};
+
+use crate::{
+    finding::{Code, Finding, Severity, When},
+    report::TimeFrom,
+    trust::Trust,
+};
+
+/// Why the procedure ended: a finding that leaves nothing to judge.
+pub(crate) type Broken = Finding;
+
+/// Makes the finding that ends the procedure.
+pub(crate) fn broken(code: Code, node: Option<NodeId>, text: String) -> Broken {
+    Finding { code, severity: Severity::Error, node, when: When::Always, text }
+}
+
+/// Place of a node in [`Evidence::nodes`]: its ordinal in the bundle.
+pub(crate) type Ordinal = usize;
+
+/// A checkpoint of the bundle, checked.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    pub(crate) size: u64,
+    pub(crate) map_root: griptrace_core::digest::Digest,
+    /// Unix time in seconds.
+    pub(crate) time: u64,
+    pub(crate) time_from: TimeFrom,
+    /// Places in the trust file's list of witnesses.
+    pub(crate) cosigners: Vec<usize>,
+    /// Whether enough witnesses that recompute the status map cosigned it.
+    pub(crate) map_witnessed: bool,
+    /// Statuses by key, if the anchor brings them.
+    pub(crate) statuses: Option<BTreeMap<StatusKey, Vec<Ordinal>>>,
+}
+
+/// A log of the bundle, checked.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) genesis: Genesis,
+    pub(crate) home: GenesisHash,
+    /// By ascending size; never empty.
+    pub(crate) anchors: Vec<Anchor>,
+}
+
+impl Log {
+    /// Returns the place of the first anchor that covers a leaf (Rule R7: it proves "no later than").
+    pub(crate) fn first_covering(&self, leaf: u64) -> Option<usize> {
+        self.anchors.iter().position(|anchor| anchor.size > leaf)
+    }
+
+    /// Returns the newest anchor.
+    pub(crate) fn newest(&self) -> Option<&Anchor> {
+        self.anchors.last()
+    }
+}
+
+/// A commit of the bundle, checked.
+#[derive(Debug)]
+pub(crate) struct CheckedCommit {
+    pub(crate) log: usize,
+    pub(crate) leaf: u64,
+    pub(crate) commit: Commit,
+    /// Place in the trust file's list of committers.
+    pub(crate) committer: usize,
+}
+
+/// A node of the bundle, checked.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) core: Core,
+    /// Place in [`Evidence::commits`].
+    pub(crate) commit: usize,
+    /// Edges that the bundle resolves, as ordinals.
+    pub(crate) edges: Vec<(Role, Ordinal)>,
+    /// For Assessments: what they say.
+    pub(crate) assessed: Option<Assessed>,
+    /// Opened details.
+    pub(crate) details: BTreeMap<u8, Value>,
+    /// The opened manifest.
+    pub(crate) manifest: Option<Vec<FileRecord>>,
+}
+
+impl Node {
+    /// Returns the ordinals at the end of the edges of one role.
+    pub(crate) fn to(&self, role: Role) -> impl Iterator<Item = Ordinal> + '_ {
+        self.edges.iter().filter(move |(r, _)| *r == role).map(|(_, to)| *to)
+    }
+
+    /// Returns the ordinals of the parents: what it used, came out of, or ships.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = Ordinal> + '_ {
+        self.edges
+            .iter()
+            .filter(|(role, _)| matches!(role, Role::Used | Role::GeneratedBy | Role::Ships))
+            .map(|(_, to)| *to)
+    }
+}
+
+/// The bundle's content, every hash, proof and signature of it checked, every key known to the
+/// trust file.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pub(crate) root: Ordinal,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) commits: Vec<CheckedCommit>,
+    pub(crate) nodes: Vec<Node>,
+    /// Assessments by the node that they open.
+    pub(crate) opened_by: BTreeMap<Ordinal, Vec<Ordinal>>,
+    /// Foreign edges that the bundle does not resolve: (node, what it names).
+    pub(crate) unresolved: Vec<(Ordinal, NodeId)>,
+    /// The newest closure.
+    pub(crate) newest: Closure,
+    /// The closure under the shipment's anchor.
+    pub(crate) shipped: Closure,
+    /// Nodes of the shipped closure that the shipment's anchor does not cover.
+    pub(crate) recorded_after: Vec<Ordinal>,
+}
+
+pub(crate) use closure::Closure;
+
+impl Evidence {
+    /// Returns a node.
+    pub(crate) fn node(&self, ordinal: Ordinal) -> Option<&Node> {
+        self.nodes.get(ordinal)
+    }
+
+    /// Returns the commit that a node is in.
+    pub(crate) fn commit_of(&self, node: &Node) -> Option<&CheckedCommit> {
+        self.commits.get(node.commit)
+    }
+
+    /// Returns the first anchor that covers a node.
+    pub(crate) fn anchor_of(&self, node: &Node) -> Option<&Anchor> {
+        let commit = self.commit_of(node)?;
+        let log = self.logs.get(commit.log)?;
+        log.anchors.get(log.first_covering(commit.leaf)?)
+    }
+}
+
+/// What the steps share while evidence is gathered.
+#[derive(Debug)]
+struct Parts<'a> {
+    bundle: &'a Bundle,
+    trust: &'a Trust,
+}
+
+/// Opened subjects: (assessment, subject, leaf index, salt).
+type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
+
+/// Takes a bundle apart and checks that it holds together.
+///
+/// # Errors
+/// The finding that ended the procedure.
+pub(crate) fn gather(bundle: &Bundle, trust: &Trust) -> Result<Evidence, Broken> {
+    let parts = Parts { bundle, trust };
+    // Steps 2 to 5.
+    let (logs, entries) = log::check_logs(&parts)?;
+    // Step 6.
+    let commits = nodes::check_commits(&parts, &logs, entries)?;
+    // Step 7.
+    let nodes = nodes::check_nodes(&parts, &logs, &commits)?;
+    // Step 8: edges.
+    let (nodes, unresolved) = nodes::resolve_edges(nodes, &commits)?;
+    // Step 9.
+    let (nodes, subjects) = open::open_all(bundle, nodes)?;
+    // Steps 8 and 10: closure and statuses.
+    closure::close(&parts, logs, commits, nodes, unresolved, &subjects)
+}
+
+/// Step 1: turns a reading error into the finding that reports it.
+pub(crate) fn unreadable(error: &BundleError) -> Broken {
+    let code = match error {
+        BundleError::Digest { .. } => Code::BundleDigestMismatch,
+        BundleError::Size { .. } => Code::LimitExceeded,
+        BundleError::Decode(griptrace_core::cbor::DecodeError::Limit { .. }) => Code::LimitExceeded,
+        _ => Code::BundleMalformed,
+    };
+    broken(code, None, format!("{error}"))
+}

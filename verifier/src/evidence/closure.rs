@@ -1,0 +1,274 @@
+//! Steps 8 and 10: the closure, and what the status map says of every node in it.
+//!
+//! Rule R3: the closure is the root; its parents, recursively; the Assessments that open a closure
+//! node; the statuses of all these, and what takes a superseded one's place. A bundle holds exactly
+//! that. Absence of a status is proven, not assumed.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    vec,
+    vec::Vec,
+};
+
+use griptrace_core::{
+    bundle::StatusPart,
+    digest::Digest,
+    id::{NodeId, StatusKey},
+    node::{Kind, Role},
+    status_map::{status_value, verify_status_proof},
+};
+
+use super::{Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken};
+use crate::finding::Code;
+
+/// The closure under one map of statuses.
+#[derive(Debug, Default)]
+pub(crate) struct Closure {
+    /// Every node but statuses, by ordinal.
+    pub(crate) members: BTreeSet<Ordinal>,
+    /// The statuses of every member that has some, in log order.
+    pub(crate) statuses: BTreeMap<Ordinal, Vec<Ordinal>>,
+}
+
+impl Closure {
+    /// Tells whether a node belongs to it.
+    pub(crate) fn has(&self, ordinal: Ordinal) -> bool {
+        self.members.contains(&ordinal)
+    }
+}
+
+/// What walking needs.
+struct Walk<'a> {
+    nodes: &'a [Node],
+    commits: &'a [CheckedCommit],
+    logs: &'a [Log],
+    /// Assessments by the node that they open.
+    opened_by: &'a BTreeMap<Ordinal, Vec<Ordinal>>,
+}
+
+pub(super) fn close(
+    parts: &Parts<'_>,
+    mut logs: Vec<Log>,
+    commits: Vec<CheckedCommit>,
+    nodes: Vec<Node>,
+    unresolved: Vec<(Ordinal, NodeId)>,
+    subjects: &[OpenedSubject],
+) -> Result<Evidence, Broken> {
+    let root = find_root(parts, &nodes, &commits)?;
+    let mut opened_by: BTreeMap<Ordinal, Vec<Ordinal>> = BTreeMap::new();
+    for (assessment, subject, _, _) in subjects {
+        opened_by.entry(*subject).or_default().push(*assessment);
+    }
+    let shipped_at = place_statuses(parts, &mut logs, &commits, &nodes, root)?;
+    let walk = Walk { nodes: &nodes, commits: &commits, logs: &logs, opened_by: &opened_by };
+    let newest = walk.closure(root, None)?;
+    let shipped = walk.closure(root, Some(shipped_at))?;
+    walk.check_exact(&newest)?;
+    check_proofs(parts, &walk, shipped_at, &newest, &shipped)?;
+    let recorded_after = walk.recorded_after(&shipped, shipped_at);
+    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, recorded_after })
+}
+
+/// Step 8: the one root, a Shipment or, for a pre-check, a Model, in the first log.
+fn find_root(parts: &Parts<'_>, nodes: &[Node], commits: &[CheckedCommit]) -> Result<Ordinal, Broken> {
+    let found = usize::try_from(parts.bundle.root).ok().and_then(|place| Some((place, nodes.get(place)?)));
+    let Some((place, node)) = found else {
+        return Err(broken(Code::NodeMissing, None, format!("the root is node {} of {}", parts.bundle.root, nodes.len())));
+    };
+    let first_log = commits.get(node.commit).is_some_and(|commit| commit.log == 0);
+    if !matches!(node.core.kind, Kind::Shipment | Kind::Model) || !first_log {
+        let text = format!("the root is a {}, not a shipment or model of the bundle's first log", node.core.kind);
+        return Err(broken(Code::RootKind, Some(node.id), text));
+    }
+    Ok(place)
+}
+
+/// Attaches to each anchor that judgement needs the statuses that it brings, as ordinals, and
+/// returns the place of the shipment's anchor in the first log.
+fn place_statuses(
+    parts: &Parts<'_>,
+    logs: &mut [Log],
+    commits: &[CheckedCommit],
+    nodes: &[Node],
+    root: Ordinal,
+) -> Result<usize, Broken> {
+    let leaf = nodes.get(root).and_then(|node| commits.get(node.commit)).map_or(0, |commit| commit.leaf);
+    let shipped_at = logs.first().and_then(|log| log.first_covering(leaf)).unwrap_or(0);
+    let ids: BTreeMap<NodeId, Ordinal> =
+        nodes.iter().enumerate().filter(|(_, n)| n.core.kind == Kind::Status).map(|(i, n)| (n.id, i)).collect();
+    for (number, (log, part)) in logs.iter_mut().zip(&parts.bundle.logs).enumerate() {
+        let last = log.anchors.len().saturating_sub(1);
+        for (place, (anchor, brought)) in log.anchors.iter_mut().zip(&part.anchors).enumerate() {
+            let needed = place == last || (number == 0 && place == shipped_at);
+            match &brought.status {
+                Some(status) if needed => anchor.statuses = Some(read_statuses(status, &ids)?),
+                None if !needed => {}
+                Some(_) => return Err(broken(Code::Extraneous, None, format!("checkpoint {} brings statuses that no judgement needs", anchor.size))),
+                None => return Err(broken(Code::StatusMissing, None, format!("checkpoint {} brings no statuses", anchor.size))),
+            }
+        }
+    }
+    Ok(shipped_at)
+}
+
+fn read_statuses(
+    part: &StatusPart,
+    ids: &BTreeMap<NodeId, Ordinal>,
+) -> Result<BTreeMap<StatusKey, Vec<Ordinal>>, Broken> {
+    let mut statuses = BTreeMap::new();
+    for (key, listed) in &part.present {
+        if listed.is_empty() || statuses.last_key_value().is_some_and(|(last, _)| last >= key) {
+            return Err(broken(Code::StatusProofMismatch, None, format!("statuses of {key} are out of order or empty")));
+        }
+        let ordinals = listed.iter().map(|id| ids.get(id).copied().ok_or(id)).collect::<Result<Vec<_>, _>>();
+        let ordinals = ordinals.map_err(|id| broken(Code::NodeMissing, Some(*id), format!("a status of {key} is not in the bundle")))?;
+        statuses.insert(*key, ordinals);
+    }
+    Ok(statuses)
+}
+
+impl Walk<'_> {
+    /// Returns the map of statuses that a node's log has for this closure, and its anchor's size.
+    fn map_for(&self, node: &Node, at: Option<usize>) -> Option<(&BTreeMap<StatusKey, Vec<Ordinal>>, u64)> {
+        let number = self.commits.get(node.commit)?.log;
+        let log = self.logs.get(number)?;
+        let anchor = match at {
+            Some(place) if number == 0 => log.anchors.get(place)?,
+            _ => log.anchors.last()?,
+        };
+        Some((anchor.statuses.as_ref()?, anchor.size))
+    }
+
+    fn leaf(&self, node: &Node) -> u64 {
+        self.commits.get(node.commit).map_or(u64::MAX, |commit| commit.leaf)
+    }
+
+    /// Walks to the closure under the newest anchors, or under the shipment's anchor.
+    fn closure(&self, root: Ordinal, at: Option<usize>) -> Result<Closure, Broken> {
+        let mut closure = Closure::default();
+        let mut todo = vec![root];
+        while let Some(ordinal) = todo.pop() {
+            let Some(node) = self.nodes.get(ordinal) else { continue };
+            if !closure.members.insert(ordinal) {
+                continue;
+            }
+            todo.extend(node.parents());
+            let size = self.map_for(node, at).map_or(0, |(_, size)| size);
+            let opened = self.opened_by.get(&ordinal).into_iter().flatten().copied();
+            todo.extend(opened.filter(|a| self.nodes.get(*a).is_some_and(|a| self.leaf(a) < size)));
+            let statuses = self.statuses_of(node, at)?;
+            todo.extend(statuses.iter().filter_map(|s| self.nodes.get(*s)).flat_map(|s| s.to(Role::Successor)));
+            if !statuses.is_empty() {
+                closure.statuses.insert(ordinal, statuses);
+            }
+        }
+        Ok(closure)
+    }
+
+    /// Returns a node's statuses, each checked to mark what the key stands for and to be in its
+    /// commit's public lines, in log order.
+    fn statuses_of(&self, node: &Node, at: Option<usize>) -> Result<Vec<Ordinal>, Broken> {
+        let key = status_key(node);
+        let Some((map, size)) = self.map_for(node, at) else { return Ok(Vec::new()) };
+        let Some(listed) = map.get(&key) else { return Ok(Vec::new()) };
+        let mut last = None;
+        for ordinal in listed {
+            let Some(status) = self.nodes.get(*ordinal) else { continue };
+            let place = self.line_of(status, &key, size).ok_or_else(|| {
+                let text = format!("it stands under {key} in the status map, but does not mark that, or is in no public line of its commit");
+                broken(Code::StatusLineMismatch, Some(status.id), text)
+            })?;
+            if last.is_some_and(|last| last >= place) {
+                return Err(broken(Code::StatusLineMismatch, Some(status.id), format!("statuses of {key} are not in log order")));
+            }
+            last = Some(place);
+        }
+        Ok(listed.clone())
+    }
+
+    /// Returns where a status stands in the log: its commit's leaf and its line there.
+    fn line_of(&self, status: &Node, key: &StatusKey, size: u64) -> Option<(u64, usize)> {
+        let commit = self.commits.get(status.commit)?;
+        let target = status.to(Role::Marks).next().and_then(|to| self.nodes.get(to))?;
+        let line = commit.commit.payload.statuses.iter().position(|line| line.key == *key && line.status == status.id)?;
+        (status_key(target) == *key && commit.leaf < size).then_some((commit.leaf, line))
+    }
+
+    /// Step 8: the bundle holds the newest closure and its statuses, and nothing else.
+    fn check_exact(&self, newest: &Closure) -> Result<(), Broken> {
+        let statuses: BTreeSet<Ordinal> = newest.statuses.values().flatten().copied().collect();
+        for (ordinal, node) in self.nodes.iter().enumerate() {
+            if !newest.has(ordinal) && !statuses.contains(&ordinal) {
+                let text = format!("a {} that neither the root's ancestry nor its assessments and statuses need", node.core.kind);
+                return Err(broken(Code::Extraneous, Some(node.id), text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the shipped closure's nodes that the shipment's anchor does not cover.
+    fn recorded_after(&self, shipped: &Closure, shipped_at: usize) -> Vec<Ordinal> {
+        let size = self.logs.first().and_then(|log| log.anchors.get(shipped_at)).map_or(0, |anchor| anchor.size);
+        let late = |ordinal: &Ordinal| {
+            let commit = self.nodes.get(*ordinal).and_then(|node| self.commits.get(node.commit));
+            commit.is_some_and(|commit| commit.log == 0 && commit.leaf >= size)
+        };
+        shipped.members.iter().copied().filter(late).collect()
+    }
+}
+
+/// Returns what the status map is asked for about a node.
+pub(crate) fn status_key(node: &Node) -> StatusKey {
+    node.assessed.as_ref().map_or(StatusKey::of_node(node.id), |assessed| assessed.status_key)
+}
+
+/// Step 10: under each anchor that is judged by, one batch proof answers for every key of the
+/// closure, present or absent.
+fn check_proofs(
+    parts: &Parts<'_>,
+    walk: &Walk<'_>,
+    shipped_at: usize,
+    newest: &Closure,
+    shipped: &Closure,
+) -> Result<(), Broken> {
+    for (number, (log, part)) in walk.logs.iter().zip(&parts.bundle.logs).enumerate() {
+        let last = log.anchors.len().saturating_sub(1);
+        for (place, (anchor, brought)) in log.anchors.iter().zip(&part.anchors).enumerate() {
+            let (Some(status), Some(statuses)) = (&brought.status, &anchor.statuses) else { continue };
+            // The newest closure is the shipped one where the two anchors are one.
+            let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
+            let mut keys = BTreeSet::new();
+            for node in closure.members.iter().filter_map(|ordinal| walk.nodes.get(*ordinal)) {
+                let here = walk.commits.get(node.commit).is_some_and(|c| c.log == number && c.leaf < anchor.size);
+                if here {
+                    keys.insert(status_key(node));
+                }
+            }
+            check_proof(status, statuses, &keys, &anchor.map_root, walk.nodes)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_proof(
+    part: &StatusPart,
+    statuses: &BTreeMap<StatusKey, Vec<Ordinal>>,
+    keys: &BTreeSet<StatusKey>,
+    map_root: &Digest,
+    nodes: &[Node],
+) -> Result<(), Broken> {
+    if let Some(key) = statuses.keys().find(|key| !keys.contains(key)) {
+        return Err(broken(Code::Extraneous, None, format!("statuses of {key}, which the closure does not hold")));
+    }
+    let value = |key: &StatusKey| {
+        let ids = statuses.get(key)?.iter().filter_map(|s| nodes.get(*s)).map(|node| *node.id.digest());
+        Some(status_value(&ids.collect::<Vec<_>>()))
+    };
+    let queries: Vec<(Digest, Option<Digest>)> = keys.iter().map(|key| (*key.digest(), value(key))).collect();
+    if queries.is_empty() && part.proof.is_empty() {
+        return Ok(());
+    }
+    verify_status_proof(map_root, &queries, &part.proof)
+        .map_err(|error| broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}")))
+}

@@ -1,0 +1,227 @@
+//! Steps 2 to 5: the logs, their checkpoints, and the entries under them.
+
+use alloc::{format, vec::Vec};
+
+use griptrace_core::{
+    bundle::{Anchor as AnchorPart, LogPart},
+    checkpoint::Checkpoint,
+    digest::Digest,
+    entry::{Entry, Genesis, StatusHead, genesis_hash},
+    limits::TREE_SIZE_MAX,
+    note::{Note, NoteError, NoteVerifier, VerifiedSignature},
+    tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
+};
+
+use super::{Anchor, Broken, Log, Parts, broken};
+use crate::{
+    finding::Code,
+    report::TimeFrom,
+    trust::{Trust, TrustedLog},
+};
+
+/// An entry that was shown to be a leaf: log, leaf index, content.
+pub(super) type ProvenEntry = (usize, u64, Entry);
+
+/// Checks every log of the bundle and returns its entries beyond genesis and status heads.
+pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+    let mut logs: Vec<Log> = Vec::new();
+    let mut entries = Vec::new();
+    for (place, part) in parts.bundle.logs.iter().enumerate() {
+        let log = check_log(part, parts.trust, place, &mut entries)?;
+        if logs.iter().any(|other| other.home == log.home) {
+            return Err(broken(Code::LogDuplicate, None, format!("log {} stands twice", log.genesis.origin)));
+        }
+        logs.push(log);
+    }
+    if logs.is_empty() {
+        return Err(broken(Code::GenesisInvalid, None, "the bundle has no log".into()));
+    }
+    Ok((logs, entries))
+}
+
+fn check_log(
+    part: &LogPart,
+    trust: &Trust,
+    place: usize,
+    entries: &mut Vec<ProvenEntry>,
+) -> Result<Log, Broken> {
+    let (genesis, home) = read_genesis(part)?;
+    let trusted = find_trusted(trust, &genesis)?;
+    let notes = check_notes(part, trust, trusted)?;
+    check_growth(part, &notes)?;
+    let heads = check_entries(part, &notes, place, entries)?;
+    let anchors = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head)).collect::<Result<_, _>>()?;
+    Ok(Log { genesis, home, anchors })
+}
+
+/// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
+fn read_genesis(part: &LogPart) -> Result<(Genesis, griptrace_core::id::GenesisHash), Broken> {
+    let bad = |why: &str| broken(Code::GenesisInvalid, None, format!("a log's first entry {why}"));
+    let Some((0, bytes)) = part.entries.first() else { return Err(bad("is not its genesis at index 0")) };
+    match Entry::parse(bytes) {
+        Ok(Entry::Genesis(genesis)) => Ok((genesis, genesis_hash(bytes))),
+        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
+        Err(error) => Err(bad(&format!("cannot be read: {error}"))),
+    }
+}
+
+fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLog, Broken> {
+    let same_key = |log: &&TrustedLog| log.key.public_key().as_slice() == genesis.key.as_bytes();
+    trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
+        let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
+        broken(Code::LogUntrusted, None, text)
+    })
+}
+
+/// A checkpoint whose signatures were checked.
+struct CheckedNote {
+    checkpoint: Checkpoint,
+    /// Witness (place in the trust file) and its time.
+    cosignatures: Vec<(usize, u64)>,
+}
+
+/// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
+fn check_notes(part: &LogPart, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
+    let mut known: Vec<NoteVerifier> = Vec::new();
+    known.push(log.key.clone());
+    known.extend(trust.witnesses.iter().map(|witness| witness.key.clone()));
+    let notes: Vec<CheckedNote> =
+        part.anchors.iter().map(|anchor| check_note(anchor, log, &known)).collect::<Result<_, _>>()?;
+    let sizes = || notes.iter().map(|note| note.checkpoint.size);
+    let ascending = sizes().zip(sizes().skip(1)).all(|(a, b)| a < b);
+    if notes.is_empty() || !ascending {
+        return Err(broken(Code::AnchorOrder, None, format!("log {}: checkpoints are not by ascending size, or there is none", log.origin)));
+    }
+    Ok(notes)
+}
+
+fn check_note(anchor: &AnchorPart, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
+    let bad = |why: &dyn core::fmt::Display| broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin));
+    let note = Note::parse(anchor.note.as_bytes()).map_err(|error| bad(&error))?;
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|error| bad(&error))?;
+    if checkpoint.origin != log.origin {
+        return Err(bad(&format!("its origin line says {}", checkpoint.origin)));
+    }
+    if checkpoint.size > TREE_SIZE_MAX {
+        return Err(broken(Code::LimitExceeded, None, format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size)));
+    }
+    let signatures = note.verify(known).map_err(|error| signature_finding(&error))?;
+    if !signatures.iter().any(|signature| signature.key == 0) {
+        let text = format!("checkpoint of size {} is not signed by log {}", checkpoint.size, log.origin);
+        return Err(broken(Code::CheckpointUnsigned, None, text));
+    }
+    let cosignature = |s: &VerifiedSignature| Some((s.key.checked_sub(1)?, s.timestamp?));
+    let cosignatures = signatures.iter().filter_map(cosignature).collect();
+    Ok(CheckedNote { checkpoint, cosignatures })
+}
+
+fn signature_finding(error: &NoteError) -> Broken {
+    broken(Code::NoteSignatureInvalid, None, format!("a line by a known key on a checkpoint: {error}"))
+}
+
+/// Step 4: each anchor's tree is a beginning of the next one's.
+fn check_growth(part: &LogPart, notes: &[CheckedNote]) -> Result<(), Broken> {
+    let nexts = notes.iter().skip(1);
+    for ((anchor, old), new) in part.anchors.iter().zip(notes).zip(nexts) {
+        let (old, new) = (&old.checkpoint, &new.checkpoint);
+        verify_consistency(
+            &Rfc9162,
+            TreeSize::new(old.size),
+            &old.root,
+            TreeSize::new(new.size),
+            &new.root,
+            &anchor.consistency,
+        )
+        .map_err(|error| {
+            let text = format!("checkpoints of size {} and {} of {}: {error}", old.size, new.size, old.origin);
+            broken(Code::ConsistencyMismatch, None, text)
+        })?;
+    }
+    if part.anchors.last().is_some_and(|last| !last.consistency.is_empty()) {
+        return Err(broken(Code::Extraneous, None, "the newest checkpoint brings a consistency proof".into()));
+    }
+    Ok(())
+}
+
+/// Step 5: the entries are leaves under the newest anchor, and each anchor ends in its status head.
+fn check_entries(
+    part: &LogPart,
+    notes: &[CheckedNote],
+    place: usize,
+    entries: &mut Vec<ProvenEntry>,
+) -> Result<Vec<StatusHead>, Broken> {
+    let newest = notes.last().map(|note| &note.checkpoint);
+    let Some(newest) = newest else {
+        return Err(broken(Code::AnchorOrder, None, "a log brings no checkpoint".into()));
+    };
+    let leaves: Vec<(u64, Digest)> =
+        part.entries.iter().map(|(index, bytes)| (*index, Rfc9162::leaf_hash(bytes))).collect();
+    if leaves.iter().zip(leaves.iter().skip(1)).any(|(a, b)| a.0 >= b.0) || leaves.last().is_some_and(|l| l.0 >= newest.size) {
+        let text = format!("entries of {} are out of order, twice, or beyond size {}", newest.origin, newest.size);
+        return Err(broken(Code::EntryOrder, None, text));
+    }
+    let root = root_from_leaves(&Rfc9162, newest.size, &leaves, &part.inclusion);
+    if root.as_ref() != Ok(&newest.root) {
+        let why = root.map_or_else(|error| format!("{error}"), |root| format!("they lead to root {root}"));
+        let text = format!("entries of {} are not under root {}: {why}", newest.origin, newest.root);
+        return Err(broken(Code::InclusionRootMismatch, None, text));
+    }
+    sort_entries(part, notes, place, entries)
+}
+
+/// Parses the proven entries: heads to their anchors, commits onward.
+fn sort_entries(
+    part: &LogPart,
+    notes: &[CheckedNote],
+    place: usize,
+    entries: &mut Vec<ProvenEntry>,
+) -> Result<Vec<StatusHead>, Broken> {
+    let mut heads = Vec::new();
+    let mut wanted = notes.iter().map(|note| note.checkpoint.size.saturating_sub(1)).peekable();
+    for (index, bytes) in part.entries.iter().skip(1) {
+        let entry = Entry::parse(bytes).map_err(|error| broken(Code::EntryInvalid, None, format!("entry {index}: {error}")))?;
+        if wanted.peek() != Some(index) {
+            if matches!(entry, Entry::StatusHead(_)) {
+                return Err(broken(Code::Extraneous, None, format!("status head {index} belongs to no checkpoint of the bundle")));
+            }
+            entries.push((place, *index, entry));
+            continue;
+        }
+        match entry {
+            Entry::StatusHead(head) if head.index == *index => heads.push(head),
+            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) => return Err(no_head(*index)),
+        }
+        wanted.next();
+    }
+    match wanted.next() {
+        Some(index) => Err(no_head(index)),
+        None => Ok(heads),
+    }
+}
+
+fn no_head(index: u64) -> Broken {
+    broken(Code::StatusHeadMissing, None, format!("leaf {index}, the last under a checkpoint, is not a status head that names it"))
+}
+
+/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum;
+/// without a quorum in the trust file it is the operator's own (Rule R7).
+fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Result<Anchor, Broken> {
+    let cosigners: Vec<usize> = note.cosignatures.iter().map(|(witness, _)| *witness).collect();
+    let (time, time_from, map_witnessed) = match &trust.quorum {
+        None => (head.time, TimeFrom::Operator, false),
+        Some(quorum) => {
+            let within = |w: usize| quorum.of.contains(&w);
+            let mut times: Vec<u64> = note.cosignatures.iter().filter(|(w, _)| within(*w)).map(|(_, time)| *time).collect();
+            times.sort_unstable();
+            let Some(time) = quorum.at_least.checked_sub(1).and_then(|last| times.get(last)) else {
+                let (size, found) = (note.checkpoint.size, times.len());
+                let text = format!("checkpoint of size {size}: {found} of the {} cosignatures that the trust file asks for", quorum.at_least);
+                return Err(broken(Code::QuorumNotMet, None, text));
+            };
+            let maps = cosigners.iter().filter(|w| within(**w) && trust.witnesses.get(**w).is_some_and(|t| t.map)).count();
+            (*time, TimeFrom::Witnesses, maps >= quorum.at_least)
+        }
+    };
+    let Checkpoint { size, .. } = note.checkpoint;
+    Ok(Anchor { size, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
+}

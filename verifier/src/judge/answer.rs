@@ -1,0 +1,176 @@
+//! Step 15: the buyer's question.
+
+use alloc::{
+    collections::BTreeSet,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use griptrace_core::{
+    digest::Digest,
+    manifest::{FileRecord, content_digest},
+    node::{Kind, Role},
+    value::Value,
+};
+
+use super::{Case, Findings};
+use crate::{
+    evidence::{Node, Ordinal},
+    finding::{Code, When},
+    question::ModelInHand,
+    report::{ModelReport, ShipmentReport},
+    trust::Role as Trusted,
+};
+
+/// What the bundle answers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) shipment: Option<ShipmentReport>,
+    pub(crate) model: ModelReport,
+}
+
+/// Compares the shipment with what the buyer says, and the shipped files with what is in hand.
+pub(crate) fn answer(case: &Case<'_>, findings: &mut Findings) -> Option<Answer> {
+    let root = case.node(case.evidence.root)?;
+    let shipment = check_shipment(case, root, findings);
+    let models: Vec<Ordinal> = match root.core.kind {
+        Kind::Shipment => root.to(Role::Ships).collect(),
+        _ => Vec::from([case.evidence.root]),
+    };
+    let model = check_models(case, &models, findings);
+    Some(Answer { shipment, model })
+}
+
+fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findings) -> Option<ShipmentReport> {
+    let mut add = |code, text: String| findings.add(case.policy, code, When::Always, Some(root.id), text);
+    if root.core.kind != Kind::Shipment {
+        add(Code::NoShipment, "a pre-check of a model: nothing has shipped".into());
+        return None;
+    }
+    if !case.has_role(root, Trusted::Ship) {
+        let who = case.committer_of(root).map_or("?", |c| c.name.as_str());
+        add(Code::ShipperUnauthorised, format!("recorded by {who}, who has not the role ship"));
+    }
+    match (case.destination(), root.core.country) {
+        (None, _) => add(Code::DestinationNotChecked, "no destination was asked for".into()),
+        (Some(asked), Some(said)) if asked != said => {
+            add(Code::DestinationMismatch, format!("the shipment goes to {said}, the buyer is in {asked}"));
+        }
+        (Some(_), _) => {}
+    }
+    let consignee = Case::detail(root, "consignee").and_then(Value::as_text);
+    let asked = case.question.consignee.as_deref().or(case.trust.expect.consignee.as_deref());
+    match (asked, consignee) {
+        (Some(asked), None) => add(Code::ConsigneeNotDisclosed, format!("the buyer is {asked:?}; the bundle does not show the consignee")),
+        (Some(asked), Some(said)) if asked != said => {
+            add(Code::ConsigneeMismatch, format!("the shipment is for {said:?}, the buyer is {asked:?}"));
+        }
+        (Some(_), Some(_)) | (None, _) => {}
+    }
+    let purpose = case.purposes.iter().find(|p| !root.core.purpose.is_empty() && !root.core.purpose.contains(p));
+    if let Some(purpose) = purpose {
+        add(Code::PurposeMismatch, format!("the shipment is not for the buyer's purpose {purpose}"));
+    }
+    Some(ShipmentReport {
+        id: root.id,
+        date: root.core.date,
+        destination: root.core.country,
+        consignee: consignee.map(ToString::to_string),
+    })
+}
+
+fn check_models(case: &Case<'_>, models: &[Ordinal], findings: &mut Findings) -> ModelReport {
+    let nodes: Vec<&Node> = models.iter().filter_map(|ordinal| case.node(*ordinal)).collect();
+    let mut shipped: Vec<FileRecord> = Vec::new();
+    for node in &nodes {
+        match &node.manifest {
+            Some(files) => shipped.extend(files.iter().cloned()),
+            None => {
+                let text = "its content and manifest are not opened".into();
+                findings.add(case.policy, Code::ModelNotOpened, When::Always, Some(node.id), text);
+            }
+        }
+    }
+    shipped.sort_by(|a, b| a.path.cmp(&b.path));
+    let matched = compare(case, &shipped, nodes.first().map(|node| node.id), findings);
+    ModelReport {
+        nodes: nodes.iter().map(|node| node.id).collect(),
+        names: nodes.iter().filter_map(|node| Case::name(node)).collect(),
+        digest: match shipped.as_slice() {
+            [] => None,
+            [one] => Some(one.blake3),
+            several => Some(content_digest(several)),
+        },
+        files: u64::try_from(shipped.len()).unwrap_or(u64::MAX),
+        matched,
+    }
+}
+
+/// Rule R12: a folder is exactly the set of files that shipped; a single file is compared by its
+/// bytes, and less than all that shipped is only partly checked.
+fn compare(
+    case: &Case<'_>,
+    shipped: &[FileRecord],
+    node: Option<griptrace_core::id::NodeId>,
+    findings: &mut Findings,
+) -> Option<bool> {
+    let mut add = |code, text: String| findings.add(case.policy, code, When::Always, node, text);
+    let single = |found: Option<&FileRecord>, said: String, add: &mut dyn FnMut(Code, String)| {
+        if found.is_none() {
+            add(Code::ModelMismatch, format!("{said} is none of the {} shipped files", shipped.len()));
+            return Some(false);
+        }
+        if shipped.len() > 1 {
+            add(Code::ModelPartlyChecked, format!("one of {} shipped files was compared", shipped.len()));
+        }
+        Some(true)
+    };
+    match &case.question.model {
+        ModelInHand::NotGiven => {
+            add(Code::ModelNotChecked, "no model file or digest was given".into());
+            None
+        }
+        ModelInHand::Digest(digest) => {
+            let same = |file: &&FileRecord| file.blake3 == *digest || file.sha256 == Some(*digest);
+            single(shipped.iter().find(same), format!("digest {digest}"), &mut add)
+        }
+        ModelInHand::File(given) => {
+            let same = |file: &&FileRecord| same_bytes(file, given);
+            single(shipped.iter().find(same), format!("the file in hand, BLAKE3 {},", given.blake3), &mut add)
+        }
+        ModelInHand::Folder(given) => {
+            let why = difference(shipped, given);
+            if let Some(why) = &why {
+                add(Code::ModelMismatch, why.clone());
+            }
+            Some(why.is_none())
+        }
+    }
+}
+
+/// Compares size and BLAKE3, and SHA-256 where both have it.
+fn same_bytes(shipped: &FileRecord, given: &FileRecord) -> bool {
+    let sha: Option<bool> = shipped.sha256.zip(given.sha256).map(|(a, b)| a == b);
+    shipped.size == given.size && shipped.blake3 == given.blake3 && sha != Some(false)
+}
+
+/// Tells how a folder differs from what shipped: the first file that is too many, missing or other.
+fn difference(shipped: &[FileRecord], given: &[FileRecord]) -> Option<String> {
+    let name = |file: &FileRecord| String::from_utf8_lossy(&file.path).into_owned();
+    let paths = |files: &[FileRecord]| files.iter().map(|f| f.path.clone()).collect::<BTreeSet<_>>();
+    let (ours, theirs) = (paths(shipped), paths(given));
+    if ours.len() != shipped.len() {
+        return Some("two shipped models have a file of the same path".into());
+    }
+    if let Some(file) = given.iter().find(|file| !ours.contains(&file.path)) {
+        return Some(format!("the folder has {:?}, which did not ship", name(file)));
+    }
+    if let Some(file) = shipped.iter().find(|file| !theirs.contains(&file.path)) {
+        return Some(format!("the folder lacks {:?}, which shipped", name(file)));
+    }
+    shipped.iter().zip(given).find(|(a, b)| !same_bytes(a, b)).map(|(a, b)| {
+        let (x, y): (&Digest, &Digest) = (&a.blake3, &b.blake3);
+        format!("{:?} has BLAKE3 {y}, shipped was {x}", name(a))
+    })
+}

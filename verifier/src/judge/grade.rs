@@ -1,0 +1,159 @@
+//! Step 13, first half: effective grades.
+//!
+//! A derived or synthetic dataset, and a model, carries the highest grade of all it came from,
+//! unless a reclassification by somebody trusted for it says otherwise. `undetermined` is the top.
+
+use alloc::{collections::BTreeMap, format, string::String};
+
+use griptrace_core::{
+    node::{Kind, Mark, Role},
+    word::Word,
+};
+
+use super::{Case, Findings, Instant, is_source, order::PASSES_MAX};
+use crate::{
+    evidence::{Node, Ordinal},
+    finding::Code,
+    trust::Role as Trusted,
+};
+
+type Grades = BTreeMap<Ordinal, usize>;
+
+/// Returns the effective grade of every member.
+pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Grades {
+    let mut grades = Grades::new();
+    for _ in 0..PASSES_MAX {
+        let mut next = Grades::new();
+        for ordinal in &instant.order {
+            let rank = one(case, instant, *ordinal, &next, &grades, None);
+            next.insert(*ordinal, rank);
+        }
+        let settled = next == grades || instant.closure.statuses.is_empty();
+        grades = next;
+        if settled {
+            break;
+        }
+    }
+    for ordinal in &instant.order {
+        one(case, instant, *ordinal, &grades, &grades, Some(&mut *findings));
+    }
+    grades
+}
+
+/// Returns the rank of a grade's word; the vocabulary's length for one that it lacks.
+fn rank(case: &Case<'_>, word: Option<&Word>) -> usize {
+    word.and_then(|word| case.policy.grade_rank(word)).unwrap_or(case.policy.grades.len())
+}
+
+/// Returns the word of a rank.
+pub(crate) fn grade_word(case: &Case<'_>, rank: Option<usize>) -> String {
+    rank.and_then(|rank| case.policy.grades.get(rank)).map_or_else(|| "undetermined".into(), |word| word.as_str().into())
+}
+
+/// Computes one member's grade from its parents' in `above` and its successors' in `before`, and
+/// reports what is wrong with it if asked to.
+fn one(
+    case: &Case<'_>,
+    instant: &Instant<'_>,
+    ordinal: Ordinal,
+    above: &Grades,
+    before: &Grades,
+    mut findings: Option<&mut Findings>,
+) -> usize {
+    let Some(node) = case.node(ordinal) else { return case.policy.grades.len() };
+    let inherited = node.parents().filter_map(|parent| above.get(&parent)).copied().max();
+    let own = own_grade(case, instant, node, findings.as_deref_mut());
+    if let (Some(own), Some(inherited), Some(findings)) = (own, inherited, findings.as_deref_mut()) {
+        if own < inherited && !lowered_by_record(case, instant, ordinal, own) {
+            let text = format!(
+                "states {}, came from {}, and no reclassification by somebody trusted for it says so",
+                grade_word(case, Some(own)),
+                grade_word(case, Some(inherited)),
+            );
+            findings.add(case.policy, Code::GradeLowered, instant.when, Some(node.id), text);
+        }
+    }
+    let needs_own = is_source(node);
+    let undetermined = case.policy.grades.len();
+    let base = match (own, inherited) {
+        (None, _) if needs_own => undetermined,
+        (own, inherited) => own.max(inherited).unwrap_or(0),
+    };
+    let statuses = || instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
+    let successor = statuses().flat_map(|s| s.to(Role::Successor)).filter_map(|s| before.get(&s)).copied().max();
+    let base = base.max(successor.unwrap_or(0));
+    let regraded = statuses().filter(|s| s.core.mark == Some(Mark::Reclassify)).fold(base, |current, status| {
+        reclassify(case, instant, node, status, current, findings.as_deref_mut())
+    });
+    if let Some(findings) = findings {
+        if regraded == undetermined && is_source(node) && in_scope(case, instant, ordinal, node) {
+            let said = node.core.grade.as_ref().map_or("no grade", Word::as_str);
+            let text = format!("the source says {said}; the policy's grades do not have it, or nobody trusted to grade said it");
+            findings.add(case.policy, Code::GradeUndetermined, instant.when, Some(node.id), text);
+        }
+    }
+    regraded
+}
+
+fn in_scope(case: &Case<'_>, _instant: &Instant<'_>, _ordinal: Ordinal, node: &Node) -> bool {
+    // By modality alone: purposes can only narrow, and an unknown grade is not to be narrowed away.
+    case.policy.in_scope(&node.core.modality, &[])
+}
+
+/// Returns the grade that a node itself states, if its committer may grade.
+fn own_grade(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: Option<&mut Findings>) -> Option<usize> {
+    let word = node.core.grade.as_ref()?;
+    if !matches!(node.core.kind, Kind::Dataset | Kind::Model) {
+        return None;
+    }
+    if case.has_role(node, Trusted::Grade) {
+        return Some(rank(case, Some(word)));
+    }
+    if let Some(findings) = findings {
+        let who = case.committer_of(node).map_or("?", |c| c.name.as_str());
+        let text = format!("{who} states {word} without the role grade; it does not count");
+        findings.add(case.policy, Code::GradeUnauthorised, instant.when, Some(node.id), text);
+    }
+    None
+}
+
+/// Tells whether the last reclassification that counts gives the node this grade or a lower one.
+fn lowered_by_record(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, own: usize) -> bool {
+    let statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
+    statuses
+        .filter(|s| s.core.mark == Some(Mark::Reclassify) && case.has_role(s, Trusted::Regrade))
+        .last()
+        .is_some_and(|s| rank(case, s.core.grade.as_ref()) <= own)
+}
+
+/// Applies one reclassification: raising is for the node's own party with the role grade, lowering
+/// for the role regrade.
+fn reclassify(
+    case: &Case<'_>,
+    instant: &Instant<'_>,
+    node: &Node,
+    status: &Node,
+    current: usize,
+    findings: Option<&mut Findings>,
+) -> usize {
+    let new = rank(case, status.core.grade.as_ref());
+    let by = case.committer_of(status).map(|c| c.name.as_str());
+    let own = by.is_some() && by == case.committer_of(node).map(|c| c.name.as_str());
+    let may_lower = case.has_role(status, Trusted::Regrade);
+    let may_raise = may_lower || (own && case.has_role(status, Trusted::Grade));
+    if (new >= current && may_raise) || may_lower {
+        return new;
+    }
+    if let Some(findings) = findings {
+        let code = if new < current { Code::RegradeUnauthorised } else { Code::StatusUnauthorised };
+        let text = format!(
+            "{} reclassifies {} from {} to {} without the role for it; it does not count",
+            by.unwrap_or("?"),
+            node.id,
+            grade_word(case, Some(current)),
+            grade_word(case, Some(new)),
+        );
+        findings.add(case.policy, code, instant.when, Some(status.id), text);
+    }
+    current
+}

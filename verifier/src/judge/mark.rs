@@ -1,0 +1,130 @@
+//! Step 12: marks, and who may make them.
+//!
+//! Rule R4: what can worsen a verdict is a status. Withdraw, recall and refuse are terminal and
+//! nothing later hides them; an unauthorised status is reported and does not count.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+};
+
+use griptrace_core::{
+    assessment::AssessorMark,
+    cbor::decode,
+    cose::{MARK_TYPE, Signed},
+    node::{Kind, Mark},
+};
+
+use super::{Case, Findings, Instant, cover::Vouched};
+use crate::{
+    evidence::{Node, Ordinal},
+    finding::{Code, When},
+};
+
+/// What the statuses of a closure say, as far as they count.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Terminal marks by node.
+    pub(crate) terminal: BTreeMap<Ordinal, Mark>,
+}
+
+/// Reads the marks that count. Reclassifications are read with the grades (step 13).
+pub(super) fn read_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Marks {
+    let mut marks = Marks::default();
+    for (ordinal, statuses) in &instant.closure.statuses {
+        let Some(target) = case.node(*ordinal) else { continue };
+        for status in statuses.iter().filter_map(|s| case.node(*s)) {
+            let Some(mark) = status.core.mark.filter(|mark| *mark != Mark::Reclassify) else { continue };
+            if !may_mark(case, *ordinal, target, status) {
+                let who = case.committer_of(status).map_or("?", |c| c.name.as_str());
+                let text = format!("{who} may not {mark} this {}; the status does not count", target.core.kind);
+                findings.add(case.policy, Code::StatusUnauthorised, instant.when, Some(status.id), text);
+            } else if mark.is_terminal() {
+                marks.terminal.entry(*ordinal).or_insert(mark);
+            }
+            report(case, instant, target, status, mark, findings);
+        }
+    }
+    withdraw_by_trust_file(case, instant, &mut marks);
+    report_terminal(case, instant, &marks, findings);
+    marks
+}
+
+fn report(case: &Case<'_>, instant: &Instant<'_>, target: &Node, status: &Node, mark: Mark, findings: &mut Findings) {
+    if mark == Mark::Supersede {
+        let successor = status.to(griptrace_core::node::Role::Successor).next().and_then(|s| case.node(s));
+        let text = format!(
+            "the {} is superseded by {}; both count",
+            target.core.kind,
+            successor.map_or_else(|| "?".into(), |s| format!("{}", s.id)),
+        );
+        findings.add(case.policy, Code::Superseded, instant.when, Some(target.id), text);
+    }
+}
+
+/// Reports terminal marks. Those on assessments are reported by what they leave uncovered.
+fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, marks: &Marks, findings: &mut Findings) {
+    for (ordinal, mark) in &marks.terminal {
+        let Some(target) = case.node(*ordinal).filter(|node| node.core.kind != Kind::Assessment) else { continue };
+        let code = match mark {
+            Mark::Recall => Code::Recalled,
+            Mark::Refuse => Code::Refused,
+            Mark::Withdraw | Mark::Supersede | Mark::Reclassify => Code::Withdrawn,
+        };
+        let text = format!("the {} has the mark {mark}", target.core.kind);
+        findings.add(case.policy, code, instant.when, Some(target.id), text);
+    }
+}
+
+/// Tells whether a status counts: by the party that recorded its target, by an assessor on its own
+/// assessment, or by a party that the trust file also has as an assessor, refusing.
+fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node) -> bool {
+    let by = case.committer_of(status).map(|c| c.name.as_str());
+    let own = by.is_some() && by == case.committer_of(target).map(|c| c.name.as_str());
+    let assessor = match case.words.get(&ordinal) {
+        Some(Vouched::Assessor(place)) => case.trust.assessors.get(*place),
+        Some(Vouched::Stated | Vouched::Untrusted(_)) | None => None,
+    };
+    let by_assessor = assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, target, status, &a.name));
+    let refuses = status.core.mark == Some(Mark::Refuse) && case.trust.assessors.iter().any(|a| Some(a.name.as_str()) == by);
+    own || by_assessor || refuses
+}
+
+/// Tells whether a status carries the assessor's own signed mark, saying the same as the status.
+fn signed_by(case: &Case<'_>, target: &Node, status: &Node, assessor: &str) -> bool {
+    let Some(bytes) = &status.core.statement else { return false };
+    let Some((mark, name)) = read_signed_mark(case, bytes) else { return false };
+    let key = target.assessed.as_ref().map(|assessed| assessed.status_key);
+    name == assessor && Some(mark.key) == key && Some(mark.mark) == status.core.mark && Some(mark.date) == status.core.date
+}
+
+/// Reads an assessor's signed mark; `None` unless a key of the trust file's assessors signed it.
+fn read_signed_mark<'a>(case: &Case<'a>, bytes: &[u8]) -> Option<(AssessorMark, &'a str)> {
+    let signed = Signed::parse(bytes, MARK_TYPE).ok()?;
+    let assessor = case.trust.assessors.iter().find(|a| a.key.id() == signed.key && signed.verify(&a.key).is_ok())?;
+    Some((decode(&signed.payload).ok()?, &assessor.name))
+}
+
+/// An assessor's signed withdrawal also counts from the trust file, should a log refuse it.
+fn withdraw_by_trust_file(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Marks) {
+    let shipped = case.shipment().0;
+    let by_name: BTreeSet<(griptrace_core::id::StatusKey, &str)> = case
+        .trust
+        .withdrawals
+        .iter()
+        .filter_map(|withdrawal| read_signed_mark(case, &withdrawal.statement))
+        .filter(|(mark, _)| mark.mark.is_terminal())
+        .filter(|(mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
+        .map(|(mark, name)| (mark.key, name))
+        .collect();
+    for (ordinal, word) in &case.words {
+        let Vouched::Assessor(place) = word else { continue };
+        let key = case.node(*ordinal).and_then(|node| node.assessed.as_ref()).map(|a| a.status_key);
+        let name = case.trust.assessors.get(*place).map(|a| a.name.as_str());
+        if let (Some(key), Some(name)) = (key, name) {
+            if by_name.contains(&(key, name)) {
+                marks.terminal.entry(*ordinal).or_insert(Mark::Withdraw);
+            }
+        }
+    }
+}

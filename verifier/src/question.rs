@@ -1,0 +1,38 @@
+//! What the buyer asks (Rule R8: the buyer asks, the exporter does not).
+
+use alloc::{string::String, vec::Vec};
+
+use griptrace_core::{
+    date::Date,
+    digest::Digest,
+    manifest::FileRecord,
+    word::{Country, Word},
+};
+
+/// What the buyer asks of a bundle. None of it is read from the bundle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// The day that counts as now.
+    pub now: Date,
+    /// Where the buyer is; the trust file's `expect` otherwise.
+    pub destination: Option<Country>,
+    /// Who the buyer is; the trust file's `expect` otherwise.
+    pub consignee: Option<String>,
+    /// What the buyer uses the model for.
+    pub purposes: Vec<Word>,
+    /// What the buyer has in hand.
+    pub model: ModelInHand,
+}
+
+/// The file or files that the buyer has in hand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ModelInHand {
+    /// None given.
+    NotGiven,
+    /// Only a digest of a file: BLAKE3, or SHA-256 where the manifest has it.
+    Digest(Digest),
+    /// One file, compared by its bytes; its path does not matter.
+    File(FileRecord),
+    /// A folder: exactly this set of files, sorted by path.
+    Folder(Vec<FileRecord>),
+}

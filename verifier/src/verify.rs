@@ -1,0 +1,275 @@
+//! The numbered procedure of docs/spec/verify.md, from the bytes of a bundle to a report.
+
+use alloc::{string::ToString, vec::Vec};
+
+use griptrace_core::{
+    bundle::{Bundle, BundleError, bundle_digest},
+    details::slot_name,
+    digest::Digest,
+    id::KeyId,
+    key::{Algorithm, PublicKey},
+};
+
+use crate::{
+    evidence::{Ordinal, gather, unreadable},
+    finding::{Code, Finding, Severity, Verdict, When},
+    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word},
+    policy::{Judge, Policy},
+    question::Question,
+    report::{
+        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName, Report,
+        SourceReport, Strength, TimeFrom,
+    },
+    trust::Trust,
+};
+
+/// Checks a bundle under a trust file and a policy, and answers the buyer's question.
+///
+/// # Errors
+/// [`BundleError::NotABundle`] or [`BundleError::Version`] if the bytes do not begin like a bundle
+/// that this program knows: nothing was checked then. Whatever else is wrong is in the report.
+pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) -> Result<Report, BundleError> {
+    let digest = bundle_digest(file);
+    // Step 1.
+    let bundle = match Bundle::from_bytes(file) {
+        Ok(bundle) => bundle,
+        Err(error @ (BundleError::NotABundle | BundleError::Version)) => return Err(error),
+        Err(error) => return Ok(broken_report(digest, policy, unreadable(&error))),
+    };
+    // Steps 2 to 10.
+    let evidence = match gather(&bundle, trust) {
+        Ok(evidence) => evidence,
+        Err(finding) => return Ok(broken_report(digest, policy, finding)),
+    };
+    drop(bundle);
+    // Steps 11 to 15.
+    let mut findings = Findings::default();
+    let case = Case::new(&evidence, trust, policy, question, &mut findings);
+    tell_times(&case, &mut findings);
+    let shipped = case.judge(When::AtShipment, &mut findings);
+    let now = case.judge(When::Now, &mut findings);
+    let answered = answer(&case, &mut findings);
+    // Step 16.
+    Ok(conclude(&case, digest, &shipped, now, answered, findings.into_sorted()))
+}
+
+/// Says whose the times and the map root are.
+fn tell_times(case: &Case<'_>, findings: &mut Findings) {
+    for log in &case.evidence.logs {
+        let Some(anchor) = log.newest() else { continue };
+        let origin = &log.genesis.origin;
+        if anchor.time_from == TimeFrom::Operator {
+            let text = alloc::format!("the times of {origin} are its operator's own: the trust file asks for no witness");
+            findings.add(case.policy, Code::TimeSelfDeclared, When::Always, None, text);
+        }
+        if !anchor.map_witnessed {
+            let text = alloc::format!("that {origin}'s status map holds every status is its operator's claim: no trusted witness recomputed it");
+            findings.add(case.policy, Code::MapUnwitnessed, When::Always, None, text);
+        }
+    }
+}
+
+/// Step 16: the verdict on the product is the worst of its findings and sources, at the times that
+/// the policy judges; the policy is met when no finding that counts has the severity error.
+fn conclude(
+    case: &Case<'_>,
+    bundle_digest: Digest,
+    shipped: &Judged,
+    now: Judged,
+    answered: Option<Answer>,
+    findings: Vec<Finding>,
+) -> Report {
+    let judged = |when: When| match (case.policy.judge, when) {
+        (_, When::Always) | (Judge::Both, _) | (Judge::Shipment, When::AtShipment) | (Judge::Now, When::Now) => true,
+        (Judge::Shipment, When::Now) | (Judge::Now, When::AtShipment) => false,
+    };
+    let at_shipment = verdict_at(&findings, shipped, When::AtShipment);
+    let at_now = verdict_at(&findings, &now, When::Now);
+    let counted = [(When::AtShipment, at_shipment), (When::Now, at_now)];
+    let verdict = counted.into_iter().filter(|(when, _)| judged(*when)).map(|(_, v)| v).max().unwrap_or(Verdict::Broken);
+    let policy_met = !findings.iter().any(|f| f.severity == Severity::Error && judged(f.when));
+    let (shipment, model) = answered.map_or((None, no_model()), |answer| (answer.shipment, answer.model));
+    let root = case.node(case.evidence.root);
+    let anchor = root.and_then(|root| case.evidence.anchor_of(root));
+    let mut crossings = now.crossings;
+    count_sources(case, &now.sources, &mut crossings);
+    Report {
+        bundle_digest,
+        verdict,
+        policy_met,
+        at_shipment: Judgement {
+            verdict: at_shipment,
+            time: anchor.map(|anchor| anchor.time),
+            time_from: anchor.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
+        },
+        now: Judgement { verdict: at_now, time: Some(case.question.now.end_unix()), time_from: TimeFrom::Buyer },
+        policy: policy_name(case.policy),
+        logs: logs(case),
+        model,
+        shipment,
+        sources: sources(case, shipped, &now.sources, &now.grades),
+        crossings: crossings.iter().filter_map(|c| crossing_report(case, c)).collect(),
+        details: details(case),
+        findings,
+        keys: keys(case),
+        nodes: u64::try_from(case.evidence.nodes.len()).unwrap_or(u64::MAX),
+    }
+}
+
+fn verdict_at(findings: &[Finding], judged: &Judged, when: When) -> Verdict {
+    let found = findings.iter().filter(|f| f.when == when || f.when == When::Always).map(|f| f.code.verdict());
+    let sources = judged.sources.values().map(|state| state.verdict);
+    found.chain(sources).max().unwrap_or(Verdict::TracedAssessed)
+}
+
+fn broken_report(bundle_digest: Digest, policy: &Policy, finding: Finding) -> Report {
+    let broken = Judgement { verdict: finding.code.verdict(), time: None, time_from: TimeFrom::Nothing };
+    Report {
+        bundle_digest,
+        verdict: broken.verdict,
+        policy_met: false,
+        at_shipment: broken.clone(),
+        now: broken,
+        policy: policy_name(policy),
+        logs: Vec::new(),
+        model: no_model(),
+        shipment: None,
+        sources: Vec::new(),
+        crossings: Vec::new(),
+        details: Vec::new(),
+        findings: Vec::from([finding]),
+        keys: Vec::new(),
+        nodes: 0,
+    }
+}
+
+fn no_model() -> ModelReport {
+    ModelReport { nodes: Vec::new(), names: Vec::new(), digest: None, files: 0, matched: None }
+}
+
+fn policy_name(policy: &Policy) -> PolicyName {
+    PolicyName { id: policy.id.clone(), version: policy.version.clone(), status: policy.status.as_str().to_string() }
+}
+
+fn logs(case: &Case<'_>) -> Vec<LogReport> {
+    let name = |witness: &usize| case.trust.witnesses.get(*witness).map(|w| w.name.clone());
+    let report = |log: &crate::evidence::Log| {
+        let newest = log.newest();
+        LogReport {
+            origin: log.genesis.origin.clone(),
+            size: newest.map_or(0, |anchor| anchor.size),
+            cosigned_by: newest.map(|anchor| anchor.cosigners.iter().filter_map(name).collect()).unwrap_or_default(),
+            time: newest.map(|anchor| anchor.time),
+            time_from: newest.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
+        }
+    };
+    case.evidence.logs.iter().map(report).collect()
+}
+
+type States = alloc::collections::BTreeMap<Ordinal, crate::judge::SourceState>;
+
+fn sources(
+    case: &Case<'_>,
+    shipped: &Judged,
+    now: &States,
+    grades: &alloc::collections::BTreeMap<Ordinal, usize>,
+) -> Vec<SourceReport> {
+    let mut reports: Vec<SourceReport> = now
+        .iter()
+        .filter_map(|(ordinal, state)| {
+            let node = case.node(*ordinal)?;
+            let then = shipped.sources.get(ordinal);
+            Some(SourceReport {
+                id: node.id,
+                name: Case::name(node),
+                modality: node.core.modality.clone(),
+                origin: node.core.origin.map_or("", |origin| origin.word()).into(),
+                held: node.core.held.map_or("", |held| held.word()).into(),
+                grade: node.core.grade.clone(),
+                effective_grade: grade_word(case, grades.get(ordinal).copied()),
+                country: node.core.country,
+                in_scope: state.in_scope,
+                assessment: state.cover.as_ref().and_then(|cover| assessment(case, cover)),
+                at_shipment: then.map_or(Verdict::RecordedAfterShipment, |then| then.verdict),
+                now: state.verdict,
+            })
+        })
+        .collect();
+    reports.sort_by(|a, b| a.id.cmp(&b.id));
+    reports
+}
+
+fn assessment(case: &Case<'_>, cover: &crate::judge::Cover) -> Option<AssessmentReport> {
+    let node = case.node(cover.assessment)?;
+    let assessed = node.assessed.as_ref()?;
+    let trusted = match case.words.get(&cover.assessment) {
+        Some(crate::judge::Vouched::Assessor(place)) => case.trust.assessors.get(*place).map(|a| a.name.clone()),
+        _ => None,
+    };
+    let stated = || Case::detail(node, "issuer").and_then(|v| v.as_text()).map(ToString::to_string);
+    Some(AssessmentReport {
+        id: node.id,
+        strength: cover.strength,
+        scheme: assessed.assessment.scheme.clone(),
+        issuer: if cover.strength == Strength::Signed { trusted } else { stated() },
+        valid_from: assessed.assessment.valid_from,
+        valid_to: cover.end,
+        subject: case.node(cover.subject)?.id,
+    })
+}
+
+fn crossing_report(case: &Case<'_>, crossing: &crate::judge::Crossing) -> Option<CrossingReport> {
+    let node = case.node(crossing.node)?;
+    Some(CrossingReport {
+        node: node.id,
+        name: Case::name(node),
+        by: case.node(crossing.by)?.id,
+        from: Some(crossing.from),
+        to: Some(crossing.to),
+        date: Some(crossing.date),
+        basis: crossing.basis.clone(),
+        required: crossing.required,
+        covered: crossing.covered,
+    })
+}
+
+fn details(case: &Case<'_>) -> Vec<DetailReport> {
+    let of = |node: &crate::evidence::Node| -> Vec<DetailReport> {
+        let name = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| alloc::format!("{slot}"), ToString::to_string);
+        node.details
+            .iter()
+            .map(|(slot, value)| DetailReport { node: node.id, name: name(*slot), value: alloc::format!("{value}") })
+            .collect()
+    };
+    case.evidence.nodes.iter().flat_map(of).collect()
+}
+
+/// Lists the keys that the verdict rests on.
+fn keys(case: &Case<'_>) -> Vec<KeyReport> {
+    let mut keys = Vec::new();
+    let mut add = |party: &str, role: &str, key: KeyId| {
+        let report = KeyReport { party: party.into(), role: role.into(), key };
+        if !keys.contains(&report) {
+            keys.push(report);
+        }
+    };
+    for log in &case.evidence.logs {
+        add(&log.genesis.origin, "log", log.genesis.key.id());
+        for witness in log.anchors.iter().flat_map(|a| &a.cosigners).filter_map(|w| case.trust.witnesses.get(*w)) {
+            if let Ok(key) = PublicKey::new(Algorithm::Ed25519, witness.key.public_key()) {
+                add(&witness.name, "witness", key.id());
+            }
+        }
+    }
+    for known in case.evidence.commits.iter().filter_map(|c| case.trust.committers.get(c.committer)) {
+        add(&known.name, "committer", known.key.id());
+    }
+    for word in case.words.values() {
+        if let crate::judge::Vouched::Assessor(place) = word {
+            if let Some(known) = case.trust.assessors.get(*place) {
+                add(&known.name, "assessor", known.key.id());
+            }
+        }
+    }
+    keys
+}
