@@ -14,10 +14,12 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use griptrace_core::{
     assessment::Assessed,
     bundle::{Bundle, BundleError},
+    cbor::DecodeError,
     commit::Commit,
     details::Salt,
     entry::Genesis,
     id::{GenesisHash, NodeId, StatusKey},
+    limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
     node::{Core, Role},
     value::Value,
@@ -192,11 +194,13 @@ pub(crate) fn gather(bundle: &Bundle, trust: &Trust) -> Result<Evidence, Broken>
 
 /// Step 1: turns a reading error into the finding that reports it.
 pub(crate) fn unreadable(error: &BundleError) -> Broken {
-    let code = match error {
-        BundleError::Digest { .. } => Code::BundleDigestMismatch,
-        BundleError::Size { .. } => Code::LimitExceeded,
-        BundleError::Decode(griptrace_core::cbor::DecodeError::Limit { .. }) => Code::LimitExceeded,
-        _ => Code::BundleMalformed,
+    let large = matches!(error, BundleError::Size { found } if *found > BUNDLE_BYTES_MAX);
+    let over = large || matches!(error, BundleError::Decode(DecodeError::Limit { .. }));
+    let altered = matches!(error, BundleError::Digest { .. });
+    let code = match (altered, over) {
+        (true, _) => Code::BundleDigestMismatch,
+        (false, true) => Code::LimitExceeded,
+        (false, false) => Code::BundleMalformed,
     };
     broken(code, None, format!("{error}"))
 }

@@ -73,7 +73,13 @@ impl Findings {
     /// Returns the findings, the worst first.
     pub(crate) fn into_sorted(mut self) -> Vec<Finding> {
         self.0.sort_by(|a, b| {
-            (b.severity, b.code.verdict(), a.code, a.node, a.when).cmp(&(a.severity, a.code.verdict(), b.code, b.node, b.when))
+            (b.severity, b.code.verdict(), a.code, a.node, a.when).cmp(&(
+                a.severity,
+                a.code.verdict(),
+                b.code,
+                b.node,
+                b.when,
+            ))
         });
         let mut counts: BTreeMap<Code, usize> = BTreeMap::new();
         let mut kept = Vec::new();
@@ -174,7 +180,8 @@ impl<'a> Case<'a> {
     /// trust file with the same party and key.
     pub(crate) fn has_role(&self, node: &Node, role: Role) -> bool {
         let Some(known) = self.committer_of(node) else { return false };
-        let origin = self.commit_of(node).and_then(|c| self.evidence.logs.get(c.log)).map(|log| log.genesis.origin.as_str());
+        let origin =
+            self.commit_of(node).and_then(|c| self.evidence.logs.get(c.log)).map(|log| log.genesis.origin.as_str());
         let day = Date::from_unix(self.evidence.anchor_of(node).map_or(u64::MAX, |anchor| anchor.time));
         self.trust.committers.iter().any(|other| {
             other.name == known.name

@@ -91,8 +91,7 @@ pub enum Judge {
 }
 
 impl Judge {
-    const WORDS: [(&'static str, Self); 3] =
-        [("shipment", Self::Shipment), ("now", Self::Now), ("both", Self::Both)];
+    const WORDS: [(&'static str, Self); 3] = [("shipment", Self::Shipment), ("now", Self::Now), ("both", Self::Both)];
 
     /// Returns the word that stands in policies.
     pub const fn as_str(self) -> &'static str {
@@ -348,8 +347,18 @@ pub(crate) fn read_duration(item: &Item<'_>) -> Result<Duration, ConfigError> {
 pub fn parse(file_name: &str, text: &str) -> Result<Policy, ConfigError> {
     let (source, document) = Source::parse(file_name, text)?;
     let known = [
-        "id", "version", "status", "judge", "max_lag", "vocabulary", "scope", "require", "exempt", "disclose",
-        "aggregate", "severity",
+        "id",
+        "version",
+        "status",
+        "judge",
+        "max_lag",
+        "vocabulary",
+        "scope",
+        "require",
+        "exempt",
+        "disclose",
+        "aggregate",
+        "severity",
     ];
     let top = source.top(&document, &known)?;
     let id = top.need("id")?.text()?.to_owned();
@@ -369,8 +378,22 @@ pub fn parse(file_name: &str, text: &str) -> Result<Policy, ConfigError> {
     let severity = top.get("severity").map_or_else(|| Ok(BTreeMap::new()), |item| read_severity(&item))?;
     let Vocabulary { grades, modality, purpose, schemes, bases } = words;
     Ok(Policy {
-        id, version, status, judge, max_lag, grades, modality, purpose, schemes, bases, scope, require, exempt,
-        disclose, aggregate, severity,
+        id,
+        version,
+        status,
+        judge,
+        max_lag,
+        grades,
+        modality,
+        purpose,
+        schemes,
+        bases,
+        scope,
+        require,
+        exempt,
+        disclose,
+        aggregate,
+        severity,
     })
 }
 
@@ -532,7 +555,8 @@ fn read_severity(item: &Item<'_>) -> Result<BTreeMap<Code, Severity>, ConfigErro
     let mut severity = BTreeMap::new();
     for (name, at, item) in item.open_fields()?.all() {
         let code = Code::parse(name).ok_or_else(|| {
-            let near = Code::ALL.iter().map(|code| code.as_str()).find(|code| code.contains(name) || name.contains(code));
+            let near =
+                Code::ALL.iter().map(|code| code.as_str()).find(|code| code.contains(name) || name.contains(code));
             let error = item.name_error(at, "is no finding's code");
             match near {
                 Some(near) => error.hint(format!("is {near:?} meant?")),
@@ -620,7 +644,10 @@ read = "own-choice"
         assert_eq!(policy.grade_rank(&word("important")), Some(1));
         assert_eq!(policy.grade_rank(&word("undetermined")), None);
         let [require] = policy.require.as_slice() else { panic!("one rule") };
-        assert_eq!(require.because, Because { source: "a text".into(), read: Reading::Text, status: Standing::Binding });
+        assert_eq!(
+            require.because,
+            Because { source: "a text".into(), read: Reading::Text, status: Standing::Binding }
+        );
         let crossing = require.crossing.as_ref().unwrap();
         let country = |code| Country::parse(code).unwrap();
         assert!(crossing.from.matches(country("CN")) && !crossing.from.matches(country("DE")));
@@ -639,6 +666,15 @@ read = "own-choice"
         assert!(china.require.iter().any(|rule| rule.any_of.is_empty()), "nothing suffices for the highest grade");
         let list = parse("p", include_str!("../../policies/annex-iv-2d.toml")).unwrap();
         assert!(list.require.is_empty() && list.disclose.len() > 10);
+    }
+
+    #[test]
+    fn the_example_of_the_specification_is_read() {
+        let page = include_str!("../../docs/spec/policy.md");
+        let (_, rest) = page.split_once("```toml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let policy = parse("p", example).unwrap();
+        assert_eq!((policy.require.len(), policy.disclose.len()), (1, 1));
     }
 
     #[test]
@@ -675,12 +711,22 @@ read = "own-choice"
         assert_refused("purpose = [\"*\"]", "purposes = [\"*\"]", "14:1", "scope.purposes: unknown field");
         assert_refused("to = [\"*\"]", "into = [\"*\"]", "19:29", "require.crossing.into: unknown field");
         assert_refused("id = \"sample\"\n", "", "1:1", "the field `id` is missing");
-        assert_refused("grades = [\"general\", \"important\"]\n", "", "6:1", "vocabulary: the field `grades` is missing");
+        assert_refused(
+            "grades = [\"general\", \"important\"]\n",
+            "",
+            "6:1",
+            "vocabulary: the field `grades` is missing",
+        );
         assert_refused("read = \"secondary\"\n", "", "12:1", "scope: the field `read` is missing");
         assert_refused("source = \"a text\"\n", "", "17:1", "require: the field `source` is missing");
         assert_refused("any_of = [\"office\"]\n", "", "17:1", "require: the field `any_of` is missing");
         assert_refused("role = \"grade\"\n", "", "26:1", "exempt: the field `role` is missing");
-        assert_refused("[aggregate]\nmin_sources = 10\n", "[aggregate]\n", "38:1", "the field `min_sources` is missing");
+        assert_refused(
+            "[aggregate]\nmin_sources = 10\n",
+            "[aggregate]\n",
+            "38:1",
+            "the field `min_sources` is missing",
+        );
     }
 
     #[test]
@@ -690,12 +736,22 @@ read = "own-choice"
         assert_refused("\"7d\"", "\"a week\"", "5:11", "max_lag: \"a week\" is not a duration");
         assert_refused("\"important\"]\nmod", "\"undetermined\"]\nmod", "7:22", "is above every grade");
         assert_refused("\"tactile\"", "\"visual\"", "8:23", "stands twice");
-        assert_refused("modality = [\"visual\"]", "modality = [\"audio\"]", "13:13", "not stand in vocabulary.modality");
+        assert_refused(
+            "modality = [\"visual\"]",
+            "modality = [\"audio\"]",
+            "13:13",
+            "not stand in vocabulary.modality",
+        );
         assert_refused("purpose = [\"*\"]", "purpose = [\"weld\"]", "14:12", "not stand in vocabulary.purpose");
         assert_refused("purpose = [\"*\"]", "purpose = [\"grasp\", \"*\"]", "14:21", "stands alone");
         assert_refused("purpose = [\"*\"]", "purpose = []", "14:11", "the list is empty");
         assert_refused("\"secondary\"", "\"heard\"", "16:8", "scope.read: \"heard\"");
-        assert_refused("grade = [\"important\"]", "grade = [\"core\"]", "18:10", "\"core\" does not stand in vocabulary.grades");
+        assert_refused(
+            "grade = [\"important\"]",
+            "grade = [\"core\"]",
+            "18:10",
+            "\"core\" does not stand in vocabulary.grades",
+        );
         assert_refused("[\"CN\"]", "[\"cn\"]", "19:22", "require.crossing.from: \"cn\" is not a country code");
         assert_refused("[\"office\"]\nstrength", "[\"court\"]\nstrength", "20:11", "not stand in vocabulary.schemes");
         assert_refused("\"signed\"", "\"sworn\"", "21:12", "require.strength: \"sworn\"");
@@ -711,14 +767,20 @@ read = "own-choice"
 
     #[test]
     fn only_datasets_are_sources() {
-        let model = SAMPLE.replace("kind = \"dataset\"\nfields = [\"name\", \"device\"]", "kind = \"model\"\nfields = [\"name\"]");
+        let model = SAMPLE
+            .replace("kind = \"dataset\"\nfields = [\"name\", \"device\"]", "kind = \"model\"\nfields = [\"name\"]");
         let error = parse("p", &model).unwrap_err();
         assert_eq!((error.line, error.why.as_str()), (34, "only datasets are sources"));
     }
 
     #[test]
     fn findings_that_are_unknown_or_fixed_are_refused_where_they_stand() {
-        assert_refused("\"weak-digest\" =", "\"weak-digests\" =", "43:1", "severity.weak-digests: is no finding's code");
+        assert_refused(
+            "\"weak-digest\" =",
+            "\"weak-digests\" =",
+            "43:1",
+            "severity.weak-digests: is no finding's code",
+        );
         assert_refused("= \"error\"", "= \"fatal\"", "43:17", "severity.weak-digest: \"fatal\"");
         let fixed = Code::ALL.iter().filter(|code| code.is_fixed());
         for code in fixed {

@@ -266,11 +266,7 @@ fn read_vkey(item: &Item<'_>, kind: KeyKind, what: &str, other: &str) -> Result<
     Err(item.error(why))
 }
 
-fn read_committer(
-    fields: &Fields<'_>,
-    logs: &[TrustedLog],
-    keys: &mut Keys,
-) -> Result<TrustedCommitter, ConfigError> {
+fn read_committer(fields: &Fields<'_>, logs: &[TrustedLog], keys: &mut Keys) -> Result<TrustedCommitter, ConfigError> {
     let name = read_name(&fields.need("name")?)?;
     let key = read_key(&fields.need("key")?, "committer", &name, keys)?;
     let log = fields.get("log").map(|item| read_origin(&item, logs)).transpose()?;
@@ -626,11 +622,19 @@ statement = "{}"
         assert_refused(&good, "?", "32:13", "is not base64");
         assert_refused(&good, "AAAA", "32:13", "withdrawal.statement: not a tagged COSE_Sign1");
         assert_refused(&good, &statement(Mark::Reclassify), "32:13", "is the mark reclassify");
-        assert_refused(&format!("{}", key(5).public_key()), &format!("{}", key(6).public_key()), "32:13", "no [[assessor]]'s");
+        assert_refused(
+            &format!("{}", key(5).public_key()),
+            &format!("{}", key(6).public_key()),
+            "32:13",
+            "no [[assessor]]'s",
+        );
         let mut forged = STANDARD.decode(&good).unwrap();
         *forged.last_mut().unwrap() ^= 1;
         assert_refused(&good, &STANDARD.encode(forged), "32:13", "the signature does not verify");
         let (first, rest) = good.split_at(40);
-        assert!(parse("t", &sample().replace(&format!("\"{good}\""), &format!("\"\"\"\n{first}\n  {rest}\n\"\"\""))).is_ok());
+        assert!(
+            parse("t", &sample().replace(&format!("\"{good}\""), &format!("\"\"\"\n{first}\n  {rest}\n\"\"\"")))
+                .is_ok()
+        );
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     policy::{Judge, Policy},
     question::Question,
     report::{
-        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName, Report,
-        SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
+        Report, SourceReport, Strength, TimeFrom,
     },
     trust::Trust,
 };
@@ -59,11 +59,14 @@ fn tell_times(case: &Case<'_>, findings: &mut Findings) {
         let Some(anchor) = log.newest() else { continue };
         let origin = &log.genesis.origin;
         if anchor.time_from == TimeFrom::Operator {
-            let text = alloc::format!("the times of {origin} are its operator's own: the trust file asks for no witness");
+            let text =
+                alloc::format!("the times of {origin} are its operator's own: the trust file asks for no witness");
             findings.add(case.policy, Code::TimeSelfDeclared, When::Always, None, text);
         }
         if !anchor.map_witnessed {
-            let text = alloc::format!("that {origin}'s status map holds every status is its operator's claim: no trusted witness recomputed it");
+            let text = alloc::format!(
+                "that {origin}'s status map holds every status is its operator's claim: no trusted witness recomputed it"
+            );
             findings.add(case.policy, Code::MapUnwitnessed, When::Always, None, text);
         }
     }
@@ -86,7 +89,8 @@ fn conclude(
     let at_shipment = verdict_at(&findings, shipped, When::AtShipment);
     let at_now = verdict_at(&findings, &now, When::Now);
     let counted = [(When::AtShipment, at_shipment), (When::Now, at_now)];
-    let verdict = counted.into_iter().filter(|(when, _)| judged(*when)).map(|(_, v)| v).max().unwrap_or(Verdict::Broken);
+    let verdict =
+        counted.into_iter().filter(|(when, _)| judged(*when)).map(|(_, v)| v).max().unwrap_or(Verdict::Broken);
     let policy_met = !findings.iter().any(|f| f.severity == Severity::Error && judged(f.when));
     let (shipment, model) = answered.map_or((None, no_model()), |answer| (answer.shipment, answer.model));
     let root = case.node(case.evidence.root);
@@ -195,7 +199,7 @@ fn sources(
             })
         })
         .collect();
-    reports.sort_by(|a, b| a.id.cmp(&b.id));
+    reports.sort_by_key(|a| a.id);
     reports
 }
 
@@ -235,7 +239,8 @@ fn crossing_report(case: &Case<'_>, crossing: &crate::judge::Crossing) -> Option
 
 fn details(case: &Case<'_>) -> Vec<DetailReport> {
     let of = |node: &crate::evidence::Node| -> Vec<DetailReport> {
-        let name = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| alloc::format!("{slot}"), ToString::to_string);
+        let name =
+            |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| alloc::format!("{slot}"), ToString::to_string);
         node.details
             .iter()
             .map(|(slot, value)| DetailReport { node: node.id, name: name(*slot), value: alloc::format!("{value}") })
@@ -265,10 +270,10 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
         add(&known.name, "committer", known.key.id());
     }
     for word in case.words.values() {
-        if let crate::judge::Vouched::Assessor(place) = word {
-            if let Some(known) = case.trust.assessors.get(*place) {
-                add(&known.name, "assessor", known.key.id());
-            }
+        if let crate::judge::Vouched::Assessor(place) = word
+            && let Some(known) = case.trust.assessors.get(*place)
+        {
+            add(&known.name, "assessor", known.key.id());
         }
     }
     keys

@@ -1,1 +1,185 @@
-//! Being written.
+//! Checks Griptrace evidence files offline: the arguments, the files, the clock and the output
+//! around `griptrace-verifier`, which judges.
+//!
+//! `griptrace verify` takes the same [`Args`] and calls the same [`check`].
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod clock;
+mod hand;
+mod output;
+mod trouble;
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Read as _, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+pub use arguments::Args;
+use arguments::Program;
+use clap::Parser as _;
+use griptrace_core::{date::Date, limits::BUNDLE_BYTES_MAX};
+use griptrace_verifier::{
+    policy::{self, Policy},
+    question::Question,
+    render,
+    report::Report,
+    toml_source::CONFIG_BYTES_MAX,
+    trust::{self, Trust},
+    verify::verify,
+};
+use output::Output;
+use trouble::Trouble;
+
+/// The policy is met.
+const MET: u8 = 0;
+/// Checked, and the policy is not met.
+const NOT_MET: u8 = 1;
+/// Could not check.
+const COULD_NOT: u8 = 2;
+
+/// Runs the program with the process's own arguments, standard output and standard error.
+pub fn run_program() -> ExitCode {
+    ExitCode::from(run(std::env::args_os(), &mut io::stdout().lock(), &mut io::stderr().lock()))
+}
+
+/// Runs the program and returns its exit code. The first argument is the program's name.
+pub fn run(args: impl Iterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    match Program::try_parse_from(args) {
+        Ok(program) => check(&program.args, clock::today(), out, err),
+        // Nobody reading the usage is no reason to say more.
+        Err(usage) if usage.use_stderr() => {
+            write!(err, "{usage}").ok();
+            COULD_NOT
+        }
+        Err(help) => {
+            write!(out, "{help}").ok();
+            MET
+        }
+    }
+}
+
+/// Checks the bundles and returns the worst exit code: 0 if the policy is met by each, 1 if it was
+/// checked and is not, 2 if something could not be checked. `today` counts as now without `--at`.
+///
+/// Whether anybody still reads the output does not change the exit code.
+pub fn check(args: &Args, today: Date, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let mut out = Output::new(out);
+    let mut worst = MET;
+    let done = match prepare(args, today) {
+        Ok(prepared) => args.bundles.iter().try_for_each(|file| {
+            worst = worst.max(check_one(args, &prepared, file, &mut out, err)?);
+            Ok(())
+        }),
+        Err(trouble) => Err(trouble),
+    };
+    let done = done.and_then(|()| out.flush());
+    done.map_or_else(
+        |trouble: Trouble| {
+            trouble.tell(err);
+            COULD_NOT
+        },
+        |()| worst,
+    )
+}
+
+/// What is the buyer's own: read once, before any bundle.
+struct Prepared {
+    trust: Trust,
+    policy: Policy,
+    question: Question,
+}
+
+fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
+    let trust = read_config(&args.trust, "trust file", trust::parse)?;
+    let policy = read_config(&args.policy, "policy", policy::parse)?;
+    let question = Question {
+        now: args.at.unwrap_or(today),
+        destination: args.destination,
+        consignee: args.consignee.clone(),
+        purposes: args.purposes.clone(),
+        model: hand::model_in_hand(args)?,
+    };
+    Ok(Prepared { trust, policy, question })
+}
+
+fn read_config<T>(
+    path: &Path,
+    what: &str,
+    parse: impl FnOnce(&str, &str) -> Result<T, trust::ConfigError>,
+) -> Result<T, Trouble> {
+    let name = path.display().to_string();
+    let bytes = read_limited(path, CONFIG_BYTES_MAX)
+        .map_err(|trouble| trouble.or_hint(format!("the {what} is the buyer's own, and not part of the evidence")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| Trouble::new(format!("{name}: is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
+    parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))
+}
+
+/// Reads a file of at most `limit` bytes; of a larger one, no more than that.
+fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, Trouble> {
+    let cannot = |error: io::Error| Trouble::new(format!("cannot read {}: {error}", path.display()));
+    let over =
+        |size: u64| Trouble::new(format!("{}: {size} bytes or more are above the limit of {limit}", path.display()));
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let file = File::open(path).map_err(cannot)?;
+    let size = file.metadata().map_err(cannot)?.len();
+    if size > limit {
+        return Err(over(size));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if size > limit { Err(over(size)) } else { Ok(bytes) }
+}
+
+/// Checks one bundle and writes what was found. Fails only if that can't be written.
+fn check_one(
+    args: &Args,
+    prepared: &Prepared,
+    file: &Path,
+    out: &mut Output<'_>,
+    err: &mut dyn Write,
+) -> Result<u8, Trouble> {
+    let name = file.display().to_string();
+    match judge(prepared, file) {
+        Ok(report) => {
+            tell(args, &name, &report, out)?;
+            Ok(if report.policy_met { MET } else { NOT_MET })
+        }
+        Err(trouble) => {
+            trouble.tell(err);
+            if args.json {
+                out.line(&render::json_text(&render::could_not_check(&name, trouble.text())))?;
+            }
+            Ok(COULD_NOT)
+        }
+    }
+}
+
+fn judge(prepared: &Prepared, file: &Path) -> Result<Report, Trouble> {
+    let bytes = read_limited(file, BUNDLE_BYTES_MAX)?;
+    verify(&bytes, &prepared.trust, &prepared.policy, &prepared.question)
+        .map_err(|error| Trouble::new(format!("{}: {error}", file.display())))
+}
+
+fn tell(args: &Args, name: &str, report: &Report, out: &mut Output<'_>) -> Result<(), Trouble> {
+    if args.json {
+        let mut object = render::json(report);
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("file".into(), name.into());
+        }
+        return out.line(&render::json_text(&object));
+    }
+    if args.bundles.len() > 1 {
+        out.line(&render::line(report, name))?;
+        return if args.explain { out.text(&render::words(report, true)) } else { Ok(()) };
+    }
+    out.text(&render::words(report, args.explain))
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    format,
-    vec,
+    format, vec,
     vec::Vec,
 };
 
@@ -19,7 +18,7 @@ use griptrace_core::{
     status_map::{status_value, verify_status_proof},
 };
 
-use super::{Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken};
+use super::{Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken};
 use crate::finding::Code;
 
 /// The closure under one map of statuses.
@@ -74,7 +73,11 @@ pub(super) fn close(
 fn find_root(parts: &Parts<'_>, nodes: &[Node], commits: &[CheckedCommit]) -> Result<Ordinal, Broken> {
     let found = usize::try_from(parts.bundle.root).ok().and_then(|place| Some((place, nodes.get(place)?)));
     let Some((place, node)) = found else {
-        return Err(broken(Code::NodeMissing, None, format!("the root is node {} of {}", parts.bundle.root, nodes.len())));
+        return Err(broken(
+            Code::NodeMissing,
+            None,
+            format!("the root is node {} of {}", parts.bundle.root, nodes.len()),
+        ));
     };
     let first_log = commits.get(node.commit).is_some_and(|commit| commit.log == 0);
     if !matches!(node.core.kind, Kind::Shipment | Kind::Model) || !first_log {
@@ -104,8 +107,20 @@ fn place_statuses(
             match &brought.status {
                 Some(status) if needed => anchor.statuses = Some(read_statuses(status, &ids)?),
                 None if !needed => {}
-                Some(_) => return Err(broken(Code::Extraneous, None, format!("checkpoint {} brings statuses that no judgement needs", anchor.size))),
-                None => return Err(broken(Code::StatusMissing, None, format!("checkpoint {} brings no statuses", anchor.size))),
+                Some(_) => {
+                    return Err(broken(
+                        Code::Extraneous,
+                        None,
+                        format!("checkpoint {} brings statuses that no judgement needs", anchor.size),
+                    ));
+                }
+                None => {
+                    return Err(broken(
+                        Code::StatusMissing,
+                        None,
+                        format!("checkpoint {} brings no statuses", anchor.size),
+                    ));
+                }
             }
         }
     }
@@ -119,29 +134,41 @@ fn read_statuses(
     let mut statuses = BTreeMap::new();
     for (key, listed) in &part.present {
         if listed.is_empty() || statuses.last_key_value().is_some_and(|(last, _)| last >= key) {
-            return Err(broken(Code::StatusProofMismatch, None, format!("statuses of {key} are out of order or empty")));
+            return Err(broken(
+                Code::StatusProofMismatch,
+                None,
+                format!("statuses of {key} are out of order or empty"),
+            ));
         }
         let ordinals = listed.iter().map(|id| ids.get(id).copied().ok_or(id)).collect::<Result<Vec<_>, _>>();
-        let ordinals = ordinals.map_err(|id| broken(Code::NodeMissing, Some(*id), format!("a status of {key} is not in the bundle")))?;
+        let ordinals = ordinals
+            .map_err(|id| broken(Code::NodeMissing, Some(*id), format!("a status of {key} is not in the bundle")))?;
         statuses.insert(*key, ordinals);
     }
     Ok(statuses)
 }
 
 impl Walk<'_> {
-    /// Returns the map of statuses that a node's log has for this closure, and its anchor's size.
-    fn map_for(&self, node: &Node, at: Option<usize>) -> Option<(&BTreeMap<StatusKey, Vec<Ordinal>>, u64)> {
-        let number = self.commits.get(node.commit)?.log;
+    /// Returns the anchor that a log has for this closure.
+    fn anchor_for(&self, number: usize, at: Option<usize>) -> Option<&Anchor> {
         let log = self.logs.get(number)?;
-        let anchor = match at {
-            Some(place) if number == 0 => log.anchors.get(place)?,
-            _ => log.anchors.last()?,
-        };
-        Some((anchor.statuses.as_ref()?, anchor.size))
+        match at {
+            Some(place) if number == 0 => log.anchors.get(place),
+            _ => log.anchors.last(),
+        }
     }
 
-    fn leaf(&self, node: &Node) -> u64 {
-        self.commits.get(node.commit).map_or(u64::MAX, |commit| commit.leaf)
+    /// Tells whether a node is under the anchor that its log has for this closure.
+    fn is_covered(&self, node: &Node, at: Option<usize>) -> bool {
+        let Some(commit) = self.commits.get(node.commit) else { return false };
+        self.anchor_for(commit.log, at).is_some_and(|anchor| commit.leaf < anchor.size)
+    }
+
+    /// Tells whether a log's map is asked about a node: that of its home or, of an assessment that
+    /// its assessor signed, every log's (Rule R5).
+    fn is_asked_in(&self, node: &Node, number: usize, size: u64) -> bool {
+        let signed = node.assessed.as_ref().is_some_and(|assessed| assessed.signed.is_some());
+        signed || self.commits.get(node.commit).is_some_and(|commit| commit.log == number && commit.leaf < size)
     }
 
     /// Walks to the closure under the newest anchors, or under the shipment's anchor.
@@ -154,11 +181,13 @@ impl Walk<'_> {
                 continue;
             }
             todo.extend(node.parents());
-            let size = self.map_for(node, at).map_or(0, |(_, size)| size);
             let opened = self.opened_by.get(&ordinal).into_iter().flatten().copied();
-            todo.extend(opened.filter(|a| self.nodes.get(*a).is_some_and(|a| self.leaf(a) < size)));
+            todo.extend(opened.filter(|a| self.nodes.get(*a).is_some_and(|a| self.is_covered(a, at))));
             let statuses = self.statuses_of(node, at)?;
-            todo.extend(statuses.iter().filter_map(|s| self.nodes.get(*s)).flat_map(|s| s.to(Role::Successor)));
+            for status in statuses.iter().filter_map(|s| self.nodes.get(*s)) {
+                // In another log a status marks that log's record of the same signed assessment.
+                todo.extend(status.to(Role::Successor).chain(status.to(Role::Marks)));
+            }
             if !statuses.is_empty() {
                 closure.statuses.insert(ordinal, statuses);
             }
@@ -170,29 +199,48 @@ impl Walk<'_> {
     /// commit's public lines, in log order.
     fn statuses_of(&self, node: &Node, at: Option<usize>) -> Result<Vec<Ordinal>, Broken> {
         let key = status_key(node);
-        let Some((map, size)) = self.map_for(node, at) else { return Ok(Vec::new()) };
-        let Some(listed) = map.get(&key) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for number in 0..self.logs.len() {
+            let anchor = self.anchor_for(number, at).filter(|anchor| self.is_asked_in(node, number, anchor.size));
+            let Some((anchor, map)) = anchor.and_then(|anchor| Some((anchor, anchor.statuses.as_ref()?))) else {
+                continue;
+            };
+            if let Some(listed) = map.get(&key) {
+                self.check_listed(listed, &key, number, anchor.size)?;
+                found.extend(listed.iter().copied());
+            }
+        }
+        Ok(found)
+    }
+
+    fn check_listed(&self, listed: &[Ordinal], key: &StatusKey, log: usize, size: u64) -> Result<(), Broken> {
         let mut last = None;
         for ordinal in listed {
             let Some(status) = self.nodes.get(*ordinal) else { continue };
-            let place = self.line_of(status, &key, size).ok_or_else(|| {
+            let place = self.line_of(status, key, log, size).ok_or_else(|| {
                 let text = format!("it stands under {key} in the status map, but does not mark that, or is in no public line of its commit");
                 broken(Code::StatusLineMismatch, Some(status.id), text)
             })?;
             if last.is_some_and(|last| last >= place) {
-                return Err(broken(Code::StatusLineMismatch, Some(status.id), format!("statuses of {key} are not in log order")));
+                return Err(broken(
+                    Code::StatusLineMismatch,
+                    Some(status.id),
+                    format!("statuses of {key} are not in log order"),
+                ));
             }
             last = Some(place);
         }
-        Ok(listed.clone())
+        Ok(())
     }
 
-    /// Returns where a status stands in the log: its commit's leaf and its line there.
-    fn line_of(&self, status: &Node, key: &StatusKey, size: u64) -> Option<(u64, usize)> {
+    /// Returns where a status stands in a log: its commit's leaf and its line there.
+    fn line_of(&self, status: &Node, key: &StatusKey, log: usize, size: u64) -> Option<(u64, usize)> {
         let commit = self.commits.get(status.commit)?;
         let target = status.to(Role::Marks).next().and_then(|to| self.nodes.get(to))?;
-        let line = commit.commit.payload.statuses.iter().position(|line| line.key == *key && line.status == status.id)?;
-        (status_key(target) == *key && commit.leaf < size).then_some((commit.leaf, line))
+        let line =
+            commit.commit.payload.statuses.iter().position(|line| line.key == *key && line.status == status.id)?;
+        let here = commit.log == log && commit.leaf < size;
+        (status_key(target) == *key && here).then_some((commit.leaf, line))
     }
 
     /// Step 8: the bundle holds the newest closure and its statuses, and nothing else.
@@ -200,7 +248,10 @@ impl Walk<'_> {
         let statuses: BTreeSet<Ordinal> = newest.statuses.values().flatten().copied().collect();
         for (ordinal, node) in self.nodes.iter().enumerate() {
             if !newest.has(ordinal) && !statuses.contains(&ordinal) {
-                let text = format!("a {} that neither the root's ancestry nor its assessments and statuses need", node.core.kind);
+                let text = format!(
+                    "a {} that neither the root's ancestry nor its assessments and statuses need",
+                    node.core.kind
+                );
                 return Err(broken(Code::Extraneous, Some(node.id), text));
             }
         }
@@ -240,8 +291,7 @@ fn check_proofs(
             let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
             let mut keys = BTreeSet::new();
             for node in closure.members.iter().filter_map(|ordinal| walk.nodes.get(*ordinal)) {
-                let here = walk.commits.get(node.commit).is_some_and(|c| c.log == number && c.leaf < anchor.size);
-                if here {
+                if walk.is_asked_in(node, number, anchor.size) {
                     keys.insert(status_key(node));
                 }
             }
@@ -266,9 +316,14 @@ fn check_proof(
         Some(status_value(&ids.collect::<Vec<_>>()))
     };
     let queries: Vec<(Digest, Option<Digest>)> = keys.iter().map(|key| (*key.digest(), value(key))).collect();
-    if queries.is_empty() && part.proof.is_empty() {
-        return Ok(());
+    if queries.is_empty() {
+        return Err(broken(
+            Code::Extraneous,
+            None,
+            "a log that holds nothing of the closure, and is asked for no status".into(),
+        ));
     }
-    verify_status_proof(map_root, &queries, &part.proof)
-        .map_err(|error| broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}")))
+    verify_status_proof(map_root, &queries, &part.proof).map_err(|error| {
+        broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}"))
+    })
 }

@@ -39,18 +39,14 @@ pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry
     Ok((logs, entries))
 }
 
-fn check_log(
-    part: &LogPart,
-    trust: &Trust,
-    place: usize,
-    entries: &mut Vec<ProvenEntry>,
-) -> Result<Log, Broken> {
+fn check_log(part: &LogPart, trust: &Trust, place: usize, entries: &mut Vec<ProvenEntry>) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
     let trusted = find_trusted(trust, &genesis)?;
     let notes = check_notes(part, trust, trusted)?;
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
-    let anchors = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head)).collect::<Result<_, _>>()?;
+    let anchors =
+        notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, &note, &head)).collect::<Result<_, _>>()?;
     Ok(Log { genesis, home, anchors })
 }
 
@@ -90,20 +86,30 @@ fn check_notes(part: &LogPart, trust: &Trust, log: &TrustedLog) -> Result<Vec<Ch
     let sizes = || notes.iter().map(|note| note.checkpoint.size);
     let ascending = sizes().zip(sizes().skip(1)).all(|(a, b)| a < b);
     if notes.is_empty() || !ascending {
-        return Err(broken(Code::AnchorOrder, None, format!("log {}: checkpoints are not by ascending size, or there is none", log.origin)));
+        return Err(broken(
+            Code::AnchorOrder,
+            None,
+            format!("log {}: checkpoints are not by ascending size, or there is none", log.origin),
+        ));
     }
     Ok(notes)
 }
 
 fn check_note(anchor: &AnchorPart, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
-    let bad = |why: &dyn core::fmt::Display| broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin));
+    let bad = |why: &dyn core::fmt::Display| {
+        broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin))
+    };
     let note = Note::parse(anchor.note.as_bytes()).map_err(|error| bad(&error))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| bad(&error))?;
     if checkpoint.origin != log.origin {
         return Err(bad(&format!("its origin line says {}", checkpoint.origin)));
     }
     if checkpoint.size > TREE_SIZE_MAX {
-        return Err(broken(Code::LimitExceeded, None, format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size)));
+        return Err(broken(
+            Code::LimitExceeded,
+            None,
+            format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size),
+        ));
     }
     let signatures = note.verify(known).map_err(|error| signature_finding(&error))?;
     if !signatures.iter().any(|signature| signature.key == 0) {
@@ -156,7 +162,9 @@ fn check_entries(
     };
     let leaves: Vec<(u64, Digest)> =
         part.entries.iter().map(|(index, bytes)| (*index, Rfc9162::leaf_hash(bytes))).collect();
-    if leaves.iter().zip(leaves.iter().skip(1)).any(|(a, b)| a.0 >= b.0) || leaves.last().is_some_and(|l| l.0 >= newest.size) {
+    if leaves.iter().zip(leaves.iter().skip(1)).any(|(a, b)| a.0 >= b.0)
+        || leaves.last().is_some_and(|l| l.0 >= newest.size)
+    {
         let text = format!("entries of {} are out of order, twice, or beyond size {}", newest.origin, newest.size);
         return Err(broken(Code::EntryOrder, None, text));
     }
@@ -179,10 +187,15 @@ fn sort_entries(
     let mut heads = Vec::new();
     let mut wanted = notes.iter().map(|note| note.checkpoint.size.saturating_sub(1)).peekable();
     for (index, bytes) in part.entries.iter().skip(1) {
-        let entry = Entry::parse(bytes).map_err(|error| broken(Code::EntryInvalid, None, format!("entry {index}: {error}")))?;
+        let entry =
+            Entry::parse(bytes).map_err(|error| broken(Code::EntryInvalid, None, format!("entry {index}: {error}")))?;
         if wanted.peek() != Some(index) {
             if matches!(entry, Entry::StatusHead(_)) {
-                return Err(broken(Code::Extraneous, None, format!("status head {index} belongs to no checkpoint of the bundle")));
+                return Err(broken(
+                    Code::Extraneous,
+                    None,
+                    format!("status head {index} belongs to no checkpoint of the bundle"),
+                ));
             }
             entries.push((place, *index, entry));
             continue;
@@ -200,25 +213,34 @@ fn sort_entries(
 }
 
 fn no_head(index: u64) -> Broken {
-    broken(Code::StatusHeadMissing, None, format!("leaf {index}, the last under a checkpoint, is not a status head that names it"))
+    broken(
+        Code::StatusHeadMissing,
+        None,
+        format!("leaf {index}, the last under a checkpoint, is not a status head that names it"),
+    )
 }
 
 /// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum;
 /// without a quorum in the trust file it is the operator's own (Rule R7).
-fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Result<Anchor, Broken> {
+fn date_anchor(trust: &Trust, note: &CheckedNote, head: &StatusHead) -> Result<Anchor, Broken> {
     let cosigners: Vec<usize> = note.cosignatures.iter().map(|(witness, _)| *witness).collect();
     let (time, time_from, map_witnessed) = match &trust.quorum {
         None => (head.time, TimeFrom::Operator, false),
         Some(quorum) => {
             let within = |w: usize| quorum.of.contains(&w);
-            let mut times: Vec<u64> = note.cosignatures.iter().filter(|(w, _)| within(*w)).map(|(_, time)| *time).collect();
+            let mut times: Vec<u64> =
+                note.cosignatures.iter().filter(|(w, _)| within(*w)).map(|(_, time)| *time).collect();
             times.sort_unstable();
             let Some(time) = quorum.at_least.checked_sub(1).and_then(|last| times.get(last)) else {
                 let (size, found) = (note.checkpoint.size, times.len());
-                let text = format!("checkpoint of size {size}: {found} of the {} cosignatures that the trust file asks for", quorum.at_least);
+                let text = format!(
+                    "checkpoint of size {size}: {found} of the {} cosignatures that the trust file asks for",
+                    quorum.at_least
+                );
                 return Err(broken(Code::QuorumNotMet, None, text));
             };
-            let maps = cosigners.iter().filter(|w| within(**w) && trust.witnesses.get(**w).is_some_and(|t| t.map)).count();
+            let maps =
+                cosigners.iter().filter(|w| within(**w) && trust.witnesses.get(**w).is_some_and(|t| t.map)).count();
             (*time, TimeFrom::Witnesses, maps >= quorum.at_least)
         }
     };

@@ -34,19 +34,25 @@ fn check_commit(trust: &Trust, logs: &[Log], place: usize, leaf: u64, entry: Ent
     let Entry::Commit(commit) = entry else {
         return Err(broken(Code::EntryInvalid, None, format!("entry {leaf} is not a commit")));
     };
-    let Some(log) = logs.get(place) else { return Err(broken(Code::EntryInvalid, None, format!("entry {leaf} has no log"))) };
+    let Some(log) = logs.get(place) else {
+        return Err(broken(Code::EntryInvalid, None, format!("entry {leaf} has no log")));
+    };
     if commit.payload.home != log.home {
         let text = format!("commit {leaf} is for log {}, not for {}", commit.payload.home, log.home);
         return Err(broken(Code::HomeMismatch, None, text));
     }
     let covered = log.first_covering(leaf).and_then(|place| log.anchors.get(place));
     let day = Date::from_unix(covered.map_or(u64::MAX, |anchor| anchor.time));
-    let committer = find_committer(trust, &commit, &log.genesis.origin, day)
-        .ok_or_else(|| untrusted(trust, &commit, leaf, day))?;
+    let committer =
+        find_committer(trust, &commit, &log.genesis.origin, day).ok_or_else(|| untrusted(trust, &commit, leaf, day))?;
     let key = trust.committers.get(committer).map(|known| &known.key);
     let verified = key.is_some_and(|key| commit.verify(key).is_ok());
     if !verified {
-        return Err(broken(Code::CommitSignatureInvalid, None, format!("commit {leaf}: the signature does not verify")));
+        return Err(broken(
+            Code::CommitSignatureInvalid,
+            None,
+            format!("commit {leaf}: the signature does not verify"),
+        ));
     }
     Ok(CheckedCommit { log: place, leaf, commit, committer })
 }
@@ -82,7 +88,11 @@ pub(super) fn check_nodes(parts: &Parts<'_>, logs: &[Log], commits: &[CheckedCom
             let entry = usize::try_from(part.entry).ok().and_then(|i| log.entries.get(i)).map(|(index, _)| *index);
             let found = at.next().filter(|(_, commit)| commit.log == place && Some(commit.leaf) == entry);
             let Some((number, commit)) = found else {
-                return Err(broken(Code::Extraneous, None, "commits and their nodes do not stand in the order of the entries, or one has none".into()));
+                return Err(broken(
+                    Code::Extraneous,
+                    None,
+                    "commits and their nodes do not stand in the order of the entries, or one has none".into(),
+                ));
             };
             let home = logs.get(place).map(|log| log.home);
             check_part(part, commit, number, home, &mut nodes)?;
@@ -106,16 +116,25 @@ fn check_part(
     let leaves: Vec<(u64, Digest)> = part.places.iter().copied().zip(ids.iter().map(|id| *id.digest())).collect();
     let root = root_from_leaves(&COMMIT_TREE, payload.count, &leaves, &part.proof);
     if part.places.len() != part.cores.len() || root != Ok(payload.root) {
-        let text = format!("the nodes shown for commit {} are not those under its signed root {}", commit.leaf, payload.root);
+        let text =
+            format!("the nodes shown for commit {} are not those under its signed root {}", commit.leaf, payload.root);
         return Err(broken(Code::CommitRootMismatch, ids.first().copied(), text));
     }
     if ids.iter().zip(ids.iter().skip(1)).any(|(a, b)| a >= b) {
-        return Err(broken(Code::CommitRootMismatch, None, format!("the nodes of commit {} are not sorted by id", commit.leaf)));
+        return Err(broken(
+            Code::CommitRootMismatch,
+            None,
+            format!("the nodes of commit {} are not sorted by id", commit.leaf),
+        ));
     }
     for (id, bytes) in ids.into_iter().zip(&part.cores) {
         let core = Core::from_bytes(bytes).map_err(|error| broken(Code::NodeInvalid, Some(id), format!("{error}")))?;
         if Some(core.home) != home {
-            return Err(broken(Code::HomeMismatch, Some(id), format!("the node is for log {}, its commit is not", core.home)));
+            return Err(broken(
+                Code::HomeMismatch,
+                Some(id),
+                format!("the node is for log {}, its commit is not", core.home),
+            ));
         }
         nodes.push(read_node(id, core, number)?);
     }
@@ -123,11 +142,10 @@ fn check_part(
 }
 
 fn read_node(id: NodeId, core: Core, commit: usize) -> Result<Node, Broken> {
-    let assessed = match core.kind {
-        Kind::Assessment => {
-            Some(assessed(id, &core).map_err(|error| broken(Code::AssessmentInvalid, Some(id), format!("{error}")))?)
-        }
-        _ => None,
+    let assessed = if core.kind == Kind::Assessment {
+        Some(assessed(id, &core).map_err(|error| broken(Code::AssessmentInvalid, Some(id), format!("{error}")))?)
+    } else {
+        None
     };
     if let Some(signed) = assessed.as_ref().and_then(|a| a.signed.as_ref()).filter(|signed| signed.home != core.home) {
         let text = format!("the assessment was signed for log {}, not for {}", signed.home, core.home);
@@ -147,7 +165,8 @@ pub(super) fn resolve_edges(mut nodes: Vec<Node>, commits: &[CheckedCommit]) -> 
     if let Some((a, _)) = places.iter().zip(places.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
         return Err(broken(Code::NodeDuplicate, Some(a.0), "the node stands twice".into()));
     }
-    let place = |id: &NodeId| places.binary_search_by(|(other, _)| other.cmp(id)).ok().and_then(|i| places.get(i)).map(|p| p.1);
+    let place =
+        |id: &NodeId| places.binary_search_by(|(other, _)| other.cmp(id)).ok().and_then(|i| places.get(i)).map(|p| p.1);
     let mut unresolved = Vec::new();
     let mut resolved = Vec::new();
     for (ordinal, node) in nodes.iter().enumerate() {

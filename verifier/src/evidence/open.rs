@@ -3,12 +3,12 @@
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use griptrace_core::{
+    assessment::subject_leaf,
     bundle::{Bundle, Disclosure, ManifestOpening, SubjectOpening},
     details::{read_value, slot},
     digest::{Digest, SUBJECT_TREE},
     manifest::{check_files, content_digest, root as manifest_root},
     node::Kind,
-    assessment::subject_leaf,
     tree::root_from_leaves,
     value::Value,
 };
@@ -39,7 +39,11 @@ fn ascending(code: Code, ordinals: impl Iterator<Item = u64>) -> Result<(), Brok
     let mut last = None;
     for ordinal in ordinals {
         if last.is_some_and(|last| last >= ordinal) {
-            return Err(broken(code, None, format!("what is opened for node {ordinal} is out of order, or stands twice")));
+            return Err(broken(
+                code,
+                None,
+                format!("what is opened for node {ordinal} is out of order, or stands twice"),
+            ));
         }
         last = Some(ordinal);
     }
@@ -79,7 +83,8 @@ fn open_manifest(part: &ManifestOpening, nodes: &mut [Node]) -> Result<(), Broke
     };
     let root = manifest_root(&part.seed, &part.files).unwrap_or(Digest::ZERO);
     let files = i64::try_from(part.files.len()).ok();
-    let bytes = part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.size)).and_then(|n| i64::try_from(n).ok());
+    let bytes =
+        part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.size)).and_then(|n| i64::try_from(n).ok());
     let same = stated.field("root").and_then(Value::as_bytes) == Some(root.as_bytes().as_slice())
         && stated.field("files").and_then(Value::as_int) == files
         && stated.field("bytes").and_then(Value::as_int) == bytes;

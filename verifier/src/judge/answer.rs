@@ -34,10 +34,8 @@ pub(crate) struct Answer {
 pub(crate) fn answer(case: &Case<'_>, findings: &mut Findings) -> Option<Answer> {
     let root = case.node(case.evidence.root)?;
     let shipment = check_shipment(case, root, findings);
-    let models: Vec<Ordinal> = match root.core.kind {
-        Kind::Shipment => root.to(Role::Ships).collect(),
-        _ => Vec::from([case.evidence.root]),
-    };
+    let shipped = root.core.kind == Kind::Shipment;
+    let models: Vec<Ordinal> = if shipped { root.to(Role::Ships).collect() } else { Vec::from([case.evidence.root]) };
     let model = check_models(case, &models, findings);
     Some(Answer { shipment, model })
 }
@@ -62,7 +60,9 @@ fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findings) -> Opti
     let consignee = Case::detail(root, "consignee").and_then(Value::as_text);
     let asked = case.question.consignee.as_deref().or(case.trust.expect.consignee.as_deref());
     match (asked, consignee) {
-        (Some(asked), None) => add(Code::ConsigneeNotDisclosed, format!("the buyer is {asked:?}; the bundle does not show the consignee")),
+        (Some(asked), None) => {
+            add(Code::ConsigneeNotDisclosed, format!("the buyer is {asked:?}; the bundle does not show the consignee"));
+        }
         (Some(asked), Some(said)) if asked != said => {
             add(Code::ConsigneeMismatch, format!("the shipment is for {said:?}, the buyer is {asked:?}"));
         }
@@ -84,12 +84,11 @@ fn check_models(case: &Case<'_>, models: &[Ordinal], findings: &mut Findings) ->
     let nodes: Vec<&Node> = models.iter().filter_map(|ordinal| case.node(*ordinal)).collect();
     let mut shipped: Vec<FileRecord> = Vec::new();
     for node in &nodes {
-        match &node.manifest {
-            Some(files) => shipped.extend(files.iter().cloned()),
-            None => {
-                let text = "its content and manifest are not opened".into();
-                findings.add(case.policy, Code::ModelNotOpened, When::Always, Some(node.id), text);
-            }
+        if let Some(files) = &node.manifest {
+            shipped.extend(files.iter().cloned());
+        } else {
+            let text = "its content and manifest are not opened".into();
+            findings.add(case.policy, Code::ModelNotOpened, When::Always, Some(node.id), text);
         }
     }
     shipped.sort_by(|a, b| a.path.cmp(&b.path));

@@ -48,11 +48,11 @@ fn check_word(case: &Case<'_>, node: &Node, assessed: &Assessed, findings: &mut 
     let Some(signed) = &assessed.signed else { return Vouched::Stated };
     let day = Date::from_unix(case.evidence.anchor_of(node).map_or(u64::MAX, |anchor| anchor.time));
     let with_key = || case.trust.assessors.iter().enumerate().filter(|(_, known)| known.key.id() == signed.key);
-    if let Some((_, known)) = with_key().next() {
-        if signed.verify(&known.key).is_err() {
-            let text = format!("the assessment's signature by {} does not verify", known.name);
-            findings.add(case.policy, Code::AssessmentSignatureInvalid, When::Always, Some(node.id), text);
-        }
+    if let Some((_, known)) = with_key().next()
+        && signed.verify(&known.key).is_err()
+    {
+        let text = format!("the assessment's signature by {} does not verify", known.name);
+        findings.add(case.policy, Code::AssessmentSignatureInvalid, When::Always, Some(node.id), text);
     }
     let good = with_key().find(|(_, known)| {
         known.schemes.contains(&assessed.assessment.scheme)
@@ -128,7 +128,9 @@ pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, nee
         }
         match cover(case, instant, *assessment, subject, need) {
             Ok(cover) => {
-                let better = |old: &Cover| (cover.strength, cover.end.is_none(), cover.end) > (old.strength, old.end.is_none(), old.end);
+                let better = |old: &Cover| {
+                    (cover.strength, cover.end.is_none(), cover.end) > (old.strength, old.end.is_none(), old.end)
+                };
                 if found.as_ref().is_none_or(better) {
                     found = Some(cover);
                 }
@@ -162,7 +164,10 @@ fn cover(
         Some(Vouched::Assessor(_)) => Strength::Signed,
         Some(Vouched::Stated) => Strength::Stated,
         Some(Vouched::Untrusted(who)) => {
-            return miss(Code::AssessorUntrusted, format!("signed by {who}: no assessor of the trust file for {}", assessment.scheme));
+            return miss(
+                Code::AssessorUntrusted,
+                format!("signed by {who}: no assessor of the trust file for {}", assessment.scheme),
+            );
         }
         None => return miss(Code::AssessmentMissing, String::new()),
     };
@@ -185,18 +190,26 @@ type Why = (Code, String);
 /// there; a bundle whose assessment lives in another log leaves its status unknown.
 fn check_status_log(case: &Case<'_>, ordinal: Ordinal, node: &Node) -> Result<(), Why> {
     let Some(Vouched::Assessor(place)) = case.words.get(&ordinal) else { return Ok(()) };
-    let Some(asked) = case.trust.assessors.get(*place).and_then(|known| known.status_log.as_deref()) else { return Ok(()) };
+    let Some(asked) = case.trust.assessors.get(*place).and_then(|known| known.status_log.as_deref()) else {
+        return Ok(());
+    };
     let log = case.evidence.commit_of(node).and_then(|commit| case.evidence.logs.get(commit.log));
     if log.is_some_and(|log| log.genesis.origin == asked) {
         return Ok(());
     }
-    Err((Code::AssessmentStatusUnknown, format!("its assessor's statuses are in log {asked}, which the bundle does not show")))
+    Err((
+        Code::AssessmentStatusUnknown,
+        format!("its assessor's statuses are in log {asked}, which the bundle does not show"),
+    ))
 }
 
 fn check_rule(assessment: &Assessment, strength: Strength, need: &Need<'_>) -> Result<(), Why> {
     let Some(rule) = need.rule else { return Ok(()) };
     if !rule.any_of.contains(&assessment.scheme) {
-        return Err((Code::AssessmentScheme, format!("it is of scheme {}, which this rule does not accept", assessment.scheme)));
+        return Err((
+            Code::AssessmentScheme,
+            format!("it is of scheme {}, which this rule does not accept", assessment.scheme),
+        ));
     }
     if strength < rule.strength {
         return Err((Code::AssessmentOnlyStated, "the committer states it, and no assessor signed it".into()));
@@ -206,7 +219,8 @@ fn check_rule(assessment: &Assessment, strength: Strength, need: &Need<'_>) -> R
 
 /// Validity is until the earlier of its own end and the policy's.
 fn check_validity(assessment: &Assessment, need: &Need<'_>) -> Result<Option<Date>, Why> {
-    let by_policy = need.rule.and_then(|rule| rule.validity.as_ref()).map(|v: &Duration| v.after(assessment.valid_from));
+    let by_policy =
+        need.rule.and_then(|rule| rule.validity.as_ref()).map(|v: &Duration| v.after(assessment.valid_from));
     let end = match (assessment.valid_to, by_policy) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -256,7 +270,8 @@ fn check_scope(
 
 /// An assessment that names streams covers data whose disclosed streams are among them.
 fn check_streams(case: &Case<'_>, assessment: &Assessment, subject: Ordinal) -> Result<(), Why> {
-    let Some(node) = case.node(subject).filter(|node| !assessment.streams.is_empty() && node.core.kind == Kind::Dataset)
+    let Some(node) =
+        case.node(subject).filter(|node| !assessment.streams.is_empty() && node.core.kind == Kind::Dataset)
     else {
         return Ok(());
     };

@@ -65,7 +65,8 @@ pub(super) fn find_crossings(case: &Case<'_>, instant: &Instant<'_>, findings: &
     let mut crossings = Vec::new();
     for ordinal in &instant.order {
         let Some(child) = case.node(*ordinal) else { continue };
-        if matches!(child.core.kind, Kind::Dataset | Kind::Model | Kind::Transformation) && child.core.country.is_none() {
+        if matches!(child.core.kind, Kind::Dataset | Kind::Model | Kind::Transformation) && child.core.country.is_none()
+        {
             let text = format!("the {} says no country, so whether it crossed a border is unknown", child.core.kind);
             findings.add(case.policy, Code::CountryUndeclared, instant.when, Some(child.id), text);
         }
@@ -124,7 +125,10 @@ fn exemption(case: &Case<'_>, instant: &Instant<'_>, step: &Node, findings: &mut
     let Some(rule) = case.policy.exempt.iter().find(|rule| rule.basis == *basis) else { return false };
     let may = case.has_role(step, rule.role);
     let (code, text) = if may {
-        (Code::Exempt, format!("goes abroad on the stated basis {basis} ({}), which needs no assessment", rule.because.source))
+        (
+            Code::Exempt,
+            format!("goes abroad on the stated basis {basis} ({}), which needs no assessment", rule.because.source),
+        )
     } else {
         let who = case.committer_of(step).map_or("?", |c| c.name.as_str());
         (Code::ExemptUnauthorised, format!("{who} states the basis {basis} without the role for it; it does not count"))
@@ -152,7 +156,10 @@ pub(super) fn judge_sources(
     let size = u64::try_from(instant.order.len()).unwrap_or(u64::MAX);
     let work = u64::try_from(groups.len()).unwrap_or(u64::MAX).saturating_mul(size);
     if work > CROSSING_WORK_MAX {
-        let text = format!("judging {} kinds of crossing over {size} nodes: the limit is {CROSSING_WORK_MAX} visits", groups.len());
+        let text = format!(
+            "judging {} kinds of crossing over {size} nodes: the limit is {CROSSING_WORK_MAX} visits",
+            groups.len()
+        );
         judging.findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
         return judging.sources;
     }
@@ -205,7 +212,11 @@ impl Judging<'_, '_, '_> {
             match self.cover_whole(*start, to, date) {
                 Some(cover) => {
                     for source in self.behind([*start].into_iter()) {
-                        let verdict = if cover.strength == Strength::Signed { Verdict::TracedAssessed } else { Verdict::TracedStated };
+                        let verdict = if cover.strength == Strength::Signed {
+                            Verdict::TracedAssessed
+                        } else {
+                            Verdict::TracedStated
+                        };
                         self.settle(source, verdict, Some(cover.clone()));
                     }
                 }
@@ -320,13 +331,16 @@ impl Judging<'_, '_, '_> {
     ) {
         match (outcome, rule) {
             (Ok(cover), _) => {
-                let verdict = if cover.strength == Strength::Signed { Verdict::TracedAssessed } else { Verdict::TracedStated };
+                let verdict =
+                    if cover.strength == Strength::Signed { Verdict::TracedAssessed } else { Verdict::TracedStated };
                 self.settle(ordinal, verdict, Some(cover));
             }
             (Err(_), None) => self.settle(ordinal, Verdict::TracedUnassessed, None),
             (Err(miss), Some(rule)) => {
-                let place = crossing.map_or_else(|| format!("on {date}"), |(from, to)| format!("from {from} to {to} on {date}"));
-                let which = miss.assessment.map_or_else(|| miss.text.clone(), |id| format!("assessment {id}: {}", miss.text));
+                let place = crossing
+                    .map_or_else(|| format!("on {date}"), |(from, to)| format!("from {from} to {to} on {date}"));
+                let which =
+                    miss.assessment.map_or_else(|| miss.text.clone(), |id| format!("assessment {id}: {}", miss.text));
                 let text = format!("{place}: {which} (asked for by {})", rule.because.source);
                 let id = self.case.node(ordinal).map(|node| node.id);
                 self.findings.add(self.case.policy, miss.code, self.instant.when, id, text);

@@ -47,7 +47,8 @@ fn rank(case: &Case<'_>, word: Option<&Word>) -> usize {
 
 /// Returns the word of a rank.
 pub(crate) fn grade_word(case: &Case<'_>, rank: Option<usize>) -> String {
-    rank.and_then(|rank| case.policy.grades.get(rank)).map_or_else(|| "undetermined".into(), |word| word.as_str().into())
+    rank.and_then(|rank| case.policy.grades.get(rank))
+        .map_or_else(|| "undetermined".into(), |word| word.as_str().into())
 }
 
 /// Computes one member's grade from its parents' in `above` and its successors' in `before`, and
@@ -63,15 +64,16 @@ fn one(
     let Some(node) = case.node(ordinal) else { return case.policy.grades.len() };
     let inherited = node.parents().filter_map(|parent| above.get(&parent)).copied().max();
     let own = own_grade(case, instant, node, findings.as_deref_mut());
-    if let (Some(own), Some(inherited), Some(findings)) = (own, inherited, findings.as_deref_mut()) {
-        if own < inherited && !lowered_by_record(case, instant, ordinal, own) {
-            let text = format!(
-                "states {}, came from {}, and no reclassification by somebody trusted for it says so",
-                grade_word(case, Some(own)),
-                grade_word(case, Some(inherited)),
-            );
-            findings.add(case.policy, Code::GradeLowered, instant.when, Some(node.id), text);
-        }
+    if let (Some(own), Some(inherited), Some(findings)) = (own, inherited, findings.as_deref_mut())
+        && own < inherited
+        && !lowered_by_record(case, instant, ordinal, own)
+    {
+        let text = format!(
+            "states {}, came from {}, and no reclassification by somebody trusted for it says so",
+            grade_word(case, Some(own)),
+            grade_word(case, Some(inherited)),
+        );
+        findings.add(case.policy, Code::GradeLowered, instant.when, Some(node.id), text);
     }
     let needs_own = is_source(node);
     let undetermined = case.policy.grades.len();
@@ -82,20 +84,23 @@ fn one(
     let statuses = || instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
     let successor = statuses().flat_map(|s| s.to(Role::Successor)).filter_map(|s| before.get(&s)).copied().max();
     let base = base.max(successor.unwrap_or(0));
-    let regraded = statuses().filter(|s| s.core.mark == Some(Mark::Reclassify)).fold(base, |current, status| {
-        reclassify(case, instant, node, status, current, findings.as_deref_mut())
-    });
-    if let Some(findings) = findings {
-        if regraded == undetermined && is_source(node) && in_scope(case, instant, ordinal, node) {
-            let said = node.core.grade.as_ref().map_or("no grade", Word::as_str);
-            let text = format!("the source says {said}; the policy's grades do not have it, or nobody trusted to grade said it");
-            findings.add(case.policy, Code::GradeUndetermined, instant.when, Some(node.id), text);
-        }
+    let regraded = statuses()
+        .filter(|s| s.core.mark == Some(Mark::Reclassify))
+        .fold(base, |current, status| reclassify(case, instant, node, status, current, findings.as_deref_mut()));
+    if let Some(findings) = findings
+        && regraded == undetermined
+        && is_source(node)
+        && in_scope(case, node)
+    {
+        let said = node.core.grade.as_ref().map_or("no grade", Word::as_str);
+        let text =
+            format!("the source says {said}; the policy's grades do not have it, or nobody trusted to grade said it");
+        findings.add(case.policy, Code::GradeUndetermined, instant.when, Some(node.id), text);
     }
     regraded
 }
 
-fn in_scope(case: &Case<'_>, _instant: &Instant<'_>, _ordinal: Ordinal, node: &Node) -> bool {
+fn in_scope(case: &Case<'_>, node: &Node) -> bool {
     // By modality alone: purposes can only narrow, and an unknown grade is not to be narrowed away.
     case.policy.in_scope(&node.core.modality, &[])
 }
@@ -119,10 +124,9 @@ fn own_grade(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: Opti
 
 /// Tells whether the last reclassification that counts gives the node this grade or a lower one.
 fn lowered_by_record(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, own: usize) -> bool {
-    let statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
+    let mut statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
     statuses
-        .filter(|s| s.core.mark == Some(Mark::Reclassify) && case.has_role(s, Trusted::Regrade))
-        .last()
+        .rfind(|s| s.core.mark == Some(Mark::Reclassify) && case.has_role(s, Trusted::Regrade))
         .is_some_and(|s| rank(case, s.core.grade.as_ref()) <= own)
 }
 

@@ -86,7 +86,8 @@ fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node) -> 
         Some(Vouched::Stated | Vouched::Untrusted(_)) | None => None,
     };
     let by_assessor = assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, target, status, &a.name));
-    let refuses = status.core.mark == Some(Mark::Refuse) && case.trust.assessors.iter().any(|a| Some(a.name.as_str()) == by);
+    let refuses =
+        status.core.mark == Some(Mark::Refuse) && case.trust.assessors.iter().any(|a| Some(a.name.as_str()) == by);
     own || by_assessor || refuses
 }
 
@@ -95,7 +96,10 @@ fn signed_by(case: &Case<'_>, target: &Node, status: &Node, assessor: &str) -> b
     let Some(bytes) = &status.core.statement else { return false };
     let Some((mark, name)) = read_signed_mark(case, bytes) else { return false };
     let key = target.assessed.as_ref().map(|assessed| assessed.status_key);
-    name == assessor && Some(mark.key) == key && Some(mark.mark) == status.core.mark && Some(mark.date) == status.core.date
+    name == assessor
+        && Some(mark.key) == key
+        && Some(mark.mark) == status.core.mark
+        && Some(mark.date) == status.core.date
 }
 
 /// Reads an assessor's signed mark; `None` unless a key of the trust file's assessors signed it.
@@ -121,10 +125,10 @@ fn withdraw_by_trust_file(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Ma
         let Vouched::Assessor(place) = word else { continue };
         let key = case.node(*ordinal).and_then(|node| node.assessed.as_ref()).map(|a| a.status_key);
         let name = case.trust.assessors.get(*place).map(|a| a.name.as_str());
-        if let (Some(key), Some(name)) = (key, name) {
-            if by_name.contains(&(key, name)) {
-                marks.terminal.entry(*ordinal).or_insert(Mark::Withdraw);
-            }
+        if let (Some(key), Some(name)) = (key, name)
+            && by_name.contains(&(key, name))
+        {
+            marks.terminal.entry(*ordinal).or_insert(Mark::Withdraw);
         }
     }
 }

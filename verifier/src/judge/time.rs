@@ -35,7 +35,10 @@ fn check_lag(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
     if let Some(lag) = &case.policy.max_lag {
         let latest = lag.after(date);
         if seen > latest {
-            let text = format!("the {} is dated {date} and was first covered by a checkpoint on {seen}; the policy allows until {latest}", node.core.kind);
+            let text = format!(
+                "the {} is dated {date} and was first covered by a checkpoint on {seen}; the policy allows until {latest}",
+                node.core.kind
+            );
             findings.add(case.policy, Code::RecordedAfterShipment, instant.when, Some(node.id), text);
         }
     }
