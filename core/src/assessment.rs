@@ -244,11 +244,15 @@ impl Record for AssessorMark {
         if input.map("fields of a mark", 4)? != 4 || keyed(input, 0, Reader::uint)? != VERSION {
             return Err(bad_field("mark", "is of no version that this version knows"));
         }
-        Ok(Self {
+        let mark = Self {
             key: StatusKey::new(keyed(input, 1, Reader::digest)?),
             mark: Mark::from_number(keyed(input, 2, Reader::uint)?)?,
             date: keyed(input, 3, read_date)?,
-        })
+        };
+        if !matches!(mark.mark, Mark::Withdraw | Mark::Refuse) {
+            return Err(bad_field("mark", "is none that an assessor makes: withdraw or refuse"));
+        }
+        Ok(mark)
     }
 }
 

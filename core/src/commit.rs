@@ -92,6 +92,9 @@ impl CommitPayload {
 
     fn check(&self) -> Result<(), DecodeError> {
         sorted("status lines of a commit", &self.statuses)?;
+        let keys: Vec<StatusKey> = self.statuses.iter().map(|line| line.key).collect();
+        // Two marks on one node in one commit would have no order but that of their random ids.
+        sorted("keys of a commit's status lines", &keys)?;
         crate::cbor::within("status lines of a commit", self.statuses.len(), STATUS_LINES_MAX)?;
         let limit = crate::cbor::wide(COMMIT_NODES_MAX);
         if self.count == 0 {

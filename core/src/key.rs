@@ -98,12 +98,13 @@ impl PublicKey {
             Algorithm::Ed25519 => {
                 let fixed = bytes.try_into().map_err(|_| KeyError::NotAKey)?;
                 let key = ed25519_dalek::VerifyingKey::from_bytes(&fixed).map_err(|_| KeyError::NotAKey)?;
-                if key.is_weak() {
+                if key.is_weak() || !is_canonical(&fixed) {
                     return Err(KeyError::NotAKey);
                 }
             }
             Algorithm::P256 => {
-                let compressed = bytes.len() == 33;
+                // One spelling a key: the compact form (first byte 5) is another name of the same point.
+                let compressed = bytes.len() == 33 && matches!(bytes.first(), Some(2 | 3));
                 if !compressed || p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).is_err() {
                     return Err(KeyError::NotAKey);
                 }
@@ -167,6 +168,14 @@ impl PublicKey {
         let low = signature.normalize_s() == signature;
         (low && key.verify(message, &signature).is_ok()).then_some(())
     }
+}
+
+/// Tells whether an Ed25519 point is encoded with y below the field's prime, so that no key has two
+/// spellings (RFC 8032, 5.1.3).
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    let at_least_prime = *first >= 0xed && middle.iter().all(|b| *b == 0xff) && *last & 0x7f == 0x7f;
+    !at_least_prime
 }
 
 impl fmt::Display for PublicKey {
@@ -275,5 +284,19 @@ mod tests {
         assert_eq!(PublicKey::new(Algorithm::Ed25519, &identity), Err(KeyError::NotAKey));
         assert_eq!(PublicKey::new(Algorithm::P256, &[2; 32]), Err(KeyError::NotAKey));
         assert_eq!(PublicKey::parse("rsa:AAAA"), Err(KeyError::Form));
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        // The SEC1 compact form is another spelling of the same P-256 point.
+        let [_, key] = keys();
+        let mut compact = key.public_key().as_bytes().to_vec();
+        compact[0] = 5;
+        assert_eq!(PublicKey::new(Algorithm::P256, &compact), Err(KeyError::NotAKey));
+        // y = p + 3 is another spelling of y = 3.
+        let mut long = [0xff; 32];
+        long[0] = 0xf0;
+        long[31] = 0x7f;
+        assert_eq!(PublicKey::new(Algorithm::Ed25519, &long), Err(KeyError::NotAKey));
     }
 }

@@ -453,6 +453,10 @@ impl Core {
         if !(local(Role::GeneratedBy) && local(Role::Marks) && local(Role::Successor) && local(Role::Erases)) {
             return Err(bad_field("edges", "lead to another log where only this one may be meant"));
         }
+        let marked = self.edges_of(Role::Marks).next().map(|edge| edge.to);
+        if self.edges_of(Role::Successor).any(|edge| Some(edge.to) == marked) {
+            return Err(bad_field("edges", "name a node as its own successor"));
+        }
         if self.edges.iter().any(|edge| edge.home == Some(self.home)) {
             return Err(bad_field("edges", "name this node's own log as another"));
         }
@@ -469,6 +473,9 @@ impl Core {
         }
         if self.kind == Kind::Status && self.grade.is_some() != (self.mark == Some(Mark::Reclassify)) {
             return Err(bad_field("grade", "belongs to a reclassification, and to no other mark"));
+        }
+        if self.erased_files == Some(false) {
+            return Err(bad_field("erased_files", "is said only where files were erased"));
         }
         if self.kind == Kind::Erasure && self.erased_slots.is_empty() && self.erased_files.is_none() {
             return Err(bad_field("erased_slots", "says neither slots nor files"));

@@ -5,6 +5,10 @@
 mod architecture;
 mod conformance;
 mod differential;
+mod spec_example;
+mod findings;
+mod pipeline;
+mod readme;
 mod tidy;
 
 /// A file in this folder that no `mod` line names would compile nowhere and pass forever.

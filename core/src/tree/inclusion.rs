@@ -193,11 +193,23 @@ fn climb(
 
 /// Says how long the proof for `leaves` would have been.
 fn length_error(size: u64, leaves: &[(u64, Digest)], proof: &[Digest]) -> ProofError {
-    let indices: Vec<u64> = leaves.iter().map(|(index, _)| *index).collect();
-    match proof_coordinates(size, &indices) {
-        Ok(coordinates) => ProofError::InclusionLength { expected: wide(coordinates.len()), actual: wide(proof.len()) },
-        Err(error) => error,
+    ProofError::InclusionLength { expected: proof_length(size, leaves), actual: wide(proof.len()) }
+}
+
+/// Counts the hashes that a proof of these leaves has, in no more memory than the leaves take.
+fn proof_length(size: u64, leaves: &[(u64, Digest)]) -> u64 {
+    let mut row: Vec<u64> = leaves.iter().map(|(index, _)| *index).collect();
+    let (mut width, mut count) = (size, 0_u64);
+    while width > 1 {
+        let last = width.saturating_sub(1);
+        let has = |sibling: u64| row.binary_search(&sibling).is_ok();
+        let asked = row.iter().filter(|index| **index ^ 1 <= last && !has(**index ^ 1)).count();
+        count = count.saturating_add(wide(asked));
+        row.iter_mut().for_each(|index| *index >>= 1);
+        row.dedup();
+        width = width.div_ceil(2);
     }
+    count
 }
 
 /// Counts the hashes in the audit path of one leaf.

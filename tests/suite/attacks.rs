@@ -1,0 +1,187 @@
+//! The table of lies: each with its liar and the one reason code that meets it.
+//!
+//! `tests/attacks/README.md` is written from here (`UPDATE_EXPECTED=1`). Every code of
+//! `verifier/src/finding.rs` is met by one of them at least.
+
+mod asked;
+mod blind;
+mod graded;
+mod judged;
+mod logs;
+mod marked;
+mod opened;
+mod records;
+
+use std::collections::BTreeSet;
+
+use griptrace_tests::paths::workspace_root;
+use griptrace_tests::source::document;
+use griptrace_verifier::finding::{Code, Severity, Verdict};
+
+use crate::world::{Case, told};
+
+pub(crate) use records::p256_committer;
+
+/// Who lies, by the keys that he owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liar {
+    /// No keys: he changes the file on its way.
+    Courier,
+    /// A committer's key.
+    Exporter,
+    /// The log's key.
+    Operator,
+    /// Both: the exporter runs the log.
+    Both,
+    /// An assessor's key.
+    Assessor,
+    /// Keys that the trust file does not have.
+    Stranger,
+    /// Nobody lies: it is the buyer's question or the state of the records.
+    Nobody,
+}
+
+/// One lie.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    pub(crate) liar: Liar,
+    /// What he does.
+    pub(crate) what: &'static str,
+    /// What meets it.
+    pub(crate) code: Code,
+    /// Further errors that follow from the same fault.
+    pub(crate) also: &'static [Code],
+    pub(crate) verdict: Verdict,
+    /// Whether the policy is met all the same.
+    pub(crate) met: bool,
+    /// Whether the finding itself is a warning or note.
+    pub(crate) warned: bool,
+    pub(crate) make: fn(&mut Case),
+}
+
+impl Attack {
+    pub(crate) const fn new(
+        name: &'static str,
+        liar: Liar,
+        what: &'static str,
+        code: Code,
+        make: fn(&mut Case),
+    ) -> Self {
+        Self { name, liar, what, code, also: &[], verdict: code.verdict(), met: false, warned: false, make }
+    }
+
+    const fn also(mut self, also: &'static [Code]) -> Self {
+        self.also = also;
+        self
+    }
+
+    const fn verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
+    }
+
+    const fn met(mut self) -> Self {
+        (self.met, self.warned) = (true, true);
+        self
+    }
+
+    const fn warned(mut self) -> Self {
+        self.warned = true;
+        self
+    }
+
+    pub(crate) fn case(&self) -> Case {
+        let mut case = Case::honest();
+        (self.make)(&mut case);
+        case
+    }
+
+    /// Checks the case; `Err` tells what was found instead.
+    fn check(&self) -> Result<(), String> {
+        let report = self.case().verify();
+        let errors: BTreeSet<Code> =
+            report.findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.code).collect();
+        let mut expected: BTreeSet<Code> = self.also.iter().copied().collect();
+        if !self.warned {
+            expected.insert(self.code);
+        }
+        let found = report.findings.iter().any(|f| f.code == self.code);
+        let good = found && errors == expected && report.verdict == self.verdict && report.policy_met == self.met;
+        let asked = || format!("{}: {} and {} (met: {})", self.name, self.code, self.verdict, self.met);
+        if good { Ok(()) } else { Err(format!("{}\nfound {}", asked(), told(&report))) }
+    }
+}
+
+/// Every lie.
+pub(crate) fn catalogue() -> Vec<Attack> {
+    let mut all = Vec::new();
+    for part in [
+        logs::attacks(),
+        records::attacks(),
+        opened::attacks(),
+        marked::attacks(),
+        graded::attacks(),
+        judged::attacks(),
+        asked::attacks(),
+    ] {
+        all.extend(part);
+    }
+    all
+}
+
+/// Codes that no attack reaches, each with the reason.
+const UNREACHED: &[(Code, &str)] = &[];
+
+#[test]
+fn the_honest_world_is_traced_assessed_and_meets_the_policy() {
+    let report = Case::honest().verify();
+    assert!(report.policy_met && report.verdict == Verdict::TracedAssessed, "{}", told(&report));
+    assert!(report.findings.is_empty(), "{}", told(&report));
+    assert_eq!(report.model.matched, Some(true));
+    assert_eq!(report.sources.len(), 2);
+}
+
+#[test]
+fn every_lie_is_met_by_its_code() {
+    let wrong: Vec<String> = catalogue().iter().filter_map(|attack| attack.check().err()).collect();
+    assert!(wrong.is_empty(), "{} lies are met otherwise:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_code_is_met_by_a_lie() {
+    let seen: BTreeSet<Code> = catalogue().iter().map(|attack| attack.code).collect();
+    let unseen: Vec<&Code> = Code::ALL.iter().filter(|code| !seen.contains(code)).collect();
+    let listed: Vec<&Code> = UNREACHED.iter().map(|(code, _)| code).collect();
+    assert_eq!(unseen, listed, "codes without an attack, against those listed as not reachable");
+}
+
+#[test]
+fn no_two_lies_share_a_name() {
+    let mut names = BTreeSet::new();
+    for attack in catalogue() {
+        assert!(names.insert(attack.name), "{} stands twice", attack.name);
+    }
+}
+
+#[test]
+fn the_readme_lists_the_lies() {
+    let path = "tests/attacks/README.md";
+    let mut text = String::from(
+        "# Lies\n\nWritten by `tests/suite/attacks.rs` with `UPDATE_EXPECTED=1`; the cases themselves stand in\n\
+         `tests/suite/attacks/*.rs`. Each changes the honest world of `tests/support/world.rs`, with every unkeyed\n\
+         digest, length, root and proof made anew and signed with the keys that the liar owns, and asserts the code,\n\
+         the verdict and that no other error is found.\n\n\
+         The keys that a liar owns: *courier* none; *exporter* a committer's; *operator* the log's; *both* these two;\n\
+         *assessor* an assessor's; *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
+         question are at fault.\n\n| lie | liar | what is done | code | verdict |\n|---|---|---|---|---|\n",
+    );
+    for attack in catalogue() {
+        let liar = format!("{:?}", attack.liar).to_lowercase();
+        let verdict = if attack.met { format!("{}, met", attack.verdict) } else { attack.verdict.to_string() };
+        text += &format!("| {} | {liar} | {} | `{}` | {verdict} |\n", attack.name, attack.what, attack.code);
+    }
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(workspace_root().join(path), &text).expect("the table can be written");
+    }
+    assert_eq!(document(path), text, "UPDATE_EXPECTED=1 writes the table anew");
+}

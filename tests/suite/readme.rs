@@ -1,0 +1,88 @@
+//! The README's commands, run in their order in an empty folder, as a newcomer would.
+//!
+//! Lines in `sh` fences are commands. `cargo run --release -- X` stands for `griptrace X`. A line
+//! that ends in `# exit N` must leave with N; all others with 0.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use griptrace_tests::paths;
+
+/// The two programs under their own names, in a folder of their own.
+fn programs(folder: &Path) -> PathBuf {
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_griptrace-under-test"), bin.join("griptrace")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_griptrace-verify-under-test"), bin.join("griptrace-verify")).unwrap();
+    bin
+}
+
+/// Runs one command in a folder and returns its exit code and what it said.
+fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
+    let path = format!("{}:{}", bin.display(), std::env::var_os("PATH").unwrap_or_default().to_string_lossy());
+    let finished = Command::new("sh").args(["-c", command]).env("PATH", path).current_dir(folder).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
+    (finished.status.code().unwrap_or(-1), said)
+}
+
+/// The commands of every `sh` fence.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut inside = false;
+    let mut open = String::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+            continue;
+        }
+        if !inside || line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        open.push_str(line.strip_suffix('\\').unwrap_or(line));
+        if !line.ends_with('\\') {
+            commands.push(std::mem::take(&mut open));
+        }
+    }
+    commands
+}
+
+#[test]
+fn the_commands_of_the_readme_work() {
+    let page = fs::read_to_string(paths::workspace_root().join("README.md")).unwrap();
+    let commands = commands(&page);
+    assert!(commands.len() > 12, "the README has {} commands", commands.len());
+    let folder = tempfile::tempdir().unwrap();
+    let bin = programs(folder.path());
+    let desk = folder.path().join("desk");
+    fs::create_dir(&desk).unwrap();
+    std::os::unix::fs::symlink(paths::workspace_root().join("policies"), desk.join("policies")).unwrap();
+    for command in commands {
+        if command.starts_with("cargo test") || command.starts_with("cargo build") || command.starts_with("git clone") {
+            continue; // What runs this test, and what comes before it.
+        }
+        let command = command.replace("cargo run --release -- ", "griptrace ");
+        let (line, expected) = command.rsplit_once("# exit ").map_or((command.as_str(), 0), |(line, code)| (line, code.trim().parse().unwrap()));
+        let (code, said) = run(&bin, &desk, line);
+        assert_eq!(code, expected, "$ {line}\n{said}");
+    }
+}
+
+#[test]
+fn the_demo_leaves_what_it_says_and_its_own_command_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = programs(folder.path());
+    let (code, said) = run(&bin, folder.path(), "griptrace demo");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said.matches("refused  ").count(), 9, "nine lies, each refused for its own reason:\n{said}");
+    for left in ["shipment.griptrace", "trust.toml", "policy.toml", "model/grasp.int8.safetensors", "store/checkpoint"] {
+        assert!(folder.path().join("demo").join(left).exists(), "{left}");
+    }
+    assert!(said.contains("SIMULATED"));
+    let last = said.lines().rev().find(|line| line.contains("griptrace-verify ")).expect("the demo prints the command");
+    let (code, said) = run(&bin, folder.path(), last.trim().trim_start_matches("$ "));
+    assert_eq!(code, 0, "{last}\n{said}");
+    assert!(said.contains("TRACED_ASSESSED"), "{said}");
+}

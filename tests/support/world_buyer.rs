@@ -1,0 +1,194 @@
+//! The buyer: a trust file, a policy and a question, as text that the verifier's own parsers read.
+
+use griptrace_core::{
+    bundle::{Bundle, BundleError},
+    key::Signer as _,
+    manifest::FileRecord,
+    note::{Cosigner, NoteSigner},
+};
+use griptrace_verifier::{
+    policy::{self, Policy},
+    question::{ModelInHand, Question},
+    report::Report,
+    trust::{self, Trust},
+    verify::verify,
+};
+
+use super::{Built, ORIGIN, SUPPLIER_ORIGIN, World, country, date, file, honest, key, seed, words};
+
+/// What the buyer holds.
+#[derive(Clone)]
+pub(crate) struct Buyer {
+    pub(crate) trust: String,
+    pub(crate) policy: String,
+    pub(crate) question: Question,
+}
+
+/// The policy of the tests: after policies/cn-industrial-reference.toml, with its own words.
+const POLICY: &str = r#"id = "test"
+version = "1"
+status = "reference"
+judge = "both"
+max_lag = "7d"
+[vocabulary]
+grades = ["general", "important", "core"]
+modality = ["visual", "force-torque", "tactile"]
+purpose = ["grasp", "weld"]
+schemes = ["security-assessment", "self-assessment"]
+bases = ["foreign-origin-transit", "other"]
+[[scope]]
+modality = ["visual", "force-torque"]
+purpose = ["grasp"]
+source = "a test"
+read = "own-choice"
+[[require]]
+grade = ["important", "core"]
+crossing = { from = ["CN"], to = ["*"] }
+any_of = ["security-assessment"]
+strength = "signed"
+validity = "3y"
+source = "a test"
+read = "own-choice"
+[[exempt]]
+basis = "foreign-origin-transit"
+role = "exempt"
+source = "a test"
+read = "own-choice"
+"#;
+
+fn vkey_of_log(origin: &str, name: &str) -> String {
+    NoteSigner::new(origin, &seed(name)).expect("it is a name").verifier().to_vkey()
+}
+
+fn witness(name: &str) -> String {
+    let signer = Cosigner::new(&format!("{name}.example"), &seed(name)).expect("it is a name");
+    format!("[[witness]]\nname = \"{name}\"\nvkey = \"{}\"\nroles = [\"map\"]\n", signer.verifier().to_vkey())
+}
+
+fn committer(name: &str, roles: &str) -> String {
+    let public = key(name).public_key();
+    format!("[[committer]]\nname = \"{name}\"\nkey = \"{public}\"\nfrom = 2026-01-01\nroles = [{roles}]\n")
+}
+
+fn assessor(name: &str) -> String {
+    let public = key(name).public_key();
+    format!("[[assessor]]\nname = \"{name}\"\nkey = \"{public}\"\nschemes = [\"security-assessment\"]\n")
+}
+
+fn trust_text() -> String {
+    let mut text = String::from(
+        "max_age = \"30d\"\nexpect = { destination = \"DE\", consignee = \"Muster GmbH\" }\n\
+         quorum = { of = [\"w1\", \"w2\"], at_least = 1 }\n",
+    );
+    for (origin, name) in [(ORIGIN, "log"), (SUPPLIER_ORIGIN, "supplier-log")] {
+        text += &format!("[[log]]\norigin = \"{origin}\"\nvkey = \"{}\"\n", vkey_of_log(origin, name));
+    }
+    text += &witness("w1");
+    text += &witness("w2");
+    text += &committer("maker", r#""commit", "grade", "ship""#);
+    text += &committer("authority", r#""commit", "regrade""#);
+    text += &committer("clerk", r#""commit""#);
+    text += &committer("supplier", r#""commit", "grade", "ship""#);
+    text += &assessor("office");
+    text += &assessor("bureau");
+    text
+}
+
+/// The files that shipped.
+pub(crate) fn shipped_files() -> Vec<FileRecord> {
+    vec![file("grasp.int8.onnx", b"weights"), file("labels.txt", b"open\nshut\n")]
+}
+
+impl Buyer {
+    pub(crate) fn new() -> Self {
+        let question = Question {
+            now: date("2026-07-01"),
+            destination: Some(country("DE")),
+            consignee: None,
+            purposes: words(&["grasp"]),
+            model: ModelInHand::Folder(shipped_files()),
+        };
+        Self { trust: trust_text(), policy: POLICY.into(), question }
+    }
+
+    /// Replaces what has to stand in the trust file.
+    pub(crate) fn trust(&mut self, from: &str, to: &str) {
+        assert!(self.trust.contains(from), "the trust file has no {from:?}");
+        self.trust = self.trust.replacen(from, to, 1);
+    }
+
+    /// Gives a committer other roles.
+    pub(crate) fn roles(&mut self, name: &str, roles: &str) {
+        let head = committer_head(name);
+        let start = self.trust.find(&head).expect("the committer is in the trust file") + head.len();
+        let end = start + self.trust[start..].find(']').expect("the list ends");
+        self.trust.replace_range(start..end, roles);
+    }
+
+    /// Replaces what has to stand in the policy.
+    pub(crate) fn policy(&mut self, from: &str, to: &str) {
+        assert!(self.policy.contains(from), "the policy has no {from:?}");
+        self.policy = self.policy.replacen(from, to, 1);
+    }
+
+    pub(crate) fn read_trust(&self) -> Trust {
+        trust::parse("trust.toml", &self.trust).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn read_policy(&self) -> Policy {
+        policy::parse("policy.toml", &self.policy).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn verify(&self, bytes: &[u8]) -> Result<Report, BundleError> {
+        verify(bytes, &self.read_trust(), &self.read_policy(), &self.question)
+    }
+}
+
+/// A committer's table up to the list of roles.
+fn committer_head(name: &str) -> String {
+    let public = key(name).public_key();
+    format!("[[committer]]\nname = \"{name}\"\nkey = \"{public}\"\nfrom = 2026-01-01\nroles = [")
+}
+
+type BundleEdit = fn(&mut Bundle, &Built);
+
+/// A world, a buyer, and what is done to the bundle on its way.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) world: World,
+    pub(crate) buyer: Buyer,
+    /// What the courier does to the decoded bundle.
+    pub(crate) courier: Option<BundleEdit>,
+    /// What the courier does to the bytes.
+    pub(crate) bytes: Option<fn(Vec<u8>) -> Vec<u8>>,
+}
+
+impl Case {
+    /// The honest world and its buyer.
+    pub(crate) fn honest() -> Self {
+        Self { world: honest(), buyer: Buyer::new(), courier: None, bytes: None }
+    }
+
+    /// Returns the file that reaches the buyer.
+    pub(crate) fn file(&self) -> Vec<u8> {
+        let built = self.world.build();
+        let mut bundle = built.bundle.clone();
+        if let Some(edit) = self.courier {
+            edit(&mut bundle, &built);
+        }
+        let bytes = bundle.to_bytes();
+        self.bytes.map_or_else(|| bytes.clone(), |edit| edit(bytes.clone()))
+    }
+
+    /// Returns what the buyer's verifier says.
+    pub(crate) fn verify(&self) -> Report {
+        self.buyer.verify(&self.file()).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The findings on one line each, for messages.
+pub(crate) fn told(report: &Report) -> String {
+    let line = |f: &griptrace_verifier::finding::Finding| format!("  {} {} {}: {}\n", f.code, f.severity, f.when.as_str(), f.text);
+    let findings: String = report.findings.iter().map(line).collect();
+    format!("{} (met: {})\n{findings}", report.verdict, report.policy_met)
+}
