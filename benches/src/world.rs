@@ -62,7 +62,10 @@ impl World {
     }
 
     fn record(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result<NodeRecord, Failure> {
-        Ok(NodeRecord::build(core, values, manifest, None, &mut griptrace_store::random)?)
+        let mut failed = None;
+        let mut random = |out: &mut [u8]| failed = griptrace_store::random(out).err();
+        let record = NodeRecord::build(core, values, manifest, None, &mut random)?;
+        failed.map_or(Ok(record), |error| Err(error.into()))
     }
 
     fn dataset(&self, origin: Origin, from: Option<NodeId>) -> Result<NodeRecord, Failure> {

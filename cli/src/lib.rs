@@ -1,1 +1,50 @@
-//! x
+//! The griptrace program: record, ask, prove, verify.
+//!
+//! A thin shell: what is hashed or signed is made in `griptrace-core`, what rests in
+//! `griptrace-store`, and `griptrace-verifier` judges. Here are the arguments, the files that people
+//! write and read, the clock, the randomness, the environment and the output.
+//!
+//! ```no_run
+//! std::process::exit(i32::from(griptrace_cli::run_program() != std::process::ExitCode::SUCCESS));
+//! ```
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod clock;
+mod commands;
+mod context;
+mod demo;
+mod environment;
+mod error;
+mod keyfile;
+mod output;
+mod recording;
+mod resolve;
+mod suggest;
+mod view;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    arguments::{Arguments, dispatch},
+    context::Context,
+    error::ErrorKind,
+};
+
+/// Runs the program with the arguments of the process.
+pub fn run_program() -> ExitCode {
+    let arguments = Arguments::parse();
+    let context = Context::new(arguments.json, arguments.store);
+    match dispatch(&context, arguments.command) {
+        Ok(answer) => ExitCode::from(answer.0),
+        Err(error) => {
+            if error.kind != ErrorKind::BrokenPipe {
+                error.lines().iter().for_each(|line| context.output.talk(line));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

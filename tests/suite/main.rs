@@ -3,13 +3,19 @@
 //! `cargo test -p griptrace-tests` runs it all, `cargo test -p griptrace-tests tidy::` one module.
 
 mod architecture;
+mod attacks;
 mod conformance;
 mod differential;
 mod spec_example;
 mod findings;
+mod hostile;
 mod pipeline;
 mod readme;
+mod rules;
 mod tidy;
+mod vectors;
+#[path = "../support/world.rs"]
+mod world;
 
 /// A file in this folder that no `mod` line names would compile nowhere and pass forever.
 #[test]

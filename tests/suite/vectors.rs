@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use griptrace_core::{date::Date, digest::Digest, manifest::FileRecord};
+use griptrace_core::{date::Date, digest::Digest, manifest::FileRecord, word::Word};
 use griptrace_tests::paths::workspace_root;
 use griptrace_verifier::{
     finding::{Code, Severity},
@@ -47,7 +47,7 @@ fn question_text(question: &Question) -> Vec<u8> {
         ModelInHand::File(file) => json!({ "file": record(file) }),
         ModelInHand::Folder(files) => json!({ "folder": files.iter().map(record).collect::<Vec<_>>() }),
     };
-    let purposes: Vec<&str> = question.purposes.iter().map(|word| word.as_str()).collect();
+    let purposes: Vec<&str> = question.purposes.iter().map(Word::as_str).collect();
     pretty(&json!({
         "now": question.now.to_string(),
         "destination": question.destination.map(|country| country.to_string()),
@@ -148,7 +148,7 @@ fn generate() -> Files {
     let mut of_code: BTreeMap<Code, usize> = BTreeMap::new();
     for attack in catalogue() {
         let Attack { name, liar, what, code, .. } = attack;
-        let count = of_code.entry(code).or_default();
+        let count = of_code.entry(*code).or_default();
         *count += 1;
         if *count > BUNDLES_PER_CODE {
             continue;
@@ -197,9 +197,12 @@ fn accepted() -> Vec<(&'static str, Make)> {
             }
             let modality = ["force-torque", "visual"];
             let whole = crate::world::NodeSpec::assessment("whole", Some("office"), &["features", "rows"], &modality);
-            c.world.record(0, 0, "maker", vec![]);
-            c.world.logs[0].steps.retain(|step| !matches!(step, crate::world::Step::Commit(c) if c.nodes.is_empty()));
             c.world.record(0, 0, "maker", vec![whole]);
+        }),
+        ("honest-rule-without-crossing", |c| {
+            // Assessed for another country and from after the crossing on: the rule asks at the shipment only.
+            c.buyer.policy("crossing = { from = [\"CN\"], to = [\"*\"] }\n", "");
+            c.world.node("assessment").terms().valid_from = crate::world::date("2026-05-25");
         }),
         ("honest-foreign-parent", |c| {
             c.world.add_supplier(vec![crate::world::NodeSpec::source("bought", "DE", "visual", "general")]);
@@ -259,8 +262,11 @@ fn the_files_are_what_the_world_makes() {
     }
     let size: usize = files.values().map(Vec::len).sum();
     assert!(size < VECTORS_BYTES_MAX, "{size} bytes of vectors");
-    let other: Vec<&String> =
-        files.iter().filter(|(path, bytes)| read(&folder().join(path)).as_ref() != Some(bytes)).map(|(p, _)| p).collect();
+    let other: Vec<&String> = files
+        .iter()
+        .filter(|(path, bytes)| read(&folder().join(path)).as_ref() != Some(bytes))
+        .map(|(p, _)| p)
+        .collect();
     assert!(other.is_empty(), "UPDATE_EXPECTED=1 writes these anew: {other:?}");
     let mut here = BTreeSet::new();
     listed(&folder().join("bundles"), "bundles", &mut here);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use griptrace_core::{
     assessment::{Assessment, AssessorMark, Destinations, Outcome, status_key_of_payload},
     cbor::encode,
-    commit::{CommitPayload, StatusLine},
+    commit::CommitPayload,
     cose::{self, MARK_TYPE},
     date::{DAY_SECONDS, Date},
     digest::{Digest, NODE, file_digest},
@@ -30,6 +30,9 @@ use griptrace_core::{
 pub(crate) use world_build::Built;
 pub(crate) use world_buyer::{Buyer, Case, shipped_files, told};
 pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
+
+/// What a status map holds: key and status, in log order.
+pub(crate) type Lines = Vec<(StatusKey, NodeId)>;
 
 /// The whole structure, before anything is encoded.
 #[derive(Clone)]
@@ -52,8 +55,6 @@ pub(crate) struct World {
 #[derive(Clone)]
 pub(crate) struct Log {
     pub(crate) genesis: Genesis,
-    /// Name of the key that signs checkpoints.
-    pub(crate) key: &'static str,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -89,7 +90,7 @@ pub(crate) struct HeadSpec {
     /// Who cosigns, and when.
     pub(crate) cosigners: Vec<(&'static str, u64)>,
     /// Changes what the operator puts into the map.
-    pub(crate) map_edit: Option<fn(&mut Vec<(StatusKey, NodeId)>)>,
+    pub(crate) map_edit: Option<fn(&mut Lines)>,
     /// Changes the head.
     pub(crate) head_edit: Option<fn(&mut StatusHead)>,
     /// Changes the text of the checkpoint before it is signed.
@@ -415,10 +416,8 @@ pub(crate) fn signed_mark(signer: &str, key_of: StatusKey, mark: Mark, on: &str,
 
 /// The status key of an assessment that was built.
 pub(crate) fn status_key(built: &Built, name: &str) -> StatusKey {
-    built.payloads.get(name).map_or_else(|| StatusKey::of_node(built.id(name)), |payload| status_key_of_payload(payload))
-}
-
-/// A public line.
-pub(crate) fn line(key_of: StatusKey, status: NodeId) -> StatusLine {
-    StatusLine { key: key_of, status }
+    built
+        .payloads
+        .get(name)
+        .map_or_else(|| StatusKey::of_node(built.id(name)), |payload| status_key_of_payload(payload))
 }

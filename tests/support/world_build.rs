@@ -21,7 +21,7 @@ use griptrace_core::{
     value::Value,
 };
 
-use super::{AssessSpec, CommitSpec, HeadSpec, NodeSpec, Step, World, key, nowhere, seed, signed_mark};
+use super::{AssessSpec, CommitSpec, HeadSpec, Lines, NodeSpec, Step, World, key, nowhere, seed, signed_mark};
 
 /// A world that was built: the bundle of its root, and what a liar may want to know of it.
 pub(crate) struct Built {
@@ -81,7 +81,7 @@ struct Written {
     /// The nodes of each commit by leaf index, sorted by id.
     commits: BTreeMap<u64, Vec<usize>>,
     /// Anchors: size, note, and what the map holds.
-    anchors: Vec<(u64, String, Vec<(StatusKey, NodeId)>)>,
+    anchors: Vec<(u64, String, Lines)>,
 }
 
 fn index(number: u64) -> usize {
@@ -288,8 +288,8 @@ fn sign_assessment(
     match assess.signer {
         Some(signer) => {
             let home = assess.home.unwrap_or(home);
-            let signed = cose::sign(&key(signer), ASSESSMENT_TYPE, signer, &home, payload.clone()).expect("it fits");
-            core.statement = Some(assess.edit.map_or_else(|| signed.clone(), |edit| edit(signed.clone())));
+            let object = cose::sign(&key(signer), ASSESSMENT_TYPE, signer, &home, payload.clone()).expect("it fits");
+            core.statement = Some(assess.edit.map_or_else(|| object.clone(), |edit| edit(object.clone())));
         }
         None => core.stated = Some(payload.clone()),
     }
@@ -342,9 +342,8 @@ fn sign_note(spec: &HeadSpec, origin: &str, entries: &[Vec<u8>]) -> String {
     let root = root(&Rfc9162, &leaves).expect("there are entries");
     let checkpoint = Checkpoint::new(origin, wide(entries.len()), root).expect("it can be written");
     let text = spec.text_edit.map_or_else(|| checkpoint.to_text(), |edit| edit(checkpoint.to_text()));
-    let log_line = |(name, origin): &(&str, String)| {
-        NoteSigner::new(origin, &seed(name)).expect("it is a name").sign(&text)
-    };
+    let log_line =
+        |(name, origin): &(&str, String)| NoteSigner::new(origin, &seed(name)).expect("it is a name").sign(&text);
     let cosigned = |(name, time): &(&str, u64)| {
         let signer = Cosigner::new(&format!("{name}.example"), &seed(name)).expect("it is a name");
         signer.sign(&text, *time).expect("it is a time")
@@ -437,7 +436,7 @@ impl World {
     fn prove_statuses(
         &self,
         log: usize,
-        (size, _, lines): &(u64, String, Vec<(StatusKey, NodeId)>),
+        (size, _, lines): &(u64, String, Lines),
         members: &BTreeSet<usize>,
         made: &[Made],
     ) -> StatusPart {

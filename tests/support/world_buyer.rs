@@ -81,7 +81,8 @@ fn trust_text() -> String {
          quorum = { of = [\"w1\", \"w2\"], at_least = 1 }\n",
     );
     for (origin, name) in [(ORIGIN, "log"), (SUPPLIER_ORIGIN, "supplier-log")] {
-        text += &format!("[[log]]\norigin = \"{origin}\"\nvkey = \"{}\"\n", vkey_of_log(origin, name));
+        text += "[[log]]\n";
+        text += &["origin = \"", origin, "\"\nvkey = \"", &vkey_of_log(origin, name), "\"\n"].concat();
     }
     text += &witness("w1");
     text += &witness("w2");
@@ -123,6 +124,11 @@ impl Buyer {
         let start = self.trust.find(&head).expect("the committer is in the trust file") + head.len();
         let end = start + self.trust[start..].find(']').expect("the list ends");
         self.trust.replace_range(start..end, roles);
+    }
+
+    /// Adds to the trust file.
+    pub(crate) fn trust_also(&mut self, text: &str) {
+        self.trust.push_str(text);
     }
 
     /// Replaces what has to stand in the policy.
@@ -188,7 +194,9 @@ impl Case {
 
 /// The findings on one line each, for messages.
 pub(crate) fn told(report: &Report) -> String {
-    let line = |f: &griptrace_verifier::finding::Finding| format!("  {} {} {}: {}\n", f.code, f.severity, f.when.as_str(), f.text);
+    let line = |f: &griptrace_verifier::finding::Finding| {
+        format!("  {} {} {}: {}\n", f.code, f.severity, f.when.as_str(), f.text)
+    };
     let findings: String = report.findings.iter().map(line).collect();
     format!("{} (met: {})\n{findings}", report.verdict, report.policy_met)
 }

@@ -32,9 +32,8 @@ pub(crate) fn log(origin: &str, log_key: &'static str) -> Log {
     assert!(is_note_name(origin), "a checkpoint can bear it");
     let public: PublicKey = key(log_key).public_key();
     let nonce = [origin.len().try_into().expect("it is short"); 16];
-    let genesis =
-        Genesis { origin: origin.into(), key: public, time: noon("2026-03-01"), nonce, revokers: Vec::new() };
-    Log { genesis, key: log_key, steps: Vec::new() }
+    let genesis = Genesis { origin: origin.into(), key: public, time: noon("2026-03-01"), nonce, revokers: Vec::new() };
+    Log { genesis, steps: Vec::new() }
 }
 
 fn nodes() -> Vec<NodeSpec> {
@@ -67,7 +66,7 @@ fn by_maker(day: &str, names: &[&str]) -> Step {
     Step::Commit(spec)
 }
 
-/// Everything as it should be: TRACED_ASSESSED, and the policy met.
+/// Everything as it should be: `TRACED_ASSESSED`, and the policy met.
 ///
 /// Four checkpoints: on 21 April, 22 May, 2 June (the shipment's) and 21 June. `tactile` and
 /// `unrelated` are recorded and no ancestor of the shipment.

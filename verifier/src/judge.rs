@@ -31,7 +31,7 @@ pub(crate) use grade::grade_word;
 
 use crate::{
     evidence::{CheckedCommit, Closure, Evidence, Node, Ordinal},
-    finding::{Code, Finding, When},
+    finding::{Code, Finding, Severity, When},
     policy::Policy,
     question::Question,
     trust::{Role, Trust, TrustedCommitter},
@@ -50,50 +50,83 @@ pub(crate) struct Case<'a> {
     pub(crate) words: BTreeMap<Ordinal, Vouched>,
 }
 
-/// The findings so far.
+/// The findings so far, by code.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct Findings(BTreeMap<Code, Listed>);
 
-/// Findings of one code that are listed one by one; the rest is counted.
+/// Findings of one code, by node and text, with the time that they hold at.
+#[derive(Debug, Default)]
+struct Listed {
+    found: BTreeMap<(Option<NodeId>, String), When>,
+    /// Findings at the shipment, now and always, those that are not listed included.
+    at: [usize; 3],
+    severity: Option<Severity>,
+}
+
+/// Findings of one code that are listed one by one.
 const LISTED_MAX: usize = 1_000;
 
 impl Findings {
-    /// Adds a finding, at the policy's severity. The same one at both times becomes one.
+    /// Adds a finding, at the policy's severity. The same one at both times becomes one. Of a code
+    /// and time that fill their list no more are kept: they could change neither verdict nor answer.
     pub(crate) fn add(&mut self, policy: &Policy, code: Code, when: When, node: Option<NodeId>, text: String) {
-        let same = |f: &&mut Finding| f.code == code && f.node == node && f.text == text;
-        if let Some(known) = self.0.iter_mut().rev().take(LISTED_MAX).find(same) {
-            if known.when != when {
-                known.when = When::Always;
+        let listed = self.0.entry(code).or_default();
+        listed.severity = Some(policy.severity(code));
+        let key = (node, text);
+        if let Some(known) = listed.found.get_mut(&key) {
+            if *known != when {
+                *known = When::Always;
             }
-            return;
+        } else if listed.count(when) < LISTED_MAX {
+            listed.found.insert(key, when);
         }
-        self.0.push(Finding { code, severity: policy.severity(code), node, when, text });
+        if let Some(count) = listed.at.get_mut(place(when)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Tells whether a further finding of this code and time would not be kept.
+    pub(crate) fn is_full(&self, code: Code, when: When) -> bool {
+        self.0.get(&code).is_some_and(|listed| listed.count(when) >= LISTED_MAX)
     }
 
     /// Returns the findings, the worst first.
-    pub(crate) fn into_sorted(mut self) -> Vec<Finding> {
-        self.0.sort_by(|a, b| {
-            (b.severity, b.code.verdict(), a.code, a.node, a.when).cmp(&(
-                a.severity,
-                a.code.verdict(),
-                b.code,
-                b.node,
-                b.when,
-            ))
-        });
-        let mut counts: BTreeMap<Code, usize> = BTreeMap::new();
-        let mut kept = Vec::new();
-        for mut finding in self.0 {
-            let count = counts.entry(finding.code).or_default();
-            *count = count.saturating_add(1);
-            if *count == LISTED_MAX {
-                finding.text = format!("{} (further findings of this code are not listed)", finding.text);
-            }
-            if *count <= LISTED_MAX {
-                kept.push(finding);
+    pub(crate) fn into_sorted(self) -> Vec<Finding> {
+        let mut all = Vec::new();
+        for (code, listed) in self.0 {
+            let severity = listed.severity.unwrap_or(code.severity());
+            let full = listed.at.iter().any(|count| *count >= LISTED_MAX);
+            let start = all.len();
+            all.extend(listed.found.into_iter().map(|((node, text), when)| Finding {
+                code,
+                severity,
+                node,
+                when,
+                text,
+            }));
+            if let Some(last) = all.get_mut(start..).and_then(<[Finding]>::last_mut).filter(|_| full) {
+                last.text = format!("{} (further findings of this code may not be listed)", last.text);
             }
         }
-        kept
+        all.sort_by(|a, b| {
+            let worst = (b.severity, b.code.verdict()).cmp(&(a.severity, a.code.verdict()));
+            worst.then_with(|| (a.code, a.node, a.when).cmp(&(b.code, b.node, b.when)))
+        });
+        all
+    }
+}
+
+impl Listed {
+    fn count(&self, when: When) -> usize {
+        self.at.get(place(when)).copied().unwrap_or(0)
+    }
+}
+
+const fn place(when: When) -> usize {
+    match when {
+        When::Always => 0,
+        When::AtShipment => 1,
+        When::Now => 2,
     }
 }
 
@@ -102,13 +135,23 @@ impl Findings {
 pub(crate) struct Instant<'a> {
     pub(crate) when: When,
     pub(crate) closure: &'a Closure,
-    /// Members that a walk from the root or from a superseded one's successor visits, parents first.
+    /// What is judged: the members, but for what only marks that do not count bring in. Parents and
+    /// successors come first, where marks make no circle.
     pub(crate) order: Vec<Ordinal>,
+    /// The same as a set.
+    pub(crate) judged: BTreeSet<Ordinal>,
     pub(crate) marks: mark::Marks,
     /// Effective grade by ordinal: a rank in the policy's vocabulary, its length for undetermined.
     pub(crate) grades: BTreeMap<Ordinal, usize>,
     /// Purposes along the paths to the root, by ordinal.
-    pub(crate) purposes: BTreeMap<Ordinal, BTreeSet<Word>>,
+    pub(crate) purposes: order::Purposes,
+}
+
+impl Instant<'_> {
+    /// Tells whether a node is judged.
+    pub(crate) fn judges(&self, ordinal: Ordinal) -> bool {
+        self.judged.contains(&ordinal)
+    }
 }
 
 /// The judgement at one time.
@@ -118,6 +161,8 @@ pub(crate) struct Judged {
     pub(crate) crossings: Vec<Crossing>,
     /// Effective grade by ordinal.
     pub(crate) grades: BTreeMap<Ordinal, usize>,
+    /// What takes the place of superseded nodes.
+    pub(crate) successors: BTreeMap<Ordinal, Vec<Ordinal>>,
 }
 
 impl<'a> Case<'a> {
@@ -141,26 +186,29 @@ impl<'a> Case<'a> {
     /// Judges at one time.
     pub(crate) fn judge(&self, when: When, findings: &mut Findings) -> Judged {
         let closure = if when == When::AtShipment { &self.evidence.shipped } else { &self.evidence.newest };
-        let order = order::parents_first(self.evidence, closure);
         let mut instant = Instant {
             when,
             closure,
-            order,
+            order: Vec::new(),
+            judged: BTreeSet::new(),
             marks: mark::Marks::default(),
             grades: BTreeMap::new(),
-            purposes: BTreeMap::new(),
+            purposes: order::Purposes::default(),
         };
         // Step 12.
         instant.marks = mark::read_marks(self, &instant, findings);
+        instant.order = order::parents_first(self.evidence, closure, &instant.marks);
+        instant.judged = instant.order.iter().copied().collect();
+        mark::report_marks(self, &instant, findings);
         // Step 13.
         instant.grades = grade::effective_grades(self, &instant, findings);
-        instant.purposes = order::purposes_along_paths(self, &instant);
+        instant.purposes = order::purposes_along_paths(self, &instant, findings);
         statement::check_statements(self, &instant, findings);
         // Steps 11 and 14.
         let crossings = crossing::find_crossings(self, &instant, findings);
         let sources = crossing::judge_sources(self, &instant, &crossings, findings);
         time::check_times(self, &instant, &crossings, findings);
-        Judged { sources, crossings, grades: instant.grades }
+        Judged { sources, crossings, grades: instant.grades, successors: instant.marks.successors }
     }
 
     pub(crate) fn node(&self, ordinal: Ordinal) -> Option<&'a Node> {
@@ -188,6 +236,12 @@ impl<'a> Case<'a> {
                 && other.key == known.key
                 && other.roles.contains(&role)
                 && other.log.as_deref().is_none_or(|log| Some(log) == origin)
+                && other.from.is_none_or(|from| from <= day)
+                && other.to.is_none_or(|to| day <= to)
+        }) || self.trust.assessors.iter().any(|other| {
+            other.name == known.name
+                && other.key == known.key
+                && other.roles.contains(&role)
                 && other.from.is_none_or(|from| from <= day)
                 && other.to.is_none_or(|to| day <= to)
         })

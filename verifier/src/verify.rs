@@ -96,7 +96,7 @@ fn conclude(
     let root = case.node(case.evidence.root);
     let anchor = root.and_then(|root| case.evidence.anchor_of(root));
     let mut crossings = now.crossings;
-    count_sources(case, &now.sources, &mut crossings);
+    count_sources(case, &now.sources, &now.successors, &mut crossings);
     Report {
         bundle_digest,
         verdict,

@@ -17,79 +17,108 @@ fn folder(case: &mut Case, edit: impl FnOnce(&mut Vec<FileRecord>)) {
     files.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-pub(super) fn attacks() -> Vec<Attack> {
-    let mut all = vec![
-        Attack::new("shipped-without-role", Exporter, "a shipment by a key without the role", Code::ShipperUnauthorised, |c| {
+pub(super) const ALL: &[&[Attack]] = &[SHIPMENTS, MODELS];
+
+const SHIPMENTS: &[Attack] = &[
+    Attack::new(
+        "shipped-without-role",
+        Exporter,
+        "a shipment by a key without the role",
+        Code::ShipperUnauthorised,
+        |c| {
             c.world.commit_of("shipment").signer = "clerk";
-        }),
-        Attack::new("pre-check", Nobody, "a model that has not shipped", Code::NoShipment, |c| {
-            c.world.root = "grasp-int8".into();
-        }),
-        Attack::new("pre-check-to-another-country", Nobody, "a pre-check for a country without an assessment", Code::AssessmentDestination, |c| {
+        },
+    ),
+    Attack::new("pre-check", Nobody, "a model that has not shipped", Code::NoShipment, |c| {
+        c.world.root = "grasp-int8".into();
+    }),
+    Attack::new(
+        "pre-check-to-another-country",
+        Nobody,
+        "a pre-check for a country without an assessment",
+        Code::AssessmentDestination,
+        |c| {
             c.world.root = "grasp-int8".into();
             c.buyer.question.destination = Some(country("US"));
-        })
-        .also(&[Code::NoShipment]),
-        Attack::new("destination-of-another-buyer", Exporter, "a shipment to another country", Code::DestinationMismatch, |c| {
+        },
+    )
+    .also(&[Code::NoShipment]),
+    Attack::new(
+        "destination-of-another-buyer",
+        Exporter,
+        "a shipment to another country",
+        Code::DestinationMismatch,
+        |c| {
             c.buyer.question.destination = Some(country("FR"));
-        }),
-        Attack::new("destination-not-asked", Nobody, "no destination asked for", Code::DestinationNotChecked, |c| {
-            c.buyer.question.destination = None;
-            c.buyer.trust("destination = \"DE\", ", "");
-        }),
-        Attack::new("consignee-of-another-buyer", Exporter, "a shipment to somebody else", Code::ConsigneeMismatch, |c| {
-            c.buyer.question.consignee = Some("Somebody Else".into());
-        }),
-        Attack::new("consignee-in-other-letters", Exporter, "a name that only looks the same", Code::ConsigneeMismatch, |c| {
-            c.world.node("shipment").values.insert("consignee", griptrace_core::value::Value::text("Muster Gmb\u{041d}"));
-        }),
-        Attack::new("purpose-of-another-buyer", Exporter, "a shipment for other purposes", Code::PurposeMismatch, |c| {
-            c.world.node("shipment").core.purpose = words(&["weld"]);
-            for name in ["assessment", "assessment-2"] {
-                c.world.node(name).terms().purposes = words(&["grasp", "weld"]);
-            }
-        }),
-    ];
-    all.extend(models());
-    all
-}
+        },
+    ),
+    Attack::new("destination-not-asked", Nobody, "no destination asked for", Code::DestinationNotChecked, |c| {
+        c.buyer.question.destination = None;
+        c.buyer.trust("destination = \"DE\", ", "");
+    }),
+    Attack::new("consignee-of-another-buyer", Exporter, "a shipment to somebody else", Code::ConsigneeMismatch, |c| {
+        c.buyer.question.consignee = Some("Somebody Else".into());
+    }),
+    Attack::new(
+        "consignee-in-other-letters",
+        Exporter,
+        "a name that only looks the same",
+        Code::ConsigneeMismatch,
+        |c| {
+            c.world
+                .node("shipment")
+                .values
+                .insert("consignee", griptrace_core::value::Value::text("Muster Gmb\u{041d}"));
+        },
+    ),
+    Attack::new("purpose-of-another-buyer", Exporter, "a shipment for other purposes", Code::PurposeMismatch, |c| {
+        c.world.node("shipment").core.purpose = words(&["weld"]);
+        for name in ["assessment", "assessment-2"] {
+            c.world.node(name).terms().purposes = words(&["grasp", "weld"]);
+        }
+    }),
+];
 
-fn models() -> Vec<Attack> {
-    vec![
-        Attack::new("model-changed", Courier, "another byte in a shipped file", Code::ModelMismatch, |c| {
-            folder(c, |files| files[0] = file("grasp.int8.onnx", b"Weights"));
-        }),
-        Attack::new("model-file-too-many", Courier, "a further file in the folder", Code::ModelMismatch, |c| {
-            folder(c, |files| files.push(file("plugin.so", b"evil")));
-        }),
-        Attack::new("model-file-missing", Courier, "a file too few in the folder", Code::ModelMismatch, |c| {
-            folder(c, |files| drop(files.pop()));
-        }),
-        Attack::new("model-file-renamed", Courier, "a file under another name", Code::ModelMismatch, |c| {
-            folder(c, |files| files[1].path = b"other.txt".to_vec());
-        }),
-        Attack::new("model-folder-empty", Courier, "an empty folder", Code::ModelMismatch, |c| {
-            folder(c, Vec::clear);
-        }),
-        Attack::new("model-of-another-size", Courier, "a digest under another size", Code::ModelMismatch, |c| {
-            folder(c, |files| files[0].size += 1);
-        }),
-        Attack::new("single-file-of-another-model", Courier, "one file that did not ship", Code::ModelMismatch, |c| {
-            c.buyer.question.model = ModelInHand::File(file("grasp.int8.onnx", b"other"));
-        }),
-        Attack::new("digest-of-another-model", Courier, "a digest that did not ship", Code::ModelMismatch, |c| {
-            c.buyer.question.model = ModelInHand::Digest(Digest::ZERO);
-        }),
-        Attack::new("one-file-of-two", Nobody, "one of several shipped files", Code::ModelPartlyChecked, |c| {
-            c.buyer.question.model = ModelInHand::File(file("any-name", b"weights"));
-        }),
-        Attack::new("one-digest-of-two", Nobody, "the digest of one of several files", Code::ModelPartlyChecked, |c| {
-            c.buyer.question.model = ModelInHand::Digest(file("", b"weights").blake3);
-        }),
-        Attack::new("no-model-given", Nobody, "nothing to compare", Code::ModelNotChecked, |c| {
-            c.buyer.question.model = ModelInHand::NotGiven;
-        }),
-        Attack::new("two-models-of-one-path", Exporter, "two shipped models with a file of the same path", Code::ModelMismatch, |c| {
+const MODELS: &[Attack] = &[
+    Attack::new("model-changed", Courier, "another byte in a shipped file", Code::ModelMismatch, |c| {
+        folder(c, |files| files[0] = file("grasp.int8.onnx", b"Weights"));
+    }),
+    Attack::new("model-file-too-many", Courier, "a further file in the folder", Code::ModelMismatch, |c| {
+        folder(c, |files| files.push(file("plugin.so", b"evil")));
+    }),
+    Attack::new("model-file-missing", Courier, "a file too few in the folder", Code::ModelMismatch, |c| {
+        folder(c, |files| drop(files.pop()));
+    }),
+    Attack::new("model-file-renamed", Courier, "a file under another name", Code::ModelMismatch, |c| {
+        folder(c, |files| files[1].path = b"other.txt".to_vec());
+    }),
+    Attack::new("model-folder-empty", Courier, "an empty folder", Code::ModelMismatch, |c| {
+        folder(c, Vec::clear);
+    }),
+    Attack::new("model-of-another-size", Courier, "a digest under another size", Code::ModelMismatch, |c| {
+        folder(c, |files| files[0].size += 1);
+    }),
+    Attack::new("single-file-of-another-model", Courier, "one file that did not ship", Code::ModelMismatch, |c| {
+        c.buyer.question.model = ModelInHand::File(file("grasp.int8.onnx", b"other"));
+    }),
+    Attack::new("digest-of-another-model", Courier, "a digest that did not ship", Code::ModelMismatch, |c| {
+        c.buyer.question.model = ModelInHand::Digest(Digest::ZERO);
+    }),
+    Attack::new("one-file-of-two", Nobody, "one of several shipped files", Code::ModelPartlyChecked, |c| {
+        c.buyer.question.model = ModelInHand::File(file("any-name", b"weights"));
+    }),
+    Attack::new("one-digest-of-two", Nobody, "the digest of one of several files", Code::ModelPartlyChecked, |c| {
+        c.buyer.question.model = ModelInHand::Digest(file("", b"weights").blake3);
+    }),
+    Attack::new("no-model-given", Nobody, "nothing to compare", Code::ModelNotChecked, |c| {
+        c.buyer.question.model = ModelInHand::NotGiven;
+    }),
+    Attack::new(
+        "two-models-of-one-path",
+        Exporter,
+        "two shipped models with a file of the same path",
+        Code::ModelMismatch,
+        |c| {
             let mut second = NodeSpec::model("grasp-spare", "DE").by("quantise");
             second.files = vec![file("labels.txt", b"other")];
             c.world.insert_before("shipment", second);
@@ -98,7 +127,7 @@ fn models() -> Vec<Attack> {
             c.world.commit_of("quantise").nodes.push("grasp-spare".into());
             let link = crate::world::Link::new(griptrace_core::node::Role::Ships, "grasp-spare");
             c.world.node("shipment").links.push(link);
-        })
-        .verdict(Verdict::Mismatch),
-    ]
-}
+        },
+    )
+    .verdict(Verdict::Mismatch),
+];

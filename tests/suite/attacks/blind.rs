@@ -1,6 +1,6 @@
 //! Lies told blindly: no change of any byte, no cut and no addition is accepted.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use griptrace_core::bundle::MAGIC;

@@ -14,123 +14,166 @@ fn regrade(case: &mut Case, name: &str, head: usize, signer: &'static str, targe
     case.world.mark(head, signer, status);
 }
 
-pub(super) fn attacks() -> Vec<Attack> {
-    let mut all = grades();
-    all.extend(reclassified());
-    all.extend(statements());
-    all
-}
+pub(super) const ALL: &[&[Attack]] = &[GRADES, RECLASSIFIED, STATEMENTS];
 
-fn grades() -> Vec<Attack> {
-    vec![
-        Attack::new("grade-missing", Exporter, "a source without a grade", Code::GradeUndetermined, |c| {
-            c.world.node("camera").core.grade = None;
-        })
-        .also(&[Code::AssessmentGrade])
-        .verdict(Verdict::OutsideAssessmentScope),
-        Attack::new("grade-of-another-vocabulary", Exporter, "a word that the policy does not have", Code::GradeUndetermined, |c| {
+const GRADES: &[Attack] = &[
+    Attack::new("grade-missing", Exporter, "a source without a grade", Code::GradeUndetermined, |c| {
+        c.world.node("camera").core.grade = None;
+    })
+    .also(&[Code::AssessmentGrade])
+    .verdict(Verdict::OutsideAssessmentScope),
+    Attack::new(
+        "grade-of-another-vocabulary",
+        Exporter,
+        "a word that the policy does not have",
+        Code::GradeUndetermined,
+        |c| {
             c.world.node("camera").core.grade = Some(word("harmless"));
-        })
-        .also(&[Code::AssessmentGrade])
-        .verdict(Verdict::OutsideAssessmentScope),
-        Attack::new("grade-without-role", Exporter, "grades by a key without the role", Code::GradeUnauthorised, |c| {
-            c.buyer.roles("maker", r#""commit", "ship""#);
-        })
-        .also(&[Code::GradeUndetermined, Code::AssessmentGrade])
-        .verdict(Verdict::OutsideAssessmentScope),
-        Attack::new("grade-lowered", Exporter, "derived data that says less than its source", Code::GradeLowered, |c| {
-            c.world.node("features").core.grade = Some(word("general"));
-        }),
-        Attack::new("model-grade-lowered", Exporter, "a model that says less than its data", Code::GradeLowered, |c| {
-            c.world.node("grasp-int8").core.grade = Some(word("general"));
-        }),
-    ]
-}
+        },
+    )
+    .also(&[Code::AssessmentGrade])
+    .verdict(Verdict::OutsideAssessmentScope),
+    Attack::new("grade-without-role", Exporter, "grades by a key without the role", Code::GradeUnauthorised, |c| {
+        c.buyer.roles("maker", r#""commit", "ship""#);
+    })
+    .also(&[Code::GradeUndetermined, Code::AssessmentGrade])
+    .verdict(Verdict::OutsideAssessmentScope),
+    Attack::new("grade-lowered", Exporter, "derived data that says less than its source", Code::GradeLowered, |c| {
+        c.world.node("features").core.grade = Some(word("general"));
+    }),
+    Attack::new("model-grade-lowered", Exporter, "a model that says less than its data", Code::GradeLowered, |c| {
+        c.world.node("grasp-int8").core.grade = Some(word("general"));
+    }),
+];
 
-fn reclassified() -> Vec<Attack> {
-    vec![
-        Attack::new("regrade-without-role", Exporter, "the maker lowers its own grade", Code::RegradeUnauthorised, |c| {
-            regrade(c, "mark", 1, "maker", "camera", "general");
-        }),
-        Attack::new("regrade-by-a-stranger", Stranger, "another committer raises a grade", Code::StatusUnauthorised, |c| {
-            regrade(c, "mark", 1, "clerk", "camera", "core");
-        })
-        .met(),
-        Attack::new("source-raised", Nobody, "the maker raises a source above its assessment", Code::AssessmentGrade, |c| {
+const RECLASSIFIED: &[Attack] = &[
+    Attack::new("regrade-without-role", Exporter, "the maker lowers its own grade", Code::RegradeUnauthorised, |c| {
+        regrade(c, "mark", 1, "maker", "camera", "general");
+    }),
+    Attack::new("regrade-by-a-stranger", Stranger, "another committer raises a grade", Code::StatusUnauthorised, |c| {
+        regrade(c, "mark", 1, "clerk", "camera", "core");
+    })
+    .met(),
+    Attack::new(
+        "source-raised",
+        Nobody,
+        "the maker raises a source above its assessment",
+        Code::AssessmentGrade,
+        |c| {
             regrade(c, "mark", 1, "maker", "camera", "core");
-        }),
-        Attack::new("source-raised-by-authority", Nobody, "an authority raises a general source", Code::AssessmentGrade, |c| {
+        },
+    ),
+    Attack::new(
+        "source-raised-by-authority",
+        Nobody,
+        "an authority raises a general source",
+        Code::AssessmentGrade,
+        |c| {
             regrade(c, "mark", 3, "authority", "force", "core");
-        }),
-        Attack::new("raised-then-lowered", Exporter, "the maker raises and then lowers", Code::RegradeUnauthorised, |c| {
-            regrade(c, "mark", 1, "maker", "camera", "core");
-            regrade(c, "mark-2", 1, "maker", "camera", "general");
-        })
-        .also(&[Code::AssessmentGrade]),
-        Attack::new("derived-data-raised", Nobody, "an authority raises derived data above all its sources", Code::AssessmentGrade, |c| {
+        },
+    ),
+    Attack::new("raised-then-lowered", Exporter, "the maker raises and then lowers", Code::RegradeUnauthorised, |c| {
+        regrade(c, "mark", 1, "maker", "camera", "core");
+        regrade(c, "mark-2", 1, "maker", "camera", "general");
+    })
+    .also(&[Code::AssessmentGrade]),
+    Attack::new(
+        "derived-data-raised",
+        Nobody,
+        "an authority raises derived data above all its sources",
+        Code::AssessmentGrade,
+        |c| {
             regrade(c, "mark", 1, "authority", "features", "core");
-        }),
-        Attack::new("derived-data-states-more", Nobody, "derived data is graded above all its sources, and not assessed", Code::AssessmentMissing, |c| {
+        },
+    ),
+    Attack::new(
+        "derived-data-states-more",
+        Nobody,
+        "derived data is graded above all its sources, and not assessed",
+        Code::AssessmentMissing,
+        |c| {
             c.world.node("camera").core.grade = Some(word("general"));
             c.world.remove("assessment");
             c.world.node("features").core.grade = Some(word("important"));
-        }),
-        Attack::new("sum-not-regraded", Nobody, "many low sources, and no statement on their sum", Code::AggregateNotRegraded, |c| {
+        },
+    ),
+    Attack::new(
+        "sum-not-regraded",
+        Nobody,
+        "many low sources, and no statement on their sum",
+        Code::AggregateNotRegraded,
+        |c| {
             c.world.node("camera").core.grade = Some(word("general"));
             c.buyer.policy += "[aggregate]\nmin_sources = 2\nsource = \"a test\"\nread = \"own-choice\"\n";
-        })
-        .met(),
-    ]
-}
+        },
+    )
+    .met(),
+];
 
-fn statements() -> Vec<Attack> {
-    vec![
-        Attack::new("licence-forbids", Nobody, "a source whose licence forbids this use", Code::LicenceForbids, |c| {
-            c.world.node("force").core.use_allowed = Some(false);
-        }),
-        Attack::new("licence-forbids-of-a-model", Nobody, "a model whose licence forbids this use", Code::LicenceForbids, |c| {
+const STATEMENTS: &[Attack] = &[
+    Attack::new("licence-forbids", Nobody, "a source whose licence forbids this use", Code::LicenceForbids, |c| {
+        c.world.node("force").core.use_allowed = Some(false);
+    }),
+    Attack::new(
+        "licence-forbids-of-a-model",
+        Nobody,
+        "a model whose licence forbids this use",
+        Code::LicenceForbids,
+        |c| {
             c.world.node("grasp-fp32").core.use_allowed = Some(false);
-        }),
-        Attack::new("licence-unknown", Nobody, "a source that does not say", Code::LicenceUnknown, |c| {
-            c.world.node("force").core.use_allowed = None;
-        })
-        .met(),
-        Attack::new("weak-digest", Nobody, "a source known by an MD5", Code::WeakDigest, |c| {
-            c.world.node("force").core.strength = Some(DigestStrength::Weak);
-        })
-        .met(),
-        Attack::new("no-digest", Nobody, "a source known by no digest", Code::WeakDigest, |c| {
-            c.world.node("force").core.strength = Some(DigestStrength::None);
-        })
-        .met(),
-        Attack::new("persons-not-examined", Nobody, "nobody looked for persons", Code::PersonsNotExamined, |c| {
-            c.world.node("camera").core.persons = Some(Persons::NotExamined);
-        })
-        .met(),
-        Attack::new("persons-not-said", Nobody, "nobody says whether there are persons", Code::PersonsNotExamined, |c| {
-            c.world.node("camera").core.persons = None;
-        })
-        .met(),
-        Attack::new("source-without-country", Exporter, "a source that lies nowhere", Code::CountryUndeclared, |c| {
-            c.world.node("camera").core.country = None;
-        }),
-        Attack::new("step-without-country", Exporter, "a training that ran nowhere, to hide the crossing", Code::CountryUndeclared, |c| {
+        },
+    ),
+    Attack::new("licence-unknown", Nobody, "a source that does not say", Code::LicenceUnknown, |c| {
+        c.world.node("force").core.use_allowed = None;
+    })
+    .met(),
+    Attack::new("weak-digest", Nobody, "a source known by an MD5", Code::WeakDigest, |c| {
+        c.world.node("force").core.strength = Some(DigestStrength::Weak);
+    })
+    .met(),
+    Attack::new("no-digest", Nobody, "a source known by no digest", Code::WeakDigest, |c| {
+        c.world.node("force").core.strength = Some(DigestStrength::None);
+    })
+    .met(),
+    Attack::new("persons-not-examined", Nobody, "nobody looked for persons", Code::PersonsNotExamined, |c| {
+        c.world.node("camera").core.persons = Some(Persons::NotExamined);
+    })
+    .met(),
+    Attack::new("persons-not-said", Nobody, "nobody says whether there are persons", Code::PersonsNotExamined, |c| {
+        c.world.node("camera").core.persons = None;
+    })
+    .met(),
+    Attack::new("source-without-country", Exporter, "a source that lies nowhere", Code::CountryUndeclared, |c| {
+        c.world.node("camera").core.country = None;
+    }),
+    Attack::new(
+        "step-without-country",
+        Exporter,
+        "a training that ran nowhere, to hide the crossing",
+        Code::CountryUndeclared,
+        |c| {
             c.world.node("train").core.country = None;
             c.world.remove("assessment-2");
             c.world.remove("assessment");
-        })
-        .verdict(Verdict::UpstreamUnknown),
-        Attack::new("detail-hidden", Exporter, "a detail that the policy asks to see", Code::DetailNotDisclosed, |c| {
-            c.buyer.policy += "[[disclose]]\nkind = \"dataset\"\nfields = [\"device\"]\nonly_sources = true\n\
+        },
+    )
+    .verdict(Verdict::UpstreamUnknown),
+    Attack::new("detail-hidden", Exporter, "a detail that the policy asks to see", Code::DetailNotDisclosed, |c| {
+        c.buyer.policy += "[[disclose]]\nkind = \"dataset\"\nfields = [\"device\"]\nonly_sources = true\n\
                                source = \"a test\"\nread = \"own-choice\"\n";
-        })
-        .met(),
-        Attack::new("merged-with-the-unassessed", Exporter, "an important source used beside the assessed ones", Code::AssessmentMissing, |c| {
+    })
+    .met(),
+    Attack::new(
+        "merged-with-the-unassessed",
+        Exporter,
+        "an important source used beside the assessed ones",
+        Code::AssessmentMissing,
+        |c| {
             let place = c.world.place("extract");
             c.world.nodes.insert(place, NodeSpec::source("ceiling", "CN", "visual", "important"));
             c.world.commit_of("extract").nodes.push("ceiling".into());
             let link = Link::new(Role::Used, "ceiling");
             c.world.node("extract").links.push(link);
-        }),
-    ]
-}
+        },
+    ),
+];

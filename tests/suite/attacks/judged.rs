@@ -22,22 +22,33 @@ fn transit(case: &mut Case, basis: Option<&str>) {
     }
 }
 
-pub(super) fn attacks() -> Vec<Attack> {
-    let mut all = signed();
-    all.extend(scope());
-    all.extend(crossings());
-    all
-}
+pub(super) const ALL: &[&[Attack]] = &[SIGNED, SCOPE, CROSSINGS];
 
-fn signed() -> Vec<Attack> {
-    vec![
-        Attack::new("assessment-none", Exporter, "an important source without an assessment", Code::AssessmentMissing, |c| {
+const SIGNED: &[Attack] = &[
+    Attack::new(
+        "assessment-none",
+        Exporter,
+        "an important source without an assessment",
+        Code::AssessmentMissing,
+        |c| {
             c.world.remove("assessment");
-        }),
-        Attack::new("assessment-of-another-source", Exporter, "an assessment that opens other data", Code::AssessmentMissing, |c| {
+        },
+    ),
+    Attack::new(
+        "assessment-of-another-source",
+        Exporter,
+        "an assessment that opens other data",
+        Code::AssessmentMissing,
+        |c| {
             c.world.node("assessment").assessing().subjects = vec!["force".into()];
-        }),
-        Attack::new("assessment-omitted-and-derived", Exporter, "derived data declared as collected, without an assessment", Code::AssessmentMissing, |c| {
+        },
+    ),
+    Attack::new(
+        "assessment-omitted-and-derived",
+        Exporter,
+        "derived data declared as collected, without an assessment",
+        Code::AssessmentMissing,
+        |c| {
             let features = c.world.node("features");
             features.core.origin = Some(Origin::Collected);
             features.links.clear();
@@ -48,124 +59,287 @@ fn signed() -> Vec<Attack> {
                 c.world.remove(name);
             }
             c.world.remove("tactile");
-        }),
-        Attack::new("assessor-unknown", Stranger, "an assessment by a key that the buyer lacks", Code::AssessorUntrusted, |c| {
+        },
+    ),
+    Attack::new(
+        "assessor-unknown",
+        Stranger,
+        "an assessment by a key that the buyer lacks",
+        Code::AssessorUntrusted,
+        |c| {
             c.world.node("assessment").assessing().signer = Some("stranger");
-        }),
-        Attack::new("assessor-is-the-exporter", Exporter, "a committer's key signs the assessment", Code::AssessorUntrusted, |c| {
+        },
+    ),
+    Attack::new(
+        "assessor-is-the-exporter",
+        Exporter,
+        "a committer's key signs the assessment",
+        Code::AssessorUntrusted,
+        |c| {
             c.world.node("assessment").assessing().signer = Some("maker");
-        }),
-        Attack::new("assessor-of-another-scheme", Assessor, "an assessor not trusted for the scheme", Code::AssessorUntrusted, |c| {
+        },
+    ),
+    Attack::new(
+        "assessor-of-another-scheme",
+        Assessor,
+        "an assessor not trusted for the scheme",
+        Code::AssessorUntrusted,
+        |c| {
             c.buyer.trust("schemes = [\"security-assessment\"]", "schemes = [\"self-assessment\"]");
-        }),
-        Attack::new("assessor-expired", Assessor, "an assessor whose last day has passed", Code::AssessorUntrusted, |c| {
-            c.buyer.trust("schemes = [\"security-assessment\"]", "schemes = [\"security-assessment\"]\nto = 2026-04-20");
-        }),
-        Attack::new("assessment-signed-by-another", Stranger, "another key under the assessor's key id", Code::AssessmentSignatureInvalid, |c| {
+        },
+    ),
+    Attack::new("assessor-expired", Assessor, "an assessor whose last day has passed", Code::AssessorUntrusted, |c| {
+        c.buyer.trust("schemes = [\"security-assessment\"]", "schemes = [\"security-assessment\"]\nto = 2026-04-20");
+    }),
+    Attack::new(
+        "assessment-signed-by-another",
+        Stranger,
+        "another key under the assessor's key id",
+        Code::AssessmentSignatureInvalid,
+        |c| {
             c.world.node("assessment").assessing().edit = Some(|mut bytes| {
                 *bytes.last_mut().expect("there are bytes") ^= 1;
                 bytes
             });
-        })
-        .also(&[Code::AssessorUntrusted])
-        .verdict(Verdict::Broken),
-        Attack::new("assessment-only-stated", Exporter, "the committer states what nobody signed", Code::AssessmentOnlyStated, |c| {
+        },
+    )
+    .also(&[Code::AssessorUntrusted])
+    .verdict(Verdict::Broken),
+    Attack::new(
+        "assessment-only-stated",
+        Exporter,
+        "the committer states what nobody signed",
+        Code::AssessmentOnlyStated,
+        |c| {
             c.world.node("assessment").assessing().signer = None;
-        }),
-        Attack::new("assessment-of-another-scheme", Assessor, "a scheme that the rule does not accept", Code::AssessmentScheme, |c| {
+        },
+    ),
+    Attack::new(
+        "assessment-of-another-scheme",
+        Assessor,
+        "a scheme that the rule does not accept",
+        Code::AssessmentScheme,
+        |c| {
             c.buyer.trust("schemes = [\"security-assessment\"]", "schemes = [\"self-assessment\"]");
             c.world.node("assessment").terms().scheme = word("self-assessment");
-        }),
-        Attack::new("assessment-refused", Assessor, "the result was no", Code::AssessmentRefused, |c| {
-            c.world.node("assessment").terms().outcome = Outcome::Refused;
-        }),
-    ]
-}
+        },
+    ),
+    Attack::new("assessment-refused", Assessor, "the result was no", Code::AssessmentRefused, |c| {
+        c.world.node("assessment").terms().outcome = Outcome::Refused;
+    }),
+];
 
-fn scope() -> Vec<Attack> {
-    vec![
-        Attack::new("assessment-expired", Nobody, "its last day was before the crossing", Code::AssessmentExpired, |c| {
-            c.world.node("assessment").terms().valid_to = Some(date("2026-05-19"));
-        }),
-        Attack::new("assessment-expired-by-policy", Nobody, "the policy's validity ended before the crossing", Code::AssessmentExpired, |c| {
+const SCOPE: &[Attack] = &[
+    Attack::new("assessment-expired", Nobody, "its last day was before the crossing", Code::AssessmentExpired, |c| {
+        c.world.node("assessment").terms().valid_to = Some(date("2026-05-19"));
+    }),
+    Attack::new(
+        "assessment-expired-by-policy",
+        Nobody,
+        "the policy's validity ended before the crossing",
+        Code::AssessmentExpired,
+        |c| {
             c.buyer.policy("validity = \"3y\"", "validity = \"1m\"");
-        }),
-        Attack::new("assessment-not-yet-valid", Nobody, "its first day was after the crossing", Code::AssessmentNotYetValid, |c| {
+        },
+    ),
+    Attack::new(
+        "assessment-not-yet-valid",
+        Nobody,
+        "its first day was after the crossing",
+        Code::AssessmentNotYetValid,
+        |c| {
             c.world.node("assessment").terms().valid_from = date("2026-05-21");
-        }),
-        Attack::new("assessment-lapsed-since", Nobody, "valid at the crossing, not any more now", Code::LapsedSince, |c| {
-            c.world.node("assessment").terms().valid_to = Some(date("2026-06-15"));
-        })
-        .met(),
-        Attack::new("assessment-for-another-destination", Nobody, "data assessed for France", Code::AssessmentDestination, |c| {
+        },
+    ),
+    Attack::new("assessment-lapsed-since", Nobody, "valid at the crossing, not any more now", Code::LapsedSince, |c| {
+        c.world.node("assessment").terms().valid_to = Some(date("2026-06-15"));
+    })
+    .met(),
+    Attack::new(
+        "assessment-for-another-destination",
+        Nobody,
+        "data assessed for France",
+        Code::AssessmentDestination,
+        |c| {
             c.world.node("assessment").terms().destinations = Destinations::Only(vec![country("FR")]);
-        }),
-        Attack::new("assessment-for-another-purpose", Nobody, "data assessed for welding", Code::AssessmentPurpose, |c| {
-            c.world.node("assessment").terms().purposes = words(&["weld"]);
-        }),
-        Attack::new("assessment-for-part-of-the-purposes", Exporter, "a step on the path adds a purpose", Code::AssessmentPurpose, |c| {
+        },
+    ),
+    Attack::new("assessment-for-another-purpose", Nobody, "data assessed for welding", Code::AssessmentPurpose, |c| {
+        c.world.node("assessment").terms().purposes = words(&["weld"]);
+    }),
+    Attack::new(
+        "assessment-for-part-of-the-purposes",
+        Exporter,
+        "a step on the path adds a purpose",
+        Code::AssessmentPurpose,
+        |c| {
             c.world.node("train").core.purpose = words(&["grasp", "weld"]);
-        }),
-        Attack::new("purpose-of-the-buyer", Nobody, "the buyer uses it for more", Code::AssessmentPurpose, |c| {
-            c.buyer.question.purposes = words(&["grasp", "weld"]);
-            c.world.node("shipment").core.purpose.clear();
-        }),
-        Attack::new("no-purpose-anywhere", Exporter, "nobody says what for", Code::AssessmentPurpose, |c| {
-            for node in &mut c.world.nodes {
-                node.core.purpose.clear();
-            }
-            c.buyer.question.purposes.clear();
-        }),
-        Attack::new("assessment-for-another-modality", Nobody, "images under an assessment of touch", Code::AssessmentModality, |c| {
+        },
+    ),
+    Attack::new("purpose-of-the-buyer", Nobody, "the buyer uses it for more", Code::AssessmentPurpose, |c| {
+        c.buyer.question.purposes = words(&["grasp", "weld"]);
+        c.world.node("shipment").core.purpose.clear();
+    }),
+    Attack::new("no-purpose-anywhere", Exporter, "nobody says what for", Code::AssessmentPurpose, |c| {
+        for node in &mut c.world.nodes {
+            node.core.purpose.clear();
+        }
+        c.buyer.question.purposes.clear();
+    }),
+    Attack::new(
+        "assessment-for-another-modality",
+        Nobody,
+        "images under an assessment of touch",
+        Code::AssessmentModality,
+        |c| {
             c.world.node("assessment").terms().modalities = words(&["tactile"]);
-        }),
-        Attack::new("no-modality", Exporter, "a source that does not say what it is", Code::AssessmentModality, |c| {
-            c.world.node("camera").core.modality.clear();
-        }),
-        Attack::new("assessment-of-a-lower-grade", Assessor, "important data under an assessment of general data", Code::AssessmentGrade, |c| {
+        },
+    ),
+    Attack::new("no-modality", Exporter, "a source that does not say what it is", Code::AssessmentModality, |c| {
+        c.world.node("camera").core.modality.clear();
+    }),
+    Attack::new(
+        "assessment-of-a-lower-grade",
+        Assessor,
+        "important data under an assessment of general data",
+        Code::AssessmentGrade,
+        |c| {
             c.world.node("assessment").terms().grade = word("general");
-        }),
-        Attack::new("assessment-of-an-unknown-grade", Assessor, "a grade that the policy does not have", Code::AssessmentGrade, |c| {
+        },
+    ),
+    Attack::new(
+        "assessment-of-an-unknown-grade",
+        Assessor,
+        "a grade that the policy does not have",
+        Code::AssessmentGrade,
+        |c| {
             c.world.node("assessment").terms().grade = word("top");
-        }),
-    ]
+        },
+    ),
+];
+
+/// The data that crosses is assessed as a whole, and its sources are not.
+fn whole(case: &mut Case, modality: &[&str]) {
+    for name in ["assessment", "assessment-2"] {
+        case.world.remove(name);
+    }
+    let whole = NodeSpec::assessment("whole", Some("office"), &["features", "rows"], modality);
+    case.world.record(0, 0, "maker", vec![whole]);
 }
 
-fn crossings() -> Vec<Attack> {
-    vec![
-        Attack::new("laundered-by-transit", Exporter, "by way of a third country, on no basis", Code::AssessmentDestination, |c| {
+/// The rule asks wherever a source is, at the shipment's date.
+fn everywhere(case: &mut Case) {
+    case.buyer.policy("crossing = { from = [\"CN\"], to = [\"*\"] }\n", "");
+}
+
+const CROSSINGS: &[Attack] = &[
+    Attack::new(
+        "whole-without-a-modality",
+        Assessor,
+        "what crosses is assessed, not for one of its modalities",
+        Code::AssessmentMissing,
+        |c| {
+            whole(c, &["visual"]);
+        },
+    ),
+    Attack::new(
+        "whole-with-an-unknown-source",
+        Exporter,
+        "what crosses is assessed, and a source does not say what it is",
+        Code::AssessmentMissing,
+        |c| {
+            whole(c, &["force-torque", "visual"]);
+            c.world.node("camera").core.modality.clear();
+        },
+    ),
+    Attack::new(
+        "not-assessed-at-home",
+        Nobody,
+        "a rule that asks wherever the source is",
+        Code::AssessmentMissing,
+        |c| {
+            everywhere(c);
+            c.world.remove("assessment");
+        },
+    ),
+    Attack::new(
+        "expired-between-crossing-and-shipment",
+        Nobody,
+        "a rule that asks at the shipment's date",
+        Code::AssessmentExpired,
+        |c| {
+            everywhere(c);
+            c.world.node("assessment").terms().valid_to = Some(date("2026-05-25"));
+        },
+    ),
+    Attack::new(
+        "laundered-by-transit",
+        Exporter,
+        "by way of a third country, on no basis",
+        Code::AssessmentDestination,
+        |c| {
             transit(c, None);
-        }),
-        Attack::new("laundered-by-exempt-transit", Exporter, "exempt to France, then not assessed to Germany", Code::AssessmentDestination, |c| {
+        },
+    ),
+    Attack::new(
+        "laundered-by-exempt-transit",
+        Exporter,
+        "exempt to France, then not assessed to Germany",
+        Code::AssessmentDestination,
+        |c| {
             c.buyer.roles("maker", r#""commit", "grade", "ship", "exempt""#);
             c.world.node("assessment").terms().destinations = Destinations::Only(vec![country("FR")]);
             transit(c, Some("foreign-origin-transit"));
-        }),
-        Attack::new("exempt", Nobody, "an exempt basis, by somebody with the role for it", Code::Exempt, |c| {
-            c.buyer.roles("maker", r#""commit", "grade", "ship", "exempt""#);
+        },
+    ),
+    Attack::new("exempt", Nobody, "an exempt basis, by somebody with the role for it", Code::Exempt, |c| {
+        c.buyer.roles("maker", r#""commit", "grade", "ship", "exempt""#);
+        c.world.remove("assessment");
+        c.world.node("train").core.basis = Some(word("foreign-origin-transit"));
+    })
+    .met(),
+    Attack::new(
+        "exempt-without-role",
+        Exporter,
+        "an exempt basis without the role for it",
+        Code::ExemptUnauthorised,
+        |c| {
             c.world.remove("assessment");
             c.world.node("train").core.basis = Some(word("foreign-origin-transit"));
-        })
-        .met(),
-        Attack::new("exempt-without-role", Exporter, "an exempt basis without the role for it", Code::ExemptUnauthorised, |c| {
-            c.world.remove("assessment");
-            c.world.node("train").core.basis = Some(word("foreign-origin-transit"));
-        })
-        .also(&[Code::AssessmentMissing])
-        .verdict(Verdict::TracedUnassessed)
-        .warned(),
-        Attack::new("basis-that-exempts-nothing", Exporter, "another basis than the policy exempts", Code::AssessmentMissing, |c| {
+        },
+    )
+    .also(&[Code::AssessmentMissing])
+    .verdict(Verdict::TracedUnassessed)
+    .warned(),
+    Attack::new(
+        "basis-that-exempts-nothing",
+        Exporter,
+        "another basis than the policy exempts",
+        Code::AssessmentMissing,
+        |c| {
             c.buyer.roles("maker", r#""commit", "grade", "ship", "exempt""#);
             c.world.remove("assessment");
             c.world.node("train").core.basis = Some(word("other"));
-        }),
-        Attack::new("generated-abroad", Exporter, "a step at home that leaves its output in Germany", Code::AssessmentMissing, |c| {
+        },
+    ),
+    Attack::new(
+        "generated-abroad",
+        Exporter,
+        "a step at home that leaves its output in Germany",
+        Code::AssessmentMissing,
+        |c| {
             c.world.remove("assessment");
             for name in ["features", "generate", "rows"] {
                 c.world.node(name).core.country = Some(country("DE"));
             }
-        }),
-        Attack::new("distilled-from-a-model", Exporter, "synthetic data out of a model, to hide what that was trained on", Code::AssessmentMissing, |c| {
+        },
+    ),
+    Attack::new(
+        "distilled-from-a-model",
+        Exporter,
+        "synthetic data out of a model, to hide what that was trained on",
+        Code::AssessmentMissing,
+        |c| {
             c.world.remove("assessment");
             c.world.node("train").core.country = Some(country("CN"));
             c.world.node("grasp-fp32").core.country = Some(country("CN"));
@@ -175,6 +349,6 @@ fn crossings() -> Vec<Attack> {
             let data = NodeSpec::dataset("dreams", "CN", &["visual"], Origin::Synthetic).by("dream");
             c.world.insert_before("quantise", step);
             c.world.insert_before("quantise", data);
-        }),
-    ]
-}
+        },
+    ),
+];

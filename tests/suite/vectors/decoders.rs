@@ -11,8 +11,8 @@ use griptrace_core::{
     commit::Commit,
     cose::{MARK_TYPE, sign},
     details::read_value,
-    entry::{Entry, StatusHead},
     digest::Digest,
+    entry::{Entry, StatusHead},
     id::GenesisHash,
     manifest::check_path,
     node::{Core, Origin},
@@ -27,6 +27,11 @@ use crate::world::{Built, Case, key, word};
 type Vector = (&'static str, Vec<u8>, &'static str);
 /// Decodes, and tells `ok` or the reason code.
 type Decoder = fn(&[u8]) -> &'static str;
+
+/// Writes hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    Value::Bytes(bytes.to_vec()).to_string()
+}
 
 fn code<T>(result: Result<T, &'static str>) -> &'static str {
     result.map_or_else(|code| code, |_| "ok")
@@ -56,9 +61,10 @@ fn all() -> Vec<(&'static str, Decoder, Vec<Vector>)> {
 pub(super) fn generate() -> Files {
     let mut files = BTreeMap::new();
     for (name, _, vectors) in all() {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let list: Vec<_> =
-            vectors.iter().map(|(about, bytes, code)| json!({ "name": about, "hex": hex(bytes), "code": code })).collect();
+        let list: Vec<_> = vectors
+            .iter()
+            .map(|(about, bytes, code)| json!({ "name": about, "hex": hex(bytes), "code": code }))
+            .collect();
         files.insert(format!("decoders/{name}.json"), pretty(&list.into()));
     }
     files
@@ -130,7 +136,9 @@ fn commits(built: &Built) -> Vec<Vector> {
     let home = built.homes[0];
     let other = GenesisHash::new(Digest::from_bytes([9; 32]));
     let payload = CoseSign1::from_tagged_slice(commit).expect("it is a commit").payload.expect("it is attached");
-    let signed = |kind, home: &GenesisHash, payload: Vec<u8>| sign(&key("maker"), kind, "maker", home, payload).expect("it fits");
+    let signed = |kind, home: &GenesisHash, payload: Vec<u8>| {
+        sign(&key("maker"), kind, "maker", home, payload).expect("it fits")
+    };
     let commit_type = griptrace_core::cose::COMMIT_TYPE;
     vec![
         ("a commit", commit.clone(), "ok"),
@@ -161,7 +169,11 @@ fn entries(built: &Built) -> Vec<Vector> {
         ("a genesis", genesis.clone(), "ok"),
         ("a commit", built.entries[0][1].clone(), "ok"),
         ("a status head", head.clone(), "ok"),
-        ("a status head beyond any tree", StatusHead { index: 1 << 40, ..StatusHead { index: 0, map_root: Digest::ZERO, time: 1 } }.to_bytes(), "limit-exceeded"),
+        (
+            "a status head beyond any tree",
+            StatusHead { index: 1 << 40, ..StatusHead { index: 0, map_root: Digest::ZERO, time: 1 } }.to_bytes(),
+            "limit-exceeded",
+        ),
         ("a key change", vec![0x82, 1, 0xa0], "field-invalid"),
         ("an unknown number", vec![0x82, 9, 0xa0], "field-invalid"),
         ("an array of three", vec![0x83, 0, 0, 0], "cbor-malformed"),
@@ -188,7 +200,11 @@ fn assessments(built: &Built) -> Vec<Vector> {
         ("three subjects", with(|a| a.subjects = 3), "field-invalid"),
         ("no subject", with(|a| a.subjects = 0), "field-invalid"),
         ("too many subjects", with(|a| a.subjects = 1 << 25), "field-invalid"),
-        ("an end before the beginning", with(|a| a.valid_to = griptrace_core::date::Date::from_days(1)), "field-invalid"),
+        (
+            "an end before the beginning",
+            with(|a| a.valid_to = griptrace_core::date::Date::from_days(1)),
+            "field-invalid",
+        ),
         ("purposes twice", with(|a| a.purposes.push(a.purposes[0].clone())), "field-invalid"),
         ("a byte after the end", edited(payload, |b| b.push(0)), "cbor-trailing-bytes"),
         ("version 2", edited(payload, |b| b[2] = 2), "field-invalid"),
@@ -205,7 +221,11 @@ fn notes(built: &Built) -> Vec<Vector> {
         ("a carriage return", text.replacen('\n', "\r\n", 1).into_bytes(), "note-control-character"),
         ("not UTF-8", edited(note, |b| b[0] = 0xff), "note-not-utf-8"),
         ("a hyphen for the dash", text.replacen('\u{2014}', "-", 1).into_bytes(), "note-signature-malformed"),
-        ("a line without a signature", text.replacen("w1.example ", "w1.example", 1).into_bytes(), "note-signature-malformed"),
+        (
+            "a line without a signature",
+            text.replacen("w1.example ", "w1.example", 1).into_bytes(),
+            "note-signature-malformed",
+        ),
         ("101 lines", format!("a\n\n{}", "\u{2014} a AAAAAAA=\n".repeat(101)).into_bytes(), "note-too-many-signatures"),
     ]
 }
@@ -216,14 +236,22 @@ fn checkpoints() -> Vec<Vector> {
     vec![
         ("a checkpoint", of(format!("a.example\n7\n{root}\n")), "ok"),
         ("an empty tree", of(format!("a.example\n0\n{root}\n")), "ok"),
-        ("an empty tree with another root", of(format!("a.example\n0\n{}\n", root.replace("47DE", "AAAA"))), "checkpoint-empty-root-mismatch"),
+        (
+            "an empty tree with another root",
+            of(format!("a.example\n0\n{}\n", root.replace("47DE", "AAAA"))),
+            "checkpoint-empty-root-mismatch",
+        ),
         ("two lines", of("a.example\n7\n".into()), "checkpoint-lines"),
         ("an extension line", of(format!("a.example\n7\n{root}\nmore\n")), "checkpoint-extension"),
         ("a leading zero", of(format!("a.example\n07\n{root}\n")), "checkpoint-size-invalid"),
         ("a plus sign", of(format!("a.example\n+7\n{root}\n")), "checkpoint-size-invalid"),
         ("beyond 64 bits", of(format!("a.example\n18446744073709551616\n{root}\n")), "checkpoint-size-invalid"),
         ("a short root", of("a.example\n7\nAAAA\n".into()), "checkpoint-root-invalid"),
-        ("a root without padding", of(format!("a.example\n7\n{}\n", root.trim_end_matches('='))), "checkpoint-root-invalid"),
+        (
+            "a root without padding",
+            of(format!("a.example\n7\n{}\n", root.trim_end_matches('='))),
+            "checkpoint-root-invalid",
+        ),
         ("a space in the origin", of(format!("a example\n7\n{root}\n")), "checkpoint-origin-invalid"),
         ("a plus sign in the origin", of(format!("a+example\n7\n{root}\n")), "checkpoint-origin-invalid"),
     ]
@@ -272,7 +300,8 @@ fn values() -> Vec<Vector> {
 }
 
 fn bundles() -> Vec<Vector> {
-    let empty = Bundle { root: 0, logs: Vec::new(), openings: Vec::new(), disclosures: Vec::new(), manifests: Vec::new() };
+    let empty =
+        Bundle { root: 0, logs: Vec::new(), openings: Vec::new(), disclosures: Vec::new(), manifests: Vec::new() };
     let empty = empty.to_bytes();
     vec![
         ("a bundle of nothing", empty.clone(), "ok"),

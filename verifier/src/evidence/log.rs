@@ -189,6 +189,9 @@ fn sort_entries(
     for (index, bytes) in part.entries.iter().skip(1) {
         let entry =
             Entry::parse(bytes).map_err(|error| broken(Code::EntryInvalid, None, format!("entry {index}: {error}")))?;
+        if let Some(passed) = wanted.peek().filter(|wanted| *wanted < index) {
+            return Err(no_head(*passed));
+        }
         if wanted.peek() != Some(index) {
             if matches!(entry, Entry::StatusHead(_)) {
                 return Err(broken(

@@ -189,7 +189,22 @@ pub(super) fn resolve_edges(mut nodes: Vec<Node>, commits: &[CheckedCommit]) -> 
     for (node, edges) in nodes.iter_mut().zip(resolved) {
         node.edges = edges;
     }
+    nodes.iter().try_for_each(|status| check_successor(&nodes, status))?;
     Ok((nodes, unresolved))
+}
+
+/// What takes a superseded node's place is of the same kind.
+fn check_successor(nodes: &[Node], status: &Node) -> Result<(), Broken> {
+    let kind = |ordinal| nodes.get(ordinal).map(|node: &Node| node.core.kind);
+    let marked = status.to(Role::Marks).next().and_then(kind);
+    match status.to(Role::Successor).next().and_then(kind) {
+        Some(successor) if Some(successor) != marked => {
+            let marked = marked.map_or("nothing", Kind::word);
+            let text = format!("a {marked} is superseded by a {successor}");
+            Err(broken(Code::EdgeKind, Some(status.id), text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_edge(

@@ -53,6 +53,7 @@ fn check_word(case: &Case<'_>, node: &Node, assessed: &Assessed, findings: &mut 
     {
         let text = format!("the assessment's signature by {} does not verify", known.name);
         findings.add(case.policy, Code::AssessmentSignatureInvalid, When::Always, Some(node.id), text);
+        return Vouched::Untrusted(format!("somebody else than {}", known.name));
     }
     let good = with_key().find(|(_, known)| {
         known.schemes.contains(&assessed.assessment.scheme)
@@ -76,6 +77,8 @@ pub(super) struct Need<'a> {
     pub(super) purposes: &'a BTreeSet<Word>,
     /// The source's modalities.
     pub(super) modality: &'a [Word],
+    /// The grade of what crosses, where that is above every source behind it.
+    pub(super) floor: Option<usize>,
     /// The rule that asks; `None` if none does and the best is only to be told.
     pub(super) rule: Option<&'a Require>,
 }
@@ -180,21 +183,21 @@ fn cover(
     if let Some(mark) = instant.marks.terminal.get(&ordinal) {
         return miss(Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}"));
     }
-    check_status_log(case, ordinal, node).map_err(why)?;
+    check_status_log(case, ordinal).map_err(why)?;
     Ok(Cover { assessment: ordinal, subject, strength, end })
 }
 
 type Why = (Code, String);
 
 /// Rule R5: where the trust file names the log that has an assessor's statuses, they are looked up
-/// there; a bundle whose assessment lives in another log leaves its status unknown.
-fn check_status_log(case: &Case<'_>, ordinal: Ordinal, node: &Node) -> Result<(), Why> {
+/// there; a bundle without that log leaves its status unknown.
+fn check_status_log(case: &Case<'_>, ordinal: Ordinal) -> Result<(), Why> {
     let Some(Vouched::Assessor(place)) = case.words.get(&ordinal) else { return Ok(()) };
     let Some(asked) = case.trust.assessors.get(*place).and_then(|known| known.status_log.as_deref()) else {
         return Ok(());
     };
-    let log = case.evidence.commit_of(node).and_then(|commit| case.evidence.logs.get(commit.log));
-    if log.is_some_and(|log| log.genesis.origin == asked) {
+    // Step 10 has asked every log of the bundle for the statuses of every signed assessment.
+    if case.evidence.logs.iter().any(|log| log.genesis.origin == asked) {
         return Ok(());
     }
     Err((
@@ -259,7 +262,7 @@ fn check_scope(
     if need.modality.is_empty() {
         return Err((Code::AssessmentModality, "no modality is said, so none is covered".into()));
     }
-    let effective = instant.grades.get(&subject).copied();
+    let effective = instant.grades.get(&subject).copied().max(need.floor);
     let reaches = case.policy.grade_rank(&assessment.grade);
     if reaches.is_none() || reaches < effective {
         let text = format!("it reaches {}, the grade is {}", assessment.grade, grade_word(case, effective));

@@ -9,6 +9,7 @@ use alloc::{
     format,
     vec::Vec,
 };
+use core::cell::Cell;
 
 use griptrace_core::{
     date::Date,
@@ -58,6 +59,13 @@ pub(crate) struct SourceState {
     pub(crate) verdict: Verdict,
     pub(crate) in_scope: bool,
     pub(crate) cover: Option<Cover>,
+}
+
+impl SourceState {
+    /// Tells whether a crossing has judged it.
+    fn is_judged(&self) -> bool {
+        self.verdict != UNJUDGED || self.cover.is_some()
+    }
 }
 
 /// Finds every crossing of the closure. Where a country or date is not said, that is a finding.
@@ -152,7 +160,8 @@ pub(super) fn judge_sources(
         let group = (crossing.to, crossing.date, crossing.from, crossing.exempt);
         groups.entry(group).or_default().insert(crossing.node);
     }
-    let mut judging = Judging { case, instant, sources: BTreeMap::new(), findings };
+    let ceilings = ceilings(case, instant);
+    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, visits: Cell::new(0), findings };
     let size = u64::try_from(instant.order.len()).unwrap_or(u64::MAX);
     let work = u64::try_from(groups.len()).unwrap_or(u64::MAX).saturating_mul(size);
     if work > CROSSING_WORK_MAX {
@@ -166,17 +175,37 @@ pub(super) fn judge_sources(
     for ordinal in instant.order.iter().filter(|o| case.node(**o).is_some_and(is_source)) {
         judging.begin(*ordinal);
     }
-    for (group, starts) in &groups {
-        judging.group(*group, starts);
+    for (group, starts) in groups {
+        judging.group(group, starts);
+        if judging.visits.get() > CROSSING_WORK_MAX {
+            let text = format!("judging assessed data that crosses: the limit is {CROSSING_WORK_MAX} visits to nodes");
+            judging.findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
+            return judging.sources;
+        }
     }
     judging.rest();
     judging.sources
+}
+
+/// Returns, for each node, the highest grade of the sources behind it.
+fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> BTreeMap<Ordinal, usize> {
+    let mut ceilings: BTreeMap<Ordinal, usize> = BTreeMap::new();
+    for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
+        let own = instant.grades.get(&ordinal).copied().filter(|_| is_source(node));
+        let behind = node.parents().filter_map(|parent| ceilings.get(&parent)).copied().max();
+        ceilings.extend(own.max(behind).map(|grade| (ordinal, grade)));
+    }
+    ceilings
 }
 
 struct Judging<'c, 'a, 'f> {
     case: &'c Case<'a>,
     instant: &'c Instant<'a>,
     sources: BTreeMap<Ordinal, SourceState>,
+    /// The highest grade of the sources behind each node.
+    ceilings: BTreeMap<Ordinal, usize>,
+    /// Nodes visited so far.
+    visits: Cell<u64>,
     findings: &'f mut Findings,
 }
 
@@ -193,25 +222,26 @@ impl Judging<'_, '_, '_> {
 
     /// The purposes along the paths from a node, and the buyer's.
     fn purposes(&self, ordinal: Ordinal) -> BTreeSet<Word> {
-        let mut purposes = self.instant.purposes.get(&ordinal).cloned().unwrap_or_default();
+        let mut purposes: BTreeSet<Word> = self.instant.purposes.of(ordinal).cloned().collect();
         purposes.extend(self.case.purposes.iter().cloned());
         purposes
     }
 
     /// Judges the sources behind one kind of crossing.
-    fn group(&mut self, group: Group, starts: &BTreeSet<Ordinal>) {
+    fn group(&mut self, group: Group, starts: BTreeSet<Ordinal>) {
         let (to, date, from, exempt) = group;
+        let starts = self.with_successors(starts);
         if exempt {
             for source in self.behind(starts.iter().copied()) {
                 self.settle(source, Verdict::TracedExempt, None);
             }
             return;
         }
-        let mut open = Vec::new();
+        let mut open: BTreeMap<Option<usize>, Vec<Ordinal>> = BTreeMap::new();
         for start in starts {
-            match self.cover_whole(*start, to, date) {
+            match self.cover_whole(start, to, date) {
                 Some(cover) => {
-                    for source in self.behind([*start].into_iter()) {
+                    for source in self.behind([start].into_iter()) {
                         let verdict = if cover.strength == Strength::Signed {
                             Verdict::TracedAssessed
                         } else {
@@ -220,12 +250,39 @@ impl Judging<'_, '_, '_> {
                         self.settle(source, verdict, Some(cover.clone()));
                     }
                 }
-                None => open.push(*start),
+                None => open.entry(self.floor(start)).or_default().push(start),
             }
         }
-        for source in self.behind(open.into_iter()) {
-            self.source(source, Some((from, to)), date);
+        for (floor, starts) in open {
+            for source in self.behind(starts.into_iter()) {
+                self.source(source, Some((from, to)), date, floor);
+            }
         }
+    }
+
+    /// Returns the effective grade of what crosses, if it is above every source behind it: somebody
+    /// graded the data itself, and no source's grade says so.
+    fn floor(&self, start: Ordinal) -> Option<usize> {
+        let ceiling = self.ceilings.get(&start).copied();
+        self.instant.grades.get(&start).copied().filter(|grade| Some(*grade) > ceiling)
+    }
+
+    /// Adds to what crosses whatever takes the place of a superseded node behind it: the worse counts.
+    fn with_successors(&self, mut starts: BTreeSet<Ordinal>) -> BTreeSet<Ordinal> {
+        if self.instant.marks.successors.is_empty() {
+            return starts;
+        }
+        let mut seen = BTreeSet::new();
+        let mut todo: Vec<Ordinal> = starts.iter().copied().collect();
+        while let Some(ordinal) = todo.pop() {
+            let Some(node) = self.case.node(ordinal).filter(|_| seen.insert(ordinal)) else { continue };
+            todo.extend(node.parents());
+            let successors = self.instant.marks.successors_of(ordinal).filter(|s| self.instant.judges(*s));
+            let successors: Vec<Ordinal> = successors.collect();
+            starts.extend(successors.iter().copied());
+            todo.extend(successors);
+        }
+        starts
     }
 
     /// Returns the assessment that opens the very node that crosses and satisfies every rule that
@@ -234,8 +291,9 @@ impl Judging<'_, '_, '_> {
         let node = self.case.node(start).filter(|node| !is_source(node))?;
         self.case.evidence.opened_by.get(&start)?;
         let purposes = self.purposes(start);
-        let modality = self.modality_behind(start, node);
-        let need = |rule| Need { date, destination: Some(to), purposes: &purposes, modality: &modality, rule };
+        let modality = self.modality_behind(start, node)?;
+        let need =
+            |rule| Need { date, destination: Some(to), purposes: &purposes, modality: &modality, floor: None, rule };
         let grade = self.instant.grades.get(&start).copied();
         let mut cover = best(self.case, self.instant, start, &need(None)).ok()?;
         for rule in &self.case.policy.require {
@@ -248,13 +306,17 @@ impl Judging<'_, '_, '_> {
         Some(cover)
     }
 
-    /// The modalities of a node that crosses, and of every source behind it.
-    fn modality_behind(&self, start: Ordinal, node: &Node) -> Vec<Word> {
+    /// The modalities of a node that crosses, and of every source behind it; `None` if one of these
+    /// does not say its own.
+    fn modality_behind(&self, start: Ordinal, node: &Node) -> Option<Vec<Word>> {
         let mut modality: BTreeSet<Word> = node.core.modality.iter().cloned().collect();
-        for source in self.behind([start].into_iter()) {
-            modality.extend(self.case.node(source).into_iter().flat_map(|n| n.core.modality.iter().cloned()));
+        for source in self.behind([start].into_iter()).into_iter().filter_map(|source| self.case.node(source)) {
+            if source.core.modality.is_empty() {
+                return None;
+            }
+            modality.extend(source.core.modality.iter().cloned());
         }
-        modality.into_iter().collect()
+        Some(modality.into_iter().collect())
     }
 
     /// Returns the sources behind some nodes.
@@ -264,9 +326,10 @@ impl Judging<'_, '_, '_> {
         let mut sources = Vec::new();
         while let Some(ordinal) = todo.pop() {
             let Some(node) = self.case.node(ordinal) else { continue };
-            if !self.instant.closure.has(ordinal) || !seen.insert(ordinal) {
+            if !self.instant.judges(ordinal) || !seen.insert(ordinal) {
                 continue;
             }
+            self.visits.set(self.visits.get().saturating_add(1));
             if is_source(node) {
                 sources.push(ordinal);
             }
@@ -276,8 +339,9 @@ impl Judging<'_, '_, '_> {
         sources
     }
 
-    /// Judges one source at one crossing, or where it lies if nothing crosses.
-    fn source(&mut self, ordinal: Ordinal, crossing: Option<(Country, Country)>, date: Date) {
+    /// Judges one source at one crossing, or where it lies if nothing crosses, at its own grade or
+    /// that of what crosses if that is higher.
+    fn source(&mut self, ordinal: Ordinal, crossing: Option<(Country, Country)>, date: Date, floor: Option<usize>) {
         let Some(node) = self.case.node(ordinal) else { return };
         let purposes = self.purposes(ordinal);
         let need = |rule| Need {
@@ -285,17 +349,21 @@ impl Judging<'_, '_, '_> {
             destination: crossing.map(|(_, to)| to),
             purposes: &purposes,
             modality: &node.core.modality,
+            floor,
             rule,
         };
         let in_scope = self.sources.get(&ordinal).is_none_or(|state| state.in_scope);
-        let rules = self.case.policy.require.iter().filter(|rule| in_scope && self.asks(rule, ordinal, node, crossing));
+        let rules =
+            self.case.policy.require.iter().filter(|rule| in_scope && self.asks(rule, ordinal, node, crossing, floor));
         let mut asked = false;
         let mut outcomes = Vec::new();
         for rule in rules {
             asked = true;
             outcomes.push((Some(rule), best(self.case, self.instant, ordinal, &need(Some(rule)))));
         }
-        if !asked {
+        // Where a source lies is told only of one that no crossing has judged.
+        let judged = crossing.is_none() && self.sources.get(&ordinal).is_some_and(SourceState::is_judged);
+        if !asked && !judged {
             outcomes.push((None, best(self.case, self.instant, ordinal, &need(None))));
         }
         for (rule, outcome) in outcomes {
@@ -305,13 +373,20 @@ impl Judging<'_, '_, '_> {
 
     /// Tells whether a rule asks for an assessment of this source here. An undetermined grade is
     /// asked for by every rule: unknown never meets one.
-    fn asks(&self, rule: &Require, ordinal: Ordinal, node: &Node, crossing: Option<(Country, Country)>) -> bool {
-        let grade = self.instant.grades.get(&ordinal).copied().unwrap_or(usize::MAX);
+    fn asks(
+        &self,
+        rule: &Require,
+        ordinal: Ordinal,
+        node: &Node,
+        crossing: Option<(Country, Country)>,
+        floor: Option<usize>,
+    ) -> bool {
+        let grade = self.instant.grades.get(&ordinal).copied().unwrap_or(usize::MAX).max(floor.unwrap_or(0));
         let word = self.case.policy.grades.get(grade);
         let graded = word.is_none_or(|word| rule.grade.contains(word));
         let here = match (&rule.crossing, crossing) {
-            (None, _) => true,
-            (Some(_), None) => false,
+            (None, None) => true,
+            (None, Some(_)) | (Some(_), None) => false,
             (Some(asked), Some((from, to))) => {
                 let near = asked.from.matches(from);
                 let behind = node.core.country.is_none_or(|country| asked.from.matches(country));
@@ -336,6 +411,9 @@ impl Judging<'_, '_, '_> {
                 self.settle(ordinal, verdict, Some(cover));
             }
             (Err(_), None) => self.settle(ordinal, Verdict::TracedUnassessed, None),
+            (Err(miss), Some(_)) if self.findings.is_full(miss.code, self.instant.when) => {
+                self.settle(ordinal, miss.code.verdict(), None);
+            }
             (Err(miss), Some(rule)) => {
                 let place = crossing
                     .map_or_else(|| format!("on {date}"), |(from, to)| format!("from {from} to {to} on {date}"));
@@ -375,23 +453,29 @@ impl Judging<'_, '_, '_> {
         let todo: Vec<Ordinal> = self
             .sources
             .iter()
-            .filter(|(_, state)| everywhere || (state.verdict == UNJUDGED && state.cover.is_none()))
+            .filter(|(_, state)| everywhere || !state.is_judged())
             .map(|(ordinal, _)| *ordinal)
             .collect();
         for ordinal in todo {
-            self.source(ordinal, None, date);
+            self.source(ordinal, None, date, None);
         }
     }
 }
 
 /// Counts, for each crossing, the sources behind it that are in scope and how many are covered.
-pub(crate) fn count_sources(case: &Case<'_>, sources: &BTreeMap<Ordinal, SourceState>, crossings: &mut [Crossing]) {
+pub(crate) fn count_sources(
+    case: &Case<'_>,
+    sources: &BTreeMap<Ordinal, SourceState>,
+    successors: &BTreeMap<Ordinal, Vec<Ordinal>>,
+    crossings: &mut [Crossing],
+) {
     for crossing in crossings.iter_mut().take(COUNTED_MAX) {
         let mut seen = BTreeSet::new();
         let mut todo = Vec::from([crossing.node]);
         while let Some(ordinal) = todo.pop() {
             let Some(node) = case.node(ordinal).filter(|_| seen.insert(ordinal)) else { continue };
             todo.extend(node.parents());
+            todo.extend(successors.get(&ordinal).into_iter().flatten());
             let Some(state) = sources.get(&ordinal).filter(|state| state.in_scope) else { continue };
             crossing.required = crossing.required.saturating_add(1);
             let good = state.verdict <= Verdict::TracedExempt;

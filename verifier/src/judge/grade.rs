@@ -6,7 +6,7 @@
 use alloc::{collections::BTreeMap, format, string::String};
 
 use griptrace_core::{
-    node::{Kind, Mark, Role},
+    node::{Kind, Mark},
     word::Word,
 };
 
@@ -22,17 +22,22 @@ type Grades = BTreeMap<Ordinal, usize>;
 /// Returns the effective grade of every member.
 pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Grades {
     let mut grades = Grades::new();
+    let mut settled = false;
     for _ in 0..PASSES_MAX {
         let mut next = Grades::new();
         for ordinal in &instant.order {
             let rank = one(case, instant, *ordinal, &next, &grades, None);
             next.insert(*ordinal, rank);
         }
-        let settled = next == grades || instant.closure.statuses.is_empty();
+        settled = next == grades || instant.marks.successors.is_empty();
         grades = next;
         if settled {
             break;
         }
+    }
+    if !settled {
+        // Circles of marks that never come to rest: nothing is known then.
+        grades.values_mut().for_each(|grade| *grade = case.policy.grades.len());
     }
     for ordinal in &instant.order {
         one(case, instant, *ordinal, &grades, &grades, Some(&mut *findings));
@@ -82,7 +87,9 @@ fn one(
         (own, inherited) => own.max(inherited).unwrap_or(0),
     };
     let statuses = || instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
-    let successor = statuses().flat_map(|s| s.to(Role::Successor)).filter_map(|s| before.get(&s)).copied().max();
+    // A successor comes first in the order, but for circles, which take a pass more.
+    let grade_of = |successor| above.get(&successor).max(before.get(&successor)).copied();
+    let successor = instant.marks.successors_of(ordinal).filter_map(grade_of).max();
     let base = base.max(successor.unwrap_or(0));
     let regraded = statuses()
         .filter(|s| s.core.mark == Some(Mark::Reclassify))

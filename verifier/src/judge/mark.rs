@@ -6,13 +6,14 @@
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
+    vec::Vec,
 };
 
 use griptrace_core::{
     assessment::AssessorMark,
     cbor::decode,
     cose::{MARK_TYPE, Signed},
-    node::{Kind, Mark},
+    node::{Kind, Mark, Role},
 };
 
 use super::{Case, Findings, Instant, cover::Vouched};
@@ -26,6 +27,15 @@ use crate::{
 pub(crate) struct Marks {
     /// Terminal marks by node.
     pub(crate) terminal: BTreeMap<Ordinal, Mark>,
+    /// What takes the place of superseded nodes.
+    pub(crate) successors: BTreeMap<Ordinal, Vec<Ordinal>>,
+}
+
+impl Marks {
+    /// Returns the successors of a node, by marks that count.
+    pub(super) fn successors_of(&self, ordinal: Ordinal) -> impl Iterator<Item = Ordinal> + '_ {
+        self.successors.get(&ordinal).into_iter().flatten().copied()
+    }
 }
 
 /// Reads the marks that count. Reclassifications are read with the grades (step 13).
@@ -41,30 +51,31 @@ pub(super) fn read_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut 
                 findings.add(case.policy, Code::StatusUnauthorised, instant.when, Some(status.id), text);
             } else if mark.is_terminal() {
                 marks.terminal.entry(*ordinal).or_insert(mark);
+            } else {
+                marks.successors.entry(*ordinal).or_default().extend(status.to(Role::Successor));
             }
-            report(case, instant, target, status, mark, findings);
         }
     }
     withdraw_by_trust_file(case, instant, &mut marks);
-    report_terminal(case, instant, &marks, findings);
     marks
 }
 
-fn report(case: &Case<'_>, instant: &Instant<'_>, target: &Node, status: &Node, mark: Mark, findings: &mut Findings) {
-    if mark == Mark::Supersede {
-        let successor = status.to(griptrace_core::node::Role::Successor).next().and_then(|s| case.node(s));
-        let text = format!(
-            "the {} is superseded by {}; both count",
-            target.core.kind,
-            successor.map_or_else(|| "?".into(), |s| format!("{}", s.id)),
-        );
-        findings.add(case.policy, Code::Superseded, instant.when, Some(target.id), text);
+/// Reports the marks that count, on what is judged: not on what only a mark that does not count
+/// brings into the closure.
+pub(super) fn report_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) {
+    for (ordinal, successors) in &instant.marks.successors {
+        let Some(target) = case.node(*ordinal).filter(|_| instant.judges(*ordinal)) else { continue };
+        for successor in successors.iter().filter_map(|s| case.node(*s)) {
+            let text = format!("the {} is superseded by {}; both count", target.core.kind, successor.id);
+            findings.add(case.policy, Code::Superseded, instant.when, Some(target.id), text);
+        }
     }
+    report_terminal(case, instant, findings);
 }
 
 /// Reports terminal marks. Those on assessments are reported by what they leave uncovered.
-fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, marks: &Marks, findings: &mut Findings) {
-    for (ordinal, mark) in &marks.terminal {
+fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) {
+    for (ordinal, mark) in instant.marks.terminal.iter().filter(|(ordinal, _)| instant.judges(**ordinal)) {
         let Some(target) = case.node(*ordinal).filter(|node| node.core.kind != Kind::Assessment) else { continue };
         let code = match mark {
             Mark::Recall => Code::Recalled,

@@ -23,7 +23,7 @@ pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings:
             check_use(case, instant, node, findings);
         }
     }
-    for (ordinal, named) in case.evidence.unresolved.iter().filter(|(ordinal, _)| instant.closure.has(*ordinal)) {
+    for (ordinal, named) in case.evidence.unresolved.iter().filter(|(ordinal, _)| instant.judges(*ordinal)) {
         let text = format!("it leads to {named} in another log, which the bundle does not hold");
         let id = case.node(*ordinal).map(|node| node.id);
         findings.add(case.policy, Code::ForeignUnresolved, instant.when, id, text);

@@ -19,7 +19,13 @@ pub(super) fn check_times(case: &Case<'_>, instant: &Instant<'_>, crossings: &[C
         check_lag(case, instant, node, findings);
     }
     if instant.when == When::AtShipment {
-        for node in case.evidence.recorded_after.iter().filter_map(|ordinal| case.node(*ordinal)) {
+        for node in case
+            .evidence
+            .recorded_after
+            .iter()
+            .filter(|o| instant.judges(**o))
+            .filter_map(|ordinal| case.node(*ordinal))
+        {
             let text = format!("the {} is not under the shipment's checkpoint", node.core.kind);
             findings.add(case.policy, Code::RecordedAfterShipment, instant.when, Some(node.id), text);
         }

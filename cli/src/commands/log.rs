@@ -1,0 +1,78 @@
+//! `griptrace log`.
+
+use std::collections::BTreeMap;
+
+use griptrace_core::{commit::Commit, entry::Entry, node::Kind};
+use griptrace_store::StoredNode;
+use serde_json::json;
+
+use crate::{
+    context::{Answer, Context},
+    error::CommandError,
+    view::{self, headline},
+    workspace::Workspace,
+};
+
+/// List the commits, the newest first
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many commits to list
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// Entries that are read at a time, going backwards.
+const CHUNK: u64 = 256;
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    let workspace = context.workspace()?;
+    let mut commits = Vec::new();
+    let mut end = workspace.store.size();
+    while end > 0 && commits.len() < args.limit {
+        let start = end.saturating_sub(CHUNK);
+        let entries =
+            workspace.store.entries(start..end).map_err(|e| CommandError::because("cannot read the log", e))?;
+        for entry in entries.iter().rev() {
+            if let Ok(Entry::Commit(commit)) = Entry::parse(&entry.bytes) {
+                commits.push((entry.index, commit));
+            }
+        }
+        end = start;
+    }
+    commits.truncate(args.limit);
+    let nodes = since(&workspace, commits.last().map_or(0, |(index, _)| *index))?;
+    for (index, commit) in &commits {
+        show(context, *index, commit, nodes.get(index).map(Vec::as_slice).unwrap_or_default())?;
+    }
+    Ok(Answer::YES)
+}
+
+/// Returns the nodes from a leaf on, by the leaf index of their commit.
+fn since(workspace: &Workspace, first: u64) -> Result<BTreeMap<u64, Vec<StoredNode>>, CommandError> {
+    let mut nodes: BTreeMap<u64, Vec<StoredNode>> = BTreeMap::new();
+    for kind in Kind::ALL {
+        let ids = workspace.store.of_kind(*kind).map_err(|e| CommandError::because("cannot list the nodes", e))?;
+        for id in ids.iter().rev() {
+            let node = workspace.node(id)?;
+            if node.index < first {
+                break;
+            }
+            nodes.entry(node.index).or_default().push(node);
+        }
+    }
+    Ok(nodes)
+}
+
+fn show(context: &Context, index: u64, commit: &Commit, nodes: &[StoredNode]) -> Result<(), CommandError> {
+    let payload = &commit.payload;
+    let object = json!({
+        "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
+        "count": payload.count, "root": payload.root.to_string(),
+        "nodes": nodes.iter().map(|node| {
+            json!({ "id": node.id.to_string(), "kind": node.core.kind.word(), "name": crate::workspace::name(node) })
+        }).collect::<Vec<_>>(),
+    });
+    let mut lines = vec![format!("leaf {index}  {}  {}", view::time(payload.time), commit.issuer())];
+    lines.extend(nodes.iter().map(|node| format!("  {}", headline(node))));
+    context.output.either(&object, &lines)
+}

@@ -1,0 +1,162 @@
+//! `griptrace mark`.
+
+use std::path::PathBuf;
+
+use griptrace_core::{
+    assessment::{AssessorMark, assessed},
+    cbor::encode,
+    cose::{MARK_TYPE, sign},
+    date::Date,
+    digest::Digest,
+    id::NodeId,
+    key::Signer as _,
+    node::{Core, Edge, Kind, Mark, Role},
+    value::Value,
+    word::Word,
+};
+use griptrace_store::StoredNode;
+
+use super::assess::paper;
+use crate::{
+    arguments::{date, word},
+    context::{Answer, Context, or_today},
+    error::CommandError,
+    keyfile,
+    recording::{self, Recorded, build::make, details::Details},
+    resolve::resolve,
+    view,
+    workspace::Workspace,
+};
+
+/// Mark a node: withdraw, supersede, reclassify, recall or refuse
+///
+/// A node that is wrong is corrected in two steps: record it anew, then mark the old one with
+/// `supersede --successor`. Both stay; a verifier counts the worse of the two.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What the mark says: withdraw, supersede, reclassify, recall or refuse
+    #[arg(value_parser = mark)]
+    pub(crate) mark: Mark,
+    /// The node that it says it of
+    pub(crate) node: String,
+    /// supersede: the corrected node
+    #[arg(long, value_name = "NODE")]
+    pub(crate) successor: Option<String>,
+    /// reclassify: the new grade
+    #[arg(long, value_parser = word)]
+    pub(crate) grade: Option<Word>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// A paper with the evidence, recorded by its digest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
+    /// The assessor's key file: signs a mark on an assessment that this key signed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// When it was made [default: today]
+    #[arg(long, value_parser = date)]
+    pub(crate) date: Option<Date>,
+}
+
+fn mark(text: &str) -> Result<Mark, String> {
+    Mark::from_word(text).ok_or_else(|| "a mark is withdraw, supersede, reclassify, recall or refuse".to_owned())
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    let workspace = context.workspace_for_recording()?;
+    let recorded = set_mark(context, &workspace, args)?;
+    recording::report(&context.output, &recorded)?;
+    Ok(Answer::YES)
+}
+
+/// Records a mark.
+pub(crate) fn set_mark(context: &Context, workspace: &Workspace, args: &Args) -> Result<Recorded, CommandError> {
+    let target = workspace.node(&resolve(workspace, &context.output, &args.node)?)?;
+    let successor = args.successor.as_deref().map(|text| resolve(workspace, &context.output, text)).transpose()?;
+    check(workspace, args, &target, successor)?;
+    let mut core = Core::new(Kind::Status, workspace.home(), [0; 16], Digest::ZERO);
+    core.edges = vec![Edge::local(Role::Marks, target.id)];
+    core.edges.extend(successor.map(|id| Edge::local(Role::Successor, id)));
+    core.mark = Some(args.mark);
+    core.grade.clone_from(&args.grade);
+    let date = or_today(args.date);
+    core.date = Some(date);
+    core.statement = assessor_mark(workspace, args, &target, date)?;
+    let mut details = Details::new(Kind::Status);
+    details.set("reason", Value::text(&args.reason));
+    if let Some(path) = &args.evidence {
+        details.set("evidence", paper(path)?);
+    }
+    let record = make(core, details.values(), None, None)?;
+    let name = format!("{} {}", args.mark, view::headline(&target));
+    recording::commit_records(workspace, vec![(record, name)])
+}
+
+fn check(
+    workspace: &Workspace,
+    args: &Args,
+    target: &StoredNode,
+    successor: Option<NodeId>,
+) -> Result<(), CommandError> {
+    let kind = target.core.kind;
+    if matches!(kind, Kind::Status | Kind::Erasure) {
+        return Err(CommandError::failed(format!("{} can't be marked: it is a {kind}", args.node)));
+    }
+    match (args.mark, successor) {
+        (Mark::Supersede, None) => {
+            return Err(CommandError::failed("a superseded node needs --successor NODE")
+                .with_hint("record the corrected one first, then mark the old one; `withdraw` needs no successor"));
+        }
+        (Mark::Supersede, Some(id)) => check_successor(workspace, target, id)?,
+        (_, Some(_)) => {
+            return Err(CommandError::failed(format!("--successor goes with supersede, not with {}", args.mark)));
+        }
+        (_, None) => {}
+    }
+    let graded = matches!(kind, Kind::Dataset | Kind::Model);
+    match (args.mark == Mark::Reclassify, &args.grade) {
+        (true, None) => Err(CommandError::failed("a reclassification needs --grade GRADE")),
+        (false, Some(_)) => Err(CommandError::failed(format!("--grade goes with reclassify, not with {}", args.mark))),
+        (true, Some(_)) if !graded => Err(CommandError::failed(format!("a {kind} has no grade to reclassify"))),
+        (true, Some(_)) | (false, None) => Ok(()),
+    }
+}
+
+fn check_successor(workspace: &Workspace, target: &StoredNode, id: NodeId) -> Result<(), CommandError> {
+    let successor = workspace.node(&id)?;
+    if id == target.id {
+        return Err(CommandError::failed("a node can't take its own place").with_hint(
+            "a name means the newest node that is not put aside: name the old one by its id (griptrace log shows it)",
+        ));
+    }
+    if successor.core.kind != target.core.kind {
+        let (new, old) = (successor.core.kind, target.core.kind);
+        return Err(CommandError::failed(format!("a {new} can't take the place of a {old}")));
+    }
+    Ok(())
+}
+
+/// Signs the mark with the assessor's key, where one is given.
+fn assessor_mark(
+    workspace: &Workspace,
+    args: &Args,
+    target: &StoredNode,
+    date: Date,
+) -> Result<Option<Vec<u8>>, CommandError> {
+    let Some(path) = &args.key else { return Ok(None) };
+    let of = assessed(target.id, &target.core).ok().filter(|_| target.core.kind == Kind::Assessment);
+    let Some((of, signed)) = of.and_then(|of| of.signed.clone().map(|signed| (of, signed))) else {
+        return Err(CommandError::failed(format!("--key signs a mark on a signed assessment; {} is none", args.node)));
+    };
+    if !matches!(args.mark, Mark::Withdraw | Mark::Refuse) {
+        return Err(CommandError::failed(format!("an assessor withdraws or refuses; {} is neither", args.mark)));
+    }
+    let key = keyfile::read(path)?.signer()?;
+    if key.public_key().id() != signed.key {
+        return Err(CommandError::failed(format!("{} is not the key that signed this assessment", path.display())));
+    }
+    let payload = encode(&AssessorMark { key: of.status_key, mark: args.mark, date });
+    let statement = sign(&key, MARK_TYPE, &signed.issuer, &workspace.home(), payload);
+    statement.map(Some).map_err(|e| CommandError::because("cannot sign the mark", e))
+}

@@ -1,0 +1,110 @@
+//! `griptrace show`.
+
+use griptrace_core::{assessment::assessed, node::Kind};
+use griptrace_store::StoredNode;
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    context::{Answer, Context},
+    error::CommandError,
+    resolve::resolve,
+    view::{self, headline, json_value},
+    workspace::Workspace,
+};
+
+/// Show one node
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The node
+    pub(crate) node: String,
+    /// List the files of its manifest too
+    #[arg(long)]
+    pub(crate) files: bool,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    let workspace = context.workspace()?;
+    let node = workspace.node(&resolve(&workspace, &context.output, &args.node)?)?;
+    if context.output.is_json() {
+        context.output.object(&object(&workspace, &node, args.files)?)?;
+        return Ok(Answer::YES);
+    }
+    lines(&workspace, &node, args.files)?.iter().try_for_each(|line| context.output.line(line))?;
+    Ok(Answer::YES)
+}
+
+fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json, CommandError> {
+    let mut object = view::node_json(node);
+    let details: Map<String, Json> = view::details(node).iter().map(|(k, v)| (k.clone(), json_value(v))).collect();
+    let marks: Vec<Json> = workspace.marks(&node.id)?.iter().map(view::node_json).collect();
+    let assessments: Vec<Json> = assessments(workspace, node)?.iter().map(view::node_json).collect();
+    if let Some(map) = object.as_object_mut() {
+        map.insert("details".to_owned(), Json::Object(details));
+        map.insert("marks".to_owned(), Json::Array(marks));
+        map.insert("assessments".to_owned(), Json::Array(assessments));
+        if files {
+            let records = node.record.manifest.iter().flat_map(|manifest| &manifest.files);
+            let files = records.map(|file| {
+                json!({
+                    "path": String::from_utf8_lossy(&file.path), "size": file.size,
+                    "blake3": file.blake3.to_string(), "sha256": file.sha256.map(|d| d.to_string()),
+                })
+            });
+            map.insert("files".to_owned(), Json::Array(files.collect()));
+        }
+    }
+    Ok(object)
+}
+
+fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNode>, CommandError> {
+    let ids = workspace
+        .store
+        .assessments_of(&node.id)
+        .map_err(|e| CommandError::because("cannot look up the assessments", e))?;
+    ids.iter().map(|id| workspace.node(id)).collect()
+}
+
+fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<String>, CommandError> {
+    let mut lines = vec![format!("{} {}", node.core.kind, node.id)];
+    let field = |name: &str, value: &str| format!("  {name:<18} {value}");
+    lines.extend(view::core_fields(&node.core).iter().map(|(name, value)| field(name, value)));
+    lines.extend(view::details(node).iter().map(|(name, value)| field(name, &value.to_string())));
+    for edge in &node.core.edges {
+        let to = match edge.home {
+            Some(home) => format!("{} in the log {home}", edge.to),
+            None => headline(&workspace.node(&edge.to)?),
+        };
+        lines.push(field(edge.role.word(), &to));
+    }
+    if node.core.kind == Kind::Assessment {
+        let assessed =
+            assessed(node.id, &node.core).map_err(|e| CommandError::because("the assessment is malformed", e))?;
+        lines.push(field(
+            "strength",
+            if assessed.signed.is_some() { "signed" } else { "stated, signed by no assessor" },
+        ));
+        lines.extend(
+            view::assessment_lines(&assessed.assessment)
+                .iter()
+                .map(|line| format!("  {}", line.replacen("  ", "       ", 1))),
+        );
+        for (subject, ..) in node.record.subjects.iter().flat_map(|subjects| &subjects.openings) {
+            lines.push(field("subject", &headline(&workspace.node(subject)?)));
+        }
+    }
+    for status in workspace.marks(&node.id)? {
+        lines.push(field("marked", &headline(&status)));
+    }
+    for assessment in assessments(workspace, node)? {
+        lines.push(field("assessed", &headline(&assessment)));
+    }
+    let commit =
+        format!("leaf {} by {} (key {}) on {}", node.index, node.issuer, node.committer, view::time(node.time));
+    lines.push(field("committed", &commit));
+    if files {
+        for file in node.record.manifest.iter().flat_map(|manifest| &manifest.files) {
+            lines.push(format!("  file {} {:>12} {}", file.blake3, file.size, String::from_utf8_lossy(&file.path)));
+        }
+    }
+    Ok(lines)
+}

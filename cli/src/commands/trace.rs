@@ -1,0 +1,198 @@
+//! `griptrace trace`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use griptrace_core::{id::NodeId, node::Kind};
+use griptrace_store::StoredNode;
+use serde_json::json;
+
+use crate::{
+    context::{Answer, Context},
+    error::CommandError,
+    output::Output,
+    resolve::resolve,
+    view::{self, headline, short},
+    workspace::Workspace,
+};
+
+/// Show what a node came from
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The node
+    pub(crate) node: String,
+    /// Show only the ways to this ancestor
+    #[arg(long, value_name = "NODE")]
+    pub(crate) to: Option<String>,
+    /// Ways that are shown at most with --to
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "to")]
+    pub(crate) limit: usize,
+    /// Write a graph for Graphviz
+    #[arg(long)]
+    pub(crate) dot: bool,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    let workspace = context.workspace()?;
+    let id = resolve(&workspace, &context.output, &args.node)?;
+    if let Some(to) = &args.to {
+        return show_paths(context, &workspace, args, id, to);
+    }
+    let found =
+        workspace.store.ancestors(&id, None).map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
+    let mut graph = Graph::default();
+    graph.add(workspace.node(&id)?, 0);
+    for ancestor in found {
+        graph.add(workspace.node(&ancestor.id)?, u64::from(ancestor.depth));
+    }
+    let down = graph.parents();
+    graph.show(&context.output, id, &down, args.dot)?;
+    Ok(Answer::YES)
+}
+
+fn show_paths(
+    context: &Context,
+    workspace: &Workspace,
+    args: &Args,
+    from: NodeId,
+    to: &str,
+) -> Result<Answer, CommandError> {
+    let to = resolve(workspace, &context.output, to)?;
+    let found = workspace
+        .store
+        .paths(&from, &to, args.limit)
+        .map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
+    for path in &found.paths {
+        let nodes = path.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
+        if args.dot || !context.output.is_json() {
+            let titles: Vec<String> = nodes.iter().map(headline).collect();
+            context.output.line(titles.join("\n  <- "))?;
+        } else {
+            context.output.object(&json!({ "path": nodes.iter().map(|n| n.id.to_string()).collect::<Vec<_>>() }))?;
+        }
+    }
+    if found.cut {
+        context.output.warn(format_args!("there are more ways than {}; --limit shows more", args.limit));
+    }
+    if found.paths.is_empty() {
+        context.output.talk("no way leads there");
+        return Ok(Answer::NO);
+    }
+    Ok(Answer::YES)
+}
+
+/// Nodes and how they hang together.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    nodes: BTreeMap<NodeId, (StoredNode, u64)>,
+    order: Vec<NodeId>,
+}
+
+/// Which nodes stand below which in the drawing.
+pub(crate) type Below = BTreeMap<NodeId, Vec<NodeId>>;
+
+impl Graph {
+    /// Adds a node that is `depth` edges away.
+    pub(crate) fn add(&mut self, node: StoredNode, depth: u64) {
+        let id = node.id;
+        if self.nodes.insert(id, (node, depth)).is_none() {
+            self.order.push(id);
+        }
+    }
+
+    /// Returns each node's parents.
+    pub(crate) fn parents(&self) -> Below {
+        let inside = |id: &NodeId| self.nodes.contains_key(id);
+        self.nodes.iter().map(|(id, (node, _))| (*id, view::parents(&node.core).filter(inside).collect())).collect()
+    }
+
+    /// Returns each node's children.
+    pub(crate) fn children(&self) -> Below {
+        let mut below = Below::new();
+        for (id, (node, _)) in &self.nodes {
+            for parent in view::parents(&node.core) {
+                below.entry(parent).or_default().push(*id);
+            }
+        }
+        below
+    }
+
+    /// Returns the nodes of a kind, in the order in which they were found.
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &StoredNode> {
+        self.order.iter().filter_map(|id| self.nodes.get(id)).map(|(node, _)| node).filter(move |n| n.core.kind == kind)
+    }
+
+    /// Writes the graph: JSON, Graphviz or a tree.
+    pub(crate) fn show(&self, output: &Output, root: NodeId, below: &Below, dot: bool) -> Result<(), CommandError> {
+        if dot {
+            return self.show_dot(output);
+        }
+        if output.is_json() {
+            return self.order.iter().filter_map(|id| self.nodes.get(id)).try_for_each(|(node, depth)| {
+                let mut object = view::node_json(node);
+                if let Some(map) = object.as_object_mut() {
+                    map.insert("depth".to_owned(), json!(depth));
+                }
+                output.object(&object)
+            });
+        }
+        self.show_tree(output, root, below)
+    }
+
+    fn show_dot(&self, output: &Output) -> Result<(), CommandError> {
+        output.line("digraph lineage {\n  rankdir=RL;")?;
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        for (id, (node, _)) in &self.nodes {
+            let shape = match node.core.kind {
+                Kind::Transformation => "box",
+                Kind::Shipment => "house",
+                Kind::Dataset | Kind::Model | Kind::Assessment | Kind::Status | Kind::Erasure => "ellipse",
+            };
+            let label = quoted(&format!("{} {}", node.core.kind, view::title(node)));
+            output.line(format_args!("  \"{}\" [shape={shape}, label=\"{label}\"];", short(id)))?;
+            for parent in view::parents(&node.core).filter(|parent| self.nodes.contains_key(parent)) {
+                output.line(format_args!("  \"{}\" -> \"{}\";", short(id), short(&parent)))?;
+            }
+        }
+        output.line("}")
+    }
+
+    /// Draws a tree; what stands in it twice is drawn once, and then only named, with `^`.
+    fn show_tree(&self, output: &Output, root: NodeId, below: &Below) -> Result<(), CommandError> {
+        let mut drawn = BTreeSet::new();
+        // A stack in place of recursion: an ancestry may be deeper than any call stack.
+        let mut todo = vec![(root, String::new(), String::new())];
+        while let Some((id, lead, indent)) = todo.pop() {
+            let Some((node, _)) = self.nodes.get(&id) else { continue };
+            let under = below.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let again = !drawn.insert(id);
+            let mark = if again && !under.is_empty() { " ^" } else { "" };
+            output.line(format_args!("{lead}{}{mark}", line(node)))?;
+            if again {
+                continue;
+            }
+            let last = under.len().saturating_sub(1);
+            for (place, child) in under.iter().enumerate().rev() {
+                let (branch, more) = if place == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+                todo.push((*child, format!("{indent}{branch}"), format!("{indent}{more}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One node of a drawing: what it is, and what a reader looks for first.
+fn line(node: &StoredNode) -> String {
+    let core = &node.core;
+    let words = [
+        core.activity.map(|a| a.to_string()),
+        core.origin.map(|o| o.to_string()),
+        core.grade.as_ref().map(ToString::to_string),
+        core.country.map(|c| c.to_string()),
+        core.date.map(|d| d.to_string()),
+    ];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    if words.is_empty() {
+        return format!("{} {}  {}", core.kind, view::title(node), short(&node.id));
+    }
+    format!("{} {} ({})  {}", core.kind, view::title(node), words.join(", "), short(&node.id))
+}

@@ -1,0 +1,16 @@
+//! The only reads of the environment.
+
+use std::{env, path::PathBuf};
+
+use zeroize::Zeroizing;
+
+/// Returns the store that `GRIPTRACE_STORE` names.
+pub(crate) fn store() -> Option<PathBuf> {
+    env::var_os("GRIPTRACE_STORE").filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the passphrase of key files in `GRIPTRACE_PASSPHRASE`.
+#[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
+pub(crate) fn passphrase() -> Option<Zeroizing<String>> {
+    env::var("GRIPTRACE_PASSPHRASE").ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
+}

@@ -1,0 +1,243 @@
+//! From what people wrote down to nodes: hash, resolve names, link, look up what is known (R10).
+
+use griptrace_core::{
+    details::Values,
+    digest::Digest,
+    id::{GenesisHash, NodeId},
+    manifest::{FileRecord, root as manifest_root},
+    node::{Core, DigestStrength, Edge, Held, Kind, Role},
+    value::Value,
+};
+use griptrace_store::{
+    hashing::Hashed,
+    record::{ManifestRecord, NodeRecord, SubjectsRecord},
+};
+
+use super::{
+    RecordedNode,
+    lineage::{Artefact, Content, Lineage, Step},
+};
+use crate::{
+    error::CommandError,
+    keyfile,
+    output::Output,
+    resolve::{content_text, hash, resolve_kind},
+    workspace::Workspace,
+};
+
+/// What is recorded or found as one: a source, or a step with all its outputs (Rule R10).
+#[derive(Debug)]
+pub(crate) struct Unit {
+    /// Its nodes, recorded earlier or to be recorded.
+    pub(crate) nodes: Vec<RecordedNode>,
+    /// What is to be committed; empty if it was recorded already.
+    pub(crate) records: Vec<NodeRecord>,
+}
+
+/// Makes a node, with a fresh nonce, seed and salts.
+pub(crate) fn make(
+    core: Core,
+    values: Values,
+    manifest: Option<ManifestRecord>,
+    subjects: Option<SubjectsRecord>,
+) -> Result<NodeRecord, CommandError> {
+    let mut failed = None;
+    let mut random = |bytes: &mut [u8]| failed = failed.take().or(keyfile::fill(bytes).err());
+    let kind = core.kind;
+    let record = NodeRecord::build(core, values, manifest, subjects, &mut random);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    record.map_err(|e| CommandError::because(format!("cannot make the {kind}"), e))
+}
+
+/// Returns the id of a node that is not committed yet.
+pub(crate) fn id_of(record: &NodeRecord) -> NodeId {
+    record.id()
+}
+
+/// Reads the core of a node that is not committed yet.
+pub(crate) fn core_of(record: &NodeRecord) -> Result<Core, CommandError> {
+    record.core().map_err(|e| CommandError::because("a node is malformed", e))
+}
+
+/// Makes all units of a file: everything is hashed before anything is committed.
+pub(crate) fn units(workspace: &Workspace, output: &Output, lineage: &Lineage) -> Result<Vec<Unit>, CommandError> {
+    let mut builder = Builder { workspace, output, named: Vec::new(), units: Vec::new() };
+    for source in &lineage.sources {
+        builder.source(source)?;
+    }
+    let mut waiting: Vec<&Step> = lineage.steps.iter().collect();
+    while !waiting.is_empty() {
+        let (ready, later): (Vec<&Step>, Vec<&Step>) =
+            waiting.iter().partition(|step| !step.used.iter().any(|(text, _)| made_by(&waiting, text)));
+        if let ([], Some(step)) = (ready.as_slice(), later.first()) {
+            return Err(CommandError::failed(format!(
+                "{}: the steps of this file use each other in a circle",
+                step.place
+            )));
+        }
+        for step in ready {
+            builder.step(step)?;
+        }
+        waiting = later;
+    }
+    Ok(builder.units)
+}
+
+/// Tells whether one of `steps` makes what `text` names.
+fn made_by(steps: &[&Step], text: &str) -> bool {
+    steps.iter().flat_map(|step| &step.generated).any(|artefact| means(text, artefact.kind, &artefact.name))
+}
+
+/// Tells whether a reference can mean an artefact.
+fn means(text: &str, kind: Kind, name: &str) -> bool {
+    text == name || text.split_once(':') == Some((kind.word(), name))
+}
+
+struct Builder<'a> {
+    workspace: &'a Workspace,
+    output: &'a Output,
+    named: Vec<RecordedNode>,
+    units: Vec<Unit>,
+}
+
+impl Builder<'_> {
+    fn source(&mut self, artefact: &Artefact) -> Result<(), CommandError> {
+        let record = self.artefact(artefact, None)?;
+        self.add(vec![(record, artefact.name.clone())])
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), CommandError> {
+        let mut core = Core::new(Kind::Transformation, self.workspace.home(), [0; 16], Digest::ZERO);
+        for (text, place) in &step.used {
+            core.edges.push(Edge::local(Role::Used, self.reference(text, place)?));
+        }
+        core.edges.sort();
+        core.edges.dedup();
+        core.activity = Some(step.activity);
+        core.country = step.country;
+        core.date = step.date;
+        core.basis.clone_from(&step.basis);
+        core.purpose.clone_from(&step.purpose);
+        let mut details = step.details.clone();
+        if let Some(name) = &step.name {
+            details.set("name", Value::text(name));
+        }
+        let record = at(&step.place, make(core, details.values(), None, None))?;
+        let parent = id_of(&record);
+        let name = step.name.clone().unwrap_or_else(|| step.activity.to_string());
+        let mut records = vec![(record, name)];
+        for artefact in &step.generated {
+            records.push((self.artefact(artefact, Some(parent))?, artefact.name.clone()));
+        }
+        self.add(records)
+    }
+
+    /// Finds what a step used: in this file first, then in the store.
+    fn reference(&self, text: &str, place: &str) -> Result<NodeId, CommandError> {
+        let things = |node: &&RecordedNode| matches!(node.kind, Kind::Dataset | Kind::Model);
+        let found: Vec<&RecordedNode> =
+            self.named.iter().filter(things).filter(|node| means(text, node.kind, &node.name)).collect();
+        match found.as_slice() {
+            [one] => Ok(one.id),
+            [] => at(place, resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model])),
+            _ => Err(CommandError::failed(format!("{place}: {text:?} is a data set and a model of this file"))
+                .with_hint(format!("write \"dataset:{text}\" or \"model:{text}\""))),
+        }
+    }
+
+    fn artefact(&self, artefact: &Artefact, parent: Option<NodeId>) -> Result<NodeRecord, CommandError> {
+        let hashed = match &artefact.content {
+            Content::Path(path) => {
+                Some(at(&artefact.place, hash(self.workspace, self.output, path, artefact.kind == Kind::Model))?)
+            }
+            Content::Strong(_) | Content::Weak(_) | Content::Unknown => None,
+        };
+        at(&artefact.place, artefact_record(self.workspace.home(), artefact, hashed, parent))
+    }
+
+    /// Adds a unit, under its old ids if it was recorded already.
+    fn add(&mut self, unit: Vec<(NodeRecord, String)>) -> Result<(), CommandError> {
+        let (records, names): (Vec<NodeRecord>, Vec<String>) = unit.into_iter().unzip();
+        let known = self
+            .workspace
+            .store
+            .find_recorded(&records)
+            .map_err(|e| CommandError::because("cannot look up what was recorded", e))?;
+        let already = known.is_some();
+        let ids = known.unwrap_or_else(|| records.iter().map(id_of).collect());
+        let mut nodes = Vec::new();
+        for ((record, name), id) in records.iter().zip(names).zip(ids) {
+            nodes.push(RecordedNode { id, kind: core_of(record)?.kind, name, already });
+        }
+        self.named.extend(nodes.iter().cloned());
+        self.units.push(Unit { nodes, records: if already { Vec::new() } else { records } });
+        Ok(())
+    }
+}
+
+fn at<T>(place: &str, result: Result<T, CommandError>) -> Result<T, CommandError> {
+    result.map_err(|error| error.while_doing(format!("{place}: cannot record this")))
+}
+
+/// Makes the node of an artefact from what was hashed, if anything was.
+fn artefact_record(
+    home: GenesisHash,
+    artefact: &Artefact,
+    hashed: Option<Hashed>,
+    parent: Option<NodeId>,
+) -> Result<NodeRecord, CommandError> {
+    let mut core = Core::new(artefact.kind, home, [0; 16], Digest::ZERO);
+    core.edges = parent.map(|id| Edge::local(Role::GeneratedBy, id)).into_iter().collect();
+    core.purpose.clone_from(&artefact.purpose);
+    core.grade.clone_from(&artefact.grade);
+    core.country = artefact.country;
+    core.use_allowed = artefact.details.use_allowed;
+    core.strength = Some(match &artefact.content {
+        Content::Path(_) | Content::Strong(_) => DigestStrength::Strong,
+        Content::Weak(_) => DigestStrength::Weak,
+        Content::Unknown => DigestStrength::None,
+    });
+    if artefact.kind == Kind::Dataset {
+        core.modality.clone_from(&artefact.modality);
+        core.origin = artefact.origin;
+        core.held = Some(artefact.held.unwrap_or(Held::Here));
+        core.in_scope = artefact.in_scope;
+        core.persons = artefact.persons();
+    }
+    let mut details = artefact.details.clone();
+    details.set("name", Value::text(&artefact.name));
+    match &artefact.content {
+        Content::Strong(digest) => details.set("content", Value::text(digest)),
+        Content::Weak(digest) => details.set("weak-digests", Value::text(digest)),
+        Content::Path(_) | Content::Unknown => {}
+    }
+    let mut manifest = None;
+    if let Some(hashed) = hashed {
+        details.set("content", Value::text(content_text(&hashed)));
+        let made = new_manifest(hashed.files)?;
+        details.set("manifest", manifest_value(&made));
+        manifest = Some(made);
+    }
+    make(core, details.values(), manifest, None)
+}
+
+fn new_manifest(files: Vec<FileRecord>) -> Result<ManifestRecord, CommandError> {
+    let mut seed = [0; 32];
+    keyfile::fill(&mut seed)?;
+    Ok(ManifestRecord { seed, files })
+}
+
+/// The detail that binds a manifest: its root, and how many files and bytes there are.
+fn manifest_value(manifest: &ManifestRecord) -> Value {
+    let root = manifest_root(&manifest.seed, &manifest.files).unwrap_or(Digest::ZERO);
+    let bytes = manifest.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
+    let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
+    Value::map(vec![
+        ("root".to_owned(), Value::Bytes(root.as_bytes().to_vec())),
+        ("files".to_owned(), int(files)),
+        ("bytes".to_owned(), int(bytes)),
+    ])
+}

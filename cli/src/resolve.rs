@@ -1,0 +1,199 @@
+//! Which node is meant: an id or its first digits, a name, or a file.
+
+use std::path::Path;
+
+use griptrace_core::{digest::Digest, id::NodeId, manifest::content_digest, node::Kind};
+use griptrace_store::{
+    Resolved,
+    hashing::{HashOptions, Hashed, hash_path},
+};
+
+use crate::{
+    error::CommandError,
+    output::Output,
+    view,
+    workspace::{Workspace, name},
+};
+
+/// Digits that an abbreviated id has at least.
+const DIGITS_MIN: usize = 4;
+/// Candidates that an ambiguous name lists at most.
+const CANDIDATES_MAX: usize = 20;
+
+/// Finds the one node that `text` means: an id of at least 4 digits, `NAME`, `kind:NAME` or a file.
+pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Result<NodeId, CommandError> {
+    if let Some((kind, wanted)) = text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
+        return newest(workspace, Some(kind), wanted)?.ok_or_else(|| unknown(text));
+    }
+    let path = Path::new(text);
+    if is_path(text) && path.exists() {
+        return by_file(workspace, output, path);
+    }
+    let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if like_id && let Some(id) = by_prefix(workspace, text)? {
+        return Ok(id);
+    }
+    if let Some(id) = newest(workspace, None, text)? {
+        return Ok(id);
+    }
+    if path.exists() {
+        return by_file(workspace, output, path);
+    }
+    match Kind::from_word(text) {
+        Some(kind) => newest_of_kind(workspace, kind)?.ok_or_else(|| unknown(text)),
+        None => Err(unknown(text)),
+    }
+}
+
+/// Returns the newest node of a kind that is not put aside: `assessment` means the last one.
+fn newest_of_kind(workspace: &Workspace, kind: Kind) -> Result<Option<NodeId>, CommandError> {
+    let found =
+        workspace.store.of_kind(kind).map_err(|e| CommandError::because(format!("cannot list every {kind}"), e))?;
+    let mut nodes = found.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
+    nodes.sort_by_key(|node| node.index);
+    for node in nodes.iter().rev() {
+        if workspace.put_aside(&node.id)?.is_none() {
+            return Ok(Some(node.id));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the one node of a kind that `text` means.
+pub(crate) fn resolve_kind(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+) -> Result<NodeId, CommandError> {
+    let id = resolve(workspace, output, text)?;
+    let kind = workspace.node(&id)?.core.kind;
+    if kinds.contains(&kind) {
+        return Ok(id);
+    }
+    let wanted: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    let error = CommandError::failed(format!("{text} is a {kind}, and a {} is wanted here", wanted.join(" or ")));
+    Err(error.with_hint(format!("a name can say its kind: {}:NAME", wanted.first().unwrap_or(&"dataset"))))
+}
+
+/// Returns the newest node of a name that is not put aside, or else the newest of that name.
+pub(crate) fn newest(workspace: &Workspace, kind: Option<Kind>, wanted: &str) -> Result<Option<NodeId>, CommandError> {
+    let found = workspace
+        .store
+        .by_name(wanted)
+        .map_err(|e| CommandError::because(format!("cannot look up the name {wanted:?}"), e))?;
+    let mut nodes = Vec::new();
+    for id in found {
+        let node = workspace.node(&id)?;
+        if kind.is_none_or(|kind| node.core.kind == kind) {
+            nodes.push(node);
+        }
+    }
+    // Steps are often called like what they make: without a kind, what they make is meant.
+    let things = |kind: Kind| matches!(kind, Kind::Dataset | Kind::Model | Kind::Shipment);
+    nodes.sort_by_key(|node| (kind.is_some() || things(node.core.kind), node.index));
+    for node in nodes.iter().rev() {
+        if workspace.put_aside(&node.id)?.is_none() {
+            return Ok(Some(node.id));
+        }
+    }
+    Ok(nodes.last().map(|node| node.id))
+}
+
+fn is_path(text: &str) -> bool {
+    text.contains(['/', '\\']) || text.starts_with('.')
+}
+
+fn unknown(text: &str) -> CommandError {
+    CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
+        .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more")
+}
+
+fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, CommandError> {
+    let prefix = text.to_lowercase();
+    let found =
+        workspace.store.resolve(&prefix).map_err(|e| CommandError::because(format!("cannot look up {text}"), e))?;
+    match found {
+        Resolved::One(id) => Ok(Some(id)),
+        Resolved::None => Ok(None),
+        Resolved::Ambiguous(ids) => Err(ambiguous(workspace, &format!("the id {text} is ambiguous"), &ids)),
+    }
+}
+
+fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError {
+    let mut error = CommandError::failed(text);
+    for id in ids.iter().take(CANDIDATES_MAX) {
+        let what = workspace.node(id).map_or_else(|_| id.to_string(), |node| view::headline(&node));
+        error = error.with_hint(format!("candidate: {what}"));
+    }
+    error
+}
+
+fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId, CommandError> {
+    let hashed = hash(workspace, output, path, false)?;
+    let mut found = Vec::new();
+    for digest in content_digests(&hashed) {
+        let ids = workspace
+            .store
+            .by_content(&digest)
+            .map_err(|e| CommandError::because("cannot look up a content digest", e))?;
+        for id in ids {
+            if workspace.put_aside(&id)?.is_none() && !found.contains(&id) {
+                found.push(id);
+            }
+        }
+    }
+    match found.as_slice() {
+        [] => Err(CommandError::failed(format!("{} has the content of no node of this log", path.display()))
+            .with_hint("it may have changed since it was recorded, or never have been recorded")),
+        [one] => Ok(*one),
+        several => newest_of(workspace, several, path),
+    }
+}
+
+/// Of several nodes with one content and one name, the newest is meant; otherwise nobody can tell.
+fn newest_of(workspace: &Workspace, ids: &[NodeId], path: &Path) -> Result<NodeId, CommandError> {
+    let nodes = ids.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
+    let key = |node| (name(node), node.core.kind);
+    let same = nodes.windows(2).all(|pair| matches!(pair, [a, b] if key(a) == key(b)));
+    match nodes.iter().max_by_key(|node| node.index) {
+        Some(newest) if same => Ok(newest.id),
+        Some(_) | None => {
+            Err(ambiguous(workspace, &format!("several nodes have the content of {}", path.display()), ids))
+        }
+    }
+}
+
+/// Hashes a file or folder, with a progress bar. What did not change since is not read again.
+pub(crate) fn hash(workspace: &Workspace, output: &Output, path: &Path, sha256: bool) -> Result<Hashed, CommandError> {
+    let bar = output.progress(&format!("hashing {}", path.display()));
+    let options = HashOptions { sha256, cache: workspace.hash_cache(), ignore_cache: false };
+    let hashed = hash_path(path, &options, &|done, total, _, _| bar.at(done, total))
+        .map_err(|e| CommandError::because(format!("cannot hash {}", path.display()), e))?;
+    drop(bar);
+    for link in &hashed.passed_over {
+        output.warn(format_args!(
+            "{} is a link to a folder and was not followed: what is behind it is not recorded",
+            link.display()
+        ));
+    }
+    Ok(hashed)
+}
+
+/// Returns the digests that a node's content may be recorded by.
+fn content_digests(hashed: &Hashed) -> Vec<Digest> {
+    let tree = content_digest(&hashed.files);
+    match hashed.files.as_slice() {
+        [one] if hashed.is_single_file => vec![one.blake3],
+        [one] => vec![tree, one.blake3],
+        _ => vec![tree],
+    }
+}
+
+/// Returns the text that stands in the detail `content`.
+pub(crate) fn content_text(hashed: &Hashed) -> String {
+    match hashed.files.as_slice() {
+        [one] if hashed.is_single_file => format!("blake3:{}", one.blake3),
+        files => format!("tree:{}", content_digest(files)),
+    }
+}

@@ -1,0 +1,146 @@
+//! Nodes as people and programs see them.
+
+use griptrace_core::{
+    assessment::{Assessed, Assessment, Destinations, assessed},
+    date::Date,
+    details::{read_value, slot_name},
+    id::NodeId,
+    node::{Core, Edge, Role},
+    value::Value,
+};
+use griptrace_store::StoredNode;
+use serde_json::{Map, Value as Json, json};
+
+use crate::workspace::name;
+
+/// Digits of an id in lists: enough to be typed back.
+const SHORT_DIGITS: usize = 16;
+
+/// Returns the first digits of an id.
+pub(crate) fn short(id: &NodeId) -> String {
+    id.to_string().chars().take(SHORT_DIGITS).collect()
+}
+
+/// Returns a node in one phrase: id, kind and name, or what stands in a name's place.
+pub(crate) fn headline(node: &StoredNode) -> String {
+    format!("{} {} {}", short(&node.id), node.core.kind, title(node))
+}
+
+/// Returns a node's name, or what says most in its place.
+pub(crate) fn title(node: &StoredNode) -> String {
+    if let Some(name) = name(node) {
+        return name;
+    }
+    let core = &node.core;
+    let words = [
+        core.activity.map(|a| a.to_string()),
+        core.mark.map(|m| m.to_string()),
+        core.grade.as_ref().map(ToString::to_string),
+        assessed(node.id, core).ok().map(|a| scheme(&a)),
+        core.country.filter(|_| core.date.is_some()).map(|c| c.to_string()),
+        core.date.map(|d| d.to_string()),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns scheme, strength and issuer of an assessment.
+pub(crate) fn scheme(assessed: &Assessed) -> String {
+    let by = assessed.signed.as_ref().map_or_else(|| "stated".to_owned(), |s| format!("signed by {}", s.issuer));
+    format!("{} ({}, {by})", assessed.assessment.scheme, assessed.assessment.outcome)
+}
+
+/// Returns the fields of a core that are there, by name.
+pub(crate) fn core_fields(core: &Core) -> Vec<(&'static str, String)> {
+    let list = |words: &[griptrace_core::word::Word]| {
+        Some(words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    };
+    let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
+    let fields = [
+        ("origin", core.origin.map(|v| v.to_string())),
+        ("activity", core.activity.map(|v| v.to_string())),
+        ("mark", core.mark.map(|v| v.to_string())),
+        ("modality", list(&core.modality)),
+        ("purpose", list(&core.purpose)),
+        ("grade", core.grade.as_ref().map(ToString::to_string)),
+        ("country", core.country.map(|v| v.to_string())),
+        ("date", core.date.map(|v| v.to_string())),
+        ("basis", core.basis.as_ref().map(ToString::to_string)),
+        ("content-held", core.held.map(|v| v.to_string())),
+        ("digest-strength", core.strength.map(|v| v.to_string())),
+        ("use-allowed", core.use_allowed.map(yes)),
+        ("in-scope", core.in_scope.map(yes)),
+        ("persons", core.persons.map(|v| v.to_string())),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Returns the details of a node, by name or number of the slot.
+pub(crate) fn details(node: &StoredNode) -> Vec<(String, Value)> {
+    let named = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
+    let values = node.record.values.iter();
+    values.filter_map(|(slot, bytes)| Some((named(*slot), read_value(bytes).ok()?))).collect()
+}
+
+/// Returns a detail's value as JSON; bytes as hexadecimal digits.
+pub(crate) fn json_value(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!(text),
+        Value::Int(number) => json!(number),
+        Value::Bytes(_) => json!(value.to_string()),
+        Value::Bool(value) => json!(value),
+        Value::List(items) => Json::Array(items.iter().map(json_value).collect()),
+        Value::Map(pairs) => Json::Object(pairs.iter().map(|(key, item)| (key.clone(), json_value(item))).collect()),
+    }
+}
+
+/// Returns a node as JSON: id, kind, name, core and commit.
+pub(crate) fn node_json(node: &StoredNode) -> Json {
+    let core: Map<String, Json> = core_fields(&node.core).into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
+    let edge = |edge: &Edge| json!({ "role": edge.role.word(), "to": edge.to.to_string(), "home": edge.home.map(|h| h.to_string()) });
+    let edges: Vec<Json> = node.core.edges.iter().map(edge).collect();
+    json!({
+        "id": node.id.to_string(),
+        "kind": node.core.kind.word(),
+        "name": name(node),
+        "core": core,
+        "edges": edges,
+        "index": node.index,
+        "issuer": node.issuer,
+        "committer": node.committer.to_string(),
+        "time": node.time,
+    })
+}
+
+/// Returns an assessment's payload in lines.
+pub(crate) fn assessment_lines(assessment: &Assessment) -> Vec<String> {
+    let words =
+        |words: &[griptrace_core::word::Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let destinations = match &assessment.destinations {
+        Destinations::Anywhere => "anywhere".to_owned(),
+        Destinations::Only(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let to = assessment.valid_to.map_or_else(|| "no end".to_owned(), |date| date.to_string());
+    vec![
+        format!("scheme        {}", assessment.scheme),
+        format!("result        {}", assessment.outcome),
+        format!("up to grade   {}", assessment.grade),
+        format!("purposes      {}", words(&assessment.purposes)),
+        format!("modalities    {}", words(&assessment.modalities)),
+        format!("destinations  {destinations}"),
+        format!("issued        {}", assessment.issued),
+        format!("valid         {} to {to}", assessment.valid_from),
+    ]
+}
+
+/// Returns the nodes that a node came from or is about.
+pub(crate) fn parents(core: &Core) -> impl Iterator<Item = NodeId> + '_ {
+    let parent = |role: Role| matches!(role, Role::Used | Role::GeneratedBy | Role::Ships | Role::Marks);
+    core.edges.iter().filter(move |edge| parent(edge.role) && edge.home.is_none()).map(|edge| edge.to)
+}
+
+/// Returns a Unix time as a day and a time of day, in UTC.
+pub(crate) fn time(seconds: u64) -> String {
+    let of_day = seconds % griptrace_core::date::DAY_SECONDS;
+    let (hours, minutes, rest) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{} {hours:02}:{minutes:02}:{rest:02} UTC", Date::from_unix(seconds))
+}

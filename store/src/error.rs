@@ -1,0 +1,321 @@
+//! What can go wrong, one enum a boundary.
+//!
+//! Three natures are kept apart: the caller erred (each enum's own variants), the data is bad
+//! ([`StorageError::Corrupt`]), the disk failed ([`StorageError::Io`]).
+
+use std::{io, path::PathBuf};
+
+use griptrace_core::{
+    cbor::DecodeError,
+    digest::Digest,
+    id::{GenesisHash, NodeId},
+    node::{Kind, Role},
+};
+
+/// The disk failed, or what it holds is bad.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The disk failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The data is bad. Nothing was changed or cut off.
+    #[error("{object} is damaged: {why}")]
+    Corrupt {
+        /// The object in the store's folder.
+        object: String,
+        /// What was found, and what was expected.
+        why: String,
+    },
+}
+
+impl StorageError {
+    /// Makes the error of an object that holds what it should not.
+    pub(crate) fn corrupt(object: impl Into<String>, why: impl ToString) -> Self {
+        Self::Corrupt { object: object.into(), why: why.to_string() }
+    }
+
+    /// Returns the same error, for another one who waited for the same write.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Io { doing, path, source } => {
+                let source = io::Error::new(source.kind(), source.to_string());
+                Self::Io { doing, path: path.clone(), source }
+            }
+            Self::Corrupt { object, why } => Self::Corrupt { object: object.clone(), why: why.clone() },
+        }
+    }
+}
+
+/// Why a store could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no store.
+    #[error("{} holds no store (it has no head)", path.display())]
+    NoStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is a store already.
+    #[error("{} holds a store already, and a new one is never made over it", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process, or another handle of this one, writes to it.
+    #[error("{} is open for writing already, by process {holder}; wait for it to end, or open read only", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The process id that the lock file names.
+        holder: String,
+    },
+    /// The signer is not the log's.
+    #[error("the log {origin} has key {expected}, and the signer given is {found}")]
+    WrongKey {
+        /// The log's origin.
+        origin: String,
+        /// The log's key, as the genesis says.
+        expected: String,
+        /// The signer's name and key.
+        found: String,
+    },
+    /// The genesis would be refused by a reader.
+    #[error("the genesis is refused")]
+    Genesis(#[source] DecodeError),
+    /// What is on disk falls short of what was signed.
+    #[error("{object} covers {signed} entries, but only {found} are in the head: the store was set back, and going on would fork the log; restore the newest copy, or begin a new log")]
+    SetBack {
+        /// The signed object.
+        object: String,
+        /// Its size.
+        signed: u64,
+        /// The head's size.
+        found: u64,
+    },
+    /// The disk failed, or what it holds is bad.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why nodes were not committed. Nothing of them is in the log then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The store was opened for reading only.
+    #[error("the store is open for reading only; open it with the log's key")]
+    ReadOnly,
+    /// A node is refused.
+    #[error("node {id} is refused: {why}")]
+    Refused {
+        /// The node.
+        id: NodeId,
+        /// Why.
+        #[source]
+        why: Refusal,
+    },
+    /// The commit as a whole is refused: no node, too many, or an issuer without a name.
+    #[error("the commit is refused")]
+    Commit(#[source] griptrace_core::commit::CommitError),
+    /// The two code paths that compute the commit's root disagree: nothing was signed.
+    #[error("two ways to compute the root over the nodes give {ours} and {other}: nothing was signed; this is a fault of the program")]
+    RootsDiffer {
+        /// The root that `griptrace-core` computes.
+        ours: Digest,
+        /// The root that `rs_merkle` computes.
+        other: Digest,
+    },
+    /// The log has as many entries as a log may have.
+    #[error("the log has {size} entries and takes no more; begin a new one")]
+    Full {
+        /// The size.
+        size: u64,
+    },
+    /// An earlier write failed: what is on disk has to be looked at again first.
+    #[error("an earlier write failed; close the store and reopen it")]
+    Poisoned,
+    /// The disk failed, or what it holds is bad. Whether the commit is in the log shows after reopening.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why one node is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The core, a value or the statement cannot be read strictly.
+    #[error("{what}")]
+    Decode {
+        /// What was being read.
+        what: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// The assessment or mark in it cannot be read strictly.
+    #[error("its statement is refused: {why}")]
+    Statement {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is for another log.
+    #[error("it is for log {found}, and this is {expected}")]
+    Home {
+        /// This log.
+        expected: GenesisHash,
+        /// The log that it is for.
+        found: GenesisHash,
+    },
+    /// It is in the log already, or twice in the commit.
+    #[error("it is recorded already")]
+    Recorded,
+    /// The core's root over the details is not that of the details.
+    #[error("its core has the details root {stated}, its details have {computed}")]
+    Details {
+        /// In the core.
+        stated: Digest,
+        /// Of seed and values.
+        computed: Digest,
+    },
+    /// The manifest does not fit the details, or the kind.
+    #[error("its manifest does not fit: {why}")]
+    Manifest {
+        /// What does not fit.
+        why: String,
+    },
+    /// Two files could not lie side by side everywhere.
+    #[error("{first:?} and {second:?} are one path on systems that fold case or Unicode forms; rename one")]
+    Collision {
+        /// One path.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The subjects are not those that the assessment binds, or it is no assessment.
+    #[error("its subjects do not fit: {why}")]
+    Subjects {
+        /// What does not fit.
+        why: String,
+    },
+    /// An edge leads nowhere.
+    #[error("its edge {role} leads to {to}, which is neither in this log nor in the same commit")]
+    EdgeMissing {
+        /// The edge's role.
+        role: Role,
+        /// Where it leads.
+        to: NodeId,
+    },
+    /// An edge leads to a kind that it may not lead to.
+    #[error("{role} may not lead from a {from} to a {kind} ({to})")]
+    EdgeKind {
+        /// The edge's role.
+        role: Role,
+        /// This node's kind.
+        from: Kind,
+        /// Where it leads.
+        to: NodeId,
+        /// The other node's kind.
+        kind: Kind,
+    },
+    /// The step that made it is in another commit (R2).
+    #[error("the step {step} that generated it is in an earlier commit; outputs are committed with their step")]
+    OutputApart {
+        /// The Transformation.
+        step: NodeId,
+    },
+    /// The node that it marks has as many statuses as a node may have.
+    #[error("what it marks has {found} statuses, and may have no more")]
+    TooManyStatuses {
+        /// How many there are.
+        found: usize,
+    },
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// No node has this id.
+    #[error("no node {id} in this log")]
+    NoNode {
+        /// The id.
+        id: NodeId,
+    },
+    /// The question is about a larger log than this is.
+    #[error("the log has {size} entries, and the question is about {asked}")]
+    Beyond {
+        /// The size asked about.
+        asked: u64,
+        /// The log's size.
+        size: u64,
+    },
+    /// Not hexadecimal digits, or more than an id has.
+    #[error("{text:?} is not the beginning of an id: up to 64 hexadecimal digits")]
+    Prefix {
+        /// The text.
+        text: String,
+    },
+    /// A node that was asked about is malformed.
+    #[error("a node that was asked about is malformed")]
+    Record(#[from] crate::record::RecordError),
+    /// The disk failed, or what it holds is bad.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a bundle was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// No node has this id.
+    #[error("no node {id} in this log")]
+    NoNode {
+        /// The id.
+        id: NodeId,
+    },
+    /// Only Shipments, and Models for a pre-check, are proven.
+    #[error("{id} is a {kind}; a bundle is about a shipment or, for a pre-check, a model")]
+    RootKind {
+        /// The node.
+        id: NodeId,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// The evidence is larger than a verifier reads.
+    #[error("{what}: {found} exceeds the limit of {limit}")]
+    Limit {
+        /// What is too large.
+        what: &'static str,
+        /// The largest allowed.
+        limit: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// No checkpoint that covers an entry was kept.
+    #[error("no published checkpoint that covers entry {index} is kept in checkpoints/")]
+    NoCheckpoint {
+        /// The entry's leaf index.
+        index: u64,
+    },
+    /// The disk failed, or what it holds is bad.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a store could not be checked. What is wrong in it stands in the report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FsckError {
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

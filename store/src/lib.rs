@@ -1,0 +1,72 @@
+//! Griptrace's store: an append-only log on disk, what is asked of it, and the bundles made from it.
+//!
+//! The truth is immutable segments of log entries with their nodes, tiles and one checkpoint, in a
+//! plain folder ([`Store::init`]). Everything else is derived and can be lost: the catalogue of
+//! what is where, and the index by names and contents. The store is not a server, has no clock
+//! (times come in as arguments) and prints nothing; what a bundle shows is judged elsewhere
+//! (`griptrace-verifier`).
+//!
+//! ```
+//! use griptrace_core::{entry::Genesis, key::{Algorithm, SecretKey, Signer as _}, note::NoteSigner};
+//! use griptrace_store::{OpenOptions, Store};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let log = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32])?;
+//! let signer = NoteSigner::new("log.example/2026", &[1; 32])?;
+//! let genesis = Genesis {
+//!     origin: "log.example/2026".into(),
+//!     key: log.public_key(),
+//!     time: 1_790_000_000,
+//!     nonce: [7; 16],
+//!     revokers: Vec::new(),
+//! };
+//! let store = Store::init(dir.path(), &genesis, signer, 1_790_000_000)?;
+//! assert_eq!(store.size(), 2); // the genesis and the first status head
+//! drop(store);
+//! let reader = Store::open(dir.path(), OpenOptions::default())?;
+//! assert_eq!(reader.genesis(), &genesis);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod catalogue;
+mod collision;
+mod commit;
+mod error;
+mod fsck;
+pub mod hashing;
+mod head;
+mod index;
+mod lock;
+mod number;
+mod objects;
+mod open;
+mod prove;
+mod publish;
+mod query;
+mod reading;
+pub mod record;
+mod recorded;
+mod segment;
+mod shelf;
+mod snapshot;
+mod store;
+mod tiles;
+mod validate;
+
+pub use commit::Receipt;
+pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusal, StorageError};
+pub use fsck::{Fault, FsckReport};
+pub use prove::{Disclose, ProveOptions};
+pub use query::{Found, LogEntry, Paths, Resolved};
+pub use store::{OpenOptions, Progress, Store, StoredNode};
+
+pub(crate) use store::State;
+
+/// Fills `out` with the system's randomness.
+///
+/// # Errors
+/// `Io` if the system has none to give.
+pub fn random(out: &mut [u8]) -> Result<(), std::io::Error> {
+    getrandom::fill(out).map_err(std::io::Error::other)
+}

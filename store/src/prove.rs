@@ -1,0 +1,367 @@
+//! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
+
+mod closure;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use griptrace_core::{
+    bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, ManifestOpening, StatusPart, SubjectOpening},
+    checkpoint::Checkpoint,
+    details::{self, Salt, slot},
+    digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
+    id::NodeId,
+    limits::{ANCHORS_MAX, BUNDLE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, NODES_MAX},
+    node::{Core, Kind, Role},
+    status_map::StatusMap,
+    tree::{Rfc9162, prove_leaves, root_from_leaves},
+    word::Country,
+};
+
+use self::closure::{Closure, can_be_opened};
+use crate::{
+    State, Store,
+    catalogue::{Catalogue, Number, PlacedCommit},
+    error::{ProveError, StorageError},
+    head::{checkpoint_name, read_checkpoint},
+    number::wide,
+    reading::SegmentReader,
+    record::NodeRecord,
+    segment,
+    store::Inner,
+    tiles::TileReader,
+};
+
+/// Which details a bundle opens, beyond content and manifest of every shipped model.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Disclose {
+    /// The shipment's consignee, so that the buyer can compare it, and nothing else.
+    #[default]
+    Minimal,
+    /// Every detail of every node.
+    All,
+    /// These slots of these kinds.
+    Slots(BTreeMap<Kind, Vec<u8>>),
+}
+
+/// How to make a bundle.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ProveOptions {
+    /// Which details to open.
+    pub disclose: Disclose,
+    /// The caller's time, in seconds since 1970. Nothing in a bundle depends on it: the same state
+    /// gives the same bytes.
+    pub now: u64,
+}
+
+impl Disclose {
+    fn slots(&self, kind: Kind) -> Vec<u8> {
+        match self {
+            Self::All => (0..DETAIL_SLOTS).collect(),
+            Self::Minimal if kind == Kind::Shipment => slot(kind, "consignee").into_iter().collect(),
+            Self::Minimal => Vec::new(),
+            Self::Slots(slots) => slots.get(&kind).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Store {
+    /// Makes the bundle about a Shipment or, for a pre-check, a Model. The same state gives the same
+    /// bytes. Time and memory are linear in the nodes.
+    ///
+    /// # Errors
+    /// `NoNode`, `RootKind`, `Limit` for what no verifier would read, `NoCheckpoint`; `Storage` if
+    /// what is read is not what was recorded.
+    pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
+        let state = self.0.read();
+        let number = state.catalogue.number(root).ok_or(ProveError::NoNode { id: *root })?;
+        let kind = state.catalogue.node(number).kind;
+        if !matches!(kind, Kind::Shipment | Kind::Model) {
+            return Err(ProveError::RootKind { id: *root, kind });
+        }
+        Prover::new(&self.0, &state, number, options).bundle()
+    }
+}
+
+/// What reading the nodes of a bundle gives.
+#[derive(Default)]
+struct Gathered {
+    cores: BTreeMap<Number, Vec<u8>>,
+    countries: BTreeMap<Number, Option<Country>>,
+    disclosures: Vec<Disclosure>,
+    manifests: Vec<ManifestOpening>,
+}
+
+struct Prover<'a> {
+    inner: &'a Inner,
+    state: &'a State,
+    catalogue: &'a Catalogue,
+    root: Number,
+    options: &'a ProveOptions,
+    closure: Closure,
+    /// Every node of the bundle; its ordinal is its place here.
+    nodes: Vec<Number>,
+    segments: SegmentReader<'a>,
+    tiles: TileReader<'a>,
+}
+
+impl<'a> Prover<'a> {
+    fn new(inner: &'a Inner, state: &'a State, root: Number, options: &'a ProveOptions) -> Self {
+        let catalogue = &state.catalogue;
+        let size = catalogue.size();
+        let closure = Closure::walk(catalogue, &catalogue.map, size, root);
+        // Numbers count through entries and then ids: the order of ordinals.
+        let nodes = closure.all().into_iter().collect();
+        let segments = SegmentReader::new(&inner.objects);
+        let tiles = TileReader::new(&inner.objects, size);
+        Self { inner, state, catalogue, root, options, closure, nodes, segments, tiles }
+    }
+
+    fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
+        within("nodes of a bundle", self.nodes.len(), NODES_MAX)?;
+        let gathered = self.gather()?;
+        let anchors = self.anchor_sizes(&gathered.countries)?;
+        let log = self.log_part(gathered.cores, &anchors)?;
+        let bundle = Bundle {
+            root: self.ordinal(self.root),
+            logs: vec![log],
+            openings: self.openings()?,
+            disclosures: gathered.disclosures,
+            manifests: gathered.manifests,
+        };
+        let bytes = bundle.to_bytes();
+        within("bytes of a bundle", bytes.len(), BUNDLE_BYTES_MAX)?;
+        Ok(bytes)
+    }
+
+    fn ordinal(&self, number: Number) -> u64 {
+        wide(self.nodes.partition_point(|other| *other < number))
+    }
+
+    fn has(&self, number: Number) -> bool {
+        self.nodes.binary_search(&number).is_ok()
+    }
+
+    /// Reads every node once, and opens what is to be opened.
+    fn gather(&mut self) -> Result<Gathered, ProveError> {
+        let shipped: BTreeSet<Number> = match self.catalogue.node(self.root).kind {
+            Kind::Shipment => self.catalogue.to(self.root, Role::Ships).collect(),
+            Kind::Dataset | Kind::Transformation | Kind::Model | Kind::Assessment | Kind::Status | Kind::Erasure => {
+                [self.root].into()
+            }
+        };
+        let mut gathered = Gathered::default();
+        for (ordinal, number) in (0..).zip(self.nodes.clone()) {
+            let is_shipped = shipped.contains(&number);
+            let record = match is_shipped {
+                true => self.segments.whole(self.catalogue, number)?,
+                false => self.segments.core(self.catalogue, number)?,
+            };
+            let core = self.read_core(number, &record)?;
+            let mut slots = self.options.disclose.slots(core.kind);
+            if is_shipped {
+                slots.extend(["content", "manifest"].iter().filter_map(|name| slot(core.kind, name)));
+                if let Some(manifest) = record.manifest {
+                    let (seed, files) = (manifest.seed, manifest.files);
+                    gathered.manifests.push(ManifestOpening { node: ordinal, seed, files });
+                }
+            }
+            if let Some(opening) = details::open(core.kind, &record.seed, &record.values, &slots) {
+                gathered.disclosures.push(Disclosure { node: ordinal, opening });
+            }
+            gathered.countries.insert(number, core.country);
+            gathered.cores.insert(number, record.core);
+        }
+        Ok(gathered)
+    }
+
+    fn read_core(&self, number: Number, record: &NodeRecord) -> Result<Core, StorageError> {
+        let name = || segment::name(self.catalogue.commit_of(number).segment);
+        record.core().map_err(|e| StorageError::corrupt(name(), e))
+    }
+
+    /// Returns the sizes of the checkpoints that date the root and every crossing, and of the newest.
+    fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
+        let mut leaves: BTreeSet<u64> = [self.catalogue.leaf(self.root)].into();
+        for number in &self.closure.members {
+            let here = countries.get(number).copied().flatten();
+            let crosses = |parent: Number| {
+                let there = countries.get(&parent).copied().flatten();
+                here.is_none() || here != there
+            };
+            // What came out of a step is in the step's commit: the same leaf dates it.
+            if self.catalogue.parents(*number).any(crosses) {
+                leaves.insert(self.catalogue.leaf(*number));
+            }
+        }
+        let mut sizes: BTreeSet<u64> = [self.catalogue.size()].into();
+        for leaf in leaves {
+            // Leaves ascend: often the checkpoint that was found last covers this one too, and it
+            // is the first one if the one before it does not.
+            sizes.insert(self.first_covering(leaf)?);
+        }
+        within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
+        Ok(sizes)
+    }
+
+    /// Returns the size of the first published checkpoint that covers a leaf.
+    fn first_covering(&self, leaf: u64) -> Result<u64, ProveError> {
+        let heads = &self.catalogue.heads;
+        let after = heads.iter().skip(heads.partition_point(|head| *head <= leaf));
+        let mut sizes = after.map(|head| head.saturating_add(1));
+        let is_kept = |size: &u64| *size == self.catalogue.size() || self.inner.objects.exists(&checkpoint_name(*size));
+        sizes.find(is_kept).ok_or(ProveError::NoCheckpoint { index: leaf })
+    }
+
+    fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
+        let commits: BTreeSet<u32> = self.nodes.iter().map(|number| self.catalogue.node(*number).commit).collect();
+        let placed = |commit: &u32| self.catalogue.commits[crate::number::place(*commit)];
+        let leaves = commits.iter().map(|commit| placed(commit).leaf);
+        let heads = sizes.iter().map(|size| size.saturating_sub(1));
+        let indices: Vec<u64> = [0].into_iter().chain(leaves).chain(heads).collect::<BTreeSet<u64>>().into_iter().collect();
+        within("entries of a bundle", indices.len(), ENTRIES_MAX)?;
+        let entries = indices.iter().map(|index| Ok((*index, self.tiles.entry(*index)?)));
+        let entries: Vec<(u64, Vec<u8>)> = entries.collect::<Result<_, StorageError>>()?;
+        let inclusion = self.tiles.inclusion(&indices)?;
+        let anchors = self.anchors(sizes)?;
+        self.check_inclusion(&entries, &inclusion, &anchors)?;
+        let mut parts = Vec::new();
+        for commit in &commits {
+            let commit = placed(commit);
+            let entry = wide(indices.partition_point(|index| *index < commit.leaf));
+            parts.push(self.commit_part(&commit, entry, &mut cores)?);
+        }
+        let anchors = anchors.into_iter().map(|(anchor, _)| anchor).collect();
+        Ok(LogPart { entries, inclusion, anchors, commits: parts })
+    }
+
+    fn commit_part(
+        &self,
+        commit: &PlacedCommit,
+        entry: u64,
+        cores: &mut BTreeMap<Number, Vec<u8>>,
+    ) -> Result<CommitPart, ProveError> {
+        let all: Vec<Digest> = self.catalogue.nodes_of(commit).iter().map(|node| *node.id.digest()).collect();
+        let numbers = commit.first_node..commit.first_node.saturating_add(commit.nodes);
+        let chosen: Vec<(Number, Vec<u8>)> = numbers.filter_map(|n| Some((n, cores.remove(&n)?))).collect();
+        let places: Vec<u64> = chosen.iter().map(|(n, _)| u64::from(n.saturating_sub(commit.first_node))).collect();
+        let proof = prove_leaves(&COMMIT_TREE, &all, &places)
+            .map_err(|e| StorageError::corrupt(segment::name(commit.segment), e))?;
+        Ok(CommitPart { entry, places, cores: chosen.into_iter().map(|(_, core)| core).collect(), proof })
+    }
+
+    fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
+        let newest = self.catalogue.size();
+        let shipped = self.first_covering(self.catalogue.leaf(self.root))?;
+        let mut anchors = Vec::new();
+        let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
+        for (size, next) in sizes.iter().copied().zip(nexts) {
+            let (checkpoint, note) = self.checkpoint(size)?;
+            let consistency = next.map_or(Ok(Vec::new()), |next| self.tiles.consistency(size, next))?;
+            let status = (size == newest || size == shipped).then(|| self.status_part(size));
+            anchors.push((Anchor { note, consistency, status }, checkpoint));
+        }
+        Ok(anchors)
+    }
+
+    /// Reads a kept checkpoint, with the cosignatures that it has by now.
+    fn checkpoint(&self, size: u64) -> Result<(Checkpoint, String), ProveError> {
+        let (origin, name) = (&self.inner.genesis.origin, checkpoint_name(size));
+        let found = match read_checkpoint(&self.inner.objects, &name, &self.inner.verifier, origin)? {
+            Some(found) => found,
+            None => (Checkpoint { origin: origin.clone(), size, root: self.catalogue.root() }, self.state.note.clone()),
+        };
+        if found.0.size == size {
+            return Ok(found);
+        }
+        Err(StorageError::corrupt(name, format!("it is of size {}", found.0.size)).into())
+    }
+
+    fn status_part(&self, size: u64) -> StatusPart {
+        let older: (StatusMap, Closure);
+        let (map, closure) = if size == self.catalogue.size() {
+            (&self.catalogue.map, &self.closure)
+        } else {
+            let map = self.catalogue.map_at(size);
+            let closure = Closure::walk(self.catalogue, &map, size, self.root);
+            older = (map, closure);
+            (&older.0, &older.1)
+        };
+        let keys = closure.keys(self.catalogue, map, size);
+        let digests: Vec<Digest> = keys.keys().map(|key| *key.digest()).collect();
+        let proof = map.prove(&digests).into_bytes();
+        StatusPart { present: keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect(), proof }
+    }
+
+    /// Opens in every assessment the subjects that belong to the closure.
+    fn openings(&mut self) -> Result<Vec<SubjectOpening>, ProveError> {
+        let mut openings = Vec::new();
+        let members = self.closure.members.iter().copied();
+        let assessments: Vec<Number> = members.filter(|n| self.catalogue.node(*n).kind == Kind::Assessment).collect();
+        for number in assessments {
+            openings.extend(self.opening(number)?);
+        }
+        Ok(openings)
+    }
+
+    fn opening(&mut self, number: Number) -> Result<Option<SubjectOpening>, ProveError> {
+        let mut leaves = Vec::new();
+        let mut subjects: BTreeMap<u64, (u64, Salt)> = BTreeMap::new();
+        for sibling in self.catalogue.siblings(number) {
+            let Some(known) = self.segments.whole(self.catalogue, sibling)?.subjects else { continue };
+            for (id, salt, index) in known.openings {
+                let subject = self.catalogue.number(&id).filter(|subject| self.has(*subject));
+                let subject = subject.filter(|subject| can_be_opened(self.catalogue.node(*subject).kind));
+                if let Some(subject) = subject {
+                    subjects.insert(index, (self.ordinal(subject), salt));
+                }
+            }
+            leaves = known.leaves;
+        }
+        let indices: Vec<u64> = subjects.keys().copied().collect();
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        let name = || segment::name(self.catalogue.commit_of(number).segment);
+        let proof = prove_leaves(&SUBJECT_TREE, &leaves, &indices).map_err(|e| StorageError::corrupt(name(), e))?;
+        let subjects = subjects.into_iter().map(|(index, (ordinal, salt))| (index, ordinal, salt)).collect();
+        Ok(Some(SubjectOpening { assessment: self.ordinal(number), subjects, proof }))
+    }
+
+    /// Checks what goes out against the newest checkpoint: tiles that were damaged show here, and
+    /// not at the buyer's.
+    fn check_inclusion(
+        &self,
+        entries: &[(u64, Vec<u8>)],
+        inclusion: &[Digest],
+        anchors: &[(Anchor, Checkpoint)],
+    ) -> Result<(), StorageError> {
+        let leaves: Vec<(u64, Digest)> = entries.iter().map(|(i, entry)| (*i, Rfc9162::leaf_hash(entry))).collect();
+        let root = root_from_leaves(&Rfc9162, self.catalogue.size(), &leaves, inclusion);
+        for pair in anchors.windows(2) {
+            let [(anchor, old), (_, new)] = pair else { continue };
+            griptrace_core::tree::verify_consistency(
+                &Rfc9162,
+                griptrace_core::tree::TreeSize::new(old.size),
+                &old.root,
+                griptrace_core::tree::TreeSize::new(new.size),
+                &new.root,
+                &anchor.consistency,
+            )
+            .map_err(|e| StorageError::corrupt("tile", format!("checkpoints {} and {}: {e}", old.size, new.size)))?;
+        }
+        let expected = anchors.last().map(|(_, checkpoint)| checkpoint.root);
+        if root.as_ref().ok() == expected.as_ref() {
+            return Ok(());
+        }
+        let found = root.map_or_else(|e| e.to_string(), |root| root.to_string());
+        let expected = expected.map_or_else(|| "none".to_owned(), |root| root.to_string());
+        Err(StorageError::corrupt("tile", format!("the entries lead to root {found}, the checkpoint says {expected}")))
+    }
+}
+
+fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(ProveError::Limit { what, limit: wide(limit), found: wide(found) })
+}

@@ -1,0 +1,240 @@
+//! The store's handle: cheap to clone, shared among threads.
+
+use core::fmt;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use griptrace_core::{
+    entry::Genesis,
+    id::{GenesisHash, KeyId, NodeId, StatusKey},
+    key::Signer,
+    node::Core,
+    note::NoteSigner,
+};
+
+use crate::{
+    catalogue::{Catalogue, Number},
+    commit::{Receipt, Writer},
+    error::{CommitError, OpenError, ReadError, StorageError},
+    index::Index,
+    objects::Objects,
+    open::{self, Opened},
+    reading::SegmentReader,
+    record::NodeRecord,
+    segment, snapshot,
+};
+
+/// Hears what is being done, how far it is, and how far it will go.
+pub type Progress = Box<dyn Fn(&str, u64, u64) + Send + Sync>;
+
+/// How to open a store.
+#[derive(Default)]
+pub struct OpenOptions {
+    /// The log's key, to write; without it the store is read only, and no lock is taken.
+    pub signer: Option<NoteSigner>,
+    /// Hears of long work.
+    pub progress: Option<Progress>,
+}
+
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions").field("signer", &self.signer).finish_non_exhaustive()
+    }
+}
+
+/// A node of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredNode {
+    /// Its id.
+    pub id: NodeId,
+    /// Everything that is kept of it.
+    pub record: NodeRecord,
+    /// Its core, read.
+    pub core: Core,
+    /// The leaf index of its commit.
+    pub index: u64,
+    /// The key that signed the commit.
+    pub committer: KeyId,
+    /// Who the committer says to be.
+    pub issuer: String,
+    /// When, as the committer says: Unix time in seconds.
+    pub time: u64,
+}
+
+/// A log with its nodes, on disk.
+#[derive(Clone, Debug)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) objects: Objects,
+    pub(crate) genesis: Genesis,
+    pub(crate) verifier: griptrace_core::note::NoteVerifier,
+    pub(crate) state: RwLock<State>,
+    writer: Option<Writer>,
+    /// Opened when it is first asked.
+    index: Mutex<Option<Index>>,
+    snapshot_nodes: Mutex<Number>,
+}
+
+/// What changes with every commit.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) catalogue: Catalogue,
+    /// The newest published checkpoint.
+    pub(crate) note: String,
+}
+
+/// Nodes beyond the snapshot that are read again on opening rather than written at once.
+const TAIL_NODES_MIN: Number = 1024;
+
+impl Store {
+    /// Makes a new store in `dir` and opens it for writing.
+    ///
+    /// # Errors
+    /// `Exists` if there is one already, `WrongKey` if the signer is not the genesis' key and
+    /// origin, `Locked`, `Genesis`, `Storage`.
+    pub fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Self, OpenError> {
+        open::init(dir, genesis, signer, now).map(Self::from_opened)
+    }
+
+    /// Opens a store. With a signer it is opened for writing, and what a crash left behind is
+    /// taken up first.
+    ///
+    /// # Errors
+    /// `NoStore`, `Locked` by another writer, `WrongKey`, `SetBack` if less is there than was
+    /// signed, `Storage` with the object that is damaged.
+    pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        let store = open::open(dir, options).map(Self::from_opened)?;
+        store.0.keep_snapshot();
+        Ok(store)
+    }
+
+    fn from_opened(opened: Opened) -> Self {
+        let Opened { objects, genesis, verifier, catalogue, note, desk, snapshot_nodes } = opened;
+        Self(Arc::new(Inner {
+            objects,
+            genesis,
+            verifier,
+            state: RwLock::new(State { catalogue, note }),
+            writer: desk.map(Writer::new),
+            index: Mutex::new(None),
+            snapshot_nodes: Mutex::new(snapshot_nodes),
+        }))
+    }
+
+    /// Returns the log's first entry.
+    pub fn genesis(&self) -> &Genesis {
+        &self.0.genesis
+    }
+
+    /// Returns the log's genesis hash: the home of its nodes.
+    pub fn home(&self) -> GenesisHash {
+        self.0.read().catalogue.home
+    }
+
+    /// Returns how many entries are published.
+    pub fn size(&self) -> u64 {
+        self.0.read().catalogue.size()
+    }
+
+    /// Returns the newest published checkpoint, as a signed note.
+    pub fn checkpoint(&self) -> String {
+        self.0.read().note.clone()
+    }
+
+    /// Commits nodes, all or none, and returns when they are durable and published. Calls from
+    /// several threads share their flushes.
+    ///
+    /// # Errors
+    /// `Refused` with the node and the reason, `Commit`, `ReadOnly`, `Full`; `Storage` if a write
+    /// failed, and `Poisoned` from then on.
+    pub fn commit(
+        &self,
+        nodes: Vec<NodeRecord>,
+        signer: &dyn Signer,
+        issuer: &str,
+        now: u64,
+    ) -> Result<Receipt, CommitError> {
+        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
+        let receipt = writer.commit(&self.0.objects, &self.0.state, nodes, signer, issuer, now)?;
+        self.0.keep_snapshot();
+        Ok(receipt)
+    }
+
+    /// Returns a node, with everything that is kept of it.
+    ///
+    /// # Errors
+    /// `Storage` if it, or its commit, is not what was recorded.
+    pub fn node(&self, id: &NodeId) -> Result<Option<StoredNode>, ReadError> {
+        let state = self.0.read();
+        let Some(number) = state.catalogue.number(id) else { return Ok(None) };
+        let mut reader = SegmentReader::new(&self.0.objects);
+        let record = reader.whole(&state.catalogue, number)?;
+        let placed = state.catalogue.commit_of(number);
+        let commit = reader.commit(placed)?;
+        let core = record.core().map_err(|e| StorageError::corrupt(segment::name(placed.segment), e))?;
+        Ok(Some(StoredNode {
+            id: *id,
+            record,
+            core,
+            index: placed.leaf,
+            committer: commit.key(),
+            issuer: commit.issuer().clone(),
+            time: commit.payload.time,
+        }))
+    }
+
+    /// Returns the statuses under a key, in log order.
+    ///
+    /// # Errors
+    /// None today; a map that is read from disk may fail.
+    pub fn statuses(&self, key: &StatusKey) -> Result<Vec<NodeId>, ReadError> {
+        Ok(self.0.read().catalogue.map.statuses(key.digest()).iter().copied().map(NodeId::new).collect())
+    }
+
+    /// Returns what the status map is asked for about a node: for a signed assessment the digest
+    /// of what was signed, else the id.
+    ///
+    /// # Errors
+    /// `NoNode`.
+    pub fn status_key(&self, id: &NodeId) -> Result<StatusKey, ReadError> {
+        let state = self.0.read();
+        Ok(state.catalogue.status_key(state.number(id)?))
+    }
+}
+
+impl State {
+    /// Returns a node's number.
+    pub(crate) fn number(&self, id: &NodeId) -> Result<Number, ReadError> {
+        self.catalogue.number(id).ok_or(ReadError::NoNode { id: *id })
+    }
+}
+
+impl Inner {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the index, which may have to be opened. Taken before the state, never after it.
+    pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a snapshot when much came after the last one. That it can't be written costs time
+    /// on opening, and nothing else.
+    fn keep_snapshot(&self) {
+        if self.writer.is_none() {
+            return;
+        }
+        let Ok(mut written) = self.snapshot_nodes.try_lock() else { return };
+        let state = self.read();
+        let nodes = state.catalogue.len();
+        if nodes.saturating_sub(*written) >= TAIL_NODES_MIN.max(*written / 8) {
+            *written = nodes;
+            drop(snapshot::write(&self.objects, &state.catalogue));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What a node has to be before it is signed for.
+
+use std::collections::BTreeMap;
+
+use griptrace_core::{
+    assessment::{Assessed, AssessorMark, assessed, subjects_root},
+    cbor::decode,
+    commit::StatusLine,
+    cose::{MARK_TYPE, Signed},
+    details::{self, read_value, slot},
+    digest::Digest,
+    id::{NodeId, StatusKey},
+    limits::STATUSES_PER_KEY_MAX,
+    manifest::{check_files, content_digest, root as manifest_root},
+    node::{Core, Kind, Role},
+    value::Value,
+};
+
+use crate::{
+    catalogue::Catalogue,
+    collision::{find_collision, shown},
+    error::{CommitError, Refusal},
+    number::wide,
+    objects::Objects,
+    reading::SegmentReader,
+    record::{ManifestRecord, NodeRecord, SubjectsRecord, file_count, total_bytes},
+};
+
+/// A node that was found good for a commit.
+#[derive(Debug)]
+pub(crate) struct Valid {
+    pub(crate) id: NodeId,
+    pub(crate) record: NodeRecord,
+}
+
+/// Nodes that may be committed together, sorted by id, and the public lines of the statuses among them.
+#[derive(Debug)]
+pub(crate) struct ValidSet {
+    pub(crate) nodes: Vec<Valid>,
+    pub(crate) lines: Vec<StatusLine>,
+}
+
+struct Candidate {
+    record: NodeRecord,
+    core: Core,
+    assessed: Option<Assessed>,
+}
+
+struct Checker<'a> {
+    catalogue: &'a Catalogue,
+    objects: &'a Objects,
+    candidates: BTreeMap<NodeId, Candidate>,
+}
+
+/// Checks nodes strictly, one by one and as a set.
+pub(crate) fn validate(
+    catalogue: &Catalogue,
+    objects: &Objects,
+    records: Vec<NodeRecord>,
+) -> Result<ValidSet, CommitError> {
+    let mut candidates = BTreeMap::new();
+    for record in records {
+        let id = record.id();
+        let refused = |why| CommitError::Refused { id, why };
+        let candidate = read(id, record).map_err(refused)?;
+        if catalogue.number(&id).is_some() || candidates.insert(id, candidate).is_some() {
+            return Err(refused(Refusal::Recorded));
+        }
+    }
+    let checker = Checker { catalogue, objects, candidates };
+    let mut lines = Vec::new();
+    for (id, candidate) in &checker.candidates {
+        let checked = checker.check(*id, candidate)?;
+        lines.extend(checked);
+    }
+    checker.check_counts(&lines)?;
+    let nodes = checker.candidates.into_iter().map(|(id, candidate)| Valid { id, record: candidate.record }).collect();
+    Ok(ValidSet { nodes, lines })
+}
+
+/// Checks what can be checked of a record alone, as a commit checks it.
+pub(crate) fn check_alone(record: &NodeRecord) -> Result<(), Refusal> {
+    let candidate = read(record.id(), record.clone())?;
+    check_manifest(&candidate.core, record)?;
+    check_subjects(&candidate)
+}
+
+/// Reads what is inside a record.
+fn read(id: NodeId, record: NodeRecord) -> Result<Candidate, Refusal> {
+    let decode = |what| move |source| Refusal::Decode { what, source };
+    let core = Core::from_bytes(&record.core).map_err(decode("its core is refused"))?;
+    for value in record.values.values() {
+        read_value(value).map_err(decode("a detail is refused"))?;
+    }
+    let computed = details::root(core.kind, &record.seed, &record.values);
+    if computed != core.details {
+        return Err(Refusal::Details { stated: core.details, computed });
+    }
+    let is_assessment = core.kind == Kind::Assessment;
+    let statement = |why: String| Refusal::Statement { why };
+    let assessed = if is_assessment { Some(assessed(id, &core).map_err(|e| statement(e.to_string()))?) } else { None };
+    Ok(Candidate { record, core, assessed })
+}
+
+impl Checker<'_> {
+    /// Checks one node, and returns the public line of a status.
+    fn check(&self, id: NodeId, candidate: &Candidate) -> Result<Option<StatusLine>, CommitError> {
+        let refused = |why| CommitError::Refused { id, why };
+        let core = &candidate.core;
+        if core.home != self.catalogue.home {
+            return Err(refused(Refusal::Home { expected: self.catalogue.home, found: core.home }));
+        }
+        self.check_edges(core).map_err(refused)?;
+        check_manifest(core, &candidate.record).map_err(refused)?;
+        check_subjects(candidate).map_err(refused)?;
+        if let Some(signed) = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref()) {
+            if signed.home != core.home {
+                return Err(refused(Refusal::Home { expected: core.home, found: signed.home }));
+            }
+        }
+        match core.kind {
+            Kind::Shipment => self.check_shipment(id, core)?,
+            Kind::Status => return self.check_status(id, core).map(Some).map_err(refused),
+            Kind::Dataset | Kind::Transformation | Kind::Model | Kind::Assessment | Kind::Erasure => {}
+        }
+        Ok(None)
+    }
+
+    fn check_edges(&self, core: &Core) -> Result<(), Refusal> {
+        for edge in core.edges.iter().filter(|edge| edge.home.is_none()) {
+            let fresh = self.candidates.get(&edge.to);
+            let old = self.catalogue.number(&edge.to);
+            let kind = fresh.map(|candidate| candidate.core.kind);
+            let kind = kind.or_else(|| old.map(|number| self.catalogue.node(number).kind));
+            let (role, to) = (edge.role, edge.to);
+            let kind = kind.ok_or(Refusal::EdgeMissing { role, to })?;
+            if !role.leads(core.kind, kind) {
+                return Err(Refusal::EdgeKind { role, from: core.kind, to, kind });
+            }
+            if role == Role::GeneratedBy && fresh.is_none() {
+                return Err(Refusal::OutputApart { step: to });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks an assessor's own mark, and returns the key under which the status will stand.
+    fn check_status(&self, id: NodeId, core: &Core) -> Result<StatusLine, Refusal> {
+        let target = core.edges_of(Role::Marks).next().map(|edge| edge.to);
+        let key = target.map_or(StatusKey::of_node(id), |to| self.status_key(to));
+        if let Some(statement) = &core.statement {
+            let wrong = |why: String| Refusal::Statement { why };
+            let signed = Signed::parse(statement, MARK_TYPE).map_err(|e| wrong(e.to_string()))?;
+            let mark: AssessorMark = decode(&signed.payload).map_err(|e| wrong(e.to_string()))?;
+            if mark.key != key || Some(mark.mark) != core.mark || Some(mark.date) != core.date {
+                let why = format!("the assessor signed {} of {} on {}, which is not what the status says of {key}", mark.mark, mark.key, mark.date);
+                return Err(wrong(why));
+            }
+        }
+        Ok(StatusLine { key, status: id })
+    }
+
+    fn status_key(&self, id: NodeId) -> StatusKey {
+        match self.candidates.get(&id) {
+            Some(candidate) => candidate.assessed.as_ref().map_or(StatusKey::of_node(id), |a| a.status_key),
+            None => self.catalogue.number(&id).map_or(StatusKey::of_node(id), |n| self.catalogue.status_key(n)),
+        }
+    }
+
+    fn check_counts(&self, lines: &[StatusLine]) -> Result<(), CommitError> {
+        let mut counts: BTreeMap<StatusKey, usize> = BTreeMap::new();
+        for line in lines {
+            let before = self.catalogue.map.statuses(line.key.digest()).len();
+            let count = counts.entry(line.key).or_insert(before);
+            *count = count.saturating_add(1);
+            if *count > STATUSES_PER_KEY_MAX {
+                let why = Refusal::TooManyStatuses { found: STATUSES_PER_KEY_MAX };
+                return Err(CommitError::Refused { id: line.status, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses models whose files could not be put into one folder: the buyer is to have exactly
+    /// that folder.
+    fn check_shipment(&self, id: NodeId, core: &Core) -> Result<(), CommitError> {
+        let mut reader = SegmentReader::new(self.objects);
+        let mut manifests = Vec::new();
+        for edge in core.edges_of(Role::Ships).filter(|edge| edge.home.is_none()) {
+            let manifest = match (self.candidates.get(&edge.to), self.catalogue.number(&edge.to)) {
+                (Some(candidate), _) => candidate.record.manifest.clone(),
+                (None, Some(number)) => reader.whole(self.catalogue, number).map_err(CommitError::Storage)?.manifest,
+                (None, None) => None,
+            };
+            manifests.extend(manifest);
+        }
+        let paths = manifests.iter().flat_map(|manifest| &manifest.files).map(|file| file.path.as_slice());
+        match find_collision(paths) {
+            Some(pair) => Err(CommitError::Refused { id, why: collision(pair) }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn collision((first, second): (&[u8], &[u8])) -> Refusal {
+    Refusal::Collision { first: shown(first), second: shown(second) }
+}
+
+/// Checks that manifest, its root in the details and the content digest say one thing.
+fn check_manifest(core: &Core, record: &NodeRecord) -> Result<(), Refusal> {
+    let wrong = |why: &str| Refusal::Manifest { why: why.to_owned() };
+    let detail = |name| slot(core.kind, name).and_then(|slot| record.values.get(&slot)).map(|bytes| read_value(bytes));
+    let may = matches!(core.kind, Kind::Dataset | Kind::Model);
+    let stated = if may { detail("manifest") } else { None };
+    let (manifest, stated) = match (&record.manifest, stated) {
+        (None, None) => return Ok(()),
+        (Some(_), _) if !may => return Err(wrong("only a dataset or model has files")),
+        (None, Some(_)) => return Err(wrong("the details state a manifest, and its files are not given")),
+        (Some(_), None) => return Err(wrong("files are given, and the details state no manifest")),
+        (Some(manifest), Some(stated)) => (manifest, stated.map_err(|source| Refusal::Decode { what: "a detail is refused", source })?),
+    };
+    check_files(&manifest.files).map_err(|source| Refusal::Decode { what: "its files are refused", source })?;
+    if let Some(pair) = find_collision(manifest.files.iter().map(|file| file.path.as_slice())) {
+        return Err(collision(pair));
+    }
+    check_stated(manifest, &stated)?;
+    let content = detail("content").and_then(Result::ok);
+    match content.as_ref().and_then(Value::as_text) {
+        Some(content) => check_content(manifest, content),
+        None if core.kind == Kind::Model => Err(wrong("the details of a model with files state their content digest too")),
+        None => Ok(()),
+    }
+}
+
+fn check_stated(manifest: &ManifestRecord, stated: &Value) -> Result<(), Refusal> {
+    let root = manifest_root(&manifest.seed, &manifest.files).unwrap_or(Digest::ZERO);
+    let number = |field| stated.field(field).and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
+    let (files, bytes) = (file_count(&manifest.files), total_bytes(&manifest.files));
+    let same_root = stated.field("root").and_then(Value::as_bytes) == Some(root.as_bytes().as_slice());
+    if same_root && number("files") == Some(files) && number("bytes") == Some(bytes) {
+        return Ok(());
+    }
+    let why = format!("the details state {stated}; computed were root {root}, {files} files, {bytes} bytes");
+    Err(Refusal::Manifest { why })
+}
+
+fn check_content(manifest: &ManifestRecord, content: &str) -> Result<(), Refusal> {
+    let single = manifest.files.first().filter(|_| manifest.files.len() == 1).map(|file| format!("blake3:{}", file.blake3));
+    let tree = format!("tree:{}", content_digest(&manifest.files));
+    if single.as_deref() == Some(content) || tree == content {
+        return Ok(());
+    }
+    let why = format!("the details state content {content}; computed was {}", single.unwrap_or(tree));
+    Err(Refusal::Manifest { why })
+}
+
+fn check_subjects(candidate: &Candidate) -> Result<(), Refusal> {
+    let wrong = |why: String| Refusal::Subjects { why };
+    let (subjects, assessed): (&SubjectsRecord, &Assessed) = match (&candidate.record.subjects, &candidate.assessed) {
+        (None, _) => return Ok(()),
+        (Some(_), None) => return Err(wrong("only an assessment has subjects".to_owned())),
+        (Some(subjects), Some(assessed)) => (subjects, assessed),
+    };
+    let assessment = &assessed.assessment;
+    let root = subjects_root(&subjects.leaves);
+    if wide(subjects.leaves.len()) != assessment.subjects || root != Some(assessment.subjects_root) {
+        let computed = root.map_or_else(|| "none".to_owned(), |root| root.to_string());
+        let (bound, count) = (assessment.subjects_root, assessment.subjects);
+        let why = format!("the assessment binds {count} leaves under {bound}, the record has {} under {computed}", subjects.leaves.len());
+        return Err(wrong(why));
+    }
+    subjects.fault().map_or(Ok(()), |why| Err(wrong(why)))
+}

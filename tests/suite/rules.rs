@@ -1,0 +1,291 @@
+//! A test a rule of the protocol: it fails when the rule is taken out of the code.
+//!
+//! Each names lies of the catalogue that only this rule meets, and shows that the honest case
+//! beside them is accepted.
+
+use griptrace_core::{
+    id::NodeId,
+    node::{Mark, Role},
+};
+use griptrace_verifier::{
+    finding::{Code, Verdict},
+    policy,
+    question::ModelInHand,
+    trust,
+};
+
+use crate::attacks::catalogue;
+use crate::world::{Buyer, Case, Link, NodeSpec, country, date, told};
+
+/// Checks lies of the catalogue by name.
+fn met(names: &[&str]) {
+    for name in names {
+        let attack = catalogue().find(|attack| attack.name == *name).unwrap_or_else(|| panic!("no lie {name}"));
+        attack.check().unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+}
+
+fn accepted(make: impl FnOnce(&mut Case)) {
+    let mut case = Case::honest();
+    make(&mut case);
+    let report = case.verify();
+    assert!(report.policy_met, "{}", told(&report));
+}
+
+#[test]
+fn r1_a_walk_ends_only_at_what_was_collected_or_bought() {
+    met(&["walk-ends-at-derived-data", "upstream-model-without-records", "no-source-at-all"]);
+    accepted(|c| c.world.node("force").core.origin = Some(griptrace_core::node::Origin::External));
+}
+
+#[test]
+fn r2_outputs_sit_with_their_step() {
+    met(&["output-in-another-commit", "distilled-from-a-model"]);
+}
+
+#[test]
+fn r3_the_closure_is_there_and_nothing_else() {
+    met(&[
+        "node-omitted",
+        "commit-omitted",
+        "edge-to-nowhere",
+        "extra-source",
+        "extra-commit",
+        "second-shipment",
+        "root-is-an-ancestor",
+        "root-is-a-dataset",
+        "opening-omitted",
+        "commit-without-nodes",
+        "log-without-nodes",
+        "successor-left-out",
+        "last-byte-flipped",
+    ]);
+    // Lines by unknown keys are ignored.
+    accepted(|c| c.world.heads().into_iter().for_each(|head| head.cosigners.push(("w9", head.time))));
+}
+
+#[test]
+fn r3_of_several_assessments_the_best_counts() {
+    accepted(|c| {
+        let mut worse = NodeSpec::assessment("worse", Some("stranger"), &["camera", "force"], &["visual"]);
+        worse.terms().valid_to = Some(date("2026-04-19"));
+        c.world.record(0, 0, "maker", vec![worse]);
+    });
+}
+
+#[test]
+fn r4_marks_are_shown_count_and_are_never_hidden() {
+    met(&[
+        "withdrawal-left-out",
+        "older-map",
+        "map-without-the-mark",
+        "withdrawn-then-superseded",
+        "source-withdrawn",
+        "shipment-recalled",
+        "source-refused",
+        "superseded-by-worse",
+        "superseded-by-unassessed",
+        "superseded-by-another-ancestry",
+        "regrade-without-role",
+        "source-raised",
+        "derived-data-raised",
+        "mark-by-a-stranger",
+        "assessment-withdrawn-in-trust-file",
+    ]);
+}
+
+#[test]
+fn r4_a_long_chain_of_corrections_hides_no_grade() {
+    let mut case = Case::honest();
+    let mut last = String::from("force");
+    let names: Vec<String> = (0..70).map(|number| format!("force-{number}")).collect();
+    for name in &names {
+        let grade = if name == "force-69" { "core" } else { "general" };
+        case.world.record(0, 1, "maker", vec![NodeSpec::source(name, "CN", "force-torque", grade)]);
+        let status = NodeSpec::status(&format!("mark-{name}"), Mark::Supersede, &last, "2026-05-21").successor(name);
+        case.world.mark(1, "maker", status);
+        last.clone_from(name);
+    }
+    let report = case.verify();
+    let force = report.sources.iter().find(|source| source.name.as_deref() == Some("force")).expect("it is a source");
+    assert_eq!(force.effective_grade, "core");
+    assert!(!report.policy_met);
+}
+
+#[test]
+fn r4_corrections_in_a_circle_come_to_rest() {
+    let mut case = Case::honest();
+    case.world.record(0, 1, "maker", vec![NodeSpec::source("force-2", "CN", "force-torque", "core")]);
+    for (name, from, to) in [("mark", "force", "force-2"), ("mark-2", "force-2", "force")] {
+        case.world.mark(1, "maker", NodeSpec::status(name, Mark::Supersede, from, "2026-05-21").successor(to));
+    }
+    let report = case.verify();
+    assert!(report.sources.iter().filter(|source| source.effective_grade == "core").count() == 2, "{}", told(&report));
+}
+
+#[test]
+fn r5_records_count_in_their_home_and_assessments_everywhere() {
+    met(&[
+        "commit-for-another-home",
+        "node-for-another-home",
+        "source-for-another-home",
+        "assessment-for-another-log",
+        "edge-names-another-log",
+        "foreign-parent-not-shown",
+        "assessor-status-log-missing",
+        "withdrawal-recorded-in-another-log",
+    ]);
+    accepted(|c| {
+        c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
+        c.world.node("train").links.push(Link::new(Role::Used, "bought"));
+    });
+    // The assessor's own log is in the bundle, and shows that nothing was withdrawn.
+    accepted(|c| {
+        c.buyer.trust(
+            "schemes = [\"security-assessment\"]\n",
+            "schemes = [\"security-assessment\"]\nstatus_log = \"supplier.example/log\"\n",
+        );
+        c.world.add_supplier(Vec::new());
+        c.world.logs[1].steps.remove(0);
+    });
+}
+
+#[test]
+fn r6_assessments_bind_what_they_say() {
+    met(&[
+        "assessment-signed-by-another",
+        "assessment-only-stated",
+        "assessment-for-another-destination",
+        "assessment-for-another-purpose",
+        "assessment-for-another-modality",
+        "assessment-of-a-lower-grade",
+        "assessment-expired",
+        "streams-others",
+        "subject-not-among-them",
+        "subject-is-a-decoy",
+    ]);
+    // A bare TRACED_ASSESSED is for signatures only.
+    let mut case = Case::honest();
+    case.world.node("assessment-2").assessing().signer = None;
+    assert_eq!(case.verify().verdict, Verdict::TracedStated);
+}
+
+#[test]
+fn r7_dates_need_anchors() {
+    met(&[
+        "shipment-recorded-late",
+        "crossing-recorded-late",
+        "ancestor-recorded-after-shipment",
+        "step-in-the-future",
+        "operator-backdates",
+        "cosignature-stripped",
+        "time-of-the-operator",
+        "stale",
+        "old-bundle-for-new",
+        "committer-expired",
+    ]);
+    // An older checkpoint shows that the key was good then.
+    accepted(|c| c.buyer.trust("from = 2026-01-01\n", "from = 2026-01-01\nto = 2026-06-02\n"));
+    // Staleness concerns only now.
+    let mut case = Case::honest();
+    case.buyer.question.now = date("2027-07-01");
+    case.buyer.policy("judge = \"both\"", "judge = \"shipment\"");
+    let report = case.verify();
+    assert!(report.policy_met && report.now.verdict == Verdict::Stale, "{}", told(&report));
+}
+
+#[test]
+fn r8_the_buyer_asks() {
+    met(&[
+        "destination-of-another-buyer",
+        "destination-not-asked",
+        "consignee-of-another-buyer",
+        "consignee-hidden",
+        "purpose-of-another-buyer",
+        "shipped-without-role",
+    ]);
+    // One key under two names is an error of the trust file.
+    let buyer = Buyer::new();
+    let clerk =
+        buyer.trust.split_inclusive("[[committer]]\n").find(|part| part.contains("\"clerk\"")).expect("there is one");
+    let clerk = clerk.split("[[").next().unwrap_or_default().replace("\"clerk\"", "\"other clerk\"");
+    let twice = format!("{}[[committer]]\n{clerk}", buyer.trust);
+    assert!(trust::parse("trust.toml", &twice.replace("\"other clerk\"", "\"clerk\"")).is_ok(), "one party twice");
+    assert!(trust::parse("trust.toml", &twice).is_err(), "one key under two names");
+    // What the policy may not lower stays an error.
+    let lowered = format!("{}[severity]\n\"destination-mismatch\" = \"note\"\n", buyer.policy);
+    assert!(policy::parse("policy.toml", &lowered).is_err());
+}
+
+#[test]
+fn r9_signatures_have_one_form() {
+    met(&[
+        "commit-signed-by-another",
+        "commit-payload-changed",
+        "commit-high-s",
+        "commit-header-extra",
+        "commit-unprotected-filled",
+        "commit-untagged",
+        "commit-algorithm-swapped",
+        "mark-as-commit",
+        "commit-as-assessment",
+        "commit-home-in-header-only",
+    ]);
+    accepted(crate::attacks::p256_committer);
+}
+
+// R10 (re-recording) and R11 (no honest fork) are the store's: their tests go with it.
+
+#[test]
+fn r12_paths_and_folders_are_exact() {
+    met(&[
+        "path-upwards",
+        "path-absolute",
+        "path-with-nul",
+        "path-with-dot",
+        "path-with-empty-part",
+        "path-out-of-order",
+        "path-twice",
+        "manifest-not-opened",
+        "manifest-of-other-content",
+        "model-file-too-many",
+        "model-file-missing",
+        "model-file-renamed",
+        "one-file-of-two",
+        "no-model-given",
+        "two-models-of-one-path",
+    ]);
+    // A single file is compared by its bytes, whatever it is called here.
+    accepted(|c| {
+        c.world.node("grasp-int8").files.truncate(1);
+        let record = crate::world::file("renamed", b"weights");
+        c.buyer.question.model = ModelInHand::File(record);
+    });
+}
+
+#[test]
+fn r13_what_exceeds_a_limit_is_refused() {
+    met(&["65-logs", "checkpoint-of-2-to-the-41", "word-too-long", "too-many-words", "detail-slot-33"]);
+}
+
+#[test]
+fn time_moves_the_clock_and_hides_no_status() {
+    // `--at` the day of the shipment: a mark made later counts all the same.
+    let mut case = Case::honest();
+    case.world.mark(3, "maker", NodeSpec::status("mark", Mark::Withdraw, "camera", "2026-06-20"));
+    case.buyer.question.now = date("2026-06-02");
+    let report = case.verify();
+    assert!(report.findings.iter().any(|f| f.code == Code::Withdrawn) && !report.policy_met, "{}", told(&report));
+}
+
+#[test]
+fn an_unknown_country_is_met_by_no_rule() {
+    let mut case = Case::honest();
+    case.world.remove("assessment");
+    case.world.node("camera").core.country = None;
+    case.buyer.policy += "[severity]\n\"country-undeclared\" = \"note\"\n";
+    let report = case.verify();
+    assert!(report.findings.iter().any(|f| f.code == Code::AssessmentMissing), "{}", told(&report));
+    assert_ne!(NodeId::new(griptrace_core::digest::Digest::ZERO), report.sources[0].id);
+    assert!(report.crossings.iter().all(|crossing| crossing.to == Some(country("DE"))));
+}
