@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, PoisonError, RwLock},
 };
 
@@ -137,7 +138,14 @@ impl Writer {
             let take = queue.waiting.len().min(BATCH_COMMITS_MAX);
             let batch: Vec<(u64, Pending)> = queue.waiting.drain(..take).collect();
             drop(queue);
-            let results = self.lead(objects, state, batch);
+            let tickets: Vec<u64> = batch.iter().map(|(ticket, _)| *ticket).collect();
+            // A panic must not leave the others waiting for ever. What it left on disk only
+            // reopening can tell.
+            let led = catch_unwind(AssertUnwindSafe(|| self.lead(objects, state, batch)));
+            let results = led.unwrap_or_else(|_| {
+                self.poisoned.store(true, Ordering::Release);
+                tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
+            });
             queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.is_busy = false;
             queue.done.extend(results);
@@ -160,20 +168,17 @@ impl Writer {
             return results;
         }
         let tickets: Vec<u64> = batch.iter().map(|(ticket, _)| *ticket).collect();
-        // Whatever goes wrong from the first write on, a panic included, leaves a state that only
-        // reopening can tell: the flag stands until the batch is published.
-        self.poisoned.store(true, Ordering::Release);
         match self.write(objects, state, batch) {
             Ok((first, size, checkpoint)) => {
-                self.poisoned.store(false, Ordering::Release);
                 let published = |index| Published { index, size, checkpoint: checkpoint.clone() };
                 results.extend(tickets.into_iter().zip(first..).map(|(ticket, index)| (ticket, Ok(published(index)))));
             }
             Err(CommitError::Full { size }) => {
-                self.poisoned.store(false, Ordering::Release);
                 results.extend(tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Full { size }))));
             }
             Err(error) => {
+                // From the first write on only reopening can tell what is on disk.
+                self.poisoned.store(true, Ordering::Release);
                 let error = if let CommitError::Storage(error) = error { error } else { StorageError::corrupt("the batch", error) };
                 results.extend(tickets.into_iter().map(|ticket| (ticket, Err(error.again().into()))));
             }

@@ -70,3 +70,6 @@ pub(crate) use store::State;
 pub fn random(out: &mut [u8]) -> Result<(), std::io::Error> {
     getrandom::fill(out).map_err(std::io::Error::other)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let mut graph = Graph::default();
     graph.add(workspace.node(&id)?, 0);
     for descendant in found {
-        graph.add(workspace.node(&descendant.id)?, u64::from(descendant.depth));
+        graph.add(workspace.node(&descendant.id)?, descendant.depth);
     }
     let below = graph.children();
     graph.show(&context.output, id, &below, args.dot)?;

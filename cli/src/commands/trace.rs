@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let mut graph = Graph::default();
     graph.add(workspace.node(&id)?, 0);
     for ancestor in found {
-        graph.add(workspace.node(&ancestor.id)?, u64::from(ancestor.depth));
+        graph.add(workspace.node(&ancestor.id)?, ancestor.depth);
     }
     let down = graph.parents();
     graph.show(&context.output, id, &down, args.dot)?;

@@ -144,6 +144,8 @@ fn source_artefact(table: &Table<'_>, kind: Kind, folder: &Path) -> Result<Artef
 }
 
 fn artefact(table: &Table<'_>, kind: Kind, name: String, folder: &Path) -> Result<Artefact, CommandError> {
+    let origin = table.get("origin").map(|item| item.one_of(Origin::from_word, &words(Origin::ALL, Origin::word)));
+    let origin = origin.transpose()?;
     let mut details = read_details(table, kind)?;
     let grade = table.get("grade").map(|item| grade(&item, &mut details)).transpose()?;
     let content = content(table, folder)?;
@@ -159,10 +161,7 @@ fn artefact(table: &Table<'_>, kind: Kind, name: String, folder: &Path) -> Resul
         name,
         place: table.place(),
         content,
-        origin: table
-            .get("origin")
-            .map(|i| i.one_of(Origin::from_word, &words(Origin::ALL, Origin::word)))
-            .transpose()?,
+        origin,
         held,
         modality: table.get("modality").map_or_else(|| Ok(Vec::new()), |item| item.words())?,
         purpose: table.get("purpose").map_or_else(|| Ok(Vec::new()), |item| item.words())?,

@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 use griptrace_core::digest::Digest;
 
 use super::Stamp;
-use crate::shelf::Shelf;
+use crate::shelf::{Broken, Shelf};
 
 /// A cache of digests, on disk. It can be deleted at any time.
 pub struct HashCache {
@@ -61,7 +61,7 @@ impl HashCache {
         let Stamp { size, changed_ns, inode } = *stamp;
         let known = Known { size, changed_ns, inode, blake3: *blake3.as_bytes(), sha256: sha256.map(|d| *d.as_bytes()) };
         if let Ok(bytes) = bincode::encode_to_vec(known, bincode::config::standard()) {
-            drop(self.shelf.write(vec![(key, bytes)]));
+            let _: Result<(), Broken> = self.shelf.write(vec![(key, bytes)]);
         }
     }
 

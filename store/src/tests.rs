@@ -1,0 +1,8 @@
+//! The store as its callers see it.
+
+mod bundle;
+mod damage;
+mod log;
+mod measure;
+mod questions;
+mod world;
