@@ -46,4 +46,4 @@ pub const SUBJECTS_MAX: u64 = 1 << 24;
 /// Logs have fewer entries than this; tile paths and `u64` arithmetic stay far from their ends.
 pub const TREE_SIZE_MAX: u64 = 1 << 40;
 /// Node visits that judging the crossings may take: (destination, date) groups times nodes.
-pub const CROSSING_WORK_MAX: u64 = 200_000_000;
+pub const CROSSING_WORK_MAX: u64 = 50_000_000;

@@ -294,9 +294,8 @@ impl Catalogue {
         self.next_child.resize(self.edges.len(), None);
         self.edge_owner.resize(self.edges.len(), 0);
         let owners = self.nodes.iter().enumerate().rev().take_while(|(_, node)| place(node.first_edge) >= first);
-        let mut owners: Vec<(Number, usize)> = owners
-            .map(|(at, node)| (u32::try_from(at).unwrap_or(u32::MAX), place(node.first_edge)))
-            .collect();
+        let mut owners: Vec<(Number, usize)> =
+            owners.map(|(at, node)| (u32::try_from(at).unwrap_or(u32::MAX), place(node.first_edge))).collect();
         owners.reverse();
         for (at, (owner, start)) in owners.iter().enumerate() {
             let end = owners.get(at.saturating_add(1)).map_or(self.edges.len(), |(_, next)| *next);
@@ -380,7 +379,8 @@ impl Builder<'_> {
                 let root = self.delta.map.root();
                 if head.index != index || head.map_root != root {
                     let (said, has) = (head.index, head.map_root);
-                    let why = format!("the status head at {index} says index {said} and map {has}, computed was {root}");
+                    let why =
+                        format!("the status head at {index} says index {said} and map {has}, computed was {root}");
                     return Err(self.bad(why));
                 }
                 self.delta.heads.push(index);
@@ -392,7 +392,8 @@ impl Builder<'_> {
 
     fn commit(&mut self, leaf: u64, commit: &Commit, entry: &SegmentEntry<'_>) -> Result<(), StorageError> {
         let numbers = self.base.nodes.len().saturating_add(self.delta.nodes.len());
-        let first_node = u32::try_from(numbers).map_err(|_| self.bad("the log has more nodes than this version can count"))?;
+        let first_node =
+            u32::try_from(numbers).map_err(|_| self.bad("the log has more nodes than this version can count"))?;
         let at = u32::try_from(self.base.commits.len().saturating_add(self.delta.commits.len()));
         let number = at.map_err(|_| self.bad("the log has more commits than this version can count"))?;
         let mut cores = Vec::new();
@@ -412,14 +413,23 @@ impl Builder<'_> {
         self.fresh.extend(numbered.iter().map(|(number, id)| (*id, *number)));
         for ((id, core), node) in cores.iter().zip(&entry.nodes) {
             let first_edge = self.base.edges.len().saturating_add(self.delta.edges.len());
-            let first_edge = u32::try_from(first_edge).map_err(|_| self.bad("the log has more edges than this version can count"))?;
+            let first_edge = u32::try_from(first_edge)
+                .map_err(|_| self.bad("the log has more edges than this version can count"))?;
             self.edges(*id, core)?;
             if core.kind == Kind::Assessment {
                 self.assessment(*id, core, node.attachment)?;
             }
             let attached = node.attachment.is_some();
             let (kind, mark) = (core.kind, core.mark);
-            self.delta.nodes.push(Placed { id: *id, kind, mark, commit: number, frame: node.frame, attached, first_edge });
+            self.delta.nodes.push(Placed {
+                id: *id,
+                kind,
+                mark,
+                commit: number,
+                frame: node.frame,
+                attached,
+                first_edge,
+            });
         }
         for line in &commit.payload.statuses {
             self.delta.map.append(line.key.digest(), line.status.digest());

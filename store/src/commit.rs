@@ -3,10 +3,13 @@
 //! Whoever finds nobody writing becomes the leader and takes along everything that arrived while
 //! the last flush ran: one segment, one flush, one checkpoint for all of it. The others wait.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use std::{
     collections::{BTreeSet, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::catch_unwind,
     sync::{Condvar, Mutex, PoisonError, RwLock},
 };
 
@@ -75,6 +78,9 @@ struct Pending {
     lines: Vec<StatusLine>,
     time: u64,
 }
+
+/// What the holder of a ticket is told.
+type Answer = (u64, Result<Published, CommitError>);
 
 #[derive(Debug)]
 struct Published {
@@ -154,12 +160,7 @@ impl Writer {
     }
 
     /// Brings a batch into the log.
-    fn lead(
-        &self,
-        objects: &Objects,
-        state: &RwLock<State>,
-        batch: Vec<(u64, Pending)>,
-    ) -> Vec<(u64, Result<Published, CommitError>)> {
+    fn lead(&self, objects: &Objects, state: &RwLock<State>, batch: Vec<(u64, Pending)>) -> Vec<Answer> {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
@@ -179,7 +180,11 @@ impl Writer {
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
                 self.poisoned.store(true, Ordering::Release);
-                let error = if let CommitError::Storage(error) = error { error } else { StorageError::corrupt("the batch", error) };
+                let error = if let CommitError::Storage(error) = error {
+                    error
+                } else {
+                    StorageError::corrupt("the batch", error)
+                };
                 results.extend(tickets.into_iter().map(|ticket| (ticket, Err(error.again().into()))));
             }
         }
@@ -220,22 +225,18 @@ impl Writer {
 }
 
 /// Takes out commits with a node that came into the log while they waited.
-fn drop_repeated(
-    state: &RwLock<State>,
-    batch: Vec<(u64, Pending)>,
-) -> (Vec<(u64, Pending)>, Vec<(u64, Result<Published, CommitError>)>) {
+fn drop_repeated(state: &RwLock<State>, batch: Vec<(u64, Pending)>) -> (Vec<(u64, Pending)>, Vec<Answer>) {
     let state = state.read().unwrap_or_else(PoisonError::into_inner);
     let mut seen = BTreeSet::new();
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
     for (ticket, pending) in batch {
         let known = |id: &&NodeId| state.catalogue.number(id).is_some() || seen.contains(*id);
-        match pending.nodes.iter().map(|(id, _)| id).find(known) {
-            Some(id) => refused.push((ticket, Err(CommitError::Refused { id: *id, why: Refusal::Recorded }))),
-            None => {
-                seen.extend(pending.nodes.iter().map(|(id, _)| *id));
-                kept.push((ticket, pending));
-            }
+        if let Some(id) = pending.nodes.iter().map(|(id, _)| id).find(known) {
+            refused.push((ticket, Err(CommitError::Refused { id: *id, why: Refusal::Recorded })));
+            continue;
         }
+        seen.extend(pending.nodes.iter().map(|(id, _)| *id));
+        kept.push((ticket, pending));
     }
     (kept, refused)
 }

@@ -39,6 +39,10 @@ pub enum StorageError {
 
 impl StorageError {
     /// Makes the error of an object that holds what it should not.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are handed over alike, mostly made on the spot"
+    )]
     pub(crate) fn corrupt(object: impl Into<String>, why: impl ToString) -> Self {
         Self::Corrupt { object: object.into(), why: why.to_string() }
     }
@@ -93,7 +97,9 @@ pub enum OpenError {
     #[error("the genesis is refused")]
     Genesis(#[source] DecodeError),
     /// What is on disk falls short of what was signed.
-    #[error("{object} covers {signed} entries, but only {found} are in the head: the store was set back, and going on would fork the log; restore the newest copy, or begin a new log")]
+    #[error(
+        "{object} covers {signed} entries, but only {found} are in the head: the store was set back, and going on would fork the log; restore the newest copy, or begin a new log"
+    )]
     SetBack {
         /// The signed object.
         object: String,
@@ -127,7 +133,9 @@ pub enum CommitError {
     #[error("the commit is refused")]
     Commit(#[source] griptrace_core::commit::CommitError),
     /// The two code paths that compute the commit's root disagree: nothing was signed.
-    #[error("two ways to compute the root over the nodes give {ours} and {other}: nothing was signed; this is a fault of the program")]
+    #[error(
+        "two ways to compute the root over the nodes give {ours} and {other}: nothing was signed; this is a fault of the program"
+    )]
     RootsDiffer {
         /// The root that `griptrace-core` computes.
         ours: Digest,

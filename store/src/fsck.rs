@@ -101,6 +101,10 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are handed over alike, mostly made on the spot"
+    )]
     fn fault(&mut self, object: impl Into<String>, why: impl ToString) {
         self.report.faults.push(Fault { object: object.into(), why: why.to_string() });
     }
@@ -176,7 +180,9 @@ impl Audit<'_> {
                 let id = record.id();
                 let attachment = node.attachment.map(|bytes| segment::decode_attachment(&segment.name, bytes));
                 match attachment.transpose() {
-                    Ok(Some(attachment)) => (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects),
+                    Ok(Some(attachment)) => {
+                        (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects);
+                    }
                     Ok(None) => {}
                     Err(error) => self.fault(&*segment.name, format!("node {id}: {error}")),
                 }
@@ -190,7 +196,8 @@ impl Audit<'_> {
             let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
             let lines: BTreeSet<NodeId> = commit.payload.statuses.iter().map(|line| line.status).collect();
             if lines != statuses {
-                let why = format!("a commit has {} public lines and {} statuses, or others", lines.len(), statuses.len());
+                let why =
+                    format!("a commit has {} public lines and {} statuses, or others", lines.len(), statuses.len());
                 self.fault(&*segment.name, why);
             }
         }
@@ -221,7 +228,10 @@ impl Audit<'_> {
             let target = status.and_then(|status| self.derived.to(status, Role::Marks).next());
             let key = target.map(|target| self.derived.status_key(target));
             if key != Some(line.key) {
-                self.fault(name, format!("status {} stands under {}, which is not what it marks", line.status, line.key));
+                self.fault(
+                    name,
+                    format!("status {} stands under {}, which is not what it marks", line.status, line.key),
+                );
             }
         }
     }
@@ -274,7 +284,9 @@ impl Audit<'_> {
     fn root(&mut self, object: &str, size: u64, root: Digest) {
         match self.roots.get(&size) {
             Some(derived) if *derived == root => {}
-            Some(derived) => self.fault(object, format!("at size {size} it says root {root}, the segments give {derived}")),
+            Some(derived) => {
+                self.fault(object, format!("at size {size} it says root {root}, the segments give {derived}"));
+            }
             None if size > self.size => {}
             None if self.derived.size() < size => {}
             None => self.fault(object, format!("it is of size {size}, which ends within a segment")),

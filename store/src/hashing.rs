@@ -186,13 +186,8 @@ fn single(path: &Path, metadata: &Metadata) -> Result<Vec<Candidate>, HashError>
     if !metadata.is_file() {
         return Err(HashError::Special { path: path.to_path_buf() });
     }
-    let name = match path.file_name() {
-        Some(name) => bytes_of(name),
-        None => {
-            let full = fs::canonicalize(path).map_err(io_error("read", path))?;
-            bytes_of(full.file_name().unwrap_or_default())
-        }
-    };
+    let full = fs::canonicalize(path).map_err(io_error("read", path))?;
+    let name = bytes_of(path.file_name().or(full.file_name()).unwrap_or_default());
     Ok(vec![Candidate { name, path: path.to_path_buf(), size: metadata.len() }])
 }
 
@@ -277,7 +272,8 @@ impl Work<'_> {
 
     fn read(&self, path: &Path, file: &mut File, before: Stamp) -> Result<(Digest, Option<Digest>), HashError> {
         let is_large = before.size >= LARGE_BYTES;
-        let room = if is_large { LARGE_READ_BYTES } else { SMALL_READ_BYTES.min(narrow(before.size).saturating_add(1)) };
+        let room =
+            if is_large { LARGE_READ_BYTES } else { SMALL_READ_BYTES.min(narrow(before.size).saturating_add(1)) };
         let mut buffer = vec![0; room];
         let mut blake3 = blake3::Hasher::new();
         let mut sha256 = self.options.sha256.then(Sha256::new);
@@ -407,6 +403,16 @@ mod tests {
         let error = hash_path(dir.path(), &HashOptions::default(), QUIET).unwrap_err().to_string();
         assert!(error.contains("Read") && error.contains("READ"), "{error}");
         assert!(hash_path(&dir.path().join("absent"), &HashOptions::default(), QUIET).is_err());
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let change = |_, _, _, _| fs::write(&path, "longer than before").unwrap();
+        let error = hash_path(&path, &HashOptions::default(), &change).unwrap_err();
+        assert!(matches!(error, HashError::Changed { .. }), "{error}");
     }
 
     #[cfg(unix)]

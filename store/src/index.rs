@@ -91,10 +91,10 @@ impl Index {
     fn renew(&mut self, catalogue: &Catalogue) {
         self.meta = fresh_meta(catalogue);
         let place = core::mem::replace(&mut self.place, Place::Memory(BTreeMap::new()));
-        if let Place::Disk(shelf) = place {
-            if let Some(shelf) = shelf.renew() {
-                self.place = Place::Disk(shelf);
-            }
+        if let Place::Disk(disk) = place
+            && let Some(disk) = disk.renew()
+        {
+            self.place = Place::Disk(disk);
         }
     }
 
@@ -114,10 +114,10 @@ impl Index {
                 self.place = Place::Memory(BTreeMap::new());
                 self.meta = fresh_meta(catalogue);
             }
-            if self.catch_up(objects, catalogue)? == Ok(()) {
-                if let Ok(answer) = question(self) {
-                    return Ok(answer);
-                }
+            if self.catch_up(objects, catalogue)? == Ok(())
+                && let Ok(answer) = question(self)
+            {
+                return Ok(answer);
             }
         }
         Err(StorageError::corrupt("index", "it breaks again and again; delete it"))
@@ -156,11 +156,7 @@ impl Index {
     }
 
     /// Tells which pairs of a commit the index lacks or has otherwise.
-    pub(crate) fn lacks(
-        &self,
-        nodes: &[(NodeId, Core, NodeRecord)],
-        first: Number,
-    ) -> Result<usize, Broken> {
+    pub(crate) fn lacks(&self, nodes: &[(NodeId, Core, NodeRecord)], first: Number) -> Result<usize, Broken> {
         let expected = pairs_of(nodes, first, &self.meta.secret);
         let mut lacking = 0;
         for (key, value) in expected {
@@ -178,14 +174,14 @@ impl Index {
 impl Place {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
         match self {
-            Self::Disk(shelf) => shelf.get(key),
+            Self::Disk(disk) => disk.get(key),
             Self::Memory(pairs) => Ok(pairs.get(key).cloned()),
         }
     }
 
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Broken> {
         match self {
-            Self::Disk(shelf) => shelf.scan(prefix),
+            Self::Disk(disk) => disk.scan(prefix),
             Self::Memory(pairs) => {
                 let from = pairs.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
                 Ok(from.map(|(key, value)| (key.clone(), value.clone())).collect())
@@ -195,7 +191,7 @@ impl Place {
 
     fn write(&mut self, new: Vec<Pair>) -> Result<(), Broken> {
         match self {
-            Self::Disk(shelf) => shelf.write(new),
+            Self::Disk(disk) => disk.write(new),
             Self::Memory(pairs) => {
                 pairs.extend(new);
                 Ok(())

@@ -44,6 +44,11 @@ impl Objects {
         self.root.join(name)
     }
 
+    /// Makes the folder itself, durably.
+    pub(crate) fn create(&self) -> Result<(), StorageError> {
+        make_folder(&self.root)
+    }
+
     /// Makes the folder for temporary files, and empties it: whoever calls this holds the lock, so
     /// what lies there was left by a crash before its rename, and is under no name.
     pub(crate) fn prepare(&self) -> Result<(), StorageError> {
@@ -134,8 +139,10 @@ impl Objects {
     pub(crate) fn swap(&self, name: &str, expected: Option<&[u8]>, bytes: &[u8]) -> Result<(), StorageError> {
         let found = self.read(name)?;
         if found.as_deref() != expected {
-            let show = |bytes: Option<&[u8]>| bytes.map_or("nothing".into(), |b| String::from_utf8_lossy(b).into_owned());
-            let why = format!("it holds {:?}, not {:?}: somebody else moved it", show(found.as_deref()), show(expected));
+            let show =
+                |bytes: Option<&[u8]>| bytes.map_or("nothing".into(), |b| String::from_utf8_lossy(b).into_owned());
+            let why =
+                format!("it holds {:?}, not {:?}: somebody else moved it", show(found.as_deref()), show(expected));
             return Err(StorageError::corrupt(name, why));
         }
         self.put(name, bytes)

@@ -45,7 +45,7 @@ pub(crate) struct Opened {
 /// Makes a new store in `dir`.
 pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
     let objects = Objects::new(dir);
-    std::fs::create_dir_all(dir).map_err(|source| StorageError::Io { doing: "create", path: dir.to_path_buf(), source })?;
+    objects.create()?;
     let lock = WriterLock::take(dir)?;
     if objects.exists(HEAD) || objects.exists(CHECKPOINT) {
         return Err(OpenError::Exists { path: dir.to_path_buf() });
@@ -65,8 +65,15 @@ pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
     // Crash here, or anywhere before the head is written: there is no store, and `init` begins anew.
     let verifier = signer.verifier().clone();
     let mut desk = Desk::new(lock, signer, genesis.origin.clone(), Edge::new());
-    let mut opened =
-        Opened { objects, genesis: genesis.clone(), verifier, catalogue, note: String::new(), desk: None, snapshot_nodes: 0 };
+    let mut opened = Opened {
+        objects,
+        genesis: genesis.clone(),
+        verifier,
+        catalogue,
+        note: String::new(),
+        desk: None,
+        snapshot_nodes: 0,
+    };
     let (delta, note) = desk.adopt(&opened.objects, &opened.catalogue)?;
     opened.catalogue.apply(delta);
     opened.note = note;
@@ -82,7 +89,9 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
     };
     let genesis = match Entry::parse(&entry) {
         Ok(Entry::Genesis(genesis)) => genesis,
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => return Err(StorageError::corrupt(GENESIS, "it is another entry").into()),
+        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
+            return Err(StorageError::corrupt(GENESIS, "it is another entry").into());
+        }
         Err(error) => return Err(StorageError::corrupt(GENESIS, error).into()),
     };
     let bad_key = |why: &dyn core::fmt::Display| OpenError::from(StorageError::corrupt(GENESIS, why));
@@ -90,7 +99,8 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
     let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
     let home = genesis_hash(&entry);
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
-    let reading = Reading { objects: &objects, home, verifier: &verifier, origin: &genesis.origin, progress: &*progress };
+    let reading =
+        Reading { objects: &objects, home, verifier: &verifier, origin: &genesis.origin, progress: &*progress };
     let Some(signer) = options.signer else {
         let (catalogue, note, snapshot_nodes) = reading.read_only()?;
         return Ok(Opened { objects, genesis, verifier, catalogue, note, desk: None, snapshot_nodes });
@@ -146,7 +156,9 @@ impl Reading<'_> {
     fn check_signed(&self, head: Head) -> Result<(), OpenError> {
         let newest = self.objects.list("checkpoints")?.pop().map(|name| format!("checkpoints/{name}"));
         for object in newest.into_iter().chain([CHECKPOINT.to_owned()]) {
-            let Some((signed, _)) = read_checkpoint(self.objects, &object, self.verifier, self.origin)? else { continue };
+            let Some((signed, _)) = read_checkpoint(self.objects, &object, self.verifier, self.origin)? else {
+                continue;
+            };
             if signed.size > head.size {
                 return Err(OpenError::SetBack { object, signed: signed.size, found: head.size });
             }
@@ -168,7 +180,12 @@ impl Reading<'_> {
         if catalogue.root() == head.root {
             return Ok((catalogue, 0));
         }
-        let why = format!("at size {} it says root {}, and the entries in segments/ lead to {}", head.size, head.root, catalogue.root());
+        let why = format!(
+            "at size {} it says root {}, and the entries in segments/ lead to {}",
+            head.size,
+            head.root,
+            catalogue.root()
+        );
         Err(StorageError::corrupt(named_by, why))
     }
 
@@ -179,7 +196,9 @@ impl Reading<'_> {
             let first = catalogue.size();
             let name = segment::name(first);
             let missing = || {
-                let why = format!("it is missing, and the log has {size} entries, of which it begins with {first}; restore it from a copy");
+                let why = format!(
+                    "it is missing, and the log has {size} entries, of which it begins with {first}; restore it from a copy"
+                );
                 StorageError::corrupt(&*name, why)
             };
             let bytes = self.objects.read(&name)?.ok_or_else(missing)?;
@@ -206,12 +225,12 @@ impl Reading<'_> {
             None => self.rewrite_tiles(head.size)?,
         };
         let mut note = match read_checkpoint(self.objects, CHECKPOINT, self.verifier, self.origin)? {
-            Some((signed, note)) if signed.size == head.size => {
-                check_root(CHECKPOINT, &signed, head.root)?;
+            Some((published, note)) if published.size == head.size => {
+                check_root(CHECKPOINT, &published, head.root)?;
                 note
             }
-            Some((signed, _)) => {
-                check_root(CHECKPOINT, &signed, self.root_at(head.size, signed.size)?)?;
+            Some((published, _)) => {
+                check_root(CHECKPOINT, &published, self.root_at(head.size, published.size)?)?;
                 head::sign_head(self.objects, &signer, self.origin, head)?
             }
             None => head::sign_head(self.objects, &signer, self.origin, head)?,

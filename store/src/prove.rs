@@ -152,9 +152,10 @@ impl<'a> Prover<'a> {
         let mut gathered = Gathered::default();
         for (ordinal, number) in (0..).zip(self.nodes.clone()) {
             let is_shipped = shipped.contains(&number);
-            let record = match is_shipped {
-                true => self.segments.whole(self.catalogue, number)?,
-                false => self.segments.core(self.catalogue, number)?,
+            let record = if is_shipped {
+                self.segments.whole(self.catalogue, number)?
+            } else {
+                self.segments.core(self.catalogue, number)?
             };
             let core = self.read_core(number, &record)?;
             let mut slots = self.options.disclose.slots(core.kind);
@@ -217,7 +218,8 @@ impl<'a> Prover<'a> {
         let placed = |commit: &u32| self.catalogue.commits[crate::number::place(*commit)];
         let leaves = commits.iter().map(|commit| placed(commit).leaf);
         let heads = sizes.iter().map(|size| size.saturating_sub(1));
-        let indices: Vec<u64> = [0].into_iter().chain(leaves).chain(heads).collect::<BTreeSet<u64>>().into_iter().collect();
+        let indices: Vec<u64> =
+            [0].into_iter().chain(leaves).chain(heads).collect::<BTreeSet<u64>>().into_iter().collect();
         within("entries of a bundle", indices.len(), ENTRIES_MAX)?;
         let entries = indices.iter().map(|index| Ok((*index, self.tiles.entry(*index)?)));
         let entries: Vec<(u64, Vec<u8>)> = entries.collect::<Result<_, StorageError>>()?;

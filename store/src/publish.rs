@@ -31,11 +31,7 @@ impl Desk {
     /// what is returned.
     ///
     /// Every hash is made here from the segment's bytes as they are read back, whoever wrote them.
-    pub(crate) fn adopt(
-        &mut self,
-        objects: &Objects,
-        catalogue: &Catalogue,
-    ) -> Result<(Delta, String), StorageError> {
+    pub(crate) fn adopt(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<(Delta, String), StorageError> {
         let first = catalogue.size();
         let name = segment::name(first);
         let bytes = objects.read(&name)?.ok_or_else(|| StorageError::corrupt(&*name, "it is gone again"))?;

@@ -3,10 +3,7 @@
 use core::ops::Range;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use griptrace_core::{
-    id::NodeId,
-    node::Kind,
-};
+use griptrace_core::{id::NodeId, node::Kind};
 
 use crate::{
     State, Store,
@@ -97,7 +94,8 @@ impl Store {
         if digits == 0 || digits > 64 || !hex_prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
         }
-        let padded = |digit: &str| NodeId::from_hex(&format!("{hex_prefix}{}", digit.repeat(64 - digits))).ok_or_else(wrong);
+        let padded =
+            |digit: &str| NodeId::from_hex(&format!("{hex_prefix}{}", digit.repeat(64 - digits))).ok_or_else(wrong);
         let (least, greatest) = (padded("0")?, padded("f")?);
         let state = self.0.read();
         let matches = state.catalogue.nodes.iter().map(|node| node.id).filter(|id| (least..=greatest).contains(id));

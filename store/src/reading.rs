@@ -3,11 +3,7 @@
 
 use std::fs::File;
 
-use griptrace_core::{
-    commit::Commit,
-    node::node_id,
-
-};
+use griptrace_core::{commit::Commit, node::node_id};
 
 use crate::{
     catalogue::{Catalogue, Number, PlacedCommit},
@@ -86,4 +82,3 @@ impl<'a> SegmentReader<'a> {
         self.objects.read_at(name, file, offset, length)
     }
 }
-

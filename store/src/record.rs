@@ -231,3 +231,50 @@ pub(crate) fn total_bytes(files: &[FileRecord]) -> u64 {
 pub(crate) fn file_count(files: &[FileRecord]) -> u64 {
     wide(files.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use griptrace_core::{
+        assessment::lay_out_subjects,
+        digest::file_digest,
+        id::GenesisHash,
+        node::{DigestStrength, Kind},
+    };
+
+    use super::*;
+
+    fn record() -> NodeRecord {
+        let mut core = Core::new(Kind::Model, GenesisHash::new(Digest::ZERO), [0; 16], Digest::ZERO);
+        core.strength = Some(DigestStrength::Strong);
+        let file = FileRecord { path: b"\xff/x".to_vec(), size: 3, blake3: file_digest(b"abc"), sha256: None };
+        let manifest = Some(ManifestRecord { seed: [4; 32], files: vec![file] });
+        let id = NodeId::new(Digest::from_bytes([9; 32]));
+        let (leaves, openings) = lay_out_subjects(&[id], |out| out.fill(5)).unwrap();
+        let openings = openings.into_iter().map(|(salt, index)| (id, salt, index)).collect();
+        let values = [(0, vec![0x61, b'm'])].into();
+        let subjects = Some(SubjectsRecord { leaves, openings });
+        NodeRecord::build(core, values, manifest, subjects, |out| out.fill(7)).unwrap()
+    }
+
+    #[test]
+    fn a_record_reads_back_as_written() {
+        let record = record();
+        assert_eq!(NodeRecord::from_bytes(&record.to_bytes()), Ok(record.clone()));
+        let core = record.core().unwrap();
+        assert_eq!((core.nonce, record.seed), ([7; 16], [7; 32]));
+        assert_eq!(core.details, details::root(Kind::Model, &record.seed, &record.values));
+        assert_eq!(record.subjects.as_ref().unwrap().fault(), None);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let bytes = record().to_bytes();
+        for end in 0..bytes.len() {
+            assert!(NodeRecord::from_bytes(&bytes[..end]).is_err(), "cut at {end}");
+        }
+        assert!(NodeRecord::from_bytes(&[&bytes[..], &[0]].concat()).is_err(), "a byte too many");
+        let mut out = Writer::new();
+        out.array(5).bytes(b"core").bytes(&[0; 32]).map(2).uint(3).bytes(b"").uint(1).bytes(b"").null().null();
+        assert!(NodeRecord::from_bytes(&out.into_bytes()).is_err(), "details out of order");
+    }
+}

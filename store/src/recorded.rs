@@ -42,9 +42,8 @@ pub(crate) fn units(nodes: &[(NodeId, Core, NodeRecord)]) -> Vec<Unit> {
             (Kind::Transformation, _) => drop(outputs.entry(place).or_default()),
             (Kind::Dataset | Kind::Model, Some(Some(step))) => outputs.entry(*step).or_default().push(place),
             (Kind::Dataset | Kind::Model, None) => units.push(unit(nodes, None, vec![place])),
-            // Made by a step that is elsewhere: not a unit that could be committed.
-            (Kind::Dataset | Kind::Model, Some(None)) => {}
-            (Kind::Assessment | Kind::Shipment | Kind::Status | Kind::Erasure, _) => {}
+            // Of those, what was made by a step that is elsewhere could not be committed.
+            (Kind::Dataset | Kind::Model | Kind::Assessment | Kind::Shipment | Kind::Status | Kind::Erasure, _) => {}
         }
     }
     units.extend(outputs.into_iter().map(|(step, outputs)| unit(nodes, Some(step), outputs)));

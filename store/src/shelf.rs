@@ -4,9 +4,10 @@
 //! goes (docs/decisions/0001-advisories.md). So nothing here is needed: every call can fail, a
 //! panic is a failure, and a shelf that failed is thrown away and filled again by its user.
 
+use core::panic::AssertUnwindSafe;
 use std::{
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::catch_unwind,
     path::{Path, PathBuf},
 };
 
@@ -31,13 +32,11 @@ impl Shelf {
     /// Opens a shelf; one that can't be opened is emptied. `None` if another process has it, or the
     /// disk does not let it be.
     pub(crate) fn open(path: &Path) -> Option<Self> {
-        match Self::try_open(path) {
-            Ok(shelf) => shelf,
-            Err(Broken) => {
-                fs::remove_dir_all(path).ok()?;
-                Self::try_open(path).ok().flatten()
-            }
+        if let Ok(shelf) = Self::try_open(path) {
+            return shelf;
         }
+        fs::remove_dir_all(path).ok()?;
+        Self::try_open(path).ok().flatten()
     }
 
     /// Opens a shelf: `Ok(None)` if another process has it.

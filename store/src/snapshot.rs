@@ -16,6 +16,7 @@ use griptrace_core::{
 use crate::{
     catalogue::{Catalogue, Placed, PlacedAssessment, PlacedCommit, PlacedEdge},
     error::StorageError,
+    number::place,
     objects::Objects,
     segment::FramePlace,
 };
@@ -121,7 +122,7 @@ fn from_stored(stored: Stored) -> Option<Catalogue> {
     let mut catalogue = Catalogue::new(GenesisHash::new(digest(stored.home)));
     let frontier = stored.frontier.into_iter().map(digest).collect();
     catalogue.frontier = Frontier::from_parts(Rfc9162, TreeSize::new(stored.size), frontier).ok()?;
-    catalogue.nodes = stored.nodes.into_iter().map(from_place).collect::<Option<_>>()?;
+    catalogue.nodes = stored.nodes.iter().map(from_place).collect::<Option<_>>()?;
     catalogue.edges = stored.edges.into_iter().map(|(role, to)| from_edge(role, to)).collect::<Option<_>>()?;
     catalogue.commits = stored
         .commits
@@ -149,10 +150,23 @@ fn from_stored(stored: Stored) -> Option<Catalogue> {
             subjects: subjects.into_iter().map(id).collect(),
         })
         .collect();
-    Some(catalogue.derive())
+    is_sound(&catalogue).then(|| catalogue.derive())
 }
 
-fn from_place(stored: StoredPlace) -> Option<Placed> {
+/// Tells whether every number in it leads somewhere: a snapshot is believed, and never a panic.
+fn is_sound(catalogue: &Catalogue) -> bool {
+    let (nodes, edges, commits) = (catalogue.nodes.len(), catalogue.edges.len(), catalogue.commits.len());
+    let ordered = catalogue.nodes.is_sorted_by_key(|node| (node.commit, node.first_edge));
+    let last = |commit: &PlacedCommit| place(commit.first_node).saturating_add(place(commit.nodes));
+    ordered
+        && catalogue.nodes.iter().all(|node| place(node.commit) < commits && place(node.first_edge) <= edges)
+        && catalogue.edges.iter().all(|edge| place(edge.to) < nodes)
+        && catalogue.commits.iter().all(|commit| last(commit) <= nodes)
+        && catalogue.assessments.iter().all(|assessment| place(assessment.node) < nodes)
+        && catalogue.nodes.first().is_none_or(|node| node.first_edge == 0)
+}
+
+fn from_place(stored: &StoredPlace) -> Option<Placed> {
     Some(Placed {
         id: NodeId::new(Digest::from_bytes(stored.id)),
         kind: Kind::ALL.iter().copied().find(|kind| kind.number() == stored.kind)?,

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use griptrace_core::{
     digest::Digest,
-    tile::{
-        EntryBundle, TILE_WIDTH, Tile, decode_entries, decode_hashes, encode_entries, encode_hashes, place_of,
-    },
+    tile::{EntryBundle, TILE_WIDTH, Tile, decode_entries, decode_hashes, encode_entries, encode_hashes, place_of},
     tree::{self, Coordinate, ProofError, Rfc9162, TreeSize, consistency_coordinates, fetch_proof, proof_coordinates},
 };
 
@@ -161,7 +159,8 @@ impl<'a> TileReader<'a> {
 
     /// Proves that the tree of `new` leaves grew from that of `old` leaves; neither is larger than this one.
     pub(crate) fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Digest>, StorageError> {
-        let coordinates = consistency_coordinates(TreeSize::new(old), TreeSize::new(new)).map_err(|e| self.failure(&e))?;
+        let coordinates =
+            consistency_coordinates(TreeSize::new(old), TreeSize::new(new)).map_err(|e| self.failure(&e))?;
         fetch_proof(&Rfc9162, new, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
     }
 
@@ -266,4 +265,3 @@ impl Grown {
         }
     }
 }
-

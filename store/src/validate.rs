@@ -70,8 +70,7 @@ pub(crate) fn validate(
     let checker = Checker { catalogue, objects, candidates };
     let mut lines = Vec::new();
     for (id, candidate) in &checker.candidates {
-        let checked = checker.check(*id, candidate)?;
-        lines.extend(checked);
+        lines.extend(checker.check(*id, candidate)?);
     }
     checker.check_counts(&lines)?;
     let nodes = checker.candidates.into_iter().map(|(id, candidate)| Valid { id, record: candidate.record }).collect();
@@ -113,10 +112,9 @@ impl Checker<'_> {
         self.check_edges(core).map_err(refused)?;
         check_manifest(core, &candidate.record).map_err(refused)?;
         check_subjects(candidate).map_err(refused)?;
-        if let Some(signed) = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref()) {
-            if signed.home != core.home {
-                return Err(refused(Refusal::Home { expected: core.home, found: signed.home }));
-            }
+        let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
+        if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
+            return Err(refused(Refusal::Home { expected: core.home, found: signed.home }));
         }
         match core.kind {
             Kind::Shipment => self.check_shipment(id, core)?,
@@ -153,7 +151,10 @@ impl Checker<'_> {
             let signed = Signed::parse(statement, MARK_TYPE).map_err(|e| wrong(e.to_string()))?;
             let mark: AssessorMark = decode(&signed.payload).map_err(|e| wrong(e.to_string()))?;
             if mark.key != key || Some(mark.mark) != core.mark || Some(mark.date) != core.date {
-                let why = format!("the assessor signed {} of {} on {}, which is not what the status says of {key}", mark.mark, mark.key, mark.date);
+                let why = format!(
+                    "the assessor signed {} of {} on {}, which is not what the status says of {key}",
+                    mark.mark, mark.key, mark.date
+                );
                 return Err(wrong(why));
             }
         }
@@ -217,7 +218,9 @@ fn check_manifest(core: &Core, record: &NodeRecord) -> Result<(), Refusal> {
         (Some(_), _) if !may => return Err(wrong("only a dataset or model has files")),
         (None, Some(_)) => return Err(wrong("the details state a manifest, and its files are not given")),
         (Some(_), None) => return Err(wrong("files are given, and the details state no manifest")),
-        (Some(manifest), Some(stated)) => (manifest, stated.map_err(|source| Refusal::Decode { what: "a detail is refused", source })?),
+        (Some(manifest), Some(stated)) => {
+            (manifest, stated.map_err(|source| Refusal::Decode { what: "a detail is refused", source })?)
+        }
     };
     check_files(&manifest.files).map_err(|source| Refusal::Decode { what: "its files are refused", source })?;
     if let Some(pair) = find_collision(manifest.files.iter().map(|file| file.path.as_slice())) {
@@ -227,7 +230,9 @@ fn check_manifest(core: &Core, record: &NodeRecord) -> Result<(), Refusal> {
     let content = detail("content").and_then(Result::ok);
     match content.as_ref().and_then(Value::as_text) {
         Some(content) => check_content(manifest, content),
-        None if core.kind == Kind::Model => Err(wrong("the details of a model with files state their content digest too")),
+        None if core.kind == Kind::Model => {
+            Err(wrong("the details of a model with files state their content digest too"))
+        }
         None => Ok(()),
     }
 }
@@ -245,7 +250,8 @@ fn check_stated(manifest: &ManifestRecord, stated: &Value) -> Result<(), Refusal
 }
 
 fn check_content(manifest: &ManifestRecord, content: &str) -> Result<(), Refusal> {
-    let single = manifest.files.first().filter(|_| manifest.files.len() == 1).map(|file| format!("blake3:{}", file.blake3));
+    let single =
+        manifest.files.first().filter(|_| manifest.files.len() == 1).map(|file| format!("blake3:{}", file.blake3));
     let tree = format!("tree:{}", content_digest(&manifest.files));
     if single.as_deref() == Some(content) || tree == content {
         return Ok(());
@@ -266,7 +272,10 @@ fn check_subjects(candidate: &Candidate) -> Result<(), Refusal> {
     if wide(subjects.leaves.len()) != assessment.subjects || root != Some(assessment.subjects_root) {
         let computed = root.map_or_else(|| "none".to_owned(), |root| root.to_string());
         let (bound, count) = (assessment.subjects_root, assessment.subjects);
-        let why = format!("the assessment binds {count} leaves under {bound}, the record has {} under {computed}", subjects.leaves.len());
+        let why = format!(
+            "the assessment binds {count} leaves under {bound}, the record has {} under {computed}",
+            subjects.leaves.len()
+        );
         return Err(wrong(why));
     }
     subjects.fault().map_or(Ok(()), |why| Err(wrong(why)))

@@ -31,19 +31,22 @@ fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
 /// The commands of every `sh` fence.
 fn commands(page: &str) -> Vec<String> {
     let mut commands = Vec::new();
-    let mut inside = false;
+    let (mut inside, mut here) = (false, false);
     let mut open = String::new();
     for line in page.lines() {
         if line.starts_with("```") {
             inside = line == "```sh";
             continue;
         }
-        if !inside || line.trim().is_empty() || line.starts_with('#') {
+        if !inside || (open.is_empty() && line.trim().is_empty()) {
             continue;
         }
-        open.push_str(line.strip_suffix('\\').unwrap_or(line));
-        if !line.ends_with('\\') {
-            commands.push(std::mem::take(&mut open));
+        open.push_str(line);
+        open.push('\n');
+        // A command goes on after a backslash, and to the end of a here-document.
+        here = (here && line != "EOF") || line.contains("<<EOF") || line.contains("<<'EOF'");
+        if !here && !line.ends_with('\\') {
+            commands.push(std::mem::take(&mut open).trim_end().to_owned());
         }
     }
     commands
@@ -77,7 +80,7 @@ fn the_demo_leaves_what_it_says_and_its_own_command_verifies() {
     let (code, said) = run(&bin, folder.path(), "griptrace demo");
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.matches("refused  ").count(), 9, "nine lies, each refused for its own reason:\n{said}");
-    for left in ["shipment.griptrace", "trust.toml", "policy.toml", "model/grasp.int8.safetensors", "store/checkpoint"] {
+    for left in ["shipment.griptrace", "trust.toml", "policy.toml", "model/grasp.int8.safetensors", "store/.griptrace/store/checkpoint"] {
         assert!(folder.path().join("demo").join(left).exists(), "{left}");
     }
     assert!(said.contains("SIMULATED"));

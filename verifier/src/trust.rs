@@ -621,7 +621,7 @@ statement = "{}"
         let good = statement(Mark::Withdraw);
         assert_refused(&good, "?", "32:13", "is not base64");
         assert_refused(&good, "AAAA", "32:13", "withdrawal.statement: not a tagged COSE_Sign1");
-        assert_refused(&good, &statement(Mark::Reclassify), "32:13", "is the mark reclassify");
+        assert_refused(&good, &statement(Mark::Reclassify), "32:13", "is none that an assessor makes");
         assert_refused(
             &format!("{}", key(5).public_key()),
             &format!("{}", key(6).public_key()),

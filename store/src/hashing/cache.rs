@@ -59,7 +59,8 @@ impl HashCache {
     pub(super) fn put(&self, path: &Path, stamp: &Stamp, blake3: Digest, sha256: Option<Digest>) {
         let Some(key) = key(path).filter(|_| self.is_settled(stamp)) else { return };
         let Stamp { size, changed_ns, inode } = *stamp;
-        let known = Known { size, changed_ns, inode, blake3: *blake3.as_bytes(), sha256: sha256.map(|d| *d.as_bytes()) };
+        let known =
+            Known { size, changed_ns, inode, blake3: *blake3.as_bytes(), sha256: sha256.map(|d| *d.as_bytes()) };
         if let Ok(bytes) = bincode::encode_to_vec(known, bincode::config::standard()) {
             let _: Result<(), Broken> = self.shelf.write(vec![(key, bytes)]);
         }

@@ -3,7 +3,7 @@ use std::fs;
 use griptrace_core::node::Kind;
 
 use super::world::{NOW, World, open, signer};
-use crate::{OpenError, OpenOptions, Store, StorageError};
+use crate::{OpenError, OpenOptions, StorageError, Store};
 
 fn try_open(dir: &std::path::Path) -> Result<Store, OpenError> {
     Store::open(dir, OpenOptions { signer: Some(signer()), progress: None })

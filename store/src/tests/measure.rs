@@ -23,7 +23,11 @@ fn measure_commits_and_proofs() {
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..32 {
-            scope.spawn(|| (0..20).for_each(|i| drop(world.add(world.source(&format!("t{i}"), "CN")))));
+            scope.spawn(|| {
+                for i in 0..20 {
+                    world.add(world.source(&format!("t{i}"), "CN"));
+                }
+            });
         }
     });
     println!("640 commits by 32 threads: {:?}", start.elapsed());
@@ -31,7 +35,8 @@ fn measure_commits_and_proofs() {
     let mut last: Vec<NodeId> = vec![world.add(world.source("root", "CN"))];
     let start = Instant::now();
     for round in 0..100 {
-        let nodes = (0..50).flat_map(|i| world.derive(&format!("{round}-{i}"), &[last[i % last.len()]], "CN")).collect();
+        let nodes =
+            (0..50).flat_map(|i| world.derive(&format!("{round}-{i}"), &[last[i % last.len()]], "CN")).collect();
         let ids = world.commit(nodes);
         last = ids.into_iter().skip(1).step_by(2).collect();
     }

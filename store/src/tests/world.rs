@@ -1,9 +1,7 @@
 //! A small factory: keys, a store in a temporary folder, and nodes of every kind.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use griptrace_core::{
     assessment::{Assessment, Destinations, Outcome, lay_out_subjects, subjects_root},
@@ -120,11 +118,8 @@ impl World {
     }
 
     pub(super) fn model(&self, name: &str, country: &str, files: &[&str]) -> NodeRecord {
-        let core = Core {
-            strength: Some(DigestStrength::Strong),
-            country: Country::parse(country),
-            ..self.core(Kind::Model)
-        };
+        let core =
+            Core { strength: Some(DigestStrength::Strong), country: Country::parse(country), ..self.core(Kind::Model) };
         let manifest = manifest(files);
         let mut values = values(Kind::Model, &[("name", Value::text(name))]);
         values.extend(manifest_values(Kind::Model, &manifest));

@@ -161,7 +161,9 @@ pub(super) fn judge_sources(
         groups.entry(group).or_default().insert(crossing.node);
     }
     let ceilings = ceilings(case, instant);
-    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, visits: Cell::new(0), findings };
+    let judged = (0..case.evidence.nodes.len()).map(|ordinal| instant.judges(ordinal)).collect();
+    let visits = Cell::new(0);
+    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, judged, visits, findings };
     let size = u64::try_from(instant.order.len()).unwrap_or(u64::MAX);
     let work = u64::try_from(groups.len()).unwrap_or(u64::MAX).saturating_mul(size);
     if work > CROSSING_WORK_MAX {
@@ -204,6 +206,8 @@ struct Judging<'c, 'a, 'f> {
     sources: BTreeMap<Ordinal, SourceState>,
     /// The highest grade of the sources behind each node.
     ceilings: BTreeMap<Ordinal, usize>,
+    /// Whether a node is judged, by ordinal.
+    judged: Vec<bool>,
     /// Nodes visited so far.
     visits: Cell<u64>,
     findings: &'f mut Findings,
@@ -272,10 +276,13 @@ impl Judging<'_, '_, '_> {
         if self.instant.marks.successors.is_empty() {
             return starts;
         }
-        let mut seen = BTreeSet::new();
+        let mut open = self.judged.clone();
         let mut todo: Vec<Ordinal> = starts.iter().copied().collect();
         while let Some(ordinal) = todo.pop() {
-            let Some(node) = self.case.node(ordinal).filter(|_| seen.insert(ordinal)) else { continue };
+            let Some(node) = self.case.node(ordinal) else { continue };
+            if !open.get_mut(ordinal).is_some_and(core::mem::take) {
+                continue;
+            }
             todo.extend(node.parents());
             let successors = self.instant.marks.successors_of(ordinal).filter(|s| self.instant.judges(*s));
             let successors: Vec<Ordinal> = successors.collect();
@@ -321,12 +328,12 @@ impl Judging<'_, '_, '_> {
 
     /// Returns the sources behind some nodes.
     fn behind(&self, starts: impl Iterator<Item = Ordinal>) -> Vec<Ordinal> {
-        let mut seen = BTreeSet::new();
+        let mut open = self.judged.clone();
         let mut todo: Vec<Ordinal> = starts.collect();
         let mut sources = Vec::new();
         while let Some(ordinal) = todo.pop() {
             let Some(node) = self.case.node(ordinal) else { continue };
-            if !self.instant.judges(ordinal) || !seen.insert(ordinal) {
+            if !open.get_mut(ordinal).is_some_and(core::mem::take) {
                 continue;
             }
             self.visits.set(self.visits.get().saturating_add(1));
