@@ -1,7 +1,7 @@
 //! A figure beside its bar.
 
-use core::fmt;
-use std::time::{Duration, Instant};
+use core::{fmt, time::Duration};
+use std::time::Instant;
 
 /// A measured value and the most that it may be.
 #[derive(Debug)]

@@ -26,7 +26,8 @@ pub(crate) fn figures(smoke: bool) -> Result<Vec<Figure>, Failure> {
         .sum();
     let anchors = bundle.logs.iter().map(|log| log.anchors.len()).sum::<usize>();
     let a_node = |bytes: usize| number(bytes) / number(nodes);
-    let figure = |name: &str, value, bar| Figure { name: name.into(), value, unit: "bytes", spread: None, at_most: bar };
+    let figure =
+        |name: &str, value, bar| Figure { name: name.into(), value, unit: "bytes", spread: None, at_most: bar };
     Ok(vec![
         figure(&format!("bundle of {nodes} nodes, {anchors} anchor(s)"), number(file.len()), None),
         figure("a node's own bytes", a_node(own), None),

@@ -14,7 +14,10 @@ use griptrace_core::{
     value::Value,
     word::{Country, Word},
 };
-use griptrace_store::{Disclose, ProveOptions, Store, record::{ManifestRecord, NodeRecord}};
+use griptrace_store::{
+    Disclose, ProveOptions, Store,
+    record::{ManifestRecord, NodeRecord},
+};
 use griptrace_verifier::{
     policy::{self, Policy},
     question::{ModelInHand, Question},
@@ -22,7 +25,7 @@ use griptrace_verifier::{
 };
 
 /// Why a figure could not be made.
-pub(crate) type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn core::error::Error>;
 
 /// 2026-06-01, at noon.
 const NOW: u64 = 1_780_315_200;
@@ -46,19 +49,17 @@ impl World {
         let folder = tempfile::tempdir()?;
         let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32])?;
         let log = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32])?;
-        let genesis = Genesis {
-            origin: ORIGIN.into(),
-            key: log.public_key(),
-            time: NOW,
-            nonce: [7; 16],
-            revokers: Vec::new(),
-        };
+        let genesis =
+            Genesis { origin: ORIGIN.into(), key: log.public_key(), time: NOW, nonce: [7; 16], revokers: Vec::new() };
         let store = Store::init(&folder.path().join("store"), &genesis, NoteSigner::new(ORIGIN, &[1; 32])?, NOW)?;
         Ok(Self { store, committer, _folder: folder })
     }
 
     fn core(&self, kind: Kind) -> Core {
-        Core { country: Country::parse("DE"), ..Core::new(kind, self.store.home(), [0; 16], griptrace_core::digest::Digest::ZERO) }
+        Core {
+            country: Country::parse("DE"),
+            ..Core::new(kind, self.store.home(), [0; 16], griptrace_core::digest::Digest::ZERO)
+        }
     }
 
     fn record(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result<NodeRecord, Failure> {
@@ -168,7 +169,7 @@ impl World {
         let step = self.step(&Self::parents(made))?;
         let file = FileRecord { path: b"model.bin".to_vec(), size: 5, blake3: file_digest(b"model"), sha256: None };
         let seed = [9; 32];
-        let root = manifest_root(&seed, std::slice::from_ref(&file)).ok_or("no file")?;
+        let root = manifest_root(&seed, core::slice::from_ref(&file)).ok_or("no file")?;
         let manifest = Value::map(vec![
             ("root".into(), Value::Bytes(root.as_bytes().to_vec())),
             ("files".into(), Value::Int(1)),

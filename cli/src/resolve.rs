@@ -167,7 +167,7 @@ fn newest_of(workspace: &Workspace, ids: &[NodeId], path: &Path) -> Result<NodeI
 /// Hashes a file or folder, with a progress bar. What did not change since is not read again.
 pub(crate) fn hash(workspace: &Workspace, output: &Output, path: &Path, sha256: bool) -> Result<Hashed, CommandError> {
     let bar = output.progress(&format!("hashing {}", path.display()));
-    let options = HashOptions { sha256, cache: workspace.hash_cache(), ignore_cache: false };
+    let options = HashOptions { sha256, cache: workspace.hash_cache(), ignore_cache: workspace.rehash };
     let hashed = hash_path(path, &options, &|done, total, _, _| bar.at(done, total))
         .map_err(|e| CommandError::because(format!("cannot hash {}", path.display()), e))?;
     drop(bar);

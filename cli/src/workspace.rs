@@ -78,6 +78,8 @@ pub(crate) struct Workspace {
     pub(crate) store: Store,
     /// Opened when first asked for; `None` inside where it can't be had.
     hash_cache: OnceCell<Option<HashCache>>,
+    /// Whether every file is read again, whatever the cache of digests says.
+    pub(crate) rehash: bool,
 }
 
 impl Workspace {
@@ -113,7 +115,7 @@ impl Workspace {
         let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers: Vec::new() };
         let store = Store::init(&folder.join("store"), &genesis, signer, time)
             .map_err(|e| CommandError::because("cannot make the store", e))?;
-        let workspace = Self { folder, config, store, hash_cache: OnceCell::new() };
+        let workspace = Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false };
         workspace.save_config()?;
         Ok(workspace)
     }
@@ -131,7 +133,7 @@ impl Workspace {
         let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
         let store = Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
             .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))?;
-        Ok(Self { folder, config, store, hash_cache: OnceCell::new() })
+        Ok(Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false })
     }
 
     /// Returns the folder of the store.

@@ -1,6 +1,7 @@
 //! The table of findings in docs/spec/verify.md is the one in the code.
 
-use std::{fmt::Write as _, fs};
+use core::fmt::Write as _;
+use std::fs;
 
 use griptrace_tests::paths;
 use griptrace_verifier::finding::Code;

@@ -1,17 +1,18 @@
 //! The whole suite is one program: it links once, and a test is named by its module.
 //!
 //! `cargo test -p griptrace-tests` runs it all, `cargo test -p griptrace-tests tidy::` one module.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
 mod attacks;
 mod conformance;
 mod differential;
-mod spec_example;
 mod findings;
 mod hostile;
 mod pipeline;
 mod readme;
 mod rules;
+mod spec_example;
 mod tidy;
 mod vectors;
 #[path = "../support/world.rs"]

@@ -5,9 +5,9 @@
 //! of the data is known to come from a Chinese factory: grades, countries, licences and the
 //! assessment are INVENTED here, and say so.
 
+use core::fmt::Write as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -35,7 +35,9 @@ impl Pipeline {
 
     /// Finds a file of the record; `None` for raw videos that never left their site.
     fn file(&self, path: &str) -> Option<PathBuf> {
-        let place = path.strip_prefix("out/").map_or_else(|| self.data.join(path), |p| self.data.join("pipeline_demo/out").join(p));
+        let place = path
+            .strip_prefix("out/")
+            .map_or_else(|| self.data.join(path), |p| self.data.join("pipeline_demo/out").join(p));
         place.exists().then_some(place)
     }
 
@@ -58,7 +60,7 @@ fn path(file: &Value) -> &str {
 }
 
 fn is_model(path: &str) -> bool {
-    path.ends_with(".onnx") || path.ends_with(".safetensors")
+    Path::new(path).extension().is_some_and(|ending| ending == "onnx" || ending == "safetensors")
 }
 
 fn modality(path: &str) -> &'static str {
@@ -191,7 +193,16 @@ fn record(pipeline: &Pipeline, with_upstream: bool) -> Desk {
     desk.run(&["key", "new", "office.key"]);
     let (from, to) = (days_ago(10), days_ahead(365));
     let mut sign = vec!["assess", "sign", "--draft", &draft, "--key", "office.key", "--issuer", "Invented Office"];
-    sign.extend(["--scheme", "security-assessment", "--grade", "important", "--purpose", PURPOSE, "--destination", "DE"]);
+    sign.extend([
+        "--scheme",
+        "security-assessment",
+        "--grade",
+        "important",
+        "--purpose",
+        PURPOSE,
+        "--destination",
+        "DE",
+    ]);
     for modality in ["visual", "force-torque", "tactile", "proprioception"] {
         sign.extend(["--modality", modality]);
     }
@@ -202,7 +213,8 @@ fn record(pipeline: &Pipeline, with_upstream: bool) -> Desk {
     let mut text = String::new();
     if with_upstream {
         let place = pipeline.file("grconvnet_model_bsd3").expect("the upstream model is held");
-        write!(text, "[[model]]\nname = \"grconvnet\"\npath = {:?}\ncountry = \"DE\"\n\n", place.display().to_string()).unwrap();
+        write!(text, "[[model]]\nname = \"grconvnet\"\npath = {:?}\ncountry = \"DE\"\n\n", place.display().to_string())
+            .unwrap();
     }
     text.push_str(&steps(pipeline, &prepared, &trained, with_upstream));
     fs::write(desk.path("steps.toml"), text).unwrap();
@@ -215,10 +227,17 @@ fn write_buyer_files(desk: &Desk) {
     desk.run(&["trust", "init", "-o", "trust.toml"]);
     let trust = fs::read_to_string(desk.path("trust.toml")).unwrap();
     let confirmed = ["# [[assessor", "# name =", "# key =", "# schemes ="];
-    let confirm = |line: &str| if confirmed.iter().any(|c| line.starts_with(c)) { line[2..].to_owned() } else { line.to_owned() };
+    let confirm =
+        |line: &str| if confirmed.iter().any(|c| line.starts_with(c)) { line[2..].to_owned() } else { line.to_owned() };
     let trust: Vec<String> = trust.lines().map(confirm).collect();
-    fs::write(desk.path("trust.toml"), trust.join("
-")).unwrap();
+    fs::write(
+        desk.path("trust.toml"),
+        trust.join(
+            "
+",
+        ),
+    )
+    .unwrap();
     fs::copy(paths::workspace_root().join("policies/cn-industrial-reference.toml"), desk.path("policy.toml")).unwrap();
 }
 
@@ -243,15 +262,28 @@ fn ship(desk: &Desk, model: &str) -> String {
     let name = format!("shipment of {model}");
     let today = days_ago(0);
     desk.run(&[
-        "ship", &format!("model:{model}"), "--to", "Invented Buyer", "--country", "DE", "--date", &today, "--purpose", PURPOSE,
-        "--name", &name,
+        "ship",
+        &format!("model:{model}"),
+        "--to",
+        "Invented Buyer",
+        "--country",
+        "DE",
+        "--date",
+        &today,
+        "--purpose",
+        PURPOSE,
+        "--name",
+        &name,
     ]);
     desk.run(&["prove", &name, "-o", &bundle, "--disclose", "all"]);
     bundle
 }
 
-const INT8: [&str; 3] =
-    ["out/models/force_contact_state.int8.onnx", "out/models/tactile_object.int8.onnx", "out/models/vision_grasp_phase.int8.onnx"];
+const INT8: [&str; 3] = [
+    "out/models/force_contact_state.int8.onnx",
+    "out/models/tactile_object.int8.onnx",
+    "out/models/vision_grasp_phase.int8.onnx",
+];
 
 #[test]
 fn each_real_int8_model_traces_to_its_real_sources() {

@@ -46,7 +46,7 @@ fn commands(page: &str) -> Vec<String> {
         // A command goes on after a backslash, and to the end of a here-document.
         here = (here && line != "EOF") || line.contains("<<EOF") || line.contains("<<'EOF'");
         if !here && !line.ends_with('\\') {
-            commands.push(std::mem::take(&mut open).trim_end().to_owned());
+            commands.push(core::mem::take(&mut open).trim_end().to_owned());
         }
     }
     commands
@@ -67,7 +67,9 @@ fn the_commands_of_the_readme_work() {
             continue; // What runs this test, and what comes before it.
         }
         let command = command.replace("cargo run --release -- ", "griptrace ");
-        let (line, expected) = command.rsplit_once("# exit ").map_or((command.as_str(), 0), |(line, code)| (line, code.trim().parse().unwrap()));
+        let (line, expected) = command
+            .rsplit_once("# exit ")
+            .map_or((command.as_str(), 0), |(line, code)| (line, code.trim().parse().unwrap()));
         let (code, said) = run(&bin, &desk, line);
         assert_eq!(code, expected, "$ {line}\n{said}");
     }
@@ -80,7 +82,13 @@ fn the_demo_leaves_what_it_says_and_its_own_command_verifies() {
     let (code, said) = run(&bin, folder.path(), "griptrace demo");
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.matches("refused  ").count(), 9, "nine lies, each refused for its own reason:\n{said}");
-    for left in ["shipment.griptrace", "trust.toml", "policy.toml", "model/grasp.int8.safetensors", "store/.griptrace/store/checkpoint"] {
+    for left in [
+        "shipment.griptrace",
+        "trust.toml",
+        "policy.toml",
+        "model/grasp.int8.safetensors",
+        "store/.griptrace/store/checkpoint",
+    ] {
         assert!(folder.path().join("demo").join(left).exists(), "{left}");
     }
     assert!(said.contains("SIMULATED"));

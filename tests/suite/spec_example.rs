@@ -6,7 +6,7 @@ mod dump;
 mod tables;
 mod world;
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use griptrace_core::assessment::{status_key_of_payload, subject_leaf};
 use griptrace_core::bundle::{Bundle, MAGIC};

@@ -88,6 +88,9 @@ pub(crate) struct CommonArgs {
     /// Whether the licence allows this use: true or false
     #[arg(long, requires = "licence")]
     pub(crate) licence_allows: Option<bool>,
+    /// Read every file again, even one that did not change since it was hashed
+    #[arg(long)]
+    pub(crate) rehash: bool,
     /// Another detail (can be repeated)
     #[arg(long, value_name = "NAME=TEXT")]
     pub(crate) detail: Vec<String>,
@@ -102,11 +105,12 @@ fn held(text: &str) -> Result<Held, String> {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
-    let artefact = match args {
-        Args::Dataset(args) => dataset(args)?,
-        Args::Model(args) => common(Kind::Model, args)?,
+    let (rehash, artefact) = match args {
+        Args::Dataset(args) => (args.common.rehash, dataset(args)?),
+        Args::Model(args) => (args.rehash, common(Kind::Model, args)?),
     };
-    let workspace = context.workspace_for_recording()?;
+    let mut workspace = context.workspace_for_recording()?;
+    workspace.rehash = rehash;
     recording::report(&context.output, &add(context, &workspace, artefact)?)?;
     Ok(Answer::YES)
 }

@@ -9,7 +9,7 @@ use crate::{
     error::CommandError,
     recording::{self, build, draft, lineage},
     view::short,
-    workspace::name_of_record,
+    workspace::{Workspace, name_of_record},
 };
 
 /// Record what a lineage file says, all of it in one commit
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Commit exactly the nodes of a draft
     #[arg(long, value_name = "FILE")]
     pub(crate) from_draft: Option<PathBuf>,
+    /// Read every file again, even one that did not change since it was hashed
+    #[arg(long, conflicts_with = "from_draft")]
+    pub(crate) rehash: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
@@ -42,17 +45,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let Some(file) = &args.file else { return Err(CommandError::failed("no lineage file was named")) };
     let lineage = lineage::read(file)?;
     if let Some(out) = &args.draft {
-        return write_draft(context, &lineage, out);
+        let mut workspace = context.workspace()?;
+        workspace.rehash = args.rehash;
+        return write_draft(context, &workspace, &lineage, out);
     }
-    let workspace = context.workspace_for_recording()?;
+    let mut workspace = context.workspace_for_recording()?;
+    workspace.rehash = args.rehash;
     recording::report(output, &recording::record(&workspace, output, &lineage)?)?;
     Ok(Answer::YES)
 }
 
-fn write_draft(context: &Context, lineage: &lineage::Lineage, out: &Path) -> Result<Answer, CommandError> {
-    let workspace = context.workspace()?;
+fn write_draft(
+    context: &Context,
+    workspace: &Workspace,
+    lineage: &lineage::Lineage,
+    out: &Path,
+) -> Result<Answer, CommandError> {
     let mut records = Vec::new();
-    for unit in build::units(&workspace, &context.output, lineage)? {
+    for unit in build::units(workspace, &context.output, lineage)? {
         for node in &unit.nodes {
             let what = if node.already { "already recorded" } else { "draft" };
             let object = json!({

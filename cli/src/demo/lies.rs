@@ -60,7 +60,11 @@ fn lies(story: &Story, shell: &Shell<'_>) -> Result<Vec<Lie>, CommandError> {
         lie("an assessment by an untrusted key", "assessor-untrusted", retold(Variant::UntrustedAssessor)?),
         lie("an assessment that had expired on the shipment date", "assessment-expired", retold(Variant::Expired)?),
         lie("a grade lowered without a record", "grade-lowered-without-record", retold(Variant::Lowered)?),
-        lie("derived data declared as collected, without an assessment", "assessment-missing", retold(Variant::Relabelled)?),
+        lie(
+            "derived data declared as collected, without an assessment",
+            "assessment-missing",
+            retold(Variant::Relabelled)?,
+        ),
         lie("another destination", "destination-mismatch", story.verify_args("FR")),
         lie("a withdrawn assessment", "assessment-withdrawn", retold(Variant::Withdrawn)?),
         lie("a flipped byte in a proof", "inclusion-root-mismatch", with_bundle(story, "flipped-proof", flip_proof)?),
@@ -106,11 +110,7 @@ fn changed_model(story: &Story) -> Result<Vec<OsString>, CommandError> {
 }
 
 /// Rewrites the honest bundle with its digest recomputed, as a careful liar would.
-fn with_bundle(
-    story: &Story,
-    name: &str,
-    lie: fn(&mut Bundle) -> Option<()>,
-) -> Result<Vec<OsString>, CommandError> {
+fn with_bundle(story: &Story, name: &str, lie: fn(&mut Bundle) -> Option<()>) -> Result<Vec<OsString>, CommandError> {
     let file = fs::read(story.path("shipment.griptrace"))?;
     let mut bundle = Bundle::from_bytes(&file)?;
     lie(&mut bundle).ok_or_else(|| CommandError::failed(format!("the bundle has nothing for the lie {name}")))?;
@@ -130,8 +130,11 @@ fn remove_source(bundle: &mut Bundle) -> Option<()> {
     for part in &mut log.commits {
         let entry = log.entries.get(usize::try_from(part.entry).ok()?)?;
         let count = Commit::parse(&entry.1).ok()?.payload.count;
-        let is_source = |bytes: &Vec<u8>| Core::from_bytes(bytes).is_ok_and(|core| core.kind == Kind::Dataset && core.edges.is_empty());
-        let found = part.cores.iter().position(is_source).filter(|_| u64::try_from(part.cores.len()) == Ok(count) && count > 1);
+        let is_source = |bytes: &Vec<u8>| {
+            Core::from_bytes(bytes).is_ok_and(|core| core.kind == Kind::Dataset && core.edges.is_empty())
+        };
+        let found =
+            part.cores.iter().position(is_source).filter(|_| u64::try_from(part.cores.len()) == Ok(count) && count > 1);
         let Some(place) = found else {
             ordinal += u64::try_from(part.cores.len()).ok()?;
             continue;

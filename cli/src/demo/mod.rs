@@ -85,9 +85,13 @@ fn finish(dir: &Path, story: &Story, shell: &Shell<'_>, out: &Output, begun: Ins
     let dir = dir.display();
     out.line("")?;
     out.line(format_args!("Done in {:.1} s. What is left in {dir}/:", begun.elapsed().as_secs_f64()))?;
-    out.line(format_args!("  {dir}/shipment.griptrace   the evidence file, the one thing that the buyer gets beside the model"))?;
+    out.line(format_args!(
+        "  {dir}/shipment.griptrace   the evidence file, the one thing that the buyer gets beside the model"
+    ))?;
     out.line(format_args!("  {dir}/model/               the shipped files"))?;
-    out.line(format_args!("  {dir}/trust.toml           whose keys the buyer believes; {dir}/policy.toml what the buyer asks for"))?;
+    out.line(format_args!(
+        "  {dir}/trust.toml           whose keys the buyer believes; {dir}/policy.toml what the buyer asks for"
+    ))?;
     out.line(format_args!("  {dir}/store/               the maker's store; {dir}/lies/ what was refused"))?;
     out.line("")?;
     out.line("Try next:")?;

@@ -84,17 +84,15 @@ fn text_of(finished: &Finished) -> String {
 fn short(path: &Path) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let full = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    here.ok()
-        .and_then(|here| full.strip_prefix(here).map(Path::to_path_buf).ok())
-        .unwrap_or(full)
-        .display()
-        .to_string()
+    here.ok().and_then(|here| full.strip_prefix(here).map(Path::to_path_buf).ok()).unwrap_or(full).display().to_string()
 }
 
 fn quoted(args: &[&str]) -> String {
     let plain = |arg: &str| !arg.is_empty() && arg.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@".contains(c));
-    let words: Vec<String> =
-        args.iter().map(|arg| if plain(arg) { (*arg).to_owned() } else { format!("'{}'", arg.replace('\'', r"'\''")) }).collect();
+    let words: Vec<String> = args
+        .iter()
+        .map(|arg| if plain(arg) { (*arg).to_owned() } else { format!("'{}'", arg.replace('\'', r"'\''")) })
+        .collect();
     words.join(" ")
 }
 

@@ -100,10 +100,16 @@ impl Story {
         drop(bar);
         out.line(format_args!(
             "   {} grasps: {} camera frames and {} wrist-force traces, {:.1} MB; {} of them slip",
-            made.trials, made.frames, made.trials, megabytes(made.bytes), annotated.slips,
+            made.trials,
+            made.frames,
+            made.trials,
+            megabytes(made.bytes),
+            annotated.slips,
         ))?;
         out.line(format_args!("   labels: {LABEL_RULE}"))?;
-        out.line(format_args!("   {frames} anonymised frames, {rows} rows of features, {synthetic} synthetic rows ({SPLIT})"))
+        out.line(format_args!(
+            "   {frames} anonymised frames, {rows} rows of features, {synthetic} synthetic rows ({SPLIT})"
+        ))
     }
 
     /// Steps 2 and 3: a store, the sources with their grades, their assessment, and the steps in CN.
@@ -127,11 +133,10 @@ impl Story {
     fn assess(&self, shell: &Shell<'_>) -> Result<(), CommandError> {
         let key = self.text("office.key");
         self.griptrace(shell, &["key", "new", &key])?;
-        let valid_to = match self.variant {
-            Variant::Expired => self.ago(TRAINED.saturating_add(1)),
-            _ => self.today.plus_months(36),
-        };
-        let (from, to, statement) = (self.ago(ASSESSED).to_string(), valid_to.to_string(), self.text("assessment.statement"));
+        let lapsed = self.ago(TRAINED.saturating_add(1));
+        let valid_to = if self.variant == Variant::Expired { lapsed } else { self.today.plus_months(36) };
+        let (from, to, statement) =
+            (self.ago(ASSESSED).to_string(), valid_to.to_string(), self.text("assessment.statement"));
         let mut args = vec!["--store".to_owned(), self.text("store"), "assess".into(), "sign".into()];
         for subject in ["dataset:simulated-wrist-camera", "dataset:simulated-wrist-force"] {
             args.extend(["--subject".into(), subject.into()]);
@@ -166,7 +171,9 @@ impl Story {
         let line = |what: &str, m: &Metrics| {
             format!(
                 "   {what}: held-out accuracy {:.1} % on {} grasps, always saying the commoner outcome {:.1} %",
-                m.accuracy * 100.0, m.held_out, m.majority * 100.0,
+                m.accuracy * 100.0,
+                m.held_out,
+                m.majority * 100.0,
             )
         };
         out.line(line("float32", &float))?;
@@ -188,8 +195,24 @@ impl Story {
         self.griptrace(
             shell,
             &[
-                "--store", &store, "ship", "model:grasp-int8", "--to", BUYER, "--country", "DE", "--date", &today, "--purpose",
-                PURPOSE, "--serial", "SIM-0001", "--document", &note, "--name", "shipment-1",
+                "--store",
+                &store,
+                "ship",
+                "model:grasp-int8",
+                "--to",
+                BUYER,
+                "--country",
+                "DE",
+                "--date",
+                &today,
+                "--purpose",
+                PURPOSE,
+                "--serial",
+                "SIM-0001",
+                "--document",
+                &note,
+                "--name",
+                "shipment-1",
             ],
         )?;
         if self.variant == Variant::Withdrawn {
@@ -197,7 +220,19 @@ impl Story {
             let assessment = self.assessment(shell)?;
             self.griptrace(
                 shell,
-                &["--store", &store, "mark", "withdraw", &assessment, "--key", &key, "--reason", "invented", "--date", date],
+                &[
+                    "--store",
+                    &store,
+                    "mark",
+                    "withdraw",
+                    &assessment,
+                    "--key",
+                    &key,
+                    "--reason",
+                    "invented",
+                    "--date",
+                    date,
+                ],
             )?;
         }
         say("")?;
@@ -286,7 +321,7 @@ detail = {{ tool = "griptrace demo", method = "crop, grey, 32x24, comments remov
         if self.variant == Variant::Relabelled {
             text.push_str(&self.relabelled());
         } else {
-            text.push_str(&format!(
+            let piece = format!(
                 r#"
 [[transformation]]
 name = "features"
@@ -297,9 +332,10 @@ date = {date}
 generated = [{{ dataset = "grasp-features", path = "@DATA@/{FEATURES}", modality = ["force-torque", "visual"] }}]
 detail = {{ tool = "griptrace demo", split = "{SPLIT}" }}
 "#
-            ));
+            );
+            text.push_str(&piece);
         }
-        text.push_str(&format!(
+        let piece = format!(
             r#"
 [[transformation]]
 name = "synthesise"
@@ -310,7 +346,8 @@ date = {date}
 generated = [{{ dataset = "synthetic-rows", origin = "synthetic", path = "@DATA@/{SYNTHETIC}", modality = ["force-torque", "visual"] }}]
 detail = {{ tool = "griptrace demo", generator = "jitter of training rows", parentage = "every row names its parent grasp" }}
 "#
-        ));
+        );
+        text.push_str(&piece);
         text
     }
 

@@ -10,8 +10,6 @@ use super::pipeline::{FEATURE_NAMES, FEATURE_ROWS, FIRST_HELD_OUT, SPLIT, SYNTHE
 use super::rng::{SplitMix64, deviation, exp, mean, real, signed_byte, single};
 use super::safetensors::{Tensor, Values, load, store};
 
-/// The folder of both models.
-pub(crate) const MODEL: &str = "model";
 /// The model in single precision.
 pub(crate) const MODEL_F32: &str = "model/grasp.safetensors";
 /// What was measured of it.

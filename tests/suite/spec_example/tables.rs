@@ -1,7 +1,7 @@
 //! The tables of docs/spec against the code's: what one of them has, the other has.
 
+use core::fmt::Write as _;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use griptrace_core::details::slot_names;
 use griptrace_core::digest::{ALL_CONTEXTS, Digest};
