@@ -9,12 +9,7 @@ mod order;
 mod statement;
 mod time;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    format,
-    string::String,
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use griptrace_core::{
     date::Date,
@@ -30,6 +25,7 @@ pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
 
 use crate::{
+    dense,
     evidence::{CheckedCommit, Closure, Evidence, Node, Ordinal},
     finding::{Code, Finding, Severity, When},
     policy::Policy,
@@ -139,10 +135,10 @@ pub(crate) struct Instant<'a> {
     /// successors come first, where marks make no circle.
     pub(crate) order: Vec<Ordinal>,
     /// The same as a set.
-    pub(crate) judged: BTreeSet<Ordinal>,
+    pub(crate) judged: dense::Set,
     pub(crate) marks: mark::Marks,
     /// Effective grade by ordinal: a rank in the policy's vocabulary, its length for undetermined.
-    pub(crate) grades: BTreeMap<Ordinal, usize>,
+    pub(crate) grades: dense::Map<usize>,
     /// Purposes along the paths to the root, by ordinal.
     pub(crate) purposes: order::Purposes,
 }
@@ -150,7 +146,7 @@ pub(crate) struct Instant<'a> {
 impl Instant<'_> {
     /// Tells whether a node is judged.
     pub(crate) fn judges(&self, ordinal: Ordinal) -> bool {
-        self.judged.contains(&ordinal)
+        self.judged.contains(ordinal)
     }
 }
 
@@ -160,7 +156,7 @@ pub(crate) struct Judged {
     pub(crate) sources: BTreeMap<Ordinal, SourceState>,
     pub(crate) crossings: Vec<Crossing>,
     /// Effective grade by ordinal.
-    pub(crate) grades: BTreeMap<Ordinal, usize>,
+    pub(crate) grades: dense::Map<usize>,
     /// What takes the place of superseded nodes.
     pub(crate) successors: BTreeMap<Ordinal, Vec<Ordinal>>,
 }
@@ -190,15 +186,17 @@ impl<'a> Case<'a> {
             when,
             closure,
             order: Vec::new(),
-            judged: BTreeSet::new(),
+            judged: dense::Set::default(),
             marks: mark::Marks::default(),
-            grades: BTreeMap::new(),
+            grades: dense::Map::default(),
             purposes: order::Purposes::default(),
         };
         // Step 12.
         instant.marks = mark::read_marks(self, &instant, findings);
         instant.order = order::parents_first(self.evidence, closure, &instant.marks);
-        instant.judged = instant.order.iter().copied().collect();
+        for ordinal in &instant.order {
+            instant.judged.insert(*ordinal);
+        }
         mark::report_marks(self, &instant, findings);
         // Step 13.
         instant.grades = grade::effective_grades(self, &instant, findings);

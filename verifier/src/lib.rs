@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod dense;
 mod evidence;
 pub mod finding;
 mod judge;

@@ -172,12 +172,7 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
 
 type States = alloc::collections::BTreeMap<Ordinal, crate::judge::SourceState>;
 
-fn sources(
-    case: &Case<'_>,
-    shipped: &Judged,
-    now: &States,
-    grades: &alloc::collections::BTreeMap<Ordinal, usize>,
-) -> Vec<SourceReport> {
+fn sources(case: &Case<'_>, shipped: &Judged, now: &States, grades: &crate::dense::Map<usize>) -> Vec<SourceReport> {
     let mut reports: Vec<SourceReport> = now
         .iter()
         .filter_map(|(ordinal, state)| {
@@ -190,7 +185,7 @@ fn sources(
                 origin: node.core.origin.map_or("", |origin| origin.word()).into(),
                 held: node.core.held.map_or("", |held| held.word()).into(),
                 grade: node.core.grade.clone(),
-                effective_grade: grade_word(case, grades.get(ordinal).copied()),
+                effective_grade: grade_word(case, grades.get(*ordinal).copied()),
                 country: node.core.country,
                 in_scope: state.in_scope,
                 assessment: state.cover.as_ref().and_then(|cover| assessment(case, cover)),

@@ -19,13 +19,13 @@ use griptrace_core::{
 };
 
 use super::{Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken};
-use crate::finding::Code;
+use crate::{dense, finding::Code};
 
 /// The closure under one map of statuses.
 #[derive(Debug, Default)]
 pub(crate) struct Closure {
     /// Every node but statuses, by ordinal.
-    pub(crate) members: BTreeSet<Ordinal>,
+    pub(crate) members: dense::Set,
     /// The statuses of every member that has some, in log order.
     pub(crate) statuses: BTreeMap<Ordinal, Vec<Ordinal>>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Closure {
 impl Closure {
     /// Tells whether a node belongs to it.
     pub(crate) fn has(&self, ordinal: Ordinal) -> bool {
-        self.members.contains(&ordinal)
+        self.members.contains(ordinal)
     }
 }
 
@@ -265,7 +265,7 @@ impl Walk<'_> {
             let commit = self.nodes.get(*ordinal).and_then(|node| self.commits.get(node.commit));
             commit.is_some_and(|commit| commit.log == 0 && commit.leaf >= size)
         };
-        shipped.members.iter().copied().filter(late).collect()
+        shipped.members.iter().filter(late).collect()
     }
 }
 
@@ -290,7 +290,7 @@ fn check_proofs(
             // The newest closure is the shipped one where the two anchors are one.
             let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
             let mut keys = BTreeSet::new();
-            for node in closure.members.iter().filter_map(|ordinal| walk.nodes.get(*ordinal)) {
+            for node in closure.members.iter().filter_map(|ordinal| walk.nodes.get(ordinal)) {
                 if walk.is_asked_in(node, number, anchor.size) {
                     keys.insert(status_key(node));
                 }

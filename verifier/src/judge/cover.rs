@@ -262,7 +262,7 @@ fn check_scope(
     if need.modality.is_empty() {
         return Err((Code::AssessmentModality, "no modality is said, so none is covered".into()));
     }
-    let effective = instant.grades.get(&subject).copied().max(need.floor);
+    let effective = instant.grades.get(subject).copied().max(need.floor);
     let reaches = case.policy.grade_rank(&assessment.grade);
     if reaches.is_none() || reaches < effective {
         let text = format!("it reaches {}, the grade is {}", assessment.grade, grade_word(case, effective));

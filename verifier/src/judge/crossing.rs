@@ -24,6 +24,7 @@ use super::{
     is_source,
 };
 use crate::{
+    dense,
     evidence::{Node, Ordinal},
     finding::{Code, Verdict, When},
     policy::Require,
@@ -190,12 +191,14 @@ pub(super) fn judge_sources(
 }
 
 /// Returns, for each node, the highest grade of the sources behind it.
-fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> BTreeMap<Ordinal, usize> {
-    let mut ceilings: BTreeMap<Ordinal, usize> = BTreeMap::new();
+fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usize> {
+    let mut ceilings: dense::Map<usize> = dense::Map::default();
     for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
-        let own = instant.grades.get(&ordinal).copied().filter(|_| is_source(node));
-        let behind = node.parents().filter_map(|parent| ceilings.get(&parent)).copied().max();
-        ceilings.extend(own.max(behind).map(|grade| (ordinal, grade)));
+        let own = instant.grades.get(ordinal).copied().filter(|_| is_source(node));
+        let behind = node.parents().filter_map(|parent| ceilings.get(parent)).copied().max();
+        if let Some(grade) = own.max(behind) {
+            ceilings.insert(ordinal, grade);
+        }
     }
     ceilings
 }
@@ -205,7 +208,7 @@ struct Judging<'c, 'a, 'f> {
     instant: &'c Instant<'a>,
     sources: BTreeMap<Ordinal, SourceState>,
     /// The highest grade of the sources behind each node.
-    ceilings: BTreeMap<Ordinal, usize>,
+    ceilings: dense::Map<usize>,
     /// Whether a node is judged, by ordinal.
     judged: Vec<bool>,
     /// Nodes visited so far.
@@ -267,8 +270,8 @@ impl Judging<'_, '_, '_> {
     /// Returns the effective grade of what crosses, if it is above every source behind it: somebody
     /// graded the data itself, and no source's grade says so.
     fn floor(&self, start: Ordinal) -> Option<usize> {
-        let ceiling = self.ceilings.get(&start).copied();
-        self.instant.grades.get(&start).copied().filter(|grade| Some(*grade) > ceiling)
+        let ceiling = self.ceilings.get(start).copied();
+        self.instant.grades.get(start).copied().filter(|grade| Some(*grade) > ceiling)
     }
 
     /// Adds to what crosses whatever takes the place of a superseded node behind it: the worse counts.
@@ -301,7 +304,7 @@ impl Judging<'_, '_, '_> {
         let modality = self.modality_behind(start, node)?;
         let need =
             |rule| Need { date, destination: Some(to), purposes: &purposes, modality: &modality, floor: None, rule };
-        let grade = self.instant.grades.get(&start).copied();
+        let grade = self.instant.grades.get(start).copied();
         let mut cover = best(self.case, self.instant, start, &need(None)).ok()?;
         for rule in &self.case.policy.require {
             let reaches = rule.crossing.as_ref().is_none_or(|crossing| crossing.to.matches(to));
@@ -388,7 +391,7 @@ impl Judging<'_, '_, '_> {
         crossing: Option<(Country, Country)>,
         floor: Option<usize>,
     ) -> bool {
-        let grade = self.instant.grades.get(&ordinal).copied().unwrap_or(usize::MAX).max(floor.unwrap_or(0));
+        let grade = self.instant.grades.get(ordinal).copied().unwrap_or(usize::MAX).max(floor.unwrap_or(0));
         let word = self.case.policy.grades.get(grade);
         let graded = word.is_none_or(|word| rule.grade.contains(word));
         let here = match (&rule.crossing, crossing) {

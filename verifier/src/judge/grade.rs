@@ -3,7 +3,7 @@
 //! A derived or synthetic dataset, and a model, carries the highest grade of all it came from,
 //! unless a reclassification by somebody trusted for it says otherwise. `undetermined` is the top.
 
-use alloc::{collections::BTreeMap, format, string::String};
+use alloc::{format, string::String};
 
 use griptrace_core::{
     node::{Kind, Mark},
@@ -12,19 +12,20 @@ use griptrace_core::{
 
 use super::{Case, Findings, Instant, is_source, order::PASSES_MAX};
 use crate::{
+    dense,
     evidence::{Node, Ordinal},
     finding::Code,
     trust::Role as Trusted,
 };
 
-type Grades = BTreeMap<Ordinal, usize>;
+type Grades = dense::Map<usize>;
 
 /// Returns the effective grade of every member.
 pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Grades {
-    let mut grades = Grades::new();
+    let mut grades = Grades::default();
     let mut settled = false;
     for _ in 0..PASSES_MAX {
-        let mut next = Grades::new();
+        let mut next = Grades::default();
         for ordinal in &instant.order {
             let rank = one(case, instant, *ordinal, &next, &grades, None);
             next.insert(*ordinal, rank);
@@ -67,7 +68,7 @@ fn one(
     mut findings: Option<&mut Findings>,
 ) -> usize {
     let Some(node) = case.node(ordinal) else { return case.policy.grades.len() };
-    let inherited = node.parents().filter_map(|parent| above.get(&parent)).copied().max();
+    let inherited = node.parents().filter_map(|parent| above.get(parent)).copied().max();
     let own = own_grade(case, instant, node, findings.as_deref_mut());
     if let (Some(own), Some(inherited), Some(findings)) = (own, inherited, findings.as_deref_mut())
         && own < inherited
@@ -88,7 +89,7 @@ fn one(
     };
     let statuses = || instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
     // A successor comes first in the order, but for circles, which take a pass more.
-    let grade_of = |successor| above.get(&successor).max(before.get(&successor)).copied();
+    let grade_of = |successor| above.get(successor).max(before.get(successor)).copied();
     let successor = instant.marks.successors_of(ordinal).filter_map(grade_of).max();
     let base = base.max(successor.unwrap_or(0));
     let regraded = statuses()

@@ -1,15 +1,12 @@
 //! Orders of the closure, and what flows along them.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    format,
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use griptrace_core::{limits::WORDS_MAX, word::Word};
 
 use super::{Case, Findings, Instant, mark::Marks};
 use crate::{
+    dense,
     evidence::{Closure, Evidence, Ordinal},
     finding::{Code, When},
 };
@@ -18,7 +15,7 @@ use crate::{
 /// root by parents and by marks that count meets, and the assessments that open it.
 pub(super) fn parents_first(evidence: &Evidence, closure: &Closure, marks: &Marks) -> Vec<Ordinal> {
     let mut order = Vec::new();
-    let mut seen: BTreeSet<Ordinal> = BTreeSet::new();
+    let mut seen = dense::Set::default();
     let mut starts = Vec::from([evidence.root]);
     while let Some(start) = starts.pop() {
         let mut stack = Vec::from([(start, false)]);
@@ -48,7 +45,7 @@ pub(super) const PASSES_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Purposes {
     words: Vec<Word>,
-    of: BTreeMap<Ordinal, Bits>,
+    of: dense::Map<Bits>,
 }
 
 type Bits = [u64; BLOCKS];
@@ -59,7 +56,7 @@ const BLOCKS: usize = WORDS_MAX / 64;
 impl Purposes {
     /// Returns the purposes of a node.
     pub(super) fn of(&self, ordinal: Ordinal) -> impl Iterator<Item = &Word> + '_ {
-        let bits = self.of.get(&ordinal).copied().unwrap_or_default();
+        let bits = self.of.get(ordinal).copied().unwrap_or_default();
         self.words.iter().enumerate().filter(move |(place, _)| bit(&bits, *place)).map(|(_, word)| word)
     }
 }
@@ -92,7 +89,7 @@ pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findi
         }
     }
     let words: Vec<Word> = words.into_iter().cloned().collect();
-    let mut of: BTreeMap<Ordinal, Bits> = BTreeMap::new();
+    let mut of: dense::Map<Bits> = dense::Map::default();
     for (ordinal, node) in nodes() {
         let mut bits = Bits::default();
         node.core.purpose.iter().filter_map(|word| words.binary_search(word).ok()).for_each(|at| set(&mut bits, at));
@@ -104,9 +101,9 @@ pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findi
     for _ in 0..PASSES_MAX {
         settled = true;
         for (ordinal, node) in instant.order.iter().rev().filter_map(|o| Some((*o, case.node(*o)?))) {
-            let own = of.get(&ordinal).copied().unwrap_or_default();
+            let own = of.get(ordinal).copied().unwrap_or_default();
             for next in node.parents().chain(instant.marks.successors_of(ordinal)) {
-                let Some(theirs) = of.get_mut(&next) else { continue };
+                let Some(theirs) = of.get_mut(next) else { continue };
                 for (to, from) in theirs.iter_mut().zip(own) {
                     settled &= *to | from == *to;
                     *to |= from;

@@ -85,7 +85,7 @@ fn check_aggregate(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findin
     let Some(aggregate) = &case.policy.aggregate else { return };
     let nodes = || instant.order.iter().filter_map(|o| Some((*o, case.node(*o)?)));
     let sources = nodes().filter(|(_, node)| is_source(node)).count();
-    let top = instant.grades.get(&case.evidence.root).copied();
+    let top = instant.grades.get(case.evidence.root).copied();
     let lowest = top == Some(0);
     let regraded = |(ordinal, node): (Ordinal, &Node)| {
         let statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
