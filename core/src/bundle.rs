@@ -14,7 +14,8 @@ use crate::{
     id::{NodeId, StatusKey},
     limits::{
         ANCHORS_MAX, BUNDLE_BYTES_MAX, COMMIT_NODES_MAX, CORE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, ENTRY_BYTES_MAX,
-        LOGS_MAX, MANIFEST_FILES_MAX, NODES_MAX, STATUSES_PER_KEY_MAX, SUBJECTS_MAX, VALUE_BYTES_MAX,
+        LOGS_MAX, MANIFEST_FILES_MAX, NODES_MAX, NOTE_BYTES_MAX, PROOF_BYTES_MAX, STATUSES_PER_KEY_MAX, SUBJECTS_MAX,
+        VALUE_BYTES_MAX,
     },
     manifest::FileRecord,
     node::keyed,
@@ -24,10 +25,6 @@ use crate::{
 pub const MAGIC: &[u8] = b"griptrace bundle v1\n";
 /// What a file must begin with to be called a bundle at all; versions may follow.
 const MAGIC_STEM: &[u8] = b"griptrace bundle ";
-/// Bytes of a note in a bundle: a checkpoint with a hundred cosignatures.
-const NOTE_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one proof.
-const PROOF_BYTES_MAX: usize = BUNDLE_BYTES_MAX;
 const VERSION: u64 = 1;
 
 /// The evidence for one node, in the logs that it and its ancestry live in.

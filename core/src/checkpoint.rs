@@ -11,10 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::digest::Digest;
+use crate::limits::NAME_BYTES_MAX;
 use crate::tree::Rfc9162;
-
-/// The longest origin in bytes: `subtree/v1` cosignatures hold its length in one byte (C2SP tlog-cosignature).
-pub const MAX_ORIGIN_BYTES: usize = 255;
 
 /// What a log says of itself: who it is, how many leaves it has, and their root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Checkpoint {
 /// Errors: [`CheckpointError::Origin`].
 pub fn check_origin(origin: &str) -> Result<(), CheckpointError> {
     let wrong = |c: char| c.is_whitespace() || c == '+' || c.is_control();
-    if origin.is_empty() || origin.len() > MAX_ORIGIN_BYTES || origin.contains(wrong) {
+    if origin.is_empty() || origin.len() > NAME_BYTES_MAX || origin.contains(wrong) {
         return Err(CheckpointError::Origin { origin: String::from(origin) });
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::{
     digest::{Digest, GENESIS},
     id::{GenesisHash, KeyId},
     key::{Algorithm, PublicKey},
-    limits::{ENTRY_BYTES_MAX, NAME_BYTES_MAX, TREE_SIZE_MAX},
+    limits::{ENTRY_BYTES_MAX, NAME_BYTES_MAX, REVOKERS_MAX, TREE_SIZE_MAX},
     node::{keyed, sorted},
     word::is_note_name,
 };
@@ -89,8 +89,6 @@ const GENESIS_NUMBER: u64 = 0;
 const STATUS_HEAD_NUMBER: u64 = 2;
 /// The first byte of a tagged COSE_Sign1 (tag 18).
 const COMMIT_FIRST_BYTE: u8 = 0xd2;
-/// Keys that may revoke a log's key.
-const REVOKERS_MAX: usize = 16;
 
 impl Record for Genesis {
     fn write(&self, out: &mut Writer) {

@@ -47,3 +47,21 @@ pub const SUBJECTS_MAX: u64 = 1 << 24;
 pub const TREE_SIZE_MAX: u64 = 1 << 40;
 /// Node visits that judging the crossings may take: (destination, date) groups times nodes.
 pub const CROSSING_WORK_MAX: u64 = 50_000_000;
+/// Bytes of one signed note: a checkpoint with a hundred cosignatures.
+pub const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Signature lines of one note; C2SP signed-note asks for at least 16.
+pub const NOTE_SIGNATURES_MAX: usize = 100;
+/// Keys that a genesis names to revoke the log's own.
+pub const REVOKERS_MAX: usize = 16;
+/// Bytes of one proof in a bundle: no more than the bundle itself.
+pub const PROOF_BYTES_MAX: usize = BUNDLE_BYTES_MAX;
+/// Bytes of a trust or policy file.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Items of one list in a trust or policy file.
+pub const CONFIG_ITEMS_MAX: usize = 4_096;
+/// Bytes of one text in a trust or policy file.
+pub const CONFIG_TEXT_MAX: usize = 1_024;
+/// Findings of one code and time that are kept.
+pub const FINDINGS_MAX: usize = 1_000;
+/// Rounds in which values may flow around circles of successors.
+pub const PASSES_MAX: usize = 64;

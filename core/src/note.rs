@@ -14,11 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
-/// The longest note in bytes: checkpoints with many post-quantum cosignatures stay well below it.
-pub const MAX_NOTE_BYTES: usize = 1 << 20;
-
-/// The most signature lines in a note (the specification asks to accept at least 16, and to have a limit).
-pub const MAX_NOTE_SIGNATURES: usize = 100;
+use crate::limits::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX};
 
 /// The latest timestamp of a cosignature, in seconds (tlog-cosignature: 2^63 - 1).
 pub const MAX_TIMESTAMP: u64 = u64::MAX >> 1;
@@ -65,7 +61,7 @@ impl Note {
     /// Errors: [`NoteError::TooLong`], [`NoteError::Encoding`], [`NoteError::ControlCharacter`],
     /// [`NoteError::Separator`], [`NoteError::SignatureLine`], [`NoteError::TooManySignatures`].
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
-        if bytes.len() > MAX_NOTE_BYTES {
+        if bytes.len() > NOTE_BYTES_MAX {
             return Err(NoteError::TooLong { bytes: bytes.len() });
         }
         let note = core::str::from_utf8(bytes).map_err(|error| NoteError::Encoding { at: error.valid_up_to() })?;
@@ -76,7 +72,7 @@ impl Note {
         let (text, lines) = note.split_at_checked(split.saturating_add(1)).ok_or(NoteError::Separator)?;
         let lines = lines.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n')).ok_or(NoteError::Separator)?;
         let count = lines.split('\n').count();
-        if count > MAX_NOTE_SIGNATURES {
+        if count > NOTE_SIGNATURES_MAX {
             return Err(NoteError::TooManySignatures { count });
         }
         let parse = |(line, text)| NoteSignature::parse(text).ok_or(NoteError::SignatureLine { line });
@@ -384,7 +380,7 @@ fn parse_key_id(text: &str) -> Option<u32> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoteError {
-    /// The note is longer than [`MAX_NOTE_BYTES`].
+    /// The note is longer than [`NOTE_BYTES_MAX`].
     TooLong {
         /// Its length.
         bytes: usize,
@@ -408,7 +404,7 @@ pub enum NoteError {
         /// Which of the signature lines, from 0.
         line: usize,
     },
-    /// There are more than [`MAX_NOTE_SIGNATURES`] lines.
+    /// There are more than [`NOTE_SIGNATURES_MAX`] lines.
     TooManySignatures {
         /// How many.
         count: usize,
@@ -477,14 +473,14 @@ impl NoteError {
 impl fmt::Display for NoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { bytes } => write!(f, "a note of {bytes} bytes is above the limit of {MAX_NOTE_BYTES}"),
+            Self::TooLong { bytes } => write!(f, "a note of {bytes} bytes is above the limit of {NOTE_BYTES_MAX}"),
             Self::Encoding { at } => write!(f, "the note is not UTF-8 at byte {at}"),
             Self::ControlCharacter { at } => write!(f, "the note has a control character at byte {at}"),
             Self::Separator => write!(f, "the note has no blank line before its signatures, or no newline at its end"),
             Self::Text => write!(f, "the text of a note has to end with one newline"),
             Self::SignatureLine { line } => write!(f, "signature line {line} of the note is malformed"),
             Self::TooManySignatures { count } => {
-                write!(f, "{count} signature lines are above the limit of {MAX_NOTE_SIGNATURES}")
+                write!(f, "{count} signature lines are above the limit of {NOTE_SIGNATURES_MAX}")
             }
             Self::SignatureInvalid { name } => write!(f, "the signature by {name:?} does not verify"),
             Self::SignatureDuplicate { name } => write!(f, "{name:?} signed twice"),
@@ -581,7 +577,7 @@ mod tests {
         assert_eq!(parse_code(&NOTE.replace("QM=", "QM=\u{20}")), "note-signature-malformed");
         assert_eq!(parse_code("text\n\n\u{2014} name AAAAAA==\n"), "note-signature-malformed");
         assert_eq!(Note::parse(b"\xff\n\n").unwrap_err(), NoteError::Encoding { at: 0 });
-        assert_eq!(Note::parse(&vec![b'a'; MAX_NOTE_BYTES + 1]).unwrap_err().code(), "note-too-long");
+        assert_eq!(Note::parse(&vec![b'a'; NOTE_BYTES_MAX + 1]).unwrap_err().code(), "note-too-long");
         let (_, line) = NOTE.split_once("\n\n").unwrap();
         assert_eq!(parse_code(&(NOTE.to_string() + &line.repeat(100))), "note-too-many-signatures");
         assert!(Note::parse((NOTE.to_string() + &line.repeat(99)).as_bytes()).is_ok());

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::digest::Digest;
+use crate::limits::ENTRY_BYTES_MAX;
 use crate::tree::Coordinate;
 
 /// How many hashes or entries a full tile has.
@@ -23,9 +24,6 @@ pub const MAX_TILE_LEVEL: u8 = 63;
 
 /// How many levels of tiles a tree of 2^64 leaves has.
 const TILE_LEVELS: u8 = 8;
-
-/// The longest entry in bytes: its length travels in 16 bits.
-pub const MAX_ENTRY_BYTES: usize = 65_535;
 
 /// A tile of hashes, full or partial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -354,7 +352,7 @@ impl fmt::Display for TileError {
             Self::Path { path } => write!(f, "{path:?} is not the path of a tile"),
             Self::HashBytes { expected, actual } => write!(f, "the tile has {actual} bytes, not {expected}"),
             Self::EntryBytes { length } => {
-                write!(f, "an entry of {length} bytes is above the limit of {MAX_ENTRY_BYTES}")
+                write!(f, "an entry of {length} bytes is above the limit of {ENTRY_BYTES_MAX}")
             }
             Self::EntriesTruncated { entry, width } => write!(f, "the bytes end within entry {entry} of {width}"),
             Self::EntriesTrailing { bytes } => write!(f, "{bytes} bytes after the last entry"),

@@ -14,6 +14,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use griptrace_core::{
     date::Date,
     id::NodeId,
+    limits::FINDINGS_MAX,
     node::{Kind, Origin},
     value::Value,
     word::{Country, Word},
@@ -59,9 +60,6 @@ struct Listed {
     severity: Option<Severity>,
 }
 
-/// Findings of one code that are listed one by one.
-const LISTED_MAX: usize = 1_000;
-
 impl Findings {
     /// Adds a finding, at the policy's severity. The same one at both times becomes one. Of a code
     /// and time that fill their list no more are kept: they could change neither verdict nor answer.
@@ -73,7 +71,7 @@ impl Findings {
             if *known != when {
                 *known = When::Always;
             }
-        } else if listed.count(when) < LISTED_MAX {
+        } else if listed.count(when) < FINDINGS_MAX {
             listed.found.insert(key, when);
         }
         if let Some(count) = listed.at.get_mut(place(when)) {
@@ -83,7 +81,7 @@ impl Findings {
 
     /// Tells whether a further finding of this code and time would not be kept.
     pub(crate) fn is_full(&self, code: Code, when: When) -> bool {
-        self.0.get(&code).is_some_and(|listed| listed.count(when) >= LISTED_MAX)
+        self.0.get(&code).is_some_and(|listed| listed.count(when) >= FINDINGS_MAX)
     }
 
     /// Returns the findings, the worst first.
@@ -91,7 +89,7 @@ impl Findings {
         let mut all = Vec::new();
         for (code, listed) in self.0 {
             let severity = listed.severity.unwrap_or(code.severity());
-            let full = listed.at.iter().any(|count| *count >= LISTED_MAX);
+            let full = listed.at.iter().any(|count| *count >= FINDINGS_MAX);
             let start = all.len();
             all.extend(listed.found.into_iter().map(|((node, text), when)| Finding {
                 code,

@@ -11,17 +11,11 @@ use alloc::{
 use core::fmt;
 
 use griptrace_core::date::Date;
+use griptrace_core::limits::{CONFIG_BYTES_MAX, CONFIG_ITEMS_MAX, CONFIG_TEXT_MAX};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
-
-/// Bytes of a trust file or policy: the largest that people could still read, many times over.
-pub const CONFIG_BYTES_MAX: usize = 1 << 20;
-/// Items of one list, and tables of one name.
-pub const CONFIG_ITEMS_MAX: usize = 4_096;
-/// Bytes of one text that is not a signed statement.
-pub const CONFIG_TEXT_MAX: usize = 1_024;
 
 /// Why a trust file or policy was refused, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]

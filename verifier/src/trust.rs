@@ -537,7 +537,7 @@ statement = "{}"
         assert_refused("max_age = \"30d\"", "max_age = \"30d\"\nmax_age = \"31d\"", "2:1", "duplicate");
         let error = parse("trust.toml", &sample().replace("max_age", "maxage")).unwrap_err();
         assert!(error.hint.unwrap().contains("quorum"));
-        let large = " ".repeat(crate::toml_source::CONFIG_BYTES_MAX + 1);
+        let large = " ".repeat(griptrace_core::limits::CONFIG_BYTES_MAX + 1);
         assert_eq!(parse("t", &large).unwrap_err().why, "1048577 bytes are above the limit of 1048576");
         let many = "[[log]]\n".repeat(5_000);
         assert!(parse("t", &many).unwrap_err().why.contains("above the limit of 4096"));

@@ -21,13 +21,15 @@ use std::{
 pub use arguments::Args;
 use arguments::Program;
 use clap::Parser as _;
-use griptrace_core::{date::Date, limits::BUNDLE_BYTES_MAX};
+use griptrace_core::{
+    date::Date,
+    limits::{BUNDLE_BYTES_MAX, CONFIG_BYTES_MAX},
+};
 use griptrace_verifier::{
     policy::{self, Policy},
     question::Question,
     render,
     report::Report,
-    toml_source::CONFIG_BYTES_MAX,
     trust::{self, Trust},
     verify::verify,
 };

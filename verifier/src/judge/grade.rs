@@ -6,11 +6,12 @@
 use alloc::{format, string::String};
 
 use griptrace_core::{
+    limits::PASSES_MAX,
     node::{Kind, Mark},
     word::Word,
 };
 
-use super::{Case, Findings, Instant, is_source, order::PASSES_MAX};
+use super::{Case, Findings, Instant, is_source};
 use crate::{
     dense,
     evidence::{Node, Ordinal},

@@ -2,7 +2,10 @@
 
 use alloc::{collections::BTreeSet, format, vec::Vec};
 
-use griptrace_core::{limits::WORDS_MAX, word::Word};
+use griptrace_core::{
+    limits::{PASSES_MAX, WORDS_MAX},
+    word::Word,
+};
 
 use super::{Case, Findings, Instant, mark::Marks};
 use crate::{
@@ -37,9 +40,6 @@ pub(super) fn parents_first(evidence: &Evidence, closure: &Closure, marks: &Mark
     }
     order
 }
-
-/// How often values may flow around circles of successors before it is settled.
-pub(super) const PASSES_MAX: usize = 64;
 
 /// Purposes by node: places in a list of all that the closure has, one bit each.
 #[derive(Debug, Default)]
