@@ -247,10 +247,16 @@ fn sources(page: &mut Page, report: &Report) {
     let mut sorted: Vec<&SourceReport> = report.sources.iter().collect();
     sorted.sort_by_key(|source| core::cmp::Reverse(source.at_shipment.max(source.now)));
     let same = sorted.iter().all(|source| source.at_shipment == source.now);
-    let mut head = Vec::from(["id", "name", "modality", "grade", "country", "covered by", "whose word", "valid"]);
+    let mut head = Vec::from(["id", "name", "modality", "grade", "country", "covered by"]);
     head.extend(if same { ["at shipment and now"].as_slice() } else { ["at shipment", "now"].as_slice() });
-    let rows: Vec<Vec<String>> = sorted.iter().map(|source| source_row(source, same)).collect();
+    let mut covers: BTreeMap<String, usize> = BTreeMap::new();
+    let rows: Vec<Vec<String>> = sorted.iter().map(|source| source_row(source, same, &mut covers)).collect();
     page.table(&head, &rows);
+    let mut covers: Vec<(usize, String)> = covers.into_iter().map(|(cover, number)| (number, cover)).collect();
+    covers.sort_unstable();
+    for (number, cover) in &covers {
+        page.text(&format!("  [{number}] "), cover);
+    }
     remark(page, &sorted, "Never left its site, known by digest only", |source| source.held == "origin-only");
     remark(page, &sorted, "Destroyed since, known by digest only", |source| source.held == "destroyed");
     remark(page, &sorted, "Outside what the policy is about", |source| !source.in_scope);
@@ -259,20 +265,17 @@ fn sources(page: &mut Page, report: &Report) {
     remark(page, &sorted, "Graded otherwise than first stated; the table has what counts", raised);
 }
 
-fn source_row(source: &SourceReport, same: bool) -> Vec<String> {
+fn source_row(source: &SourceReport, same: bool, covers: &mut BTreeMap<String, usize>) -> Vec<String> {
     let words: Vec<&str> = source.modality.iter().map(Word::as_str).collect();
     let modality = if words.is_empty() { "not stated".into() } else { plain(&words.join(","), NAME_MAX) };
-    let [scheme, whose, valid] =
-        source.assessment.as_ref().map_or_else(no_assessment, |found| assessment(found, source));
+    let cover = source.assessment.as_ref().map(|found| assessment(found, source));
     let mut row = Vec::from([
         short(&source.id),
         source.name.as_ref().map_or_else(|| "not disclosed".into(), |name| quoted(name, NAME_MAX)),
         modality,
         plain(&source.effective_grade, NAME_MAX),
         source.country.map_or_else(|| "not stated".into(), |country| country.to_string()),
-        scheme,
-        whose,
-        valid,
+        cover.map_or_else(|| "nothing".into(), |cover| label(cover, covers)),
         source.at_shipment.to_string(),
     ]);
     if !same {
@@ -281,11 +284,13 @@ fn source_row(source: &SourceReport, same: bool) -> Vec<String> {
     row
 }
 
-fn no_assessment() -> [String; 3] {
-    ["nothing".into(), "-".into(), "-".into()]
+/// Returns the number under which what covers a source is told below the table.
+fn label(cover: String, covers: &mut BTreeMap<String, usize>) -> String {
+    let next = covers.len().saturating_add(1);
+    format!("[{}]", covers.entry(cover).or_insert(next))
 }
 
-fn assessment(found: &AssessmentReport, source: &SourceReport) -> [String; 3] {
+fn assessment(found: &AssessmentReport, source: &SourceReport) -> String {
     let via = if found.subject == source.id { String::new() } else { format!(" of {}", short(&found.subject)) };
     let issuer = match (found.strength, &found.issuer) {
         (Strength::Signed, Some(name)) => format!(" by {}", plain(name, NAME_MAX)),
@@ -294,11 +299,8 @@ fn assessment(found: &AssessmentReport, source: &SourceReport) -> [String; 3] {
         (Strength::Stated, None) => " by the committer".into(),
     };
     let end = found.valid_to.map_or_else(|| "no end".into(), |end| end.to_string());
-    [
-        format!("{}{via}", plain(found.scheme.as_str(), NAME_MAX)),
-        format!("{}{issuer}", strength(found.strength)),
-        format!("{} to {end}", found.valid_from),
-    ]
+    let scheme = plain(found.scheme.as_str(), NAME_MAX);
+    format!("{scheme}{via}, {}{issuer}, valid {} to {end}", strength(found.strength), found.valid_from)
 }
 
 /// Adds a line on those sources for which something holds.
@@ -319,8 +321,7 @@ fn crossings(page: &mut Page, report: &Report, names: &Names) {
         page.line("  none recorded");
         return;
     }
-    let head =
-        ["date", "from", "to", "what crossed", "by", "basis stated", "sources to be assessed", "of these covered"];
+    let head = ["date", "from", "to", "what crossed", "by", "basis", "sources", "covered"];
     let row = |crossing: &CrossingReport| -> Vec<String> {
         let country = |country: Option<Country>| country.map_or_else(|| "?".into(), |c| c.to_string());
         let own = crossing.name.as_ref().map(|name| format!("{} {}", short(&crossing.node), quoted(name, NAME_MAX)));
