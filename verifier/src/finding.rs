@@ -266,6 +266,8 @@ codes! {
     RecordedAfterShipment = "recorded-after-shipment", RecordedAfterShipment, Error, 11, false;
     /// A date is in the future of the checkpoint that covers it.
     DateInFuture = "date-in-future", RecordedAfterShipment, Error, 11, false;
+    /// Now, as the buyer's clock or `--at` has it, is before the evidence was made.
+    NowBeforeEvidence = "now-before-evidence", TracedAssessed, Warning, 11, false;
     /// A step has no date.
     DateUndeclared = "date-undeclared", UpstreamUnknown, Error, 11, false;
     // Step 12: marks.
@@ -296,6 +298,8 @@ codes! {
     WeakDigest = "weak-digest", TracedAssessed, Warning, 13, false;
     /// Nobody looked for persons, or nobody says so.
     PersonsNotExamined = "persons-not-examined", TracedAssessed, Warning, 13, false;
+    /// A modality or purpose is no word of the policy's vocabulary: it counts as unknown.
+    WordUnknown = "word-unknown", TracedAssessed, Warning, 13, false;
     /// A country is not said.
     CountryUndeclared = "country-undeclared", UpstreamUnknown, Error, 13, false;
     /// A detail that the policy asks to see is hidden or absent.

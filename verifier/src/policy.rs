@@ -264,11 +264,20 @@ impl Policy {
     }
 
     /// Tells whether data of these modalities, for these purposes, is what the policy is about.
-    /// What is not known is in scope, and without a scope everything is.
+    /// What is not known is in scope, and without a scope everything is. A word that the vocabulary
+    /// lacks makes all that is said with it unknown: a misspelt word must not take data out of scope.
     pub fn in_scope(&self, modality: &[Word], purposes: &[Word]) -> bool {
+        let modality = known(modality, &self.modality);
+        let purposes = known(purposes, &self.purpose);
         let meant = |scope: &Scope| scope.modality.has_any(modality) && scope.purpose.has_any(purposes);
         self.scope.is_empty() || self.scope.iter().any(meant)
     }
+}
+
+/// Returns the words if the vocabulary has them all; none if it lacks one. An empty vocabulary asks
+/// for nothing.
+fn known<'w>(words: &'w [Word], vocabulary: &[Word]) -> &'w [Word] {
+    if vocabulary.is_empty() || words.iter().all(|word| vocabulary.contains(word)) { words } else { &[] }
 }
 
 /// A span of days, months or years, written `30d`, `24m`, `3y`.

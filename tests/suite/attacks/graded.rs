@@ -139,6 +139,12 @@ const STATEMENTS: &[Attack] = &[
         c.world.node("camera").core.persons = Some(Persons::NotExamined);
     })
     .met(),
+    Attack::new("modality-misspelt", Exporter, "a misspelt modality, to leave the scope", Code::WordUnknown, |c| {
+        c.world.node("camera").core.modality = Vec::from([word("visuel")]);
+    })
+    .also(&[Code::AssessmentModality])
+    .verdict(Verdict::OutsideAssessmentScope)
+    .warned(),
     Attack::new("persons-not-said", Nobody, "nobody says whether there are persons", Code::PersonsNotExamined, |c| {
         c.world.node("camera").core.persons = None;
     })

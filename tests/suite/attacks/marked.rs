@@ -79,6 +79,10 @@ const TIMES: &[Attack] = &[
     Attack::new("stale", Nobody, "the newest checkpoint is older than the buyer allows", Code::Stale, |c| {
         c.buyer.question.now = date("2026-07-22");
     }),
+    Attack::new("clock-behind", Nobody, "a clock that is behind the evidence", Code::NowBeforeEvidence, |c| {
+        c.buyer.question.now = date("2020-01-01");
+    })
+    .met(),
     Attack::new(
         "old-bundle-for-new",
         Exporter,

@@ -19,6 +19,7 @@ pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings:
     for ordinal in &instant.order {
         let Some(node) = case.node(*ordinal) else { continue };
         check_end(case, instant, node, findings);
+        check_words(case, instant, node, findings);
         if matches!(node.core.kind, Kind::Dataset | Kind::Model) {
             check_use(case, instant, node, findings);
         }
@@ -46,6 +47,20 @@ fn check_end(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
         let what = node.core.origin.map_or_else(|| "model".into(), |origin| format!("{origin} data set"));
         let text = format!("the ancestry ends at a {what} whose making is not recorded");
         findings.add(case.policy, Code::UpstreamUnknown, instant.when, Some(node.id), text);
+    }
+}
+
+/// A word that the policy's vocabulary lacks, such as a misspelt one, is unknown and so in scope.
+fn check_words(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut Findings) {
+    for (what, words, vocabulary) in [
+        ("modality", &node.core.modality, &case.policy.modality),
+        ("purpose", &node.core.purpose, &case.policy.purpose),
+    ] {
+        let unknown = words.iter().find(|word| !vocabulary.is_empty() && !vocabulary.contains(word));
+        if let Some(word) = unknown {
+            let text = format!("its {what} {word} is no word of the policy's vocabulary, and counts as unknown");
+            findings.add(case.policy, Code::WordUnknown, instant.when, Some(node.id), text);
+        }
     }
 }
 

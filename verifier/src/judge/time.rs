@@ -54,12 +54,19 @@ fn check_lag(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
     }
 }
 
-/// `STALE` concerns only now.
+/// `STALE` concerns only now. A clock that is behind the evidence could never see it grow old.
 fn check_age(case: &Case<'_>, findings: &mut Findings) {
-    let Some(max_age) = &case.trust.max_age else { return };
     for log in &case.evidence.logs {
         let Some(anchor) = log.newest() else { continue };
         let seen = Date::from_unix(anchor.time);
+        if case.question.now < seen {
+            let text = format!(
+                "now is {}, and the newest checkpoint of {} is of {seen}",
+                case.question.now, log.genesis.origin
+            );
+            findings.add(case.policy, Code::NowBeforeEvidence, When::Now, None, text);
+        }
+        let Some(max_age) = &case.trust.max_age else { continue };
         let until = max_age.after(seen);
         if case.question.now > until {
             let text = format!(

@@ -186,6 +186,16 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "The exporter has to hash the data with BLAKE3 or SHA-256 and record it again.",
     ),
     (
+        "word-unknown",
+        "A kind of data or a purpose is said in a word that your policy does not have; it may be misspelt.",
+        "The committer records it anew in the policy's words, or the policy's vocabulary gets the word.",
+    ),
+    (
+        "now-before-evidence",
+        "Your clock, or `--at`, is before the evidence was made: what happened since is not looked at.",
+        "Set the clock, or leave `--at` out.",
+    ),
+    (
         "persons-not-examined",
         "Nobody looked for persons in this data, or nobody says so.",
         "The exporter has to have it examined, and record how and with what result.",

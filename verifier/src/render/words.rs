@@ -153,7 +153,12 @@ const fn sentence(verdict: Verdict) -> &'static str {
 fn head(page: &mut Page, report: &Report) {
     let met = if report.policy_met { "the policy is met" } else { "the policy is NOT met" };
     page.line(&format!("{}: {met}", report.verdict));
-    page.text("  ", sentence(report.verdict));
+    let unknown_key = report.findings.iter().any(|f| matches!(f.code, Code::LogUntrusted | Code::CommitterUntrusted));
+    if unknown_key {
+        page.text("  ", "Nothing was judged: your trust file does not have a key that the evidence rests on.");
+    } else {
+        page.text("  ", sentence(report.verdict));
+    }
     if !report.policy_met {
         page.text("  ", &format!("Errors found: {}.", error_kinds(report)));
     }
