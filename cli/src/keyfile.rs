@@ -101,8 +101,12 @@ pub(crate) fn write(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> 
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
     written.map_err(|e| {
-        CommandError::file("write the key file", path, e)
-            .with_hint("a key file is never replaced; choose another name or move the old file away")
+        let hint = match e.kind() {
+            io::ErrorKind::AlreadyExists => "a key file is never replaced; choose another name or move the old file away",
+            io::ErrorKind::NotFound => "the folder that it is to lie in is not there; make it first",
+            _ => return CommandError::file("write the key file", path, e),
+        };
+        CommandError::file("write the key file", path, e).with_hint(hint)
     })
 }
 
@@ -110,7 +114,11 @@ pub(crate) fn write(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> 
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, CommandError> {
     let wrong = |e| CommandError::file("read the key file", path, e);
     let file = File::open(path).map_err(wrong)?;
-    check_mode(path, &file.metadata().map_err(wrong)?)?;
+    let metadata = file.metadata().map_err(wrong)?;
+    if metadata.is_dir() {
+        return Err(CommandError::failed(format!("{} is a folder, not a key file", path.display())));
+    }
+    check_mode(path, &metadata)?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(wrong)?;
     let bytes = if bytes.starts_with(AGE_MAGIC) { decrypt(path, &bytes)? } else { bytes };

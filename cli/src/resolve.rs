@@ -4,7 +4,7 @@ use std::path::Path;
 
 use griptrace_core::{digest::Digest, id::NodeId, manifest::content_digest, node::Kind};
 use griptrace_store::{
-    Resolved,
+    Resolved, StoredNode,
     hashing::{HashOptions, Hashed, hash_path},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     error::CommandError,
     output::Output,
     view,
-    workspace::{Workspace, name},
+    workspace::{Workspace, detail, name},
 };
 
 /// Digits that an abbreviated id has at least.
@@ -20,10 +20,29 @@ const DIGITS_MIN: usize = 4;
 /// Candidates that an ambiguous name lists at most.
 const CANDIDATES_MAX: usize = 20;
 
+/// What to do where several nodes share a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shared {
+    /// Take the newest, and say so.
+    Newest,
+    /// Refuse, unless they have one content: what is asked for can't be undone.
+    Refuse,
+}
+
 /// Finds the one node that `text` means: an id of at least 4 digits, `NAME`, `kind:NAME` or a file.
 pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Result<NodeId, CommandError> {
+    find(workspace, output, text, &[], Shared::Newest)
+}
+
+fn find(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+    shared: Shared,
+) -> Result<NodeId, CommandError> {
     if let Some((kind, wanted)) = text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
-        return newest(workspace, Some(kind), wanted)?.ok_or_else(|| unknown(text));
+        return by_name(workspace, output, wanted, (Some(kind), &[]), shared)?.ok_or_else(|| unknown(text));
     }
     let path = Path::new(text);
     if is_path(text) && path.exists() {
@@ -33,7 +52,7 @@ pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Res
     if like_id && let Some(id) = by_prefix(workspace, text)? {
         return Ok(id);
     }
-    if let Some(id) = newest(workspace, None, text)? {
+    if let Some(id) = by_name(workspace, output, text, (None, kinds), shared)? {
         return Ok(id);
     }
     if path.exists() {
@@ -66,9 +85,30 @@ pub(crate) fn resolve_kind(
     text: &str,
     kinds: &[Kind],
 ) -> Result<NodeId, CommandError> {
-    let id = resolve(workspace, output, text)?;
+    find_kind(workspace, output, text, kinds, Shared::Newest)
+}
+
+/// Finds the node that `text` means for what can't be undone: a name that several nodes of different
+/// content share is refused. No kinds are all kinds.
+pub(crate) fn resolve_only(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+) -> Result<NodeId, CommandError> {
+    find_kind(workspace, output, text, kinds, Shared::Refuse)
+}
+
+fn find_kind(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+    shared: Shared,
+) -> Result<NodeId, CommandError> {
+    let id = find(workspace, output, text, kinds, shared)?;
     let kind = workspace.node(&id)?.core.kind;
-    if kinds.contains(&kind) {
+    if kinds.is_empty() || kinds.contains(&kind) {
         return Ok(id);
     }
     let wanted: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
@@ -76,8 +116,15 @@ pub(crate) fn resolve_kind(
     Err(error.with_hint(format!("a name can say its kind: {}:NAME", wanted.first().unwrap_or(&"dataset"))))
 }
 
-/// Returns the newest node of a name that is not put aside, or else the newest of that name.
-pub(crate) fn newest(workspace: &Workspace, kind: Option<Kind>, wanted: &str) -> Result<Option<NodeId>, CommandError> {
+/// Returns the newest node of a name that is not put aside, or else the newest of that name; of the
+/// kind that was said, or rather of the kinds that are wanted.
+fn by_name(
+    workspace: &Workspace,
+    output: &Output,
+    wanted: &str,
+    (kind, kinds): (Option<Kind>, &[Kind]),
+    shared: Shared,
+) -> Result<Option<NodeId>, CommandError> {
     let found = workspace
         .store
         .by_name(wanted)
@@ -91,13 +138,37 @@ pub(crate) fn newest(workspace: &Workspace, kind: Option<Kind>, wanted: &str) ->
     }
     // Steps are often called like what they make: without a kind, what they make is meant.
     let things = |kind: Kind| matches!(kind, Kind::Dataset | Kind::Model | Kind::Shipment);
-    nodes.sort_by_key(|node| (kind.is_some() || things(node.core.kind), node.index));
+    let rank = |node: &StoredNode| {
+        let of = node.core.kind;
+        (kinds.contains(&of), kind.is_some() || things(of))
+    };
+    nodes.sort_by_key(|node| (rank(node), node.index));
+    let mut good = Vec::new();
     for node in nodes.iter().rev() {
+        if good.first().is_some_and(|first| rank(first) != rank(node)) {
+            break;
+        }
         if workspace.put_aside(&node.id)?.is_none() {
-            return Ok(Some(node.id));
+            good.push(node.clone());
         }
     }
-    Ok(nodes.last().map(|node| node.id))
+    let Some(newest) = good.first() else { return Ok(nodes.last().map(|node| node.id)) };
+    if good.len() > 1 {
+        let content = |node: &StoredNode| detail(node, "content").map(|content| (node.core.kind, content));
+        let same = content(newest).is_some() && good.iter().all(|node| content(node) == content(newest));
+        if shared == Shared::Refuse && !same {
+            let ids: Vec<NodeId> = good.iter().map(|node| node.id).collect();
+            return Err(ambiguous(workspace, &format!("several nodes are called {wanted:?}; name one by its id"), &ids));
+        }
+        let (many, taken) = (good.len(), candidate(newest));
+        output.talk(format_args!("note: {many} nodes are called {wanted:?}; the newest is taken: {taken}"));
+    }
+    Ok(Some(newest.id))
+}
+
+/// Returns a node as one of several that could be meant.
+fn candidate(node: &StoredNode) -> String {
+    format!("{}, recorded {}", view::headline(node), view::time(node.time))
 }
 
 fn is_path(text: &str) -> bool {
@@ -123,7 +194,7 @@ fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, Comman
 fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError {
     let mut error = CommandError::failed(text);
     for id in ids.iter().take(CANDIDATES_MAX) {
-        let what = workspace.node(id).map_or_else(|_| id.to_string(), |node| view::headline(&node));
+        let what = workspace.node(id).map_or_else(|_| id.to_string(), |node| candidate(&node));
         error = error.with_hint(format!("candidate: {what}"));
     }
     error
@@ -171,6 +242,9 @@ pub(crate) fn hash(workspace: &Workspace, output: &Output, path: &Path, sha256: 
     let hashed = hash_path(path, &options, &|done, total, _, _| bar.at(done, total))
         .map_err(|e| CommandError::because(format!("cannot hash {}", path.display()), e))?;
     drop(bar);
+    for store in &hashed.left_out {
+        output.warn(format_args!("{} is the folder of a store and was left out", store.display()));
+    }
     for link in &hashed.passed_over {
         output.warn(format_args!(
             "{} is a link to a folder and was not followed: what is behind it is not recorded",

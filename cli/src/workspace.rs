@@ -188,9 +188,17 @@ impl Workspace {
         PublicKey::parse(&self.config.committer).map_err(|e| CommandError::because("the settings' committer key", e))
     }
 
-    /// Reads the committer's key.
+    /// Reads the committer's key, which must be the one that the settings name.
     fn committer_key(&self) -> Result<SecretKey, CommandError> {
-        keyfile::read(&self.folder.join(&self.config.keys.committer))?.signer()
+        let path = self.folder.join(&self.config.keys.committer);
+        let key = keyfile::read(&path)?;
+        let (found, named) = (key.public()?.id(), self.committer()?.id());
+        if found != named {
+            let text = format!("{} holds the key {found}, and {CONFIG} names the committer's key {named}", path.display());
+            return Err(CommandError::failed(text)
+                .with_hint("put the right key file back, or correct `committer` in the settings"));
+        }
+        key.signer()
     }
 
     /// Commits nodes, all at once.
@@ -215,8 +223,14 @@ impl Workspace {
 
     /// Returns the last mark that puts a node aside, if there is one.
     pub(crate) fn put_aside(&self, id: &NodeId) -> Result<Option<Mark>, CommandError> {
+        Ok(self.status_aside(id)?.map(|(mark, _)| mark))
+    }
+
+    /// Returns the last mark that puts a node aside, with its status.
+    pub(crate) fn status_aside(&self, id: &NodeId) -> Result<Option<(Mark, StoredNode)>, CommandError> {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
-        Ok(self.marks(id)?.iter().filter_map(|status| status.core.mark).rfind(aside))
+        let marks = self.marks(id)?.into_iter().rev();
+        Ok(marks.filter_map(|status| Some((status.core.mark.filter(aside)?, status))).next())
     }
 }
 

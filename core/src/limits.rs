@@ -65,3 +65,7 @@ pub const CONFIG_TEXT_MAX: usize = 1_024;
 pub const FINDINGS_MAX: usize = 1_000;
 /// Rounds in which values may flow around circles of successors.
 pub const PASSES_MAX: usize = 64;
+/// Records of one signed assessment in one bundle.
+pub const COPIES_MAX: usize = 16;
+/// Items in one detail value, at every depth together: bounds what its decoded form takes.
+pub const VALUE_ITEMS_MAX: usize = 65_536;

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use crate::cbor::{DecodeError, Next, Reader, Record, Writer, bad_field, within};
-use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
+use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ITEMS_MAX};
 
 /// A detail's value. There are no floats: a measured number is text, as it was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,9 @@ impl Value {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 
-    fn read_at(input: &mut Reader<'_>, depth: usize) -> Result<Self, DecodeError> {
+    fn read_at(input: &mut Reader<'_>, depth: usize, items: &mut usize) -> Result<Self, DecodeError> {
+        *items = items.saturating_add(1);
+        within("items of a detail value", *items, VALUE_ITEMS_MAX)?;
         within("nesting of a detail value", depth, VALUE_DEPTH_MAX)?;
         let deeper = depth.saturating_add(1);
         Ok(match input.next()? {
@@ -65,13 +67,13 @@ impl Value {
             Next::Int => Self::Int(input.int()?),
             Next::Bytes => Self::Bytes(input.bytes("detail bytes", VALUE_BYTES_MAX)?.into()),
             Next::Bool => Self::Bool(input.bool()?),
-            Next::Array => Self::List(input.list("detail list", VALUE_BYTES_MAX, |i| Self::read_at(i, deeper))?),
-            Next::Map => Self::read_map(input, deeper)?,
+            Next::Array => Self::List(input.list("detail list", VALUE_BYTES_MAX, |i| Self::read_at(i, deeper, items))?),
+            Next::Map => Self::read_map(input, deeper, items)?,
             Next::Null | Next::Other => return Err(bad_field("detail value", "holds a type that details do not have")),
         })
     }
 
-    fn read_map(input: &mut Reader<'_>, depth: usize) -> Result<Self, DecodeError> {
+    fn read_map(input: &mut Reader<'_>, depth: usize, items: &mut usize) -> Result<Self, DecodeError> {
         let len = input.map("detail map", VALUE_BYTES_MAX)?;
         let mut pairs: Vec<(String, Self)> = Vec::new();
         for _ in 0..len {
@@ -79,7 +81,7 @@ impl Value {
             if pairs.last().is_some_and(|(last, _)| key_order(last, key).is_ge()) {
                 return Err(bad_field("detail map", "keys are not in order, or one stands twice"));
             }
-            pairs.push((key.into(), Self::read_at(input, depth)?));
+            pairs.push((key.into(), Self::read_at(input, depth, items)?));
         }
         Ok(Self::Map(pairs))
     }
@@ -112,7 +114,7 @@ impl Record for Value {
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::read_at(input, 0)
+        Self::read_at(input, 0, &mut 0)
     }
 }
 
@@ -139,5 +141,20 @@ impl fmt::Display for Value {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cbor::{decode, encode};
+
+    #[test]
+    fn a_value_has_a_bounded_number_of_items() {
+        let lists = |count| Value::List(alloc::vec![Value::List(Vec::new()); count]);
+        let most = lists(VALUE_ITEMS_MAX - 1);
+        assert_eq!(decode::<Value>(&encode(&most)), Ok(most));
+        let error = decode::<Value>(&encode(&lists(VALUE_ITEMS_MAX))).unwrap_err();
+        assert_eq!(error.code(), "limit-exceeded");
     }
 }

@@ -1,7 +1,8 @@
 //! The files behind a dataset or model: walked, hashed on all processors, and sorted.
 //!
 //! Symbolic links are followed to files, never to folders: a link to a folder could lead out of
-//! the tree or around in it. Links that were passed over are named in [`Hashed::passed_over`].
+//! the tree or around in it. Links that were passed over are named in [`Hashed::passed_over`]. A
+//! store is no data: its folder is left out, and named in [`Hashed::left_out`].
 
 mod cache;
 
@@ -54,6 +55,8 @@ pub struct Hashed {
     pub cached: usize,
     /// Links to folders, which were not followed.
     pub passed_over: Vec<PathBuf>,
+    /// Folders of stores, which hold keys and change with every commit.
+    pub left_out: Vec<PathBuf>,
 }
 
 /// Why files could not be hashed.
@@ -85,6 +88,12 @@ pub enum HashError {
     #[error("{} is neither a file nor a folder", path.display())]
     Special {
         /// What it is called.
+        path: PathBuf,
+    },
+    /// What is to be hashed is a store's folder, or in one.
+    #[error("{} is, or lies in, the folder {STORE_FOLDER} of a store, which holds its keys", path.display())]
+    Store {
+        /// The file or folder.
         path: PathBuf,
     },
     /// A folder without files.
@@ -121,6 +130,8 @@ pub enum HashError {
 /// Hears of bytes done, bytes in all, files done and files in all, from any thread.
 pub type HashProgress<'a> = &'a (dyn Fn(u64, u64, u64, u64) + Sync);
 
+/// What the folder of a store with its keys is called.
+const STORE_FOLDER: &str = ".griptrace";
 /// Files from this size on are hashed by all processors together, one after the other.
 const LARGE_BYTES: u64 = 16 << 20;
 /// Bytes read at a time of a small file: what fits the second cache of a processor.
@@ -153,8 +164,10 @@ struct Work<'a> {
 pub fn hash_path(path: &Path, options: &HashOptions<'_>, progress: HashProgress<'_>) -> Result<Hashed, HashError> {
     let metadata = fs::metadata(path).map_err(io_error("read", path))?;
     let is_single_file = !metadata.is_dir();
-    let mut passed_over = Vec::new();
-    let mut candidates = if is_single_file { single(path, &metadata)? } else { walk(path, &mut passed_over)? };
+    refuse_store(path, is_single_file)?;
+    let (mut passed_over, mut left_out) = (Vec::new(), Vec::new());
+    let mut candidates =
+        if is_single_file { single(path, &metadata)? } else { walk(path, &mut passed_over, &mut left_out)? };
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
     for candidate in &candidates {
         check_path(&candidate.name).map_err(|source| HashError::Path { path: candidate.path.clone(), source })?;
@@ -174,7 +187,7 @@ pub fn hash_path(path: &Path, options: &HashOptions<'_>, progress: HashProgress<
     };
     let files = work.hash_all(&candidates)?;
     let total_bytes = crate::record::total_bytes(&files);
-    Ok(Hashed { files, total_bytes, is_single_file, cached: narrow(work.cached.into_inner()), passed_over })
+    Ok(Hashed { files, total_bytes, is_single_file, cached: narrow(work.cached.into_inner()), passed_over, left_out })
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HashError {
@@ -191,14 +204,33 @@ fn single(path: &Path, metadata: &Metadata) -> Result<Vec<Candidate>, HashError>
     Ok(vec![Candidate { name, path: path.to_path_buf(), size: metadata.len() }])
 }
 
-fn walk(folder: &Path, passed_over: &mut Vec<PathBuf>) -> Result<Vec<Candidate>, HashError> {
+/// Refuses a store's folder and what lies in one, wherever links lead.
+fn refuse_store(path: &Path, is_single_file: bool) -> Result<(), HashError> {
+    let full = fs::canonicalize(path).map_err(io_error("read", path))?;
+    let mut folders = full.ancestors().skip(usize::from(is_single_file));
+    if folders.any(|folder| folder.file_name() == Some(OsStr::new(STORE_FOLDER))) {
+        return Err(HashError::Store { path: path.to_path_buf() });
+    }
+    Ok(())
+}
+
+fn walk(
+    folder: &Path,
+    passed_over: &mut Vec<PathBuf>,
+    left_out: &mut Vec<PathBuf>,
+) -> Result<Vec<Candidate>, HashError> {
     let mut candidates = Vec::new();
-    for entry in walkdir::WalkDir::new(folder).follow_root_links(true).sort_by_file_name() {
+    let mut walk = walkdir::WalkDir::new(folder).follow_root_links(true).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder).to_path_buf();
             HashError::Io { doing: "list", path, source: error.into() }
         })?;
         if entry.file_type().is_dir() || entry.depth() == 0 {
+            if entry.depth() > 0 && entry.file_name() == STORE_FOLDER {
+                left_out.push(entry.path().to_path_buf());
+                walk.skip_current_dir();
+            }
             continue;
         }
         let path = entry.path();
@@ -413,6 +445,21 @@ mod tests {
         let change = |_, _, _, _| fs::write(&path, "longer than before").unwrap();
         let error = hash_path(&path, &HashOptions::default(), &change).unwrap_err();
         assert!(matches!(error, HashError::Changed { .. }), "{error}");
+    }
+
+    #[test]
+    fn stores_are_left_out_and_never_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("in/.griptrace/keys")).unwrap();
+        fs::write(dir.path().join("in/.griptrace/keys/log.key"), "secret").unwrap();
+        fs::write(dir.path().join("in/file"), "x").unwrap();
+        let hashed = hash_path(&dir.path().join("in"), &HashOptions::default(), QUIET).unwrap();
+        assert_eq!(hashed.files.len(), 1);
+        assert_eq!(hashed.left_out, [dir.path().join("in/.griptrace")]);
+        for inside in ["in/.griptrace", "in/.griptrace/keys", "in/.griptrace/keys/log.key"] {
+            let refused = hash_path(&dir.path().join(inside), &HashOptions::default(), QUIET);
+            assert!(matches!(refused, Err(HashError::Store { .. })), "{inside}");
+        }
     }
 
     #[cfg(unix)]

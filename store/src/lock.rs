@@ -1,12 +1,20 @@
 //! One writer at a time: an advisory lock on the file `lock`, which names its holder.
+//!
+//! A commit is short: who finds the lock taken waits a while before giving up.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use crate::error::{OpenError, StorageError};
+
+/// How often the lock is tried again, and how long is waited each time: 5 s in all.
+const RETRIES: u32 = 100;
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// The lock, held until it is dropped or its process ends.
 #[derive(Debug)]
@@ -15,7 +23,7 @@ pub(crate) struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the lock, or tells who holds it.
+    /// Takes the lock, or tells who has held it for as long as was waited.
     pub(crate) fn take(root: &Path) -> Result<Self, OpenError> {
         let path = root.join("lock");
         let failed = |doing, source| StorageError::Io { doing, path: path.clone(), source };
@@ -26,14 +34,23 @@ impl WriterLock {
             .truncate(false)
             .open(&path)
             .map_err(|e| failed("open", e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(|e| failed("read", e))?;
-                return Err(OpenError::Locked { path: root.to_path_buf(), holder: holder.trim().to_owned() });
+        let mut retries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if retries < RETRIES => {
+                    retries += 1;
+                    thread::sleep(RETRY_AFTER);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).map_err(|e| failed("read", e))?;
+                    // Empty for a moment: between taking the lock and writing its number.
+                    let holder = if holder.trim().is_empty() { "of unknown number" } else { holder.trim() };
+                    return Err(OpenError::Locked { path: root.to_path_buf(), holder: holder.to_owned() });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock", error).into()),
             }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", error).into()),
         }
         let named = file
             .set_len(0)

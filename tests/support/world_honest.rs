@@ -98,12 +98,13 @@ pub(crate) fn honest() -> World {
 }
 
 impl World {
-    /// Adds the supplier's log, recorded by `supplier`, with one checkpoint on 21 June.
+    /// Adds the supplier's log, recorded by `supplier`, with checkpoints on 2 April and 21 June.
     pub(crate) fn add_supplier(&mut self, nodes: Vec<NodeSpec>) {
         let mut log = log(SUPPLIER_ORIGIN, "supplier-log");
         let names = nodes.iter().map(|node| node.name.clone()).collect();
         log.steps = vec![
             Step::Commit(commit("supplier", noon("2026-04-02"), names)),
+            Step::Head(head("supplier-log", SUPPLIER_ORIGIN, noon("2026-04-02"))),
             Step::Head(head("supplier-log", SUPPLIER_ORIGIN, noon("2026-06-21"))),
         ];
         self.logs.push(log);

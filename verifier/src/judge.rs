@@ -12,6 +12,7 @@ mod time;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use griptrace_core::{
+    assessment::AssessorMark,
     date::Date,
     id::NodeId,
     limits::FINDINGS_MAX,
@@ -45,6 +46,8 @@ pub(crate) struct Case<'a> {
     pub(crate) purposes: Vec<Word>,
     /// Whose word each assessment is.
     pub(crate) words: BTreeMap<Ordinal, Vouched>,
+    /// Marks that statuses carry signed by an assessor of the trust file, and whose.
+    pub(crate) signed_marks: BTreeMap<Ordinal, (AssessorMark, usize)>,
 }
 
 /// The findings so far, by code.
@@ -172,8 +175,9 @@ impl<'a> Case<'a> {
         purposes.extend(trust.expect.purposes.iter().cloned());
         purposes.sort();
         purposes.dedup();
-        let mut case = Self { evidence, trust, policy, question, purposes, words: BTreeMap::new() };
+        let mut case = Self { evidence, trust, policy, question, purposes, words: BTreeMap::new(), signed_marks: BTreeMap::new() };
         case.words = cover::check_words(&case, findings);
+        case.signed_marks = mark::read_signed_marks(&case);
         case
     }
 

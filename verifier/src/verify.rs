@@ -63,7 +63,8 @@ fn tell_times(case: &Case<'_>, findings: &mut Findings) {
                 alloc::format!("the times of {origin} are its operator's own: the trust file asks for no witness");
             findings.add(case.policy, Code::TimeSelfDeclared, When::Always, None, text);
         }
-        if !anchor.map_witnessed {
+        let judged_by = log.anchors.iter().filter(|anchor| anchor.statuses.is_some());
+        if judged_by.into_iter().any(|anchor| !anchor.map_witnessed) {
             let text = alloc::format!(
                 "that {origin}'s status map holds every status is its operator's claim: no trusted witness recomputed it"
             );

@@ -206,7 +206,8 @@ pub(crate) fn sign(context: &Context, args: &SignArgs) -> Result<Answer, Command
         .ok_or_else(|| CommandError::failed("nothing says which log it is for").with_hint("add --home GENESIS"))?;
     let key = keyfile::read(&args.key)?.signer()?;
     let statement = sign_assessment(&terms, &subjects, &home, &key, &args.issuer)?;
-    statement.write_to(&args.output)?;
+    let inputs: Vec<&Path> = [args.key.as_path()].into_iter().chain(args.draft.as_deref()).collect();
+    statement.write_to(&args.output, &inputs)?;
     let (_, signed, assessment) = Statement::read_from(&args.output)?;
     let object = json!({
         "file": args.output.display().to_string(), "issuer": signed.issuer, "key": signed.key.to_string(),

@@ -15,7 +15,7 @@ use griptrace_core::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    context::{Answer, Context, read_file},
+    context::{Answer, Context, read_bundle},
     error::CommandError,
     keyfile::fingerprint,
     view,
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 const UNVERIFIED: &str = "UNVERIFIED: this is what the bundle says; `griptrace verify` checks it";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let bytes = read_file(&args.bundle)?;
+    let bytes = read_bundle(&args.bundle)?;
     let bundle = Bundle::from_bytes(&bytes)
         .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
     if !context.output.is_json() {

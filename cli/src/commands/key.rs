@@ -1,8 +1,11 @@
 //! `griptrace key`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use griptrace_core::key::{Algorithm, PublicKey};
+use griptrace_core::{
+    key::{Algorithm, PublicKey},
+    note::NoteVerifier,
+};
 use serde_json::json;
 
 use crate::{
@@ -27,7 +30,7 @@ pub(crate) enum Args {
     },
     /// Show the public key of a key file, and its fingerprint for reading on the phone
     Show {
-        /// A key file, or a public key as text
+        /// A key file, a public key as text, or a log's key (vkey) as text
         file: String,
     },
 }
@@ -41,10 +44,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             keyfile::write(file, &key, passphrase.as_deref().map(String::as_str))?;
             key.public()?
         }
-        Args::Show { file } => match PublicKey::parse(file) {
-            Ok(key) => key,
-            Err(_) => keyfile::read(file.as_ref())?.public()?,
-        },
+        Args::Show { file } => shown(file)?,
     };
     let id = key.id();
     let object = json!({ "public_key": key.to_string(), "key_id": id.to_string(), "fingerprint": fingerprint(&id) });
@@ -52,4 +52,25 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         [format!("public key   {key}"), format!("key id       {id}"), format!("fingerprint  {}", fingerprint(&id))];
     context.output.either(&object, &lines)?;
     Ok(Answer::YES)
+}
+
+/// Reads a public key as text, a log's vkey, or the public half of a key file.
+fn shown(text: &str) -> Result<PublicKey, CommandError> {
+    let malformed = |e: &dyn core::fmt::Display| {
+        CommandError::failed(format!("malformed key {text:?}: {e}"))
+            .with_hint("a public key is ed25519:BASE64 or p256:BASE64, a log's key NAME+HEX+BASE64; a file is a path")
+    };
+    let is_file = Path::new(text).exists();
+    match PublicKey::parse(text) {
+        Ok(key) => return Ok(key),
+        Err(error) if !is_file && (text.starts_with("ed25519:") || text.starts_with("p256:")) => {
+            return Err(malformed(&error));
+        }
+        Err(_) => {}
+    }
+    match NoteVerifier::parse(text) {
+        Ok(log) => PublicKey::new(Algorithm::Ed25519, log.public_key()).map_err(|e| malformed(&e)),
+        Err(error) if !is_file && text.contains('+') => Err(malformed(&error)),
+        Err(_) => keyfile::read(text.as_ref())?.public(),
+    }
 }

@@ -16,14 +16,15 @@ use griptrace_core::{
 };
 use griptrace_store::StoredNode;
 
-use super::assess::paper;
+use super::{assess::paper, policy::load};
 use crate::{
     arguments::{date, word},
+    clock,
     context::{Answer, Context, or_today},
     error::CommandError,
     keyfile,
     recording::{self, Recorded, build::make, details::Details},
-    resolve::resolve,
+    resolve::{resolve, resolve_only},
     view,
     workspace::Workspace,
 };
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// reclassify: the new grade
     #[arg(long, value_parser = word)]
     pub(crate) grade: Option<Word>,
+    /// reclassify: refuse a grade that is none of this policy's
+    #[arg(long, value_name = "FILE", requires = "grade")]
+    pub(crate) policy: Option<PathBuf>,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
@@ -72,9 +76,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Records a mark.
 pub(crate) fn set_mark(context: &Context, workspace: &Workspace, args: &Args) -> Result<Recorded, CommandError> {
-    let target = workspace.node(&resolve(workspace, &context.output, &args.node)?)?;
+    let target = workspace.node(&resolve_only(workspace, &context.output, &args.node, &[])?)?;
     let successor = args.successor.as_deref().map(|text| resolve(workspace, &context.output, text)).transpose()?;
     check(workspace, args, &target, successor)?;
+    if let Some(grade) = &args.grade {
+        check_grade(context, workspace, args, &target, grade)?;
+    }
     let mut core = Core::new(Kind::Status, workspace.home(), [0; 16], Digest::ZERO);
     core.edges = vec![Edge::local(Role::Marks, target.id)];
     core.edges.extend(successor.map(|id| Edge::local(Role::Successor, id)));
@@ -99,6 +106,13 @@ fn check(
     target: &StoredNode,
     successor: Option<NodeId>,
 ) -> Result<(), CommandError> {
+    if args.reason.trim().is_empty() {
+        return Err(CommandError::failed("a mark needs a reason: --reason is empty"));
+    }
+    if let Some(date) = args.date.filter(|date| *date > clock::today()) {
+        let text = format!("--date {date} is in the future: today is {} in UTC", clock::today());
+        return Err(CommandError::failed(text));
+    }
     let kind = target.core.kind;
     if matches!(kind, Kind::Status | Kind::Erasure) {
         return Err(CommandError::failed(format!("{} can't be marked: it is a {kind}", args.node)));
@@ -121,6 +135,41 @@ fn check(
         (true, Some(_)) if !graded => Err(CommandError::failed(format!("a {kind} has no grade to reclassify"))),
         (true, Some(_)) | (false, None) => Ok(()),
     }
+}
+
+/// Refuses a grade that the policy lacks, and warns of one that nothing here has.
+fn check_grade(
+    context: &Context,
+    workspace: &Workspace,
+    args: &Args,
+    target: &StoredNode,
+    grade: &Word,
+) -> Result<(), CommandError> {
+    const LOWERING: &str = "lowering a grade needs the role `regrade` in the buyer's trust file";
+    if let Some(path) = &args.policy {
+        let policy = load(path)?;
+        let Some(rank) = policy.grade_rank(grade) else {
+            let words: Vec<String> = policy.grades.iter().map(ToString::to_string).collect();
+            return Err(CommandError::failed(format!("{:?} is no grade of the policy {}", grade.as_str(), policy.id))
+                .with_hint(format!("its grades are {}", words.join(", "))));
+        };
+        if target.core.grade.as_ref().and_then(|old| policy.grade_rank(old)).is_some_and(|old| rank < old) {
+            context.output.warn(format_args!("this lowers the grade: {LOWERING}"));
+        }
+    }
+    for kind in [Kind::Dataset, Kind::Model] {
+        let ids = workspace.store.of_kind(kind).map_err(|e| CommandError::because("cannot list the nodes", e))?;
+        for id in ids {
+            if workspace.node(&id)?.core.grade.as_ref() == Some(grade) {
+                return Ok(());
+            }
+        }
+    }
+    context.output.warn(format_args!(
+        "no data set or model of this store has the grade {:?}: is it a word of the buyer's policy? {LOWERING}",
+        grade.as_str()
+    ));
+    Ok(())
 }
 
 fn check_successor(workspace: &Workspace, target: &StoredNode, id: NodeId) -> Result<(), CommandError> {

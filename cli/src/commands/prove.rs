@@ -1,8 +1,8 @@
 //! `griptrace prove`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use griptrace_core::{bundle::bundle_digest, id::NodeId, node::Kind};
+use griptrace_core::{bundle::{MAGIC, bundle_digest}, id::NodeId, node::Kind};
 use griptrace_store::{Disclose, ProveOptions};
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;
@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     clock,
-    context::{Answer, Context, write_file},
+    context::{Answer, Context, write_output},
     error::CommandError,
-    resolve::resolve_kind,
+    resolve::resolve_only,
     view::headline,
     workspace::Workspace,
 };
@@ -50,7 +50,7 @@ pub(crate) enum Opened {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
-    let id = resolve_kind(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
+    let id = resolve_only(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
     let bytes = bundle(&workspace, &id, args.disclose)?;
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
@@ -59,7 +59,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         };
         warn(context, &workspace, &id, &bytes, &trust, &policy::load(path)?)?;
     }
-    write_file(&args.output, &bytes)?;
+    let named = [Path::new(&args.node)].into_iter();
+    let inputs: Vec<&Path> = named.chain(args.policy.as_deref()).chain(args.trust.as_deref()).collect();
+    write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
     let object = json!({ "file": file, "bytes": bytes.len(), "digest": digest.to_string() });

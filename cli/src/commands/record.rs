@@ -45,6 +45,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let Some(file) = &args.file else { return Err(CommandError::failed("no lineage file was named")) };
     let lineage = lineage::read(file)?;
     if let Some(out) = &args.draft {
+        draft::refuse_existing(out)?;
         let mut workspace = context.workspace()?;
         workspace.rehash = args.rehash;
         return write_draft(context, &workspace, &lineage, out);

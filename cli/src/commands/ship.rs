@@ -17,7 +17,7 @@ use crate::{
     context::{Answer, Context, or_today},
     error::CommandError,
     recording::{self, Recorded, build::make, details::Details, lineage::check_name},
-    resolve::resolve_kind,
+    resolve::resolve_only,
     view,
     workspace::Workspace,
 };
@@ -69,7 +69,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Result<Recorded, CommandError> {
     let mut models = Vec::new();
     for text in &args.models {
-        models.push(resolve_kind(workspace, &context.output, text, &[Kind::Model])?);
+        models.push(resolve_only(workspace, &context.output, text, &[Kind::Model])?);
     }
     models.sort();
     models.dedup();

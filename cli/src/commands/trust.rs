@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::inspect::{Keys, keys_of};
 use crate::{
-    context::{Answer, Context, read_file, write_file},
+    context::{Answer, Context, read_bundle, write_file},
     error::CommandError,
     keyfile::fingerprint,
     workspace::Workspace,
@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let Args::Init { output, from_bundle } = args;
     let text = match from_bundle {
         Some(path) => {
-            let bundle = Bundle::from_bytes(&read_file(path)?)
+            let bundle = Bundle::from_bytes(&read_bundle(path)?)
                 .map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
             from_keys(&keys_of(&bundle)?)
         }

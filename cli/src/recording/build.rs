@@ -1,7 +1,7 @@
 //! From what people wrote down to nodes: hash, resolve names, link, look up what is known (R10).
 
 use griptrace_core::{
-    details::Values,
+    details::{Values, slot},
     digest::Digest,
     id::{GenesisHash, NodeId},
     manifest::{FileRecord, root as manifest_root},
@@ -22,7 +22,8 @@ use crate::{
     keyfile,
     output::Output,
     resolve::{content_text, hash, resolve_kind},
-    workspace::Workspace,
+    view::short,
+    workspace::{Workspace, detail},
 };
 
 /// What is recorded or found as one: a source, or a step with all its outputs (Rule R10).
@@ -166,6 +167,11 @@ impl Builder<'_> {
             .find_recorded(&records)
             .map_err(|e| CommandError::because("cannot look up what was recorded", e))?;
         let already = known.is_some();
+        if !already {
+            for (record, name) in records.iter().zip(&names) {
+                self.warn_of_marked(record, name)?;
+            }
+        }
         let ids = known.unwrap_or_else(|| records.iter().map(id_of).collect());
         let mut nodes = Vec::new();
         for ((record, name), id) in records.iter().zip(names).zip(ids) {
@@ -173,6 +179,34 @@ impl Builder<'_> {
         }
         self.named.extend(nodes.iter().cloned());
         self.units.push(Unit { nodes, records: if already { Vec::new() } else { records } });
+        Ok(())
+    }
+}
+
+impl Builder<'_> {
+    /// Warns of a node that was recorded before, and marked since: it is recorded anew (Rule R10).
+    fn warn_of_marked(&self, record: &NodeRecord, name: &str) -> Result<(), CommandError> {
+        let core = core_of(record)?;
+        let content = |record: &NodeRecord| record.values.get(&slot(core.kind, "content")?).cloned();
+        let found = self
+            .workspace
+            .store
+            .by_name(name)
+            .map_err(|e| CommandError::because(format!("cannot look up the name {name:?}"), e))?;
+        for id in found.iter().rev() {
+            let node = self.workspace.node(id)?;
+            let same = node.core.kind == core.kind
+                && node.core.activity == core.activity
+                && content(&node.record) == content(record);
+            let status = if same { self.workspace.status_aside(id)? } else { None };
+            let Some((mark, status)) = status else { continue };
+            let reason = detail(&status, "reason").map_or_else(String::new, |reason| format!(" ({reason})"));
+            self.output.warn(format_args!(
+                "{name} was recorded before as {} and has the mark {mark}{reason}: this is a new record",
+                short(id)
+            ));
+            return Ok(());
+        }
         Ok(())
     }
 }

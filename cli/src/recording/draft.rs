@@ -3,7 +3,7 @@
 //! A draft file is the line `griptrace draft v1` and a CBOR list of node records, with their nonces
 //! and secret seeds: whoever has it can open every detail in it.
 
-use std::path::Path;
+use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use griptrace_core::{
     cbor::{DecodeError, Reader, Record, Writer, decode, encode},
@@ -13,7 +13,7 @@ use griptrace_core::{
 use griptrace_store::record::NodeRecord;
 
 use crate::{
-    context::{read_file, write_file},
+    context::read_file,
     error::CommandError,
     recording::build::{core_of, id_of},
 };
@@ -51,9 +51,25 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Vec<NodeRecord>, CommandError> 
     Ok(records)
 }
 
-/// Writes a draft file.
+/// Refuses a path where something is already: the ids in a draft are what an assessor signs.
+pub(crate) fn refuse_existing(path: &Path) -> Result<(), CommandError> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let text = format!("{} is there already, and a draft never replaces a file", path.display());
+    Err(CommandError::failed(text)
+        .with_hint("a draft's ids are what an assessor signs: choose another name, or remove it"))
+}
+
+/// Writes a new draft file that only its owner can read: there are secrets in it.
 pub(crate) fn write(path: &Path, records: Vec<NodeRecord>) -> Result<(), CommandError> {
-    write_file(path, &to_bytes(records))
+    refuse_existing(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(&to_bytes(records)));
+    written.map_err(|e| CommandError::file("write", path, e))
 }
 
 /// Reads a draft file.

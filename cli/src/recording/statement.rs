@@ -17,7 +17,7 @@ use griptrace_core::{
 };
 
 use crate::{
-    context::{read_file, write_file},
+    context::{read_file, write_output},
     error::CommandError,
 };
 
@@ -66,9 +66,9 @@ impl Record for Statement {
 }
 
 impl Statement {
-    /// Writes the file.
-    pub(crate) fn write_to(&self, path: &Path) -> Result<(), CommandError> {
-        write_file(path, &[MAGIC, &encode(self)].concat())
+    /// Writes the file, which is none of the inputs of the command.
+    pub(crate) fn write_to(&self, path: &Path, inputs: &[&Path]) -> Result<(), CommandError> {
+        write_output(path, &[MAGIC, &encode(self)].concat(), ("statement", MAGIC), inputs)
     }
 
     /// Reads the file and checks that it hangs together; the signature by the key that it brings.

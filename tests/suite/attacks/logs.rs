@@ -5,14 +5,15 @@ use griptrace_core::{
     digest::{BUNDLE, Digest},
     entry::{Entry, genesis_hash},
     key::Signer as _,
+    node::{Mark, Role},
     note::{Cosigner, Note, NoteSignature},
     tree::{Rfc9162, prove_leaves},
 };
 use griptrace_verifier::finding::Code;
 
 use super::Attack;
-use super::Liar::{Both, Courier, Operator, Stranger};
-use crate::world::{Built, ORIGIN, key, seed};
+use super::Liar::{Both, Courier, Exporter, Operator, Stranger};
+use crate::world::{Built, Link, NodeSpec, ORIGIN, key, seed};
 
 /// Replaces what stands between the magic line and the digest, and hashes again.
 pub(super) fn rehashed(bytes: &[u8], edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -159,6 +160,55 @@ const LOGS: &[Attack] = &[
     Attack::new("log-twice", Courier, "the log's part stands twice", Code::LogDuplicate, |c| {
         c.courier = Some(|b, _| b.logs.push(b.logs[0].clone()));
     }),
+    Attack::new(
+        "two-logs-of-one-origin",
+        Both,
+        "a second genesis of the same origin and key",
+        Code::LogDuplicate,
+        |c| {
+            c.world.add_supplier(vec![NodeSpec::source("late", "CN", "force-torque", "general")]);
+            c.world.logs[1].genesis.origin = ORIGIN.into();
+            c.world.logs[1].genesis.key = key("log").public_key();
+            for head in c.world.heads_of(1) {
+                head.log_signers = vec![("log", ORIGIN.into())];
+            }
+            c.world.node("extract").links.push(Link::new(Role::Used, "late"));
+        },
+    ),
+    Attack::new(
+        "map-of-the-shipment-contradicted",
+        Both,
+        "a map at shipment that lacks a mark which the newest map has from before",
+        Code::StatusLineMismatch,
+        |c| {
+            c.world.mark(2, "maker", NodeSpec::status("m", Mark::Withdraw, "camera", "2026-05-30"));
+            c.world.heads()[2].map_edit = Some(|lines| lines.clear());
+        },
+    ),
+    Attack::new(
+        "foreign-parent-recorded-late",
+        Exporter,
+        "a parent in another log that was covered there only after the shipment",
+        Code::RecordedAfterShipment,
+        |c| {
+            c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
+            c.world.logs[1].steps.remove(1);
+            c.world.node("train").links.push(Link::new(Role::Used, "bought"));
+        },
+    ),
+    Attack::new(
+        "foreign-assessment-recorded-late",
+        Exporter,
+        "an assessment that another log covered only after the shipment",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.add_supplier(vec![NodeSpec::source("dummy", "CN", "visual", "general")]);
+            c.world.logs[1].steps.remove(1);
+            c.world.commit_of("assessment").nodes.retain(|name| name != "assessment");
+            c.world.commit_of("dummy").nodes = vec!["assessment".into()];
+            c.world.nodes.retain(|node| node.name != "dummy");
+        },
+    ),
     Attack::new(
         "log-without-nodes",
         Operator,

@@ -82,7 +82,12 @@ const TIMES: &[Attack] = &[
     Attack::new("clock-behind", Nobody, "a clock that is behind the evidence", Code::NowBeforeEvidence, |c| {
         c.buyer.question.now = date("2020-01-01");
     })
-    .met(),
+    .also(&[Code::DateInFuture])
+    .verdict(Verdict::RecordedAfterShipment)
+    .warned(),
+    Attack::new("shipment-of-tomorrow", Exporter, "a shipment dated after the day it is checked", Code::DateInFuture, |c| {
+        c.world.node("shipment").core.date = Some(date("2026-08-01"));
+    }),
     Attack::new(
         "old-bundle-for-new",
         Exporter,
@@ -295,6 +300,13 @@ const WITHDRAWN_ASSESSMENTS: &[Attack] = &[
         },
     ),
     Attack::new(
+        "assessment-copied-too-often",
+        Exporter,
+        "one signed assessment recorded more often than anybody needs, to make the verifier work",
+        Code::LimitExceeded,
+        copied_often,
+    ),
+    Attack::new(
         "assessor-status-log-missing",
         Nobody,
         "the trust file names a log that the bundle lacks",
@@ -324,4 +336,17 @@ fn withdrawn_elsewhere(case: &mut Case) {
     let mut mark = NodeSpec::status("mark", Mark::Withdraw, "assessment-copy", "2026-06-20");
     mark.marked_by = Some("office");
     case.world.nodes.insert(place + 2, mark);
+}
+
+fn copied_often(case: &mut Case) {
+    let place = case.world.place("assessment");
+    for number in 0..16 {
+        let mut copy = case.world.node("assessment").clone();
+        copy.name = format!("copy-{number}");
+        copy.core.nonce[15] = number;
+        copy.core.nonce[14] = 1;
+        copy.copies = Some("assessment");
+        case.world.commit_of("assessment").nodes.push(copy.name.clone());
+        case.world.nodes.insert(place + 1, copy);
+    }
 }

@@ -14,6 +14,7 @@ use griptrace_core::{
     bundle::StatusPart,
     digest::Digest,
     id::{NodeId, StatusKey},
+    limits::COPIES_MAX,
     node::{Kind, Role},
     status_map::{status_value, verify_status_proof},
 };
@@ -59,14 +60,31 @@ pub(super) fn close(
     for (assessment, subject, _, _) in subjects {
         opened_by.entry(*subject).or_default().push(*assessment);
     }
+    check_copies(&nodes)?;
     let shipped_at = place_statuses(parts, &mut logs, &commits, &nodes, root)?;
     let walk = Walk { nodes: &nodes, commits: &commits, logs: &logs, opened_by: &opened_by };
     let newest = walk.closure(root, None)?;
     let shipped = walk.closure(root, Some(shipped_at))?;
     walk.check_exact(&newest)?;
     check_proofs(parts, &walk, shipped_at, &newest, &shipped)?;
+    walk.check_grown(&shipped, shipped_at)?;
     let recorded_after = walk.recorded_after(&shipped, shipped_at);
     Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, recorded_after })
+}
+
+/// Refuses more records of one signed assessment than anybody needs: each would be judged with every
+/// mark on it.
+fn check_copies(nodes: &[Node]) -> Result<(), Broken> {
+    let mut copies: BTreeMap<StatusKey, usize> = BTreeMap::new();
+    for node in nodes.iter().filter(|node| node.assessed.is_some()) {
+        let count = copies.entry(status_key(node)).or_default();
+        *count = count.saturating_add(1);
+        if *count > COPIES_MAX {
+            let text = format!("one signed assessment is recorded more than {COPIES_MAX} times");
+            return Err(broken(Code::LimitExceeded, Some(node.id), text));
+        }
+    }
+    Ok(())
 }
 
 /// Step 8: the one root, a Shipment or, for a pre-check, a Model, in the first log.
@@ -158,9 +176,16 @@ impl Walk<'_> {
         }
     }
 
-    /// Tells whether a node is under the anchor that its log has for this closure.
+    /// Tells whether a node is under the anchor that its log has for this closure. At shipment, a
+    /// node of another log counts if it was covered there no later than the shipment was here.
     fn is_covered(&self, node: &Node, at: Option<usize>) -> bool {
         let Some(commit) = self.commits.get(node.commit) else { return false };
+        if let Some(place) = at.filter(|_| commit.log != 0) {
+            let shipped = self.logs.first().and_then(|log| log.anchors.get(place)).map(|anchor| anchor.time);
+            let log = self.logs.get(commit.log);
+            let first = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?)).map(|anchor| anchor.time);
+            return first.is_some() && first <= shipped;
+        }
         self.anchor_for(commit.log, at).is_some_and(|anchor| commit.leaf < anchor.size)
     }
 
@@ -243,6 +268,27 @@ impl Walk<'_> {
         (status_key(target) == *key && here).then_some((commit.leaf, line))
     }
 
+    /// Step 10: the shipment's map is a beginning of the newest one: no status that was under the
+    /// shipment's anchor is left out of it.
+    fn check_grown(&self, shipped: &Closure, shipped_at: usize) -> Result<(), Broken> {
+        let (Some(old), Some(new)) = (self.anchor_for(0, Some(shipped_at)), self.anchor_for(0, None)) else {
+            return Ok(());
+        };
+        let (Some(then), Some(now)) = (&old.statuses, &new.statuses) else { return Ok(()) };
+        let asked = shipped.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
+        let keys: BTreeSet<StatusKey> = asked.filter(|n| self.is_asked_in(n, 0, old.size)).map(status_key).collect();
+        for key in &keys {
+            let listed = now.get(key).map_or(&[][..], Vec::as_slice);
+            let leaf = |status: &Ordinal| self.nodes.get(*status).and_then(|node| self.commits.get(node.commit));
+            let early = listed.iter().filter(|status| leaf(status).is_some_and(|commit| commit.leaf < old.size));
+            if !early.eq(then.get(key).map_or(&[][..], Vec::as_slice)) {
+                let text = format!("statuses of {key} under checkpoint {} are not those that the newest map has from then", old.size);
+                return Err(broken(Code::StatusLineMismatch, None, text));
+            }
+        }
+        Ok(())
+    }
+
     /// Step 8: the bundle holds the newest closure and its statuses, and nothing else.
     fn check_exact(&self, newest: &Closure) -> Result<(), Broken> {
         let statuses: BTreeSet<Ordinal> = newest.statuses.values().flatten().copied().collect();
@@ -260,10 +306,10 @@ impl Walk<'_> {
 
     /// Returns the shipped closure's nodes that the shipment's anchor does not cover.
     fn recorded_after(&self, shipped: &Closure, shipped_at: usize) -> Vec<Ordinal> {
-        let size = self.logs.first().and_then(|log| log.anchors.get(shipped_at)).map_or(0, |anchor| anchor.size);
+        // An assessment that was recorded later covers nothing then, and is no ancestry.
         let late = |ordinal: &Ordinal| {
-            let commit = self.nodes.get(*ordinal).and_then(|node| self.commits.get(node.commit));
-            commit.is_some_and(|commit| commit.log == 0 && commit.leaf >= size)
+            let node = self.nodes.get(*ordinal).filter(|node| node.core.kind != Kind::Assessment);
+            node.is_some_and(|node| !self.is_covered(node, Some(shipped_at)))
         };
         shipped.members.iter().filter(late).collect()
     }

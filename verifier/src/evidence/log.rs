@@ -28,7 +28,7 @@ pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry
     let mut entries = Vec::new();
     for (place, part) in parts.bundle.logs.iter().enumerate() {
         let log = check_log(part, parts.trust, place, &mut entries)?;
-        if logs.iter().any(|other| other.home == log.home) {
+        if logs.iter().any(|other| other.genesis.origin == log.genesis.origin) {
             return Err(broken(Code::LogDuplicate, None, format!("log {} stands twice", log.genesis.origin)));
         }
         logs.push(log);

@@ -13,6 +13,7 @@ use griptrace_core::{
     assessment::AssessorMark,
     cbor::decode,
     cose::{MARK_TYPE, Signed},
+    id::GenesisHash,
     node::{Kind, Mark, Role},
 };
 
@@ -20,6 +21,7 @@ use super::{Case, Findings, Instant, cover::Vouched};
 use crate::{
     evidence::{Node, Ordinal},
     finding::{Code, When},
+    trust::TrustedAssessor,
 };
 
 /// What the statuses of a closure say, as far as they count.
@@ -43,9 +45,9 @@ pub(super) fn read_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut 
     let mut marks = Marks::default();
     for (ordinal, statuses) in &instant.closure.statuses {
         let Some(target) = case.node(*ordinal) else { continue };
-        for status in statuses.iter().filter_map(|s| case.node(*s)) {
+        for (by_status, status) in statuses.iter().filter_map(|s| Some((*s, case.node(*s)?))) {
             let Some(mark) = status.core.mark.filter(|mark| *mark != Mark::Reclassify) else { continue };
-            if !may_mark(case, *ordinal, target, status) {
+            if !may_mark(case, *ordinal, target, by_status, status) {
                 let who = case.committer_of(status).map_or("?", |c| c.name.as_str());
                 let text = format!("{who} may not {mark} this {}; the status does not count", target.core.kind);
                 findings.add(case.policy, Code::StatusUnauthorised, instant.when, Some(status.id), text);
@@ -89,35 +91,51 @@ fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findin
 
 /// Tells whether a status counts: by the party that recorded its target, by an assessor on its own
 /// assessment, or by a party that the trust file also has as an assessor, refusing.
-fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node) -> bool {
+fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, by_status: Ordinal, status: &Node) -> bool {
     let by = case.committer_of(status).map(|c| c.name.as_str());
     let own = by.is_some() && by == case.committer_of(target).map(|c| c.name.as_str());
     let assessor = match case.words.get(&ordinal) {
         Some(Vouched::Assessor(place)) => case.trust.assessors.get(*place),
         Some(Vouched::Stated | Vouched::Untrusted(_)) | None => None,
     };
-    let by_assessor = assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, target, status, &a.name));
+    let by_assessor = assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, by_status, target, status, &a.name));
     let refuses =
         status.core.mark == Some(Mark::Refuse) && case.trust.assessors.iter().any(|a| Some(a.name.as_str()) == by);
     own || by_assessor || refuses
 }
 
 /// Tells whether a status carries the assessor's own signed mark, saying the same as the status.
-fn signed_by(case: &Case<'_>, target: &Node, status: &Node, assessor: &str) -> bool {
-    let Some(bytes) = &status.core.statement else { return false };
-    let Some((mark, name)) = read_signed_mark(case, bytes) else { return false };
+fn signed_by(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node, assessor: &str) -> bool {
+    let Some((mark, place)) = case.signed_marks.get(&ordinal) else { return false };
     let key = target.assessed.as_ref().map(|assessed| assessed.status_key);
-    name == assessor
+    case.trust.assessors.get(*place).is_some_and(|known| known.name == assessor)
         && Some(mark.key) == key
         && Some(mark.mark) == status.core.mark
         && Some(mark.date) == status.core.date
 }
 
+/// Reads each status's own signed mark once: the mark, and whose it is in the trust file. One that
+/// was made for another log is none.
+pub(super) fn read_signed_marks(case: &Case<'_>) -> BTreeMap<Ordinal, (AssessorMark, usize)> {
+    let mut marks = BTreeMap::new();
+    for (ordinal, node) in case.evidence.nodes.iter().enumerate() {
+        let statement = node.core.statement.as_ref().filter(|_| node.core.kind == Kind::Status);
+        let read = statement.and_then(|bytes| read_signed_mark(case, bytes));
+        if let Some((home, mark, place)) = read
+            && home == node.core.home
+        {
+            marks.insert(ordinal, (mark, place));
+        }
+    }
+    marks
+}
+
 /// Reads an assessor's signed mark; `None` unless a key of the trust file's assessors signed it.
-fn read_signed_mark<'a>(case: &Case<'a>, bytes: &[u8]) -> Option<(AssessorMark, &'a str)> {
+fn read_signed_mark(case: &Case<'_>, bytes: &[u8]) -> Option<(GenesisHash, AssessorMark, usize)> {
     let signed = Signed::parse(bytes, MARK_TYPE).ok()?;
-    let assessor = case.trust.assessors.iter().find(|a| a.key.id() == signed.key && signed.verify(&a.key).is_ok())?;
-    Some((decode(&signed.payload).ok()?, &assessor.name))
+    let mine = |a: &TrustedAssessor| a.key.id() == signed.key && signed.verify(&a.key).is_ok();
+    let place = case.trust.assessors.iter().position(mine)?;
+    Some((signed.home, decode(&signed.payload).ok()?, place))
 }
 
 /// An assessor's signed withdrawal also counts from the trust file, should a log refuse it.
@@ -128,9 +146,9 @@ fn withdraw_by_trust_file(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Ma
         .withdrawals
         .iter()
         .filter_map(|withdrawal| read_signed_mark(case, &withdrawal.statement))
-        .filter(|(mark, _)| mark.mark.is_terminal())
-        .filter(|(mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
-        .map(|(mark, name)| (mark.key, name))
+        .filter(|(_, mark, _)| mark.mark.is_terminal())
+        .filter(|(_, mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
+        .filter_map(|(_, mark, place)| Some((mark.key, case.trust.assessors.get(place)?.name.as_str())))
         .collect();
     for (ordinal, word) in &case.words {
         let Vouched::Assessor(place) = word else { continue };

@@ -35,6 +35,7 @@ pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings:
     check_aggregate(case, instant, findings);
     if instant.when == When::Now {
         for rule in &case.policy.disclose {
+            // What is disclosed does not depend on when it is judged.
             check_disclosure(case, instant, rule, findings);
         }
     }
@@ -126,7 +127,7 @@ fn check_disclosure(case: &Case<'_>, instant: &Instant<'_>, rule: &Disclose, fin
         if !missing.is_empty() {
             let point = rule.point.as_deref().map_or_else(String::new, |point| format!(" ({point})"));
             let text = format!("hidden or absent: {}{point}", missing.join(", "));
-            findings.add(case.policy, Code::DetailNotDisclosed, instant.when, Some(node.id), text);
+            findings.add(case.policy, Code::DetailNotDisclosed, When::Always, Some(node.id), text);
         }
     }
 }

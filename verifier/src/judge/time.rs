@@ -48,6 +48,10 @@ fn check_lag(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
             findings.add(case.policy, Code::RecordedAfterShipment, instant.when, Some(node.id), text);
         }
     }
+    if node.core.kind == Kind::Shipment && date > case.question.now {
+        let text = format!("the shipment is dated {date}, and now is {}", case.question.now);
+        findings.add(case.policy, Code::DateInFuture, instant.when, Some(node.id), text);
+    }
     if node.core.kind == Kind::Transformation && date > seen {
         let text = format!("the step is dated {date}, after the checkpoint of {seen} that covers it");
         findings.add(case.policy, Code::DateInFuture, instant.when, Some(node.id), text);
