@@ -101,10 +101,10 @@ pub(crate) fn write(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> 
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
     written.map_err(|e| {
-        let hint = match e.kind() {
-            io::ErrorKind::AlreadyExists => "a key file is never replaced; choose another name or move the old file away",
-            io::ErrorKind::NotFound => "the folder that it is to lie in is not there; make it first",
-            _ => return CommandError::file("write the key file", path, e),
+        let hint = if e.kind() == io::ErrorKind::NotFound {
+            "the folder that it is to lie in is not there; make it first"
+        } else {
+            "a key file is never replaced; choose another name or move the old file away"
         };
         CommandError::file("write the key file", path, e).with_hint(hint)
     })

@@ -54,7 +54,7 @@ fn commit(workspace: &Workspace, units: Vec<Unit>) -> Result<Recorded, CommandEr
     Ok(Recorded { nodes, receipt })
 }
 
-/// Commits nodes that were made one by one.
+/// Commits nodes that were made one by one, but for those that the log has.
 pub(crate) fn commit_records(
     workspace: &Workspace,
     records: Vec<(NodeRecord, String)>,
@@ -62,11 +62,15 @@ pub(crate) fn commit_records(
     let mut nodes = Vec::new();
     let mut fresh = Vec::new();
     for (record, name) in records {
-        let core = build::core_of(&record)?;
-        nodes.push(RecordedNode { id: build::id_of(&record), kind: core.kind, name, already: false });
-        fresh.push(record);
+        let (id, kind) = (build::id_of(&record), build::core_of(&record)?.kind);
+        let wrong = |e| CommandError::because(format!("cannot look up {id}"), e);
+        let already = workspace.store.node(&id).map_err(wrong)?.is_some();
+        nodes.push(RecordedNode { id, kind, name, already });
+        if !already {
+            fresh.push(record);
+        }
     }
-    let receipt = Some(workspace.commit(fresh)?);
+    let receipt = if fresh.is_empty() { None } else { Some(workspace.commit(fresh)?) };
     Ok(Recorded { nodes, receipt })
 }
 

@@ -49,10 +49,19 @@ fn find(
         return by_file(workspace, output, path);
     }
     let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if like_id && let Some(id) = by_prefix(workspace, text)? {
+    let is_whole_id = like_id && text.len() == 64;
+    if is_whole_id && let Some(id) = by_prefix(workspace, text)? {
         return Ok(id);
     }
-    if let Some(id) = by_name(workspace, output, text, (None, kinds), shared)? {
+    // A name that looks like the beginning of an id is a name: which ids begin so is chance.
+    let named = by_name(workspace, output, text, (None, kinds), shared)?;
+    if let Some(id) = named {
+        if like_id && shared == Shared::Refuse {
+            refuse_prefix(workspace, text, id)?;
+        }
+        return Ok(id);
+    }
+    if like_id && let Some(id) = by_prefix(workspace, text)? {
         return Ok(id);
     }
     if path.exists() {
@@ -62,6 +71,23 @@ fn find(
         Some(kind) => newest_of_kind(workspace, kind)?.ok_or_else(|| unknown(text)),
         None => Err(unknown(text)),
     }
+}
+
+/// Refuses the name of a node that is the beginning of another one's id.
+fn refuse_prefix(workspace: &Workspace, text: &str, named: NodeId) -> Result<(), CommandError> {
+    let found =
+        workspace.store.resolve(text).map_err(|e| CommandError::because(format!("cannot look up {text}"), e))?;
+    let mut ids = match found {
+        Resolved::None => return Ok(()),
+        Resolved::One(id) => vec![id],
+        Resolved::Ambiguous(ids) => ids,
+    };
+    ids.retain(|id| *id != named);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    ids.insert(0, named);
+    Err(ambiguous(workspace, &format!("{text} is a name, and the beginning of another node's id"), &ids))
 }
 
 /// Returns the newest node of a kind that is not put aside: `assessment` means the last one.
@@ -158,7 +184,11 @@ fn by_name(
         let same = content(newest).is_some() && good.iter().all(|node| content(node) == content(newest));
         if shared == Shared::Refuse && !same {
             let ids: Vec<NodeId> = good.iter().map(|node| node.id).collect();
-            return Err(ambiguous(workspace, &format!("several nodes are called {wanted:?}; name one by its id"), &ids));
+            return Err(ambiguous(
+                workspace,
+                &format!("several nodes are called {wanted:?}; name one by its id"),
+                &ids,
+            ));
         }
         let (many, taken) = (good.len(), candidate(newest));
         output.talk(format_args!("note: {many} nodes are called {wanted:?}; the newest is taken: {taken}"));

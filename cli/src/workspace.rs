@@ -194,7 +194,8 @@ impl Workspace {
         let key = keyfile::read(&path)?;
         let (found, named) = (key.public()?.id(), self.committer()?.id());
         if found != named {
-            let text = format!("{} holds the key {found}, and {CONFIG} names the committer's key {named}", path.display());
+            let text =
+                format!("{} holds the key {found}, and {CONFIG} names the committer's key {named}", path.display());
             return Err(CommandError::failed(text)
                 .with_hint("put the right key file back, or correct `committer` in the settings"));
         }
@@ -229,8 +230,8 @@ impl Workspace {
     /// Returns the last mark that puts a node aside, with its status.
     pub(crate) fn status_aside(&self, id: &NodeId) -> Result<Option<(Mark, StoredNode)>, CommandError> {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
-        let marks = self.marks(id)?.into_iter().rev();
-        Ok(marks.filter_map(|status| Some((status.core.mark.filter(aside)?, status))).next())
+        let mut marks = self.marks(id)?.into_iter().rev();
+        Ok(marks.find_map(|status| Some((status.core.mark.filter(aside)?, status))))
     }
 }
 

@@ -83,6 +83,14 @@ impl Desk {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Runs a command that must succeed, and returns what it said on stderr.
+    fn warned(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "griptrace {args:?}: {said}");
+        said
+    }
+
     /// Returns the id of the node that `text` names.
     fn id(&self, text: &str) -> String {
         let shown = self.say(&["--json", "show", text]);
@@ -341,4 +349,245 @@ fn keys_under_a_passphrase_are_needed_to_record_and_not_to_ask() {
     assert!(with(&add).status.success());
     assert!(desk.say(&["show", "d.bin"]).contains("cell 3"));
     assert!(desk.say(&["trust", "init"]).contains("[[committer]]"));
+}
+
+/// A data set of one file, with no fields but those that it must have.
+fn data(desk: &Desk, file: &str, content: &str, name: &str) -> String {
+    fs::write(desk.path().join(file), content).unwrap();
+    desk.warned(&["add", "dataset", file, "--name", name, "--origin", "collected", "--country", "CN"])
+}
+
+#[test]
+fn an_output_replaces_only_its_own_kind() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.assess("wrist-camera");
+    desk.ship();
+    let model = fs::read(desk.path().join("out/grasp.bin")).unwrap();
+    assert!(desk.complain(&["prove", "first", "-o", "out/grasp.bin"]).contains("is no bundle"));
+    assert!(desk.complain(&["prove", "first", "-o", "a.statement"]).contains("is no bundle"));
+    assert_eq!(fs::read(desk.path().join("out/grasp.bin")).unwrap(), model);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let said = desk.complain(&["prove", "first", "-o", "s.griptrace", "--policy", "s.griptrace"]);
+    assert!(said.contains("s.griptrace"), "{said}");
+    let terms = "--subject wrist-camera --issuer O --scheme s --grade g --purpose p --modality visual --destination DE";
+    let sign = |out: &str| {
+        let words: Vec<&str> = ["assess", "sign"].into_iter().chain(terms.split(' ')).collect();
+        desk.run(&[&words[..], &["--key", "office.key", "-o", out]].concat())
+    };
+    for (out, why) in [("office.key", "is an input"), ("s.griptrace", "is no statement")] {
+        let refused = sign(out);
+        assert_eq!(refused.status.code(), Some(2), "{out}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(why), "{out}");
+    }
+    assert!(sign("a.statement").status.success());
+    desk.say(&["key", "show", "office.key"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_draft_is_private_and_never_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let draft = ["record", "lineage.toml", "--draft", "d.draft"];
+    desk.say(&draft);
+    let written = fs::read(desk.path().join("d.draft")).unwrap();
+    assert_eq!(fs::metadata(desk.path().join("d.draft")).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(desk.complain(&draft).contains("hint: a draft's ids are what an assessor signs"));
+    assert!(desk.complain(&["record", "lineage.toml", "--draft", "lineage.toml"]).contains("is there already"));
+    assert_eq!(fs::read(desk.path().join("d.draft")).unwrap(), written);
+    desk.say(&["record", "--from-draft", "d.draft"]);
+    let again = desk.say(&["record", "--from-draft", "d.draft"]);
+    assert_eq!(again.lines().filter(|line| line.starts_with("already recorded")).count(), 3, "{again}");
+}
+
+#[test]
+fn a_mark_is_looked_at_before_it_is_made() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let policy = policy(&desk);
+    let reclassify = |grade| ["mark", "reclassify", "wrist-camera", "--reason", "looked again", "--grade", grade];
+    let with = |grade| [&reclassify(grade)[..], &["--policy", policy]].concat();
+    assert!(desk.complain(&with("imporant")).contains("is no grade of the policy"));
+    assert!(desk.warned(&with("general")).contains("this lowers the grade"));
+    assert!(desk.warned(&reclassify("imporant")).contains("needs the role `regrade`"));
+    assert!(!desk.warned(&reclassify("important")).contains("warning"));
+    assert!(desk.complain(&["mark", "withdraw", "wrist-camera", "--reason", " "]).contains("--reason is empty"));
+    let late = ["mark", "withdraw", "wrist-camera", "--reason", "x", "--date", "2999-01-01"];
+    assert!(desk.complain(&late).contains("2999-01-01 is in the future"));
+}
+
+#[test]
+fn what_was_marked_is_recorded_anew_with_a_warning_and_marks_are_shown() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let old = desk.id("wrist-camera");
+    desk.say(&["mark", "withdraw", "wrist-camera", "--reason", "a person in the picture"]);
+    let step = desk.say(&["trace", "model:grasp"]);
+    assert!(step.lines().any(|l| l.contains("dataset wrist-camera") && l.ends_with("[withdrawn]")), "{step}");
+    assert!(desk.say(&["show", &old]).contains("a person in the picture"));
+    assert!(desk.say(&["log"]).lines().any(|l| l.contains("status") && l.ends_with("dataset wrist-camera")));
+    assert!(desk.say(&["inventory"]).contains("withdrawn"));
+    let said = desk.warned(&["record", "lineage.toml"]);
+    let expected = format!(
+        "wrist-camera was recorded before as {} and has the mark withdraw (a person in the picture): this is a new record",
+        &old[..16]
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert_ne!(desk.id("wrist-camera"), old);
+}
+
+#[test]
+fn a_shared_name_is_refused_where_nothing_can_be_undone() {
+    let desk = Desk::new();
+    data(&desk, "a.bin", "one", "camera");
+    data(&desk, "b.bin", "two", "camera");
+    let said = desk.complain(&["mark", "withdraw", "camera", "--reason", "x"]);
+    assert!(said.contains("several nodes are called \"camera\""), "{said}");
+    assert_eq!(said.matches("dataset camera, recorded 20").count(), 2, "{said}");
+    assert!(desk.warned(&["show", "camera"]).contains("note: 2 nodes are called \"camera\""));
+    desk.say(&["mark", "withdraw", &desk.id("a.bin"), "--reason", "x"]);
+    assert!(!desk.warned(&["show", "camera"]).contains("note:"));
+    desk.say(&["mark", "withdraw", "camera", "--reason", "x"]);
+}
+
+#[test]
+fn a_store_is_not_recorded() {
+    let desk = Desk::new();
+    let add = |path| ["add", "dataset", path, "--origin", "collected", "--name", "all"];
+    let said = desk.warned(&add("."));
+    assert!(said.contains(".griptrace is the folder of a store and was left out"), "{said}");
+    let shown = desk.say(&["show", "all", "--files"]);
+    assert!(shown.contains("lineage.toml") && !shown.contains("log.key"), "{shown}");
+    for path in [".griptrace", ".griptrace/keys/log.key"] {
+        assert!(desk.complain(&add(path)).contains("of a store, which holds its keys"), "{path}");
+    }
+}
+
+#[test]
+fn key_show_reads_every_form_of_a_key() {
+    let desk = Desk::new();
+    let trust = desk.say(&["trust", "init"]);
+    let vkey = trust.lines().find_map(|line| line.strip_prefix("vkey = ")).unwrap().trim_matches('"');
+    assert_eq!(desk.say(&["key", "show", vkey]), desk.say(&["key", "show", ".griptrace/keys/log.key"]));
+    for text in ["ed25519:AAAA", "p256:", "maker.example/2026+00000000+AQAA"] {
+        assert!(desk.complain(&["key", "show", text]).contains("malformed key"), "{text}");
+    }
+    let said = desk.complain(&["key", "show", "out"]);
+    assert!(said.contains("is a folder") && !said.contains("chmod"), "{said}");
+    assert!(desk.complain(&["key", "new", "missing/k"]).contains("make it first"));
+}
+
+#[test]
+fn the_committer_is_whom_the_settings_name() {
+    let desk = Desk::new();
+    let key = desk.path().join(".griptrace/keys/committer.key");
+    fs::remove_file(&key).unwrap();
+    desk.say(&["key", "new", ".griptrace/keys/committer.key"]);
+    let said = desk.complain(&["record", "lineage.toml"]);
+    assert!(said.contains("config.toml names the committer's key"), "{said}");
+}
+
+#[test]
+fn fsck_lists_what_keeps_a_store_from_being_opened() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let segment = desk.path().join(".griptrace/store/segments/0000000000000002");
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let output = desk.run(&["fsck"]);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(out.contains("FAULT  segments/0000000000000002") && err.contains("hint: put"), "{out}{err}");
+}
+
+#[test]
+fn what_is_empty_late_or_endless_is_refused() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let long = "x".repeat(1001);
+    let ship = |to, serial, name| {
+        desk.complain(&["ship", "model:grasp", "--country", "DE", "--to", to, "--serial", serial, "--name", name])
+    };
+    assert!(ship("", "1", "s").contains("--to is empty"));
+    assert!(ship("Buyer", "1\n2", "s").contains("--serial has control characters"));
+    assert!(ship("Buyer", "1", "a\u{1b}b").contains("control characters"));
+    assert!(ship("Buyer", "1", &long).contains("1001 characters"));
+    let lineage = fs::read_to_string(desk.path().join("lineage.toml")).unwrap();
+    let record = |text: String| {
+        fs::write(desk.path().join("other.toml"), text).unwrap();
+        desk.complain(&["record", "other.toml"])
+    };
+    let said = record(lineage.replace(&format!("date = {}", desk.today()), "date = 2999-01-01"));
+    assert!(said.contains("2999-01-01 is in the future: today is 20"), "{said}");
+    assert!(record(lineage.replace("on = 2026-04-02", "on = \"spring\"")).contains("is no day"));
+    assert!(record("# later\n".to_owned()).contains("names nothing to record"));
+}
+
+#[test]
+fn a_statement_is_recorded_once() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.assess("wrist-camera");
+    let again = desk.say(&["assess", "record", "a.statement", "--reference", "A-1"]);
+    assert!(again.starts_with("already recorded"), "{again}");
+    assert!(desk.warned(&["assess", "record", "a.statement", "--reference", "A-2"]).contains("with another reference"));
+}
+
+#[test]
+fn the_inventory_inherits_the_highest_grade() {
+    const SCOPE: &str = "modality = \"visual\"\npurpose = \"train-adaptive-grasp-control\"";
+    let desk = Desk::new();
+    let mut text = Vec::new();
+    for (name, grade) in [("low", "general"), ("high", "important"), ("none", "")] {
+        let grade = if grade.is_empty() { String::new() } else { format!("grade = \"{grade}\"\n") };
+        text.push(format!(
+            "[[dataset]]\nname = \"{name}\"\norigin = \"collected\"\ncontent_held = \"destroyed\"\n{SCOPE}\n{grade}"
+        ));
+    }
+    let steps = [
+        ("both", "\"low\", \"high\""),
+        ("one", "\"low\""),
+        ("later", "\"both\", \"one\""),
+        ("open", "\"later\", \"none\""),
+    ];
+    for (name, used) in steps {
+        text.push(format!(
+            "[[transformation]]\nkind = \"merge\"\nused = [{used}]\ngenerated = [{{ dataset = \"{name}\", content_held = \"destroyed\", modality = \"visual\", purpose = \"train-adaptive-grasp-control\" }}]\n"
+        ));
+    }
+    fs::write(desk.path().join("chain.toml"), text.concat()).unwrap();
+    desk.say(&["record", "chain.toml"]);
+    let policy = include_str!("../../policies/cn-industrial-reference.toml");
+    fs::write(desk.path().join("policy.toml"), policy).unwrap();
+    let rows = desk.say(&["inventory", "--policy", "policy.toml", "--json"]);
+    let grade = |name: &str| {
+        let rows = rows.lines().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap());
+        rows.filter(|row| row["name"] == name).map(|row| row["grade"].as_str().unwrap().to_owned()).next().unwrap()
+    };
+    assert_eq!(grade("both"), "important (inherited)");
+    assert_eq!(grade("one"), "general (inherited)");
+    assert_eq!(grade("later"), "important (inherited)");
+    assert_eq!(grade("open"), "undetermined (inherited)");
+}
+
+#[test]
+fn a_name_that_looks_like_an_id_is_a_name() {
+    let desk = Desk::new();
+    data(&desk, "a.bin", "one", "camera");
+    let prefix = desk.id("camera")[..4].to_owned();
+    assert_eq!(desk.id(&prefix), desk.id("camera"));
+    data(&desk, "b.bin", "two", &prefix);
+    assert_eq!(desk.id(&prefix), desk.id("b.bin"));
+    let said = desk.complain(&["mark", "withdraw", &prefix, "--reason", "x"]);
+    assert!(said.contains("the beginning of another node's id"), "{said}");
+    desk.say(&["mark", "withdraw", &format!("dataset:{prefix}"), "--reason", "x"]);
+    let long = "x".repeat(200);
+    data(&desk, "c.bin", "three", &long);
+    assert_eq!(desk.id(&long), desk.id("c.bin"));
+    let id = desk.id(&long);
+    assert_eq!(desk.id(&id), id);
 }

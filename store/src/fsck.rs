@@ -1,13 +1,17 @@
 //! The audit: everything re-derived from bytes, every fault named, nothing changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use griptrace_core::{
     commit::StatusLine,
     digest::Digest,
     entry::Entry,
-    id::NodeId,
+    id::{GenesisHash, NodeId},
     node::{Kind, Role},
+    note::NoteVerifier,
 };
 
 use crate::{
@@ -18,10 +22,10 @@ use crate::{
     index::{Index, read_commit},
     number::{place, wide},
     objects::Objects,
+    open::{GENESIS, read_genesis},
     reading::SegmentReader,
     record::NodeRecord,
     segment::{self, Segment},
-    store::{Inner, State},
     tiles::{Edge, Writes},
     validate::check_alone,
 };
@@ -58,6 +62,11 @@ impl FsckReport {
     pub fn is_clean(&self) -> bool {
         self.faults.is_empty()
     }
+
+    /// Reports what made it impossible to check anything else.
+    fn of_one(object: &str, why: String) -> Self {
+        Self { faults: vec![Fault { object: object.to_owned(), why }], ..Self::default() }
+    }
 }
 
 impl Store {
@@ -71,33 +80,75 @@ impl Store {
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
         let state = self.0.read();
-        let mut audit = Audit {
-            inner: &self.0,
-            objects: &self.0.objects,
-            state: &state,
-            size: state.catalogue.size(),
-            derived: Catalogue::new(state.catalogue.home),
-            roots: BTreeMap::new(),
-            report: FsckReport::default(),
-        };
+        let size = state.catalogue.size();
+        let mut audit =
+            Audit::new(&self.0.objects, &self.0.verifier, &self.0.genesis.origin, state.catalogue.home, Some(size));
         audit.segments(progress)?;
         audit.heads()?;
-        audit.snapshot();
+        audit.snapshot(&state.catalogue);
         audit.index(index.get_or_insert_with(|| Index::open(self.0.objects.root(), &state.catalogue)), progress)?;
+        Ok(audit.report)
+    }
+
+    /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to
+    /// the newest size that anything in it still tells. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
+    pub fn fsck_closed(dir: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
+        let objects = Objects::new(dir);
+        let log = match read_genesis(&objects) {
+            Ok(Some(log)) => log,
+            Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
+            Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
+            Err(error @ StorageError::Io { .. }) => return Err(error.into()),
+        };
+        let origin = &log.genesis.origin;
+        let mut sizes = vec![Head::read(&objects).ok().flatten().map(|head| head.size)];
+        for name in
+            objects.list("checkpoints")?.iter().map(|name| format!("checkpoints/{name}")).chain([CHECKPOINT.to_owned()])
+        {
+            let found = read_checkpoint(&objects, &name, &log.verifier, origin).ok().flatten();
+            sizes.push(found.map(|(checkpoint, _)| checkpoint.size));
+        }
+        let size = sizes.into_iter().flatten().max();
+        let mut audit = Audit::new(&objects, &log.verifier, origin, log.home, size);
+        let (begins, first) = (segment::name(0), objects.read(GENESIS)?.unwrap_or_default());
+        let begin = objects.read(&begins)?.filter(|_| !first.is_empty());
+        if begin.is_some_and(|bytes| !bytes.windows(first.len()).any(|window| window == first)) {
+            audit.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
+        }
+        audit.segments(progress)?;
+        audit.heads()?;
         Ok(audit.report)
     }
 }
 
 struct Audit<'a> {
-    inner: &'a Inner,
     objects: &'a Objects,
-    state: &'a State,
+    verifier: &'a NoteVerifier,
+    origin: &'a str,
+    home: GenesisHash,
+    /// How many entries there are; all that the segments have, if nothing else tells.
     size: u64,
     /// The catalogue as the segments give it.
     derived: Catalogue,
     /// The root after each segment.
     roots: BTreeMap<u64, Digest>,
     report: FsckReport,
+}
+
+impl<'a> Audit<'a> {
+    fn new(
+        objects: &'a Objects,
+        verifier: &'a NoteVerifier,
+        origin: &'a str,
+        home: GenesisHash,
+        size: Option<u64>,
+    ) -> Self {
+        let (derived, roots, report) = (Catalogue::new(home), BTreeMap::new(), FsckReport::default());
+        Self { objects, verifier, origin, home, size: size.unwrap_or(u64::MAX), derived, roots, report }
+    }
 }
 
 impl Audit<'_> {
@@ -141,7 +192,7 @@ impl Audit<'_> {
                 is_whole = false;
             }
             let Some(bytes) = self.objects.read(&name)? else { continue };
-            let parsed = Segment::parse(&self.state.catalogue.home, first, &bytes);
+            let parsed = Segment::parse(&self.home, first, &bytes);
             let Some(segment) = self.note(parsed)? else {
                 is_whole = false;
                 continue;
@@ -150,7 +201,7 @@ impl Audit<'_> {
             self.nodes(&segment);
             is_whole = is_whole && self.integrate(&segment, &mut edge)?;
         }
-        if is_whole && self.derived.size() < self.size {
+        if is_whole && self.derived.size() < self.size && self.size < u64::MAX {
             let name = segment::name(self.derived.size());
             self.fault(name, format!("it is missing: the log has {} entries", self.size));
             is_whole = false;
@@ -265,7 +316,7 @@ impl Audit<'_> {
         }
         for name in kept.iter().map(String::as_str).chain([CHECKPOINT]) {
             self.report.checkpoints += 1;
-            let found = read_checkpoint(self.objects, name, &self.inner.verifier, &self.inner.genesis.origin);
+            let found = read_checkpoint(self.objects, name, self.verifier, self.origin);
             match self.note(found)? {
                 Some(Some((checkpoint, _))) => {
                     self.root(name, checkpoint.size, checkpoint.root);
@@ -294,8 +345,8 @@ impl Audit<'_> {
     }
 
     /// Compares what this store answers from, which may come from a snapshot, with the segments.
-    fn snapshot(&mut self) {
-        let (live, derived) = (&self.state.catalogue, &self.derived);
+    fn snapshot(&mut self, live: &Catalogue) {
+        let derived = &self.derived;
         if derived.size() != live.size() {
             return;
         }

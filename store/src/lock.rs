@@ -2,12 +2,12 @@
 //!
 //! A commit is short: who finds the lock taken waits a while before giving up.
 
+use core::time::Duration;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::Path,
     thread,
-    time::Duration,
 };
 
 use crate::error::{OpenError, StorageError};

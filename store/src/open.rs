@@ -26,7 +26,7 @@ use crate::{
     tiles::{Edge, TileReader, Writes},
 };
 
-const GENESIS: &str = "genesis";
+pub(crate) const GENESIS: &str = "genesis";
 
 /// A log, opened.
 #[derive(Debug)]
@@ -84,20 +84,11 @@ pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
 /// Opens a store, for writing if there is a signer.
 pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError> {
     let objects = Objects::new(dir);
-    let Some(entry) = objects.read(GENESIS)?.filter(|_| objects.exists(HEAD) || objects.exists(CHECKPOINT)) else {
-        return Err(OpenError::NoStore { path: dir.to_path_buf() });
-    };
-    let genesis = match Entry::parse(&entry) {
-        Ok(Entry::Genesis(genesis)) => genesis,
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
-            return Err(StorageError::corrupt(GENESIS, "it is another entry").into());
-        }
-        Err(error) => return Err(StorageError::corrupt(GENESIS, error).into()),
-    };
-    let bad_key = |why: &dyn core::fmt::Display| OpenError::from(StorageError::corrupt(GENESIS, why));
-    let key: [u8; 32] = genesis.key.as_bytes().try_into().map_err(|e| bad_key(&e))?;
-    let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
-    let home = genesis_hash(&entry);
+    let no_store = || OpenError::NoStore { path: dir.to_path_buf() };
+    if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
+        return Err(no_store());
+    }
+    let Named { genesis, verifier, home } = read_genesis(&objects)?.ok_or_else(no_store)?;
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
     let reading =
         Reading { objects: &objects, home, verifier: &verifier, origin: &genesis.origin, progress: &*progress };
@@ -111,6 +102,30 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
     let (catalogue, snapshot_nodes, head) = reading.for_writing()?;
     let (catalogue, note, desk) = reading.recover(catalogue, head, lock, signer)?;
     Ok(Opened { objects, genesis, verifier, catalogue, note, desk: Some(desk), snapshot_nodes })
+}
+
+/// What the genesis says: which log this is, and whose.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) genesis: Genesis,
+    pub(crate) verifier: NoteVerifier,
+    pub(crate) home: GenesisHash,
+}
+
+/// Reads the genesis; `None` if there is none.
+pub(crate) fn read_genesis(objects: &Objects) -> Result<Option<Named>, StorageError> {
+    let Some(entry) = objects.read(GENESIS)? else { return Ok(None) };
+    let genesis = match Entry::parse(&entry) {
+        Ok(Entry::Genesis(genesis)) => genesis,
+        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
+            return Err(StorageError::corrupt(GENESIS, "it is another entry"));
+        }
+        Err(error) => return Err(StorageError::corrupt(GENESIS, error)),
+    };
+    let bad_key = |why: &dyn core::fmt::Display| StorageError::corrupt(GENESIS, why);
+    let key: [u8; 32] = genesis.key.as_bytes().try_into().map_err(|e| bad_key(&e))?;
+    let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
+    Ok(Some(Named { genesis, verifier, home: genesis_hash(&entry) }))
 }
 
 fn check_signer(genesis: &Genesis, signer: &NoteSigner) -> Result<(), OpenError> {

@@ -12,7 +12,7 @@ use griptrace_core::{
     value::Value,
     word::{Country, Word},
 };
-use griptrace_store::record::NodeRecord;
+use griptrace_store::{StoredNode, record::NodeRecord};
 use serde_json::json;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     error::CommandError,
     keyfile,
     recording::{
-        self, Recorded,
+        self, Recorded, RecordedNode,
         assessing::{Terms, assessment_details, sign_assessment, signed_record, stated_record},
         build::{core_of, id_of},
         draft,
@@ -306,11 +306,35 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
     };
     let issuer = args.issuer.as_deref().unwrap_or(&signed.issuer);
     let details = assessment_details(args.reference.as_deref(), Some(issuer), paper);
-    let record = signed_record(workspace.home(), statement, &details)?;
     let name = format!("{} (signed by {})", assessment.scheme, signed.issuer);
+    if let Some(node) = recorded_before(&workspace, &statement)? {
+        if node.record.values != details.values() {
+            context
+                .output
+                .warn("the statement is recorded already, with another reference, issuer or paper, which stays");
+        }
+        let node = RecordedNode { id: node.id, kind: Kind::Assessment, name, already: true };
+        return Ok(Recorded { nodes: vec![node], receipt: None });
+    }
+    let record = signed_record(workspace.home(), statement, &details)?;
     let recorded = recording::commit_records(&workspace, vec![(record, name)])?;
     remember(&mut workspace, known)?;
     Ok(recorded)
+}
+
+/// Finds the node that holds this statement and can open all of its subjects.
+fn recorded_before(workspace: &Workspace, statement: &Statement) -> Result<Option<StoredNode>, CommandError> {
+    let Some((subject, ..)) = statement.openings.first() else { return Ok(None) };
+    let wrong = |e| CommandError::because("cannot look up the assessments", e);
+    for id in workspace.store.assessments_of(subject).map_err(wrong)? {
+        let node = workspace.node(&id)?;
+        let opened = node.record.subjects.as_ref().map(|subjects| &subjects.openings);
+        let all = opened.is_some_and(|opened| statement.openings.iter().all(|opening| opened.contains(opening)));
+        if all && node.core.statement.as_ref() == Some(&statement.signed) {
+            return Ok(Some(node));
+        }
+    }
+    Ok(None)
 }
 
 /// Keeps the assessor's key in the settings: for the own trust file, where it is to be confirmed.

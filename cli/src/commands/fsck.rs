@@ -1,5 +1,6 @@
 //! `griptrace fsck`.
 
+use griptrace_store::Store;
 use serde_json::json;
 
 use crate::{
@@ -12,12 +13,18 @@ use crate::{
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
-    let workspace = context.workspace()?;
+    let opened = context.workspace();
     let bar = context.output.progress("checking");
-    let report = workspace
-        .store
-        .fsck(&|what: &str, done, total| bar.step(what, done, total))
-        .map_err(|e| CommandError::because("cannot check the store", e))?;
+    let progress = |what: &str, done, total| bar.step(what, done, total);
+    let wrong = |e| CommandError::because("cannot check the store", e);
+    let report = match opened {
+        Ok(workspace) => workspace.store.fsck(&progress).map_err(wrong)?,
+        // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
+        Err(error) => match Store::fsck_closed(&context.store_folder()?.join("store"), &progress) {
+            Ok(report) if !report.is_clean() => report,
+            Ok(_) | Err(_) => return Err(error),
+        },
+    };
     drop(bar);
     for fault in &report.faults {
         let object = json!({ "object": fault.object, "why": fault.why });
@@ -34,5 +41,8 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     let line =
         format!("{words}: {entries} entries, {nodes} nodes, {tiles} tiles and {checkpoints} checkpoints were checked");
     context.output.either(&object, &[line])?;
+    if !report.is_clean() {
+        context.output.talk("hint: put each file back from a backup or a mirror");
+    }
     Ok(if report.is_clean() { Answer::YES } else { Answer::NO })
 }

@@ -26,9 +26,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let found =
         workspace.store.descendants(&id, None).map_err(|e| CommandError::because("cannot walk the descendants", e))?;
     let mut graph = Graph::default();
-    graph.add(workspace.node(&id)?, 0);
+    graph.add(&workspace, &id, 0)?;
     for descendant in found {
-        graph.add(workspace.node(&descendant.id)?, descendant.depth);
+        graph.add(&workspace, &descendant.id, descendant.depth)?;
     }
     let below = graph.children();
     graph.show(&context.output, id, &below, args.dot)?;

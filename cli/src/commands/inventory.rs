@@ -1,10 +1,11 @@
 //! `griptrace inventory`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use griptrace_core::{
     assessment::assessed,
     date::Date,
+    id::NodeId,
     node::{DigestStrength, Kind, Mark, Origin, Persons},
 };
 use griptrace_store::StoredNode;
@@ -61,12 +62,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let ids =
         workspace.store.of_kind(Kind::Dataset).map_err(|e| CommandError::because("cannot list the data sets", e))?;
     let mut rows = Vec::new();
+    let mut inherited = Inherited { workspace: &workspace, policy: policy.as_ref(), known: BTreeMap::new() };
     for id in ids {
         let node = workspace.node(&id)?;
         let in_scope = policy.as_ref().is_none_or(|policy| policy.in_scope(&node.core.modality, &node.core.purpose));
         let aside = workspace.put_aside(&id)?;
         if in_scope && aside != Some(Mark::Supersede) {
-            rows.push(row(&workspace, &node, policy.as_ref(), aside)?);
+            rows.push(row(&workspace, &node, &mut inherited, aside)?);
         }
     }
     if let Some(days) = args.expiring {
@@ -79,10 +81,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 fn row(
     workspace: &Workspace,
     node: &StoredNode,
-    policy: Option<&Policy>,
+    inherited: &mut Inherited<'_>,
     aside: Option<Mark>,
 ) -> Result<Row, CommandError> {
-    let core = &node.core;
+    let (core, policy) = (&node.core, inherited.policy);
     let assessment = best(workspace, node)?;
     let words =
         |words: &[griptrace_core::word::Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -93,7 +95,7 @@ fn row(
         grade.as_ref().is_some_and(|grade| policy.is_none_or(|policy| policy.grade_rank(grade).is_some()));
     let ended = assessment.as_ref().is_some_and(|best| best.valid_to.is_some_and(|to| to < clock::today()));
     let gaps = [
-        ("withdrawn", aside.is_some()),
+        (aside.map_or("", view::marked), aside.is_some()),
         ("no grade", source && grade.is_none()),
         ("grade not in the policy", grade.is_some() && !known_grade),
         ("no country", core.country.is_none()),
@@ -115,7 +117,7 @@ fn row(
         grade: match grade {
             Some(grade) => grade.to_string(),
             None if source => "undetermined".to_owned(),
-            None => format!("{} (inherited)", inherited(workspace, node, policy)?),
+            None => format!("{} (inherited)", inherited.of(node)?),
         },
         country: core.country.map_or_else(|| "??".to_owned(), |country| country.to_string()),
         assessment,
@@ -123,21 +125,68 @@ fn row(
     })
 }
 
-/// Returns the highest grade that a node came from, where a policy ranks them.
-fn inherited(workspace: &Workspace, node: &StoredNode, policy: Option<&Policy>) -> Result<String, CommandError> {
-    let Some(policy) = policy else { return Ok("highest".to_owned()) };
-    let ancestors = workspace.store.ancestors(&node.id, None);
-    let mut highest: Option<usize> = None;
-    for found in ancestors.map_err(|e| CommandError::because("cannot walk the ancestry", e))? {
-        let core = workspace.node(&found.id)?.core;
-        let source = matches!(core.origin, Some(Origin::Collected | Origin::External));
-        let rank = core.grade.as_ref().and_then(|grade| policy.grade_rank(grade));
-        if rank.is_none() && (source || core.grade.is_some()) {
-            return Ok("undetermined".to_owned());
+/// What an ancestry says of the grade: undetermined, if any of it is; else the highest, if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Rank {
+    None,
+    Is(usize),
+    Undetermined,
+}
+
+/// A node's own grade, and its parents.
+type Seen = (Rank, Vec<NodeId>);
+
+/// The grades that nodes inherit, each node looked at once however many stand on it.
+struct Inherited<'a> {
+    workspace: &'a Workspace,
+    policy: Option<&'a Policy>,
+    /// What each node hands down: its own grade and its ancestors'.
+    known: BTreeMap<NodeId, Rank>,
+}
+
+impl Inherited<'_> {
+    /// Returns the highest grade that a node came from, where a policy ranks them.
+    fn of(&mut self, node: &StoredNode) -> Result<String, CommandError> {
+        let Some(policy) = self.policy else { return Ok("highest".to_owned()) };
+        let mut highest = Rank::None;
+        for parent in view::parents(&node.core) {
+            highest = highest.max(self.handed_down(policy, parent)?);
         }
-        highest = highest.max(rank);
+        let grade = match highest {
+            Rank::Is(rank) => policy.grades.get(rank),
+            Rank::None | Rank::Undetermined => None,
+        };
+        Ok(grade.map_or_else(|| "undetermined".to_owned(), ToString::to_string))
     }
-    Ok(highest.and_then(|rank| policy.grades.get(rank)).map_or_else(|| "undetermined".to_owned(), ToString::to_string))
+
+    /// Works out a node after its parents; a stack in place of recursion, as in a drawing.
+    fn handed_down(&mut self, policy: &Policy, id: NodeId) -> Result<Rank, CommandError> {
+        let mut todo: Vec<(NodeId, Option<Seen>)> = vec![(id, None)];
+        while let Some((id, seen)) = todo.pop() {
+            if self.known.contains_key(&id) {
+                continue;
+            }
+            if let Some((own, parents)) = seen {
+                let above = parents.iter().filter_map(|parent| self.known.get(parent)).max();
+                self.known.insert(id, own.max(above.copied().unwrap_or(Rank::None)));
+                continue;
+            }
+            let core = self.workspace.node(&id)?.core;
+            let source = matches!(core.origin, Some(Origin::Collected | Origin::External));
+            let rank = core.grade.as_ref().and_then(|grade| policy.grade_rank(grade));
+            let own = match rank {
+                Some(rank) => Rank::Is(rank),
+                None if source || core.grade.is_some() => Rank::Undetermined,
+                None => Rank::None,
+            };
+            let parents: Vec<NodeId> = view::parents(&core).collect();
+            let above: Vec<NodeId> =
+                parents.iter().filter(|parent| !self.known.contains_key(parent)).copied().collect();
+            todo.push((id, Some((own, parents))));
+            todo.extend(above.into_iter().map(|parent| (parent, None)));
+        }
+        Ok(self.known.get(&id).copied().unwrap_or(Rank::None))
+    }
 }
 
 fn best(workspace: &Workspace, node: &StoredNode) -> Result<Option<Best>, CommandError> {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use griptrace_core::{commit::Commit, entry::Entry, node::Kind};
+use griptrace_core::{
+    commit::Commit,
+    entry::Entry,
+    node::{Kind, Role},
+};
 use griptrace_store::StoredNode;
 use serde_json::json;
 
@@ -42,7 +46,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     commits.truncate(args.limit);
     let nodes = since(&workspace, commits.last().map_or(0, |(index, _)| *index))?;
     for (index, commit) in &commits {
-        show(context, *index, commit, nodes.get(index).map(Vec::as_slice).unwrap_or_default())?;
+        show(context, &workspace, *index, commit, nodes.get(index).map(Vec::as_slice).unwrap_or_default())?;
     }
     Ok(Answer::YES)
 }
@@ -63,7 +67,13 @@ fn since(workspace: &Workspace, first: u64) -> Result<BTreeMap<u64, Vec<StoredNo
     Ok(nodes)
 }
 
-fn show(context: &Context, index: u64, commit: &Commit, nodes: &[StoredNode]) -> Result<(), CommandError> {
+fn show(
+    context: &Context,
+    workspace: &Workspace,
+    index: u64,
+    commit: &Commit,
+    nodes: &[StoredNode],
+) -> Result<(), CommandError> {
     let payload = &commit.payload;
     let object = json!({
         "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
@@ -73,6 +83,12 @@ fn show(context: &Context, index: u64, commit: &Commit, nodes: &[StoredNode]) ->
         }).collect::<Vec<_>>(),
     });
     let mut lines = vec![format!("leaf {index}  {}  {}", view::time(payload.time), commit.issuer())];
-    lines.extend(nodes.iter().map(|node| format!("  {}", headline(node))));
+    for node in nodes {
+        let mut line = format!("  {}", headline(node));
+        for edge in node.core.edges_of(Role::Marks) {
+            line = format!("{line} of {}", headline(&workspace.node(&edge.to)?));
+        }
+        lines.push(line);
+    }
     context.output.either(&object, &lines)
 }

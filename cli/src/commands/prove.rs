@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_core::{bundle::{MAGIC, bundle_digest}, id::NodeId, node::Kind};
+use griptrace_core::{
+    bundle::{MAGIC, bundle_digest},
+    id::NodeId,
+    node::Kind,
+};
 use griptrace_store::{Disclose, ProveOptions};
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;

@@ -16,7 +16,12 @@ use crate::{
     arguments::{country, date, word},
     context::{Answer, Context, or_today},
     error::CommandError,
-    recording::{self, Recorded, build::make, details::Details, lineage::check_name},
+    recording::{
+        self, Recorded,
+        build::make,
+        details::Details,
+        lineage::{check_name, check_text},
+    },
     resolve::resolve_only,
     view,
     workspace::Workspace,
@@ -67,6 +72,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Records a shipment.
 pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Result<Recorded, CommandError> {
+    check_text("--to", &args.to).map_err(CommandError::failed)?;
+    args.serial.iter().try_for_each(|serial| check_text("--serial", serial)).map_err(CommandError::failed)?;
     let mut models = Vec::new();
     for text in &args.models {
         models.push(resolve_only(workspace, &context.output, text, &[Kind::Model])?);

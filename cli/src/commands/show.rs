@@ -1,6 +1,9 @@
 //! `griptrace show`.
 
-use griptrace_core::{assessment::assessed, node::Kind};
+use griptrace_core::{
+    assessment::assessed,
+    node::{Kind, Role},
+};
 use griptrace_store::StoredNode;
 use serde_json::{Map, Value as Json, json};
 
@@ -9,7 +12,7 @@ use crate::{
     error::CommandError,
     resolve::resolve,
     view::{self, headline, json_value},
-    workspace::Workspace,
+    workspace::{Workspace, detail},
 };
 
 /// Show one node
@@ -94,6 +97,10 @@ fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<St
     }
     for status in workspace.marks(&node.id)? {
         lines.push(field("marked", &headline(&status)));
+        lines.extend(detail(&status, "reason").map(|reason| field("  reason", &reason.to_string())));
+        for edge in status.core.edges_of(Role::Successor) {
+            lines.push(field("  successor", &headline(&workspace.node(&edge.to)?)));
+        }
     }
     for assessment in assessments(workspace, node)? {
         lines.push(field("assessed", &headline(&assessment)));
@@ -103,7 +110,8 @@ fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<St
     lines.push(field("committed", &commit));
     if files {
         for file in node.record.manifest.iter().flat_map(|manifest| &manifest.files) {
-            lines.push(format!("  file {} {:>12} {}", file.blake3, file.size, String::from_utf8_lossy(&file.path)));
+            let path = String::from_utf8_lossy(&file.path).replace('\n', "\\n");
+            lines.push(format!("  file {} {:>12} {path}", file.blake3, file.size));
         }
     }
     Ok(lines)

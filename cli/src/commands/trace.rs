@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use griptrace_core::{id::NodeId, node::Kind};
+use griptrace_core::{
+    id::NodeId,
+    node::{Kind, Mark},
+};
 use griptrace_store::StoredNode;
 use serde_json::json;
 
@@ -40,9 +43,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let found =
         workspace.store.ancestors(&id, None).map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
     let mut graph = Graph::default();
-    graph.add(workspace.node(&id)?, 0);
+    graph.add(&workspace, &id, 0)?;
     for ancestor in found {
-        graph.add(workspace.node(&ancestor.id)?, ancestor.depth);
+        graph.add(&workspace, &ancestor.id, ancestor.depth)?;
     }
     let down = graph.parents();
     graph.show(&context.output, id, &down, args.dot)?;
@@ -57,6 +60,9 @@ fn show_paths(
     to: &str,
 ) -> Result<Answer, CommandError> {
     let to = resolve(workspace, &context.output, to)?;
+    if args.limit == 0 {
+        return Err(CommandError::failed("--limit 0 shows no way at all").with_hint("1 is the least"));
+    }
     let found = workspace
         .store
         .paths(&from, &to, args.limit)
@@ -84,6 +90,8 @@ fn show_paths(
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     nodes: BTreeMap<NodeId, (StoredNode, u64)>,
+    /// The marks of those that are put aside.
+    aside: BTreeMap<NodeId, Mark>,
     order: Vec<NodeId>,
 }
 
@@ -92,11 +100,12 @@ pub(crate) type Below = BTreeMap<NodeId, Vec<NodeId>>;
 
 impl Graph {
     /// Adds a node that is `depth` edges away.
-    pub(crate) fn add(&mut self, node: StoredNode, depth: u64) {
-        let id = node.id;
-        if self.nodes.insert(id, (node, depth)).is_none() {
-            self.order.push(id);
+    pub(crate) fn add(&mut self, workspace: &Workspace, id: &NodeId, depth: u64) -> Result<(), CommandError> {
+        if self.nodes.insert(*id, (workspace.node(id)?, depth)).is_none() {
+            self.order.push(*id);
         }
+        self.aside.extend(workspace.put_aside(id)?.map(|mark| (*id, mark)));
+        Ok(())
     }
 
     /// Returns each node's parents.
@@ -131,6 +140,7 @@ impl Graph {
                 let mut object = view::node_json(node);
                 if let Some(map) = object.as_object_mut() {
                     map.insert("depth".to_owned(), json!(depth));
+                    map.insert("put_aside".to_owned(), json!(self.aside.get(&node.id).map(|mark| mark.word())));
                 }
                 output.object(&object)
             });
@@ -166,7 +176,8 @@ impl Graph {
             let under = below.get(&id).map(Vec::as_slice).unwrap_or_default();
             let again = !drawn.insert(id);
             let mark = if again && !under.is_empty() { " ^" } else { "" };
-            output.line(format_args!("{lead}{}{mark}", line(node)))?;
+            let aside = self.aside.get(&id).map_or_else(String::new, |mark| format!(" [{}]", view::marked(*mark)));
+            output.line(format_args!("{lead}{}{aside}{mark}", line(node)))?;
             if again {
                 continue;
             }

@@ -18,6 +18,7 @@ use super::{
     lineage::{Artefact, Content, Lineage, Step},
 };
 use crate::{
+    clock,
     error::CommandError,
     keyfile,
     output::Output,
@@ -110,6 +111,12 @@ impl Builder<'_> {
     }
 
     fn step(&mut self, step: &Step) -> Result<(), CommandError> {
+        if let Some(date) = step.date.filter(|date| *date > clock::today()) {
+            let (place, today) = (&step.place, clock::today());
+            return Err(CommandError::failed(format!(
+                "{place}: the step's date {date} is in the future: today is {today} in UTC"
+            )));
+        }
         let mut core = Core::new(Kind::Transformation, self.workspace.home(), [0; 16], Digest::ZERO);
         for (text, place) in &step.used {
             core.edges.push(Edge::local(Role::Used, self.reference(text, place)?));
@@ -150,9 +157,10 @@ impl Builder<'_> {
 
     fn artefact(&self, artefact: &Artefact, parent: Option<NodeId>) -> Result<NodeRecord, CommandError> {
         let hashed = match &artefact.content {
-            Content::Path(path) => {
-                Some(at(&artefact.place, hash(self.workspace, self.output, path, artefact.kind == Kind::Model))?)
-            }
+            Content::Path(path) => Some(at(
+                &artefact.content_place,
+                hash(self.workspace, self.output, path, artefact.kind == Kind::Model),
+            )?),
             Content::Strong(_) | Content::Weak(_) | Content::Unknown => None,
         };
         at(&artefact.place, artefact_record(self.workspace.home(), artefact, hashed, parent))
@@ -197,6 +205,7 @@ impl Builder<'_> {
             let node = self.workspace.node(id)?;
             let same = node.core.kind == core.kind
                 && node.core.activity == core.activity
+                && (core.kind != Kind::Transformation || node.core.edges == core.edges)
                 && content(&node.record) == content(record);
             let status = if same { self.workspace.status_aside(id)? } else { None };
             let Some((mark, status)) = status else { continue };

@@ -35,6 +35,8 @@ pub(crate) struct Artefact {
     pub(crate) place: String,
     /// Where its files are.
     pub(crate) content: Content,
+    /// Where that was written down.
+    pub(crate) content_place: String,
     /// Where a data set began.
     pub(crate) origin: Option<Origin>,
     /// Where a data set's bytes are, if stated.
@@ -112,6 +114,10 @@ pub(crate) fn parse(source: &Source, folder: &Path) -> Result<Lineage, CommandEr
     for table in root.tables("transformation")? {
         lineage.steps.push(step(&table.called("[[transformation]]"), folder)?);
     }
+    if lineage.sources.is_empty() && lineage.steps.is_empty() {
+        return Err(CommandError::failed(format!("{} names nothing to record", source.name()))
+            .with_hint("what is recorded stands under [[dataset]], [[model]] or [[transformation]]"));
+    }
     refuse_doubles(&lineage)?;
     Ok(lineage)
 }
@@ -161,6 +167,7 @@ fn artefact(table: &Table<'_>, kind: Kind, name: String, folder: &Path) -> Resul
         name,
         place: table.place(),
         content,
+        content_place: table.get("path").map_or_else(|| table.place(), |item| item.place()),
         origin,
         held,
         modality: table.get("modality").map_or_else(|| Ok(Vec::new()), |item| item.words())?,
@@ -182,11 +189,32 @@ fn name(item: &Item<'_>) -> Result<String, CommandError> {
     Ok(text.to_owned())
 }
 
+/// Characters of the longest name.
+const NAME_CHARS_MAX: usize = 1000;
+
+/// Checks that a text which names somebody or something is neither empty nor endless, and all on one
+/// line.
+pub(crate) fn check_text(what: &str, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err(format!("{what} is empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{what} has control characters: {text:?}"));
+    }
+    match text.chars().count() {
+        count if count > NAME_CHARS_MAX => {
+            Err(format!("{what} has {count} characters, and may have {NAME_CHARS_MAX} at most"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a name can be told from an id and from `kind:NAME`.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
         return Err(format!("{name:?} is no name: empty, or with space around it or control characters"));
     }
+    check_text("a name", name)?;
     if name.contains(':') {
         return Err(format!("{name:?} is no name: a colon stands between a kind and a name, as in \"dataset:NAME\""));
     }
@@ -206,6 +234,9 @@ fn read_details(table: &Table<'_>, kind: Kind) -> Result<Details, CommandError> 
 fn grade(item: &Item<'_>, details: &mut Details) -> Result<Word, CommandError> {
     let Ok(table) = item.table() else { return item.word() };
     for field in table.items().filter(|field| field.key != "value") {
+        if field.key == "on" {
+            field.date()?;
+        }
         details.add_field("grade-basis", &field.key, field.value()?);
     }
     table.called("grade").need("value")?.word()
@@ -313,6 +344,7 @@ impl Artefact {
         Self {
             kind,
             place: name.clone(),
+            content_place: name.clone(),
             name,
             content,
             origin: None,

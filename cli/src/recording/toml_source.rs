@@ -43,6 +43,11 @@ impl Source {
         })
     }
 
+    /// Returns what the text is called: its file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the root of what [`Source::parse`] gave.
     pub(crate) fn root<'a>(&'a self, parsed: &'a Spanned<DeTable<'a>>) -> Table<'a> {
         Table { source: self, table: parsed.get_ref(), span: parsed.span(), what: "lineage file".to_owned() }

@@ -60,6 +60,28 @@ fn damage_under_an_open_store_is_noticed_on_reading_and_by_fsck() {
 }
 
 #[test]
+fn a_store_that_cannot_be_opened_is_checked_all_the_same() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    world.add(world.source("force", "CN"));
+    let World { dir, store, .. } = world;
+    drop(store);
+    let faults = || {
+        let report = Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap();
+        report.faults.iter().map(|fault| fault.object.clone()).collect::<Vec<_>>()
+    };
+    assert!(faults().is_empty());
+    for (object, at) in [("segments/0000000000000002", 60), ("head", 30), ("checkpoint", 40), ("genesis", 9)] {
+        flip(&dir.path().join(object), at);
+        let found = faults();
+        assert!(found.iter().any(|fault| fault == object), "{object}: {found:?}");
+        flip(&dir.path().join(object), at);
+    }
+    fs::remove_file(dir.path().join("segments/0000000000000002")).unwrap();
+    assert_eq!(faults()[0], "segments/0000000000000002");
+}
+
+#[test]
 fn lost_tiles_are_written_again() {
     let world = World::new();
     for i in 0..5 {

@@ -110,6 +110,18 @@ fn one_writer_at_a_time() {
 }
 
 #[test]
+fn a_writer_waits_for_another_that_soon_ends() {
+    let World { dir, store, .. } = World::new();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(core::time::Duration::from_millis(200));
+            drop(store);
+        });
+        assert!(Store::open(dir.path(), OpenOptions { signer: Some(signer()), progress: None }).is_ok());
+    });
+}
+
+#[test]
 fn nodes_that_do_not_fit_are_refused_with_a_reason() {
     let world = World::new();
     let source = world.add(world.source("camera", "CN"));
