@@ -173,6 +173,74 @@ fn a_chain_of_corrections_is_judged() {
     assert_eq!(report.sources.len(), 702);
 }
 
+/// Every data set of a chain crosses on its own, and is assessed as a whole with all behind it.
+#[test]
+fn a_chain_that_crosses_at_every_link_is_refused() {
+    let mut case = Case::honest();
+    chain(&mut case, 7_500, |_, _| {});
+    let names: Vec<String> = (0..7_500).map(|number| format!("data-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    case.world.node("train").links.extend(names.iter().map(|name| Link::new(Role::Used, name)));
+    let links = &mut case.world.node("train").links;
+    links.pop();
+    case.world.record(0, 1, "maker", vec![NodeSpec::assessment("stated", None, &names, &["force-torque", "visual"])]);
+    let report = within(30, &case, &case.file());
+    assert!(has(&report, Code::LimitExceeded) && !report.policy_met, "{}", told(&report));
+}
+
+/// Long lists are compared for every assessment of a source and every crossing.
+#[test]
+fn more_comparisons_than_may_be_made_are_refused() {
+    let mut case = Case::honest();
+    let purposes: Vec<String> = (0..250).map(|number| format!("p{number:03}")).collect();
+    let purposes: Vec<&str> = purposes.iter().map(String::as_str).collect();
+    case.world.node("force").core.purpose = words(&purposes);
+    let stated = (0..800).map(|number| {
+        let mut node = NodeSpec::assessment(&format!("stated-{number}"), None, &["force"], &["force-torque"]);
+        node.terms().purposes = words(&[&["grasp"], &purposes[..]].concat());
+        node.terms().valid_from = date("2020-01-01");
+        node.terms().destinations = griptrace_core::assessment::Destinations::Anywhere;
+        node.terms().grade = crate::world::word("nothing");
+        node
+    });
+    case.world.record(0, 0, "maker", stated.collect());
+    let days = date("2026-04-17").days();
+    chain(&mut case, 300, |number, node| {
+        node.core.country = Some(country(if number.is_multiple_of(2) { "CN" } else { "FR" }));
+    });
+    for node in case.world.nodes.iter_mut().filter(|node| node.name.starts_with("step-")) {
+        let number: u32 = node.name[5..].parse().expect("it is numbered");
+        node.core.country = Some(country(if number.is_multiple_of(2) { "CN" } else { "FR" }));
+        node.core.date = griptrace_core::date::Date::from_days(days + number);
+    }
+    let report = within(30, &case, &case.file());
+    assert!(has(&report, Code::LimitExceeded) && !report.policy_met, "{}", told(&report));
+}
+
+/// Data and the step that uses it are both superseded many times: each pair of them may cross.
+#[test]
+fn more_pairs_of_successors_than_may_cross_are_refused() {
+    let mut case = Case::honest();
+    let mut nodes = Vec::new();
+    let (mut data, mut step) = (String::from("force"), String::from("extract"));
+    for number in 0..2_000 {
+        let (next, later) = (format!("force-{number}"), format!("extract-{number}"));
+        nodes.push(NodeSpec::source(&next, "CN", "force-torque", "general"));
+        nodes.push(NodeSpec::step(&later, Activity::Feature, ("FR", "2026-05-20"), &["camera-anonymised"]));
+        for (what, from, to) in [("data", &data, &next), ("step", &step, &later)] {
+            let mark = NodeSpec::status(&format!("{what}-mark-{number}"), Mark::Supersede, from, "2026-05-21");
+            nodes.push(mark.successor(to));
+        }
+        (data, step) = (next, later);
+        if nodes.len() >= 700 {
+            case.world.record(0, 1, "maker", core::mem::take(&mut nodes));
+        }
+    }
+    case.world.record(0, 1, "maker", nodes);
+    let report = within(30, &case, &case.file());
+    assert!(has(&report, Code::LimitExceeded) && !report.policy_met, "{}", told(&report));
+}
+
 #[test]
 fn a_million_lines_in_a_note_are_refused() {
     let mut case = Case::honest();

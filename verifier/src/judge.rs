@@ -175,7 +175,8 @@ impl<'a> Case<'a> {
         purposes.extend(trust.expect.purposes.iter().cloned());
         purposes.sort();
         purposes.dedup();
-        let mut case = Self { evidence, trust, policy, question, purposes, words: BTreeMap::new(), signed_marks: BTreeMap::new() };
+        let mut case =
+            Self { evidence, trust, policy, question, purposes, words: BTreeMap::new(), signed_marks: BTreeMap::new() };
         case.words = cover::check_words(&case, findings);
         case.signed_marks = mark::read_signed_marks(&case);
         case

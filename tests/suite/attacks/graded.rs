@@ -1,11 +1,11 @@
 //! Step 13: grades and other statements.
 
-use griptrace_core::node::{DigestStrength, Mark, Persons, Role};
+use griptrace_core::node::{Activity, DigestStrength, Mark, Origin, Persons, Role};
 use griptrace_verifier::finding::{Code, Verdict};
 
 use super::Attack;
 use super::Liar::{Exporter, Nobody, Stranger};
-use crate::world::{Case, Link, NodeSpec, word};
+use crate::world::{Case, Link, NodeSpec, word, words};
 
 /// A reclassification before the `head`-th checkpoint.
 fn regrade(case: &mut Case, name: &str, head: usize, signer: &'static str, target: &str, grade: &str) {
@@ -14,7 +14,41 @@ fn regrade(case: &mut Case, name: &str, head: usize, signer: &'static str, targe
     case.world.mark(head, signer, status);
 }
 
-pub(super) const ALL: &[&[Attack]] = &[GRADES, RECLASSIFIED, STATEMENTS];
+/// An authority raises cleaned data above its source, and what crosses is merged from that and from
+/// assessed data of the same grade.
+fn raised_and_merged(case: &mut Case) {
+    case.world.remove("assessment-2");
+    let step = NodeSpec::step("clean", Activity::Cleaning, ("CN", "2026-04-12"), &["force"]);
+    let data = NodeSpec::dataset("force-clean", "CN", &["force-torque"], Origin::Derived).by("clean");
+    case.world.insert_before("extract", step);
+    case.world.insert_before("extract", data);
+    for link in case.world.node("extract").links.iter_mut().filter(|link| link.to == "force") {
+        link.to = "force-clean".into();
+    }
+    regrade(case, "mark", 0, "authority", "force-clean", "important");
+}
+
+/// Derived data takes the place of the important source that it came from, and goes to France
+/// without an assessment.
+fn superseded_by_its_own_descendant(case: &mut Case) {
+    for number in 0..12 {
+        let (step, data) = (format!("peek-{number}"), format!("peeked-{number}"));
+        let seen = NodeSpec::step(&step, Activity::Cleaning, ("CN", "2026-04-12"), &["camera"]);
+        case.world.insert_before("extract", seen);
+        case.world.insert_before("extract", NodeSpec::dataset(&data, "CN", &["visual"], Origin::Derived).by(&step));
+        case.world.node("train").links.push(Link::new(Role::Used, &data));
+    }
+    case.world.node("camera-anonymised").core.grade = Some(word("general"));
+    let status = NodeSpec::status("mark", Mark::Supersede, "camera", "2026-05-21").successor("camera-anonymised");
+    case.world.mark(1, "maker", status);
+}
+
+/// The rule asks wherever a source is.
+fn everywhere(case: &mut Case) {
+    case.buyer.policy("crossing = { from = [\"CN\"], to = [\"*\"] }\n", "");
+}
+
+pub(super) const ALL: &[&[Attack]] = &[GRADES, RECLASSIFIED, RAISED, STATEMENTS];
 
 const GRADES: &[Attack] = &[
     Attack::new("grade-missing", Exporter, "a source without a grade", Code::GradeUndetermined, |c| {
@@ -108,6 +142,60 @@ const RECLASSIFIED: &[Attack] = &[
         },
     )
     .met(),
+];
+
+const RAISED: &[Attack] = &[
+    Attack::new(
+        "superseded-by-its-own-descendant",
+        Exporter,
+        "derived data says less than the source whose place it takes",
+        Code::GradeLowered,
+        superseded_by_its_own_descendant,
+    ),
+    Attack::new(
+        "raised-data-merged",
+        Exporter,
+        "an authority raises data, which is merged with assessed data of that grade",
+        Code::AssessmentMissing,
+        raised_and_merged,
+    ),
+    Attack::new(
+        "raised-data-at-home",
+        Nobody,
+        "an authority raises derived data, and the rule asks wherever a source is",
+        Code::AssessmentGrade,
+        |c| {
+            everywhere(c);
+            regrade(c, "mark", 1, "authority", "features", "core");
+        },
+    )
+    .also(&[Code::AssessmentGrade]),
+    Attack::new(
+        "lowered-and-stated",
+        Exporter,
+        "an authority lowers derived data, and the maker states an assessment of it",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.remove("assessment");
+            regrade(c, "mark", 1, "authority", "features", "general");
+            let mut stated = NodeSpec::assessment("stated", None, &["features", "rows"], &["force-torque", "visual"]);
+            stated.terms().grade = word("general");
+            c.world.record(0, 1, "maker", vec![stated]);
+        },
+    ),
+    Attack::new(
+        "whole-for-part-of-the-purposes",
+        Exporter,
+        "what crosses is assessed, not for all that a source behind it is for",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.node("camera").core.purpose = words(&["grasp", "weld"]);
+            c.world.remove("assessment");
+            let whole =
+                NodeSpec::assessment("whole", Some("office"), &["features", "rows"], &["force-torque", "visual"]);
+            c.world.record(0, 0, "maker", vec![whole]);
+        },
+    ),
 ];
 
 const STATEMENTS: &[Attack] = &[

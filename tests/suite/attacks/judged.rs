@@ -2,7 +2,7 @@
 
 use griptrace_core::{
     assessment::{Destinations, Outcome},
-    node::{Activity, Origin, Role},
+    node::{Activity, Mark, Origin, Role},
 };
 use griptrace_verifier::finding::{Code, Verdict};
 
@@ -22,7 +22,42 @@ fn transit(case: &mut Case, basis: Option<&str>) {
     }
 }
 
-pub(super) const ALL: &[&[Attack]] = &[SIGNED, SCOPE, CROSSINGS];
+/// A mark by which `successor` takes the place of `target`.
+fn supersede(case: &mut Case, head: usize, target: &str, successor: &str) {
+    let days = ["2026-04-20", "2026-05-21", "2026-06-01"];
+    let status = NodeSpec::status("mark", Mark::Supersede, target, days[head]).successor(successor);
+    case.world.mark(head, "maker", status);
+}
+
+/// Everything is made in China, and the model is assessed as a whole with a list of streams.
+fn whole_model_with_streams(case: &mut Case) {
+    for name in ["train", "grasp-fp32", "quantise", "grasp-int8"] {
+        case.world.node(name).core.country = Some(country("CN"));
+    }
+    for name in ["assessment", "assessment-2"] {
+        case.world.remove(name);
+    }
+    let mut whole = NodeSpec::assessment("whole", Some("office"), &["grasp-int8"], &["force-torque", "visual"]);
+    whole.terms().streams = words(&["rgb"]);
+    case.world.record(0, 2, "maker", vec![whole]);
+}
+
+/// What crosses is assessed with a list of streams, and discloses its own.
+fn whole_with_streams(case: &mut Case) {
+    for name in ["assessment", "assessment-2"] {
+        case.world.remove(name);
+    }
+    for name in ["features", "rows"] {
+        let node = case.world.node(name);
+        node.values.insert("streams", super::opened::streams(&["rgb"]));
+        node.open.push("streams");
+    }
+    let mut whole = NodeSpec::assessment("whole", Some("office"), &["features", "rows"], &["force-torque", "visual"]);
+    whole.terms().streams = words(&["rgb"]);
+    case.world.record(0, 0, "maker", vec![whole]);
+}
+
+pub(super) const ALL: &[&[Attack]] = &[SIGNED, SCOPE, CROSSINGS, SUCCESSORS];
 
 const SIGNED: &[Attack] = &[
     Attack::new(
@@ -350,5 +385,125 @@ const CROSSINGS: &[Attack] = &[
             c.world.insert_before("quantise", step);
             c.world.insert_before("quantise", data);
         },
+    ),
+];
+
+const SUCCESSORS: &[Attack] = &[
+    Attack::new(
+        "successor-from-abroad",
+        Exporter,
+        "data at home is superseded by unassessed data in China",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.insert_before("camera", NodeSpec::source("at-home", "DE", "visual", "general"));
+            c.world.insert_before("camera", NodeSpec::source("abroad", "CN", "visual", "important"));
+            c.world.node("train").links.push(Link::new(Role::Used, "at-home"));
+            supersede(c, 1, "at-home", "abroad");
+        },
+    ),
+    Attack::new(
+        "successor-of-a-successor-from-abroad",
+        Exporter,
+        "data at home is superseded by data at home, and that by unassessed data in China",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.insert_before("camera", NodeSpec::source("at-home", "DE", "visual", "general"));
+            c.world.insert_before("camera", NodeSpec::source("at-home-2", "DE", "visual", "general"));
+            c.world.insert_before("camera", NodeSpec::source("abroad", "CN", "visual", "important"));
+            c.world.node("train").links.push(Link::new(Role::Used, "at-home"));
+            supersede(c, 1, "at-home", "at-home-2");
+            let status = NodeSpec::status("mark-2", Mark::Supersede, "at-home-2", "2026-05-21").successor("abroad");
+            c.world.mark(1, "maker", status);
+        },
+    ),
+    Attack::new(
+        "model-superseded-from-abroad",
+        Exporter,
+        "the shipped model is superseded by one made in China of core data",
+        Code::AssessmentMissing,
+        |c| {
+            let source = NodeSpec::source("abroad", "CN", "visual", "core");
+            let step = NodeSpec::step("train-abroad", Activity::Training, ("CN", "2026-05-28"), &["abroad"]);
+            let model = NodeSpec::model("made-abroad", "CN").by("train-abroad");
+            c.world.record(0, 2, "maker", vec![source, step, model]);
+            supersede(c, 2, "grasp-int8", "made-abroad");
+        },
+    ),
+    Attack::new(
+        "step-superseded-from-abroad",
+        Exporter,
+        "the training is superseded by one in China on core data",
+        Code::AssessmentMissing,
+        |c| {
+            c.world.insert_before("train", NodeSpec::source("abroad", "CN", "visual", "core"));
+            let step = NodeSpec::step("train-abroad", Activity::Training, ("CN", "2026-05-28"), &["abroad"]);
+            c.world.record(0, 2, "maker", vec![step]);
+            supersede(c, 2, "train", "train-abroad");
+        },
+    ),
+    Attack::new(
+        "model-superseded-from-abroad-before-it-ships",
+        Exporter,
+        "without a shipment yet, the model is superseded by one made in China of core data",
+        Code::AssessmentMissing,
+        |c| {
+            let source = NodeSpec::source("abroad", "CN", "visual", "core");
+            let step = NodeSpec::step("train-abroad", Activity::Training, ("CN", "2026-05-28"), &["abroad"]);
+            let model = NodeSpec::model("made-abroad", "CN").by("train-abroad");
+            c.world.record(0, 2, "maker", vec![source, step, model]);
+            supersede(c, 2, "grasp-int8", "made-abroad");
+            c.world.root = "grasp-int8".into();
+        },
+    )
+    .also(&[Code::NoShipment]),
+    Attack::new(
+        "assessment-superseded-by-a-refusal",
+        Exporter,
+        "an assessment is superseded by one whose result is no",
+        Code::AssessmentRefused,
+        |c| {
+            let mut worse = NodeSpec::assessment("worse", Some("office"), &["tactile"], &["visual"]);
+            worse.terms().outcome = Outcome::Refused;
+            c.world.record(0, 1, "maker", vec![worse]);
+            supersede(c, 1, "assessment", "worse");
+        },
+    ),
+    Attack::new(
+        "assessment-superseded-by-one-of-other-data",
+        Exporter,
+        "an assessment is superseded by one that does not open this data",
+        Code::AssessmentMissing,
+        |c| {
+            let other = NodeSpec::assessment("other", Some("office"), &["tactile"], &["visual"]);
+            c.world.record(0, 1, "maker", vec![other]);
+            supersede(c, 1, "assessment", "other");
+        },
+    ),
+    Attack::new(
+        "laundered-by-work-in-between",
+        Exporter,
+        "foreign data is worked on in China, and goes to Germany by way of France",
+        Code::AssessmentDestination,
+        |c| {
+            transit(c, None);
+            c.world.node("camera").core.country = Some(country("US"));
+            c.world.node("anonymise").core.date = Some(date("2026-04-14"));
+            let terms = c.world.node("assessment").terms();
+            terms.destinations = Destinations::Only(vec![country("CN"), country("FR")]);
+        },
+    ),
+    Attack::new(
+        "streams-of-a-model",
+        Assessor,
+        "an assessment of some streams opens a model, which has none",
+        Code::AssessmentMissing,
+        whole_model_with_streams,
+    ),
+    Attack::new(
+        "streams-of-what-lies-behind",
+        Assessor,
+        "what crosses is assessed for its streams, and a source behind it hides its own",
+        Code::AssessmentMissing,
+        whole_with_streams,
     ),
 ];

@@ -182,7 +182,7 @@ const LOGS: &[Attack] = &[
         Code::StatusLineMismatch,
         |c| {
             c.world.mark(2, "maker", NodeSpec::status("m", Mark::Withdraw, "camera", "2026-05-30"));
-            c.world.heads()[2].map_edit = Some(|lines| lines.clear());
+            c.world.heads()[2].map_edit = Some(Vec::clear);
         },
     ),
     Attack::new(

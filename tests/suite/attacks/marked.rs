@@ -85,9 +85,15 @@ const TIMES: &[Attack] = &[
     .also(&[Code::DateInFuture])
     .verdict(Verdict::RecordedAfterShipment)
     .warned(),
-    Attack::new("shipment-of-tomorrow", Exporter, "a shipment dated after the day it is checked", Code::DateInFuture, |c| {
-        c.world.node("shipment").core.date = Some(date("2026-08-01"));
-    }),
+    Attack::new(
+        "shipment-of-tomorrow",
+        Exporter,
+        "a shipment dated after the day it is checked",
+        Code::DateInFuture,
+        |c| {
+            c.world.node("shipment").core.date = Some(date("2026-08-01"));
+        },
+    ),
     Attack::new(
         "old-bundle-for-new",
         Exporter,

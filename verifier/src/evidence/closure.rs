@@ -282,7 +282,10 @@ impl Walk<'_> {
             let leaf = |status: &Ordinal| self.nodes.get(*status).and_then(|node| self.commits.get(node.commit));
             let early = listed.iter().filter(|status| leaf(status).is_some_and(|commit| commit.leaf < old.size));
             if !early.eq(then.get(key).map_or(&[][..], Vec::as_slice)) {
-                let text = format!("statuses of {key} under checkpoint {} are not those that the newest map has from then", old.size);
+                let text = format!(
+                    "statuses of {key} under checkpoint {} are not those that the newest map has from then",
+                    old.size
+                );
                 return Err(broken(Code::StatusLineMismatch, None, text));
             }
         }

@@ -4,6 +4,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
+    vec::Vec,
 };
 
 use griptrace_core::{
@@ -15,7 +16,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-use super::{Case, Findings, Instant, grade::grade_word};
+use super::{Case, Findings, Instant, grade::grade_word, order::Work};
 use crate::{
     evidence::{Node, Ordinal},
     finding::{Code, When},
@@ -77,8 +78,12 @@ pub(super) struct Need<'a> {
     pub(super) purposes: &'a BTreeSet<Word>,
     /// The source's modalities.
     pub(super) modality: &'a [Word],
-    /// The grade of what crosses, where that is above every source behind it.
+    /// A grade that has to be reached besides the subject's own.
     pub(super) floor: Option<usize>,
+    /// The sources that are to be covered with the subject.
+    pub(super) sources: &'a [Ordinal],
+    /// What the search costs.
+    pub(super) work: &'a Work,
     /// The rule that asks; `None` if none does and the best is only to be told.
     pub(super) rule: Option<&'a Require>,
 }
@@ -126,10 +131,13 @@ pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, nee
     let mut found: Option<Cover> = None;
     let mut miss = Miss { code: Code::AssessmentMissing, assessment: None, text: "no assessment opens it".into() };
     for assessment in case.evidence.opened_by.get(&subject).into_iter().flatten() {
+        if need.work.is_spent() {
+            break;
+        }
         if !instant.closure.has(*assessment) {
             continue;
         }
-        match cover(case, instant, *assessment, subject, need) {
+        match cover_as_superseded(case, instant, *assessment, subject, need) {
             Ok(cover) => {
                 let better = |old: &Cover| {
                     (cover.strength, cover.end.is_none(), cover.end) > (old.strength, old.end.is_none(), old.end)
@@ -139,7 +147,7 @@ pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, nee
                 }
             }
             Err(other) => {
-                if nearness(other.code) > nearness(miss.code) {
+                if miss.assessment.is_none() || nearness(other.code) > nearness(miss.code) {
                     miss = other;
                 }
             }
@@ -148,6 +156,41 @@ pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, nee
     found.ok_or(miss)
 }
 
+/// An assessment that is superseded covers as far as all that takes its place: the worse counts.
+fn cover_as_superseded(
+    case: &Case<'_>,
+    instant: &Instant<'_>,
+    assessment: Ordinal,
+    subject: Ordinal,
+    need: &Need<'_>,
+) -> Result<Cover, Miss> {
+    let mut covered = cover(case, instant, assessment, subject, need)?;
+    let mut seen = BTreeSet::from([assessment]);
+    let mut todo: Vec<Ordinal> = instant.marks.successors_of(assessment).collect();
+    while let Some(successor) = todo.pop().filter(|_| !need.work.is_spent()) {
+        need.work.count(1);
+        if !seen.insert(successor) {
+            continue;
+        }
+        let other = cover(case, instant, successor, subject, need)?;
+        if !case.evidence.opened_by.get(&subject).is_some_and(|opened| opened.contains(&successor)) {
+            let text = "it takes the place of one that would cover, and is not of this data".into();
+            let assessment = case.node(successor).map(|node| node.id);
+            return Err(Miss { code: Code::AssessmentMissing, assessment, text });
+        }
+        covered.strength = covered.strength.min(other.strength);
+        covered.end = match (covered.end, other.end) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        todo.extend(instant.marks.successors_of(successor));
+    }
+    Ok(covered)
+}
+
+/// What it costs to look a word up in an assessment's list, in visits.
+const COMPARISON: usize = 8;
+
 fn cover(
     case: &Case<'_>,
     instant: &Instant<'_>,
@@ -155,6 +198,8 @@ fn cover(
     subject: Ordinal,
     need: &Need<'_>,
 ) -> Result<Cover, Miss> {
+    let compared = need.purposes.len().saturating_add(need.modality.len());
+    need.work.count(compared.saturating_mul(COMPARISON).saturating_add(1));
     let node = case.node(ordinal);
     let assessed = node.and_then(|node| node.assessed.as_ref());
     let (Some(node), Some(assessed)) = (node, assessed) else {
@@ -248,14 +293,14 @@ fn check_scope(
     if let Some(country) = need.destination.filter(|country| !assessment.destinations.allow(*country)) {
         return Err((Code::AssessmentDestination, format!("it does not reach {country}")));
     }
-    let purpose = need.purposes.iter().find(|purpose| !assessment.purposes.contains(purpose));
+    let purpose = need.purposes.iter().find(|purpose| assessment.purposes.binary_search(purpose).is_err());
     if let Some(purpose) = purpose {
         return Err((Code::AssessmentPurpose, format!("it does not reach the purpose {purpose}")));
     }
     if need.purposes.is_empty() {
         return Err((Code::AssessmentPurpose, "no purpose is said anywhere, so none is covered".into()));
     }
-    let modality = need.modality.iter().find(|modality| !assessment.modalities.contains(modality));
+    let modality = need.modality.iter().find(|modality| assessment.modalities.binary_search(modality).is_err());
     if let Some(modality) = modality {
         return Err((Code::AssessmentModality, format!("it does not reach the modality {modality}")));
     }
@@ -268,21 +313,24 @@ fn check_scope(
         let text = format!("it reaches {}, the grade is {}", assessment.grade, grade_word(case, effective));
         return Err((Code::AssessmentGrade, text));
     }
-    check_streams(case, assessment, subject)
+    if assessment.streams.is_empty() {
+        return Ok(());
+    }
+    [subject].iter().chain(need.sources).try_for_each(|ordinal| check_streams(case, assessment, *ordinal, need.work))
 }
 
-/// An assessment that names streams covers data whose disclosed streams are among them.
-fn check_streams(case: &Case<'_>, assessment: &Assessment, subject: Ordinal) -> Result<(), Why> {
-    let Some(node) =
-        case.node(subject).filter(|node| !assessment.streams.is_empty() && node.core.kind == Kind::Dataset)
-    else {
-        return Ok(());
-    };
-    let Some(Value::List(streams)) = Case::detail(node, "streams") else {
+/// An assessment that names streams covers data whose disclosed streams are among them, and nothing
+/// that has no streams to disclose.
+fn check_streams(case: &Case<'_>, assessment: &Assessment, subject: Ordinal, work: &Work) -> Result<(), Why> {
+    work.count(1);
+    let data = case.node(subject).filter(|node| node.core.kind == Kind::Dataset && !work.is_spent());
+    let Some(Value::List(streams)) = data.and_then(|node| Case::detail(node, "streams")) else {
         return Err((Code::AssessmentStreams, "it names streams, and those of the data are not disclosed".into()));
     };
+    work.count(streams.len());
     let name = |stream: &Value| stream.field("name").and_then(Value::as_text).and_then(Word::parse);
-    if streams.is_empty() || streams.iter().any(|s| name(s).is_none_or(|n| !assessment.streams.contains(&n))) {
+    let is_named = |stream| name(stream).is_some_and(|name| assessment.streams.binary_search(&name).is_ok());
+    if streams.is_empty() || !streams.iter().all(is_named) {
         return Err((Code::AssessmentStreams, "it does not name every stream of the data".into()));
     }
     Ok(())

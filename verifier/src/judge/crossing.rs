@@ -2,14 +2,13 @@
 //!
 //! Rule R7 in part: data crosses borders inside a pipeline too. Every edge whose country changes is
 //! a crossing, judged at its own date and destination; a rule's `from` matches the edge's near
-//! country or the country of any source behind it, so that no transit launders.
+//! country or any country on the way from a source to it, so that no transit launders.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     vec::Vec,
 };
-use core::cell::Cell;
 
 use griptrace_core::{
     date::Date,
@@ -22,6 +21,7 @@ use super::{
     Case, Findings, Instant,
     cover::{Cover, Miss, Need, best},
     is_source,
+    order::{self, Follow, Walks, Work},
 };
 use crate::{
     dense,
@@ -72,6 +72,10 @@ impl SourceState {
 /// Finds every crossing of the closure. Where a country or date is not said, that is a finding.
 pub(super) fn find_crossings(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Vec<Crossing> {
     let mut crossings = Vec::new();
+    if findings.0.contains_key(&Code::LimitExceeded) {
+        return crossings;
+    }
+    let ends = Ends { case, instant, work: Work::default() };
     for ordinal in &instant.order {
         let Some(child) = case.node(*ordinal) else { continue };
         if matches!(child.core.kind, Kind::Dataset | Kind::Model | Kind::Transformation) && child.core.country.is_none()
@@ -80,53 +84,124 @@ pub(super) fn find_crossings(case: &Case<'_>, instant: &Instant<'_>, findings: &
             findings.add(case.policy, Code::CountryUndeclared, instant.when, Some(child.id), text);
         }
         for (role, parent) in &child.edges {
-            if let Some(crossing) = crossing_on(case, instant, *ordinal, child, *role, *parent, findings) {
-                crossings.push(crossing);
-            }
+            ends.edge(*ordinal, *role, *parent, findings, &mut crossings);
         }
     }
-    crossings.extend(pre_check_crossing(case));
-    crossings.sort_by_key(|c| (c.date, c.to, c.from, c.node, c.by));
+    pre_check_crossings(case, &ends, &mut crossings);
+    if ends.work.is_spent() {
+        refuse(case, findings);
+    }
+    crossings.sort_by_key(|c| (c.date, c.to, c.from, c.node, c.by, c.exempt));
+    crossings.dedup_by_key(|c| (c.date, c.to, c.from, c.node, c.by, c.exempt));
     crossings
 }
 
-fn crossing_on(
-    case: &Case<'_>,
-    instant: &Instant<'_>,
-    ordinal: Ordinal,
-    child: &Node,
-    role: Role,
-    parent: Ordinal,
-    findings: &mut Findings,
-) -> Option<Crossing> {
-    let target = case.node(parent)?;
-    // What crosses is the data: what a step used or a shipment holds, or what the step left behind
-    // in another country.
-    let (node, by) = match role {
-        Role::Used | Role::Ships => (parent, ordinal),
-        Role::GeneratedBy => (ordinal, parent),
-        Role::Marks | Role::Successor | Role::Erases => return None,
-    };
-    let (from, to) = (target.core.country?, child.core.country?);
-    if from == to {
-        return None;
+/// What judging visits is over its limit: nothing that follows can be relied upon.
+fn refuse(case: &Case<'_>, findings: &mut Findings) {
+    let text = format!("judging what crosses borders: the limit is {CROSSING_WORK_MAX} visits");
+    findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
+}
+
+/// The two ends of each edge, with all that takes their place: data and steps cross where their
+/// successors do.
+struct Ends<'c, 'a> {
+    case: &'c Case<'a>,
+    instant: &'c Instant<'a>,
+    work: Work,
+}
+
+/// What a crossing costs that is there only by a successor: it takes that much more memory than a
+/// visit.
+const FURTHER_CROSSING: usize = 64;
+
+impl Ends<'_, '_> {
+    /// Returns a node and all that takes its place, one after the other.
+    fn of(&self, ordinal: Ordinal) -> Vec<Ordinal> {
+        let mut ends = Vec::from([ordinal]);
+        if !self.instant.marks.successors.contains_key(&ordinal) {
+            return ends;
+        }
+        let mut seen = BTreeSet::from([ordinal]);
+        let mut next = 0;
+        while let Some(end) = ends.get(next).copied().filter(|_| !self.work.is_spent()) {
+            next = next.saturating_add(1);
+            for successor in self.instant.marks.successors_of(end) {
+                self.work.count(1);
+                if self.instant.judges(successor) && seen.insert(successor) {
+                    ends.push(successor);
+                }
+            }
+        }
+        ends
     }
-    let step = case.node(by)?;
-    let Some(date) = step.core.date else {
-        let text = format!("data goes from {from} to {to} on a day that is not said");
-        findings.add(case.policy, Code::DateUndeclared, instant.when, Some(step.id), text);
-        return None;
-    };
-    let exempt = exemption(case, instant, step, findings);
-    Some(Crossing { node, by, from, to, date, basis: step.core.basis.clone(), exempt, required: 0, covered: 0 })
+
+    /// Adds the crossings of one edge. What crosses is the data: what a step used or a shipment
+    /// holds, or what the step left behind in another country.
+    fn edge(
+        &self,
+        ordinal: Ordinal,
+        role: Role,
+        parent: Ordinal,
+        findings: &mut Findings,
+        crossings: &mut Vec<Crossing>,
+    ) {
+        if !matches!(role, Role::Used | Role::Ships | Role::GeneratedBy) {
+            return;
+        }
+        let far = if role == Role::Used { self.of(ordinal) } else { Vec::from([ordinal]) };
+        for near in self.of(parent) {
+            for far in &far {
+                let own = near == parent && *far == ordinal;
+                self.work.count(usize::from(!own));
+                if self.work.is_spent() {
+                    return;
+                }
+                let (node, by) = if role == Role::GeneratedBy { (*far, near) } else { (near, *far) };
+                if let Some(crossing) = self.crossing(near, *far, node, by, findings) {
+                    self.work.count(if own { 0 } else { FURTHER_CROSSING });
+                    crossings.push(crossing);
+                }
+            }
+        }
+    }
+
+    fn crossing(
+        &self,
+        near: Ordinal,
+        far: Ordinal,
+        node: Ordinal,
+        by: Ordinal,
+        findings: &mut Findings,
+    ) -> Option<Crossing> {
+        let (case, instant) = (self.case, self.instant);
+        let (from, to) = (case.node(near)?.core.country?, case.node(far)?.core.country?);
+        if from == to {
+            return None;
+        }
+        let step = case.node(by)?;
+        let Some(date) = step.core.date else {
+            let text = format!("data goes from {from} to {to} on a day that is not said");
+            findings.add(case.policy, Code::DateUndeclared, instant.when, Some(step.id), text);
+            return None;
+        };
+        let exempt = exemption(case, instant, step, findings);
+        Some(Crossing { node, by, from, to, date, basis: step.core.basis.clone(), exempt, required: 0, covered: 0 })
+    }
 }
 
 /// In a pre-check the buyer's destination and now stand for the shipment's.
-fn pre_check_crossing(case: &Case<'_>) -> Option<Crossing> {
-    let root = case.node(case.evidence.root).filter(|root| root.core.kind == Kind::Model)?;
-    let (from, to) = (root.core.country?, case.destination()?);
-    let (node, by, date) = (case.evidence.root, case.evidence.root, case.question.now);
-    (from != to).then_some(Crossing { node, by, from, to, date, basis: None, exempt: false, required: 0, covered: 0 })
+fn pre_check_crossings(case: &Case<'_>, ends: &Ends<'_, '_>, crossings: &mut Vec<Crossing>) {
+    let (root, date) = (case.evidence.root, case.question.now);
+    let Some(to) = case.destination().filter(|_| case.node(root).is_some_and(|node| node.core.kind == Kind::Model))
+    else {
+        return;
+    };
+    for node in ends.of(root) {
+        if let Some(from) = case.node(node).and_then(|node| node.core.country).filter(|from| *from != to) {
+            let by = root;
+            crossings.push(Crossing { node, by, from, to, date, basis: None, exempt: false, required: 0, covered: 0 });
+        }
+    }
 }
 
 fn exemption(case: &Case<'_>, instant: &Instant<'_>, step: &Node, findings: &mut Findings) -> bool {
@@ -156,15 +231,17 @@ pub(super) fn judge_sources(
     crossings: &[Crossing],
     findings: &mut Findings,
 ) -> BTreeMap<Ordinal, SourceState> {
+    if findings.0.contains_key(&Code::LimitExceeded) {
+        return BTreeMap::new();
+    }
     let mut groups: BTreeMap<Group, BTreeSet<Ordinal>> = BTreeMap::new();
     for crossing in crossings {
         let group = (crossing.to, crossing.date, crossing.from, crossing.exempt);
         groups.entry(group).or_default().insert(crossing.node);
     }
-    let ceilings = ceilings(case, instant);
-    let judged = (0..case.evidence.nodes.len()).map(|ordinal| instant.judges(ordinal)).collect();
-    let visits = Cell::new(0);
-    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, judged, visits, findings };
+    let ceilings = order::ceilings(case, instant);
+    let walks = Walks::new(case, instant);
+    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, walks, findings };
     let size = u64::try_from(instant.order.len()).unwrap_or(u64::MAX);
     let work = u64::try_from(groups.len()).unwrap_or(u64::MAX).saturating_mul(size);
     if work > CROSSING_WORK_MAX {
@@ -179,28 +256,16 @@ pub(super) fn judge_sources(
         judging.begin(*ordinal);
     }
     for (group, starts) in groups {
-        judging.group(group, starts);
-        if judging.visits.get() > CROSSING_WORK_MAX {
-            let text = format!("judging assessed data that crosses: the limit is {CROSSING_WORK_MAX} visits to nodes");
-            judging.findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
-            return judging.sources;
+        judging.group(group, &starts);
+        if judging.walks.work.is_spent() {
+            break;
         }
     }
     judging.rest();
-    judging.sources
-}
-
-/// Returns, for each node, the highest grade of the sources behind it.
-fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usize> {
-    let mut ceilings: dense::Map<usize> = dense::Map::default();
-    for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
-        let own = instant.grades.get(ordinal).copied().filter(|_| is_source(node));
-        let behind = node.parents().filter_map(|parent| ceilings.get(parent)).copied().max();
-        if let Some(grade) = own.max(behind) {
-            ceilings.insert(ordinal, grade);
-        }
+    if judging.walks.work.is_spent() {
+        refuse(case, judging.findings);
     }
-    ceilings
+    judging.sources
 }
 
 struct Judging<'c, 'a, 'f> {
@@ -209,11 +274,18 @@ struct Judging<'c, 'a, 'f> {
     sources: BTreeMap<Ordinal, SourceState>,
     /// The highest grade of the sources behind each node.
     ceilings: dense::Map<usize>,
-    /// Whether a node is judged, by ordinal.
-    judged: Vec<bool>,
-    /// Nodes visited so far.
-    visits: Cell<u64>,
+    walks: Walks<'c, 'a>,
     findings: &'f mut Findings,
+}
+
+/// What lies behind what crosses.
+#[derive(Debug, Default)]
+struct Behind {
+    sources: Vec<Ordinal>,
+    /// The highest grade that somebody gave to data on the way from a source.
+    floors: BTreeMap<Ordinal, usize>,
+    /// The sources whose way led through a country that a rule is for, by the rule's place.
+    through: BTreeMap<usize, BTreeSet<Ordinal>>,
 }
 
 /// The marker of a source that no crossing has judged yet.
@@ -222,152 +294,193 @@ const UNJUDGED: Verdict = Verdict::TracedAssessed;
 impl Judging<'_, '_, '_> {
     fn begin(&mut self, ordinal: Ordinal) {
         let Some(node) = self.case.node(ordinal) else { return };
-        let purposes: Vec<Word> = self.purposes(ordinal).into_iter().collect();
+        let purposes: Vec<Word> = self.purposes([ordinal]).into_iter().collect();
         let in_scope = self.case.policy.in_scope(&node.core.modality, &purposes);
         self.sources.insert(ordinal, SourceState { verdict: UNJUDGED, in_scope, cover: None });
     }
 
-    /// The purposes along the paths from a node, and the buyer's.
-    fn purposes(&self, ordinal: Ordinal) -> BTreeSet<Word> {
-        let mut purposes: BTreeSet<Word> = self.instant.purposes.of(ordinal).cloned().collect();
+    /// The purposes along the paths from some nodes, and the buyer's.
+    fn purposes(&self, ordinals: impl IntoIterator<Item = Ordinal>) -> BTreeSet<Word> {
+        let mut purposes: BTreeSet<Word> = self.instant.purposes.of_all(ordinals).cloned().collect();
         purposes.extend(self.case.purposes.iter().cloned());
+        self.walks.work.count(purposes.len());
         purposes
     }
 
     /// Judges the sources behind one kind of crossing.
-    fn group(&mut self, group: Group, starts: BTreeSet<Ordinal>) {
+    fn group(&mut self, group: Group, starts: &BTreeSet<Ordinal>) {
         let (to, date, from, exempt) = group;
-        let starts = self.with_successors(starts);
+        let none = BTreeSet::new();
+        self.walks.begin();
+        let nodes = self.walks.on(starts.iter().copied(), Follow::SuccessorsBut(&none));
         if exempt {
-            for source in self.behind(starts.iter().copied()) {
+            for source in self.only_sources(nodes) {
                 self.settle(source, Verdict::TracedExempt, None);
             }
             return;
         }
-        let mut open: BTreeMap<Option<usize>, Vec<Ordinal>> = BTreeMap::new();
-        for start in starts {
-            match self.cover_whole(start, to, date) {
-                Some(cover) => {
-                    for source in self.behind([start].into_iter()) {
-                        let verdict = if cover.strength == Strength::Signed {
-                            Verdict::TracedAssessed
-                        } else {
-                            Verdict::TracedStated
-                        };
-                        self.settle(source, verdict, Some(cover.clone()));
-                    }
-                }
-                None => open.entry(self.floor(start)).or_default().push(start),
+        // What takes the place of a superseded node behind a crossing crosses with it.
+        let mut all = starts.clone();
+        if !self.instant.marks.successors.is_empty() {
+            let judged = |ordinal: &Ordinal| self.instant.judges(*ordinal);
+            all.extend(nodes.iter().flat_map(|node| self.instant.marks.successors_of(*node)).filter(judged));
+        }
+        let above = if all.len() > starts.len() { self.floors(&nodes, &none) } else { BTreeMap::new() };
+        let mut whole = BTreeSet::new();
+        for start in &all {
+            let floor = above.get(start).copied().filter(|_| !starts.contains(start));
+            let Some((cover, sources)) = self.cover_whole(*start, to, date, floor) else { continue };
+            whole.insert(*start);
+            for source in sources {
+                self.settle(source, verdict_of(&cover), Some(cover.clone()));
             }
         }
-        for (floor, starts) in open {
-            for source in self.behind(starts.into_iter()) {
-                self.source(source, Some((from, to)), date, floor);
-            }
+        let behind = self.behind(all.difference(&whole).copied(), &whole, (from, to));
+        for source in &behind.sources {
+            self.source(*source, Some((from, to)), date, &behind);
         }
     }
 
-    /// Returns the effective grade of what crosses, if it is above every source behind it: somebody
-    /// graded the data itself, and no source's grade says so.
-    fn floor(&self, start: Ordinal) -> Option<usize> {
-        let ceiling = self.ceilings.get(start).copied();
-        self.instant.grades.get(start).copied().filter(|grade| Some(*grade) > ceiling)
-    }
-
-    /// Adds to what crosses whatever takes the place of a superseded node behind it: the worse counts.
-    fn with_successors(&self, mut starts: BTreeSet<Ordinal>) -> BTreeSet<Ordinal> {
-        if self.instant.marks.successors.is_empty() {
-            return starts;
-        }
-        let mut open = self.judged.clone();
-        let mut todo: Vec<Ordinal> = starts.iter().copied().collect();
-        while let Some(ordinal) = todo.pop() {
-            let Some(node) = self.case.node(ordinal) else { continue };
-            if !open.get_mut(ordinal).is_some_and(core::mem::take) {
-                continue;
-            }
-            todo.extend(node.parents());
-            let successors = self.instant.marks.successors_of(ordinal).filter(|s| self.instant.judges(*s));
-            let successors: Vec<Ordinal> = successors.collect();
-            starts.extend(successors.iter().copied());
-            todo.extend(successors);
-        }
-        starts
-    }
-
-    /// Returns the assessment that opens the very node that crosses and satisfies every rule that
-    /// this crossing could meet; `None` for sources, which are judged one by one.
-    fn cover_whole(&self, start: Ordinal, to: Country, date: Date) -> Option<Cover> {
-        let node = self.case.node(start).filter(|node| !is_source(node))?;
-        self.case.evidence.opened_by.get(&start)?;
-        let purposes = self.purposes(start);
-        let modality = self.modality_behind(start, node)?;
-        let need =
-            |rule| Need { date, destination: Some(to), purposes: &purposes, modality: &modality, floor: None, rule };
-        let grade = self.instant.grades.get(start).copied();
-        let mut cover = best(self.case, self.instant, start, &need(None)).ok()?;
-        for rule in &self.case.policy.require {
-            let reaches = rule.crossing.as_ref().is_none_or(|crossing| crossing.to.matches(to));
-            let at_or_below = rule.grade.iter().any(|word| self.case.policy.grade_rank(word) <= grade);
-            if reaches && at_or_below {
-                cover = best(self.case, self.instant, start, &need(Some(rule))).ok()?;
-            }
-        }
-        Some(cover)
-    }
-
-    /// The modalities of a node that crosses, and of every source behind it; `None` if one of these
-    /// does not say its own.
-    fn modality_behind(&self, start: Ordinal, node: &Node) -> Option<Vec<Word>> {
-        let mut modality: BTreeSet<Word> = node.core.modality.iter().cloned().collect();
-        for source in self.behind([start].into_iter()).into_iter().filter_map(|source| self.case.node(source)) {
-            if source.core.modality.is_empty() {
-                return None;
-            }
-            modality.extend(source.core.modality.iter().cloned());
-        }
-        Some(modality.into_iter().collect())
-    }
-
-    /// Returns the sources behind some nodes.
-    fn behind(&self, starts: impl Iterator<Item = Ordinal>) -> Vec<Ordinal> {
-        let mut open = self.judged.clone();
-        let mut todo: Vec<Ordinal> = starts.collect();
-        let mut sources = Vec::new();
-        while let Some(ordinal) = todo.pop() {
-            let Some(node) = self.case.node(ordinal) else { continue };
-            if !open.get_mut(ordinal).is_some_and(core::mem::take) {
-                continue;
-            }
-            self.visits.set(self.visits.get().saturating_add(1));
-            if is_source(node) {
-                sources.push(ordinal);
-            }
-            todo.extend(node.parents());
-        }
+    fn only_sources(&self, nodes: impl IntoIterator<Item = Ordinal>) -> Vec<Ordinal> {
+        let is_source = |ordinal: &Ordinal| self.case.node(*ordinal).is_some_and(is_source);
+        let mut sources: Vec<Ordinal> = nodes.into_iter().filter(is_source).collect();
         sources.sort_unstable();
         sources
     }
 
+    /// Finds what lies behind what crosses, but for what is assessed as a whole in another's place.
+    fn behind(
+        &mut self,
+        starts: impl Iterator<Item = Ordinal>,
+        whole: &BTreeSet<Ordinal>,
+        (from, to): (Country, Country),
+    ) -> Behind {
+        self.walks.begin();
+        let nodes = self.walks.on(starts, Follow::SuccessorsBut(whole));
+        let floors = self.floors(&nodes, whole);
+        let mut through = BTreeMap::new();
+        for (place, rule) in self.case.policy.require.iter().enumerate() {
+            let Some(asked) = rule.crossing.as_ref().filter(|asked| asked.to.matches(to) && !asked.from.matches(from))
+            else {
+                continue;
+            };
+            let is_meant = |ordinal: &Ordinal| {
+                let node = self.case.node(*ordinal);
+                node.is_some_and(|node| node.core.country.is_none_or(|country| asked.from.matches(country)))
+            };
+            let meant: Vec<Ordinal> = nodes.iter().copied().filter(is_meant).collect();
+            self.walks.begin();
+            let met = self.walks.on(meant, Follow::SuccessorsBut(whole));
+            through.insert(place, self.only_sources(met).into_iter().collect());
+        }
+        Behind { sources: self.only_sources(nodes), floors, through }
+    }
+
+    /// Returns the highest grade on any way down from nodes whose grade is above every source behind
+    /// them: somebody graded the data itself, and no source's grade says so.
+    fn floors(&mut self, nodes: &[Ordinal], whole: &BTreeSet<Ordinal>) -> BTreeMap<Ordinal, usize> {
+        let mut raised: Vec<(usize, Ordinal)> = Vec::new();
+        for ordinal in nodes {
+            let grade = self.instant.grades.get(*ordinal).copied();
+            raised
+                .extend(grade.filter(|_| grade > self.ceilings.get(*ordinal).copied()).map(|grade| (grade, *ordinal)));
+        }
+        raised.sort_unstable_by(|a, b| b.cmp(a));
+        self.walks.begin();
+        let mut floors = BTreeMap::new();
+        for (grade, ordinal) in raised {
+            let below = self.walks.on([ordinal], Follow::SuccessorsBut(whole));
+            floors.extend(below.into_iter().map(|below| (below, grade)));
+        }
+        floors
+    }
+
+    /// Returns the assessment that opens the very node that crosses and satisfies every rule that
+    /// this crossing could meet, with the sources behind it; `None` for sources, which are judged
+    /// one by one.
+    fn cover_whole(
+        &mut self,
+        start: Ordinal,
+        to: Country,
+        date: Date,
+        floor: Option<usize>,
+    ) -> Option<(Cover, Vec<Ordinal>)> {
+        let (case, instant) = (self.case, self.instant);
+        let node = case.node(start).filter(|node| !is_source(node))?;
+        case.evidence.opened_by.get(&start)?;
+        self.walks.begin();
+        let nodes = self.walks.on([start], Follow::Parents);
+        // No source behind it, and no data that was raised on the way, may have a higher grade.
+        let floor = nodes.iter().filter_map(|ordinal| instant.grades.get(*ordinal)).copied().max().max(floor);
+        let sources = self.only_sources(nodes);
+        let purposes = self.purposes([start].into_iter().chain(sources.iter().copied()));
+        let modality = self.modality_of(node, &sources)?;
+        let work = &self.walks.work;
+        let need = |rule| Need {
+            date,
+            destination: Some(to),
+            purposes: &purposes,
+            modality: &modality,
+            floor,
+            sources: &sources,
+            work,
+            rule,
+        };
+        let mut cover = best(case, instant, start, &need(None)).ok()?;
+        let mut asked = false;
+        for rule in &case.policy.require {
+            let reaches = rule.crossing.as_ref().is_none_or(|crossing| crossing.to.matches(to));
+            let at_or_below = rule.grade.iter().any(|word| case.policy.grade_rank(word) <= floor);
+            if reaches && at_or_below {
+                let other = best(case, instant, start, &need(Some(rule))).ok()?;
+                if !asked || other.strength < cover.strength {
+                    cover = other;
+                }
+                asked = true;
+            }
+        }
+        (!work.is_spent()).then_some((cover, sources))
+    }
+
+    /// The modalities of a node that crosses, and of every source behind it; `None` if one of these
+    /// does not say its own.
+    fn modality_of(&self, node: &Node, sources: &[Ordinal]) -> Option<Vec<Word>> {
+        let mut modality: BTreeSet<&Word> = node.core.modality.iter().collect();
+        for source in sources.iter().filter_map(|source| self.case.node(*source)) {
+            if source.core.modality.is_empty() {
+                return None;
+            }
+            self.walks.work.count(source.core.modality.len());
+            modality.extend(&source.core.modality);
+        }
+        Some(modality.into_iter().cloned().collect())
+    }
+
     /// Judges one source at one crossing, or where it lies if nothing crosses, at its own grade or
-    /// that of what crosses if that is higher.
-    fn source(&mut self, ordinal: Ordinal, crossing: Option<(Country, Country)>, date: Date, floor: Option<usize>) {
-        let Some(node) = self.case.node(ordinal) else { return };
-        let purposes = self.purposes(ordinal);
+    /// that of data on the way if that is higher.
+    fn source(&mut self, ordinal: Ordinal, crossing: Option<(Country, Country)>, date: Date, behind: &Behind) {
+        self.walks.work.count(1);
+        let Some(node) = self.case.node(ordinal).filter(|_| !self.walks.work.is_spent()) else { return };
+        let purposes = self.purposes([ordinal]);
+        let floor = behind.floors.get(&ordinal).copied();
         let need = |rule| Need {
             date,
             destination: crossing.map(|(_, to)| to),
             purposes: &purposes,
             modality: &node.core.modality,
             floor,
+            sources: &[],
+            work: &self.walks.work,
             rule,
         };
         let in_scope = self.sources.get(&ordinal).is_none_or(|state| state.in_scope);
-        let rules =
-            self.case.policy.require.iter().filter(|rule| in_scope && self.asks(rule, ordinal, node, crossing, floor));
         let mut asked = false;
         let mut outcomes = Vec::new();
-        for rule in rules {
+        for (place, rule) in self.case.policy.require.iter().enumerate() {
+            let passed = behind.through.get(&place).is_some_and(|through| through.contains(&ordinal));
+            if !in_scope || !self.asks(rule, ordinal, crossing, floor, passed) {
+                continue;
+            }
             asked = true;
             outcomes.push((Some(rule), best(self.case, self.instant, ordinal, &need(Some(rule)))));
         }
@@ -381,15 +494,16 @@ impl Judging<'_, '_, '_> {
         }
     }
 
-    /// Tells whether a rule asks for an assessment of this source here. An undetermined grade is
-    /// asked for by every rule: unknown never meets one.
+    /// Tells whether a rule asks for an assessment of this source here, which may have `passed` through
+    /// a country that the rule is for. An undetermined grade is asked for by every rule: unknown never
+    /// meets one.
     fn asks(
         &self,
         rule: &Require,
         ordinal: Ordinal,
-        node: &Node,
         crossing: Option<(Country, Country)>,
         floor: Option<usize>,
+        passed: bool,
     ) -> bool {
         let grade = self.instant.grades.get(ordinal).copied().unwrap_or(usize::MAX).max(floor.unwrap_or(0));
         let word = self.case.policy.grades.get(grade);
@@ -397,11 +511,7 @@ impl Judging<'_, '_, '_> {
         let here = match (&rule.crossing, crossing) {
             (None, None) => true,
             (None, Some(_)) | (Some(_), None) => false,
-            (Some(asked), Some((from, to))) => {
-                let near = asked.from.matches(from);
-                let behind = node.core.country.is_none_or(|country| asked.from.matches(country));
-                asked.to.matches(to) && (near || behind)
-            }
+            (Some(asked), Some((from, to))) => asked.to.matches(to) && (passed || asked.from.matches(from)),
         };
         graded && here
     }
@@ -416,9 +526,7 @@ impl Judging<'_, '_, '_> {
     ) {
         match (outcome, rule) {
             (Ok(cover), _) => {
-                let verdict =
-                    if cover.strength == Strength::Signed { Verdict::TracedAssessed } else { Verdict::TracedStated };
-                self.settle(ordinal, verdict, Some(cover));
+                self.settle(ordinal, verdict_of(&cover), Some(cover));
             }
             (Err(_), None) => self.settle(ordinal, Verdict::TracedUnassessed, None),
             (Err(miss), Some(_)) if self.findings.is_full(miss.code, self.instant.when) => {
@@ -466,10 +574,17 @@ impl Judging<'_, '_, '_> {
             .filter(|(_, state)| everywhere || !state.is_judged())
             .map(|(ordinal, _)| *ordinal)
             .collect();
+        let floors = if todo.is_empty() { BTreeMap::new() } else { self.floors(&self.instant.order, &BTreeSet::new()) };
+        let everything = Behind { floors, ..Behind::default() };
         for ordinal in todo {
-            self.source(ordinal, None, date, None);
+            self.source(ordinal, None, date, &everything);
         }
     }
+}
+
+/// What a source is by its cover.
+fn verdict_of(cover: &Cover) -> Verdict {
+    if cover.strength == Strength::Signed { Verdict::TracedAssessed } else { Verdict::TracedStated }
 }
 
 /// Counts, for each crossing, the sources behind it that are in scope and how many are covered.

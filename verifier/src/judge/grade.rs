@@ -11,7 +11,7 @@ use griptrace_core::{
     word::Word,
 };
 
-use super::{Case, Findings, Instant, is_source};
+use super::{Case, Findings, Instant, is_source, order};
 use crate::{
     dense,
     evidence::{Node, Ordinal},
@@ -25,9 +25,11 @@ type Grades = dense::Map<usize>;
 pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Grades {
     let mut grades = Grades::default();
     let mut settled = false;
-    for _ in 0..PASSES_MAX {
+    // Of the first pass every parent has to be known; marks can lead the other order around in circles.
+    let first = order::by_parents(case, instant);
+    for pass in 0..PASSES_MAX {
         let mut next = Grades::default();
-        for ordinal in &instant.order {
+        for ordinal in if pass == 0 { &first } else { &instant.order } {
             let rank = one(case, instant, *ordinal, &next, &grades, None);
             next.insert(*ordinal, rank);
         }
@@ -58,7 +60,8 @@ pub(crate) fn grade_word(case: &Case<'_>, rank: Option<usize>) -> String {
         .map_or_else(|| "undetermined".into(), |word| word.as_str().into())
 }
 
-/// Computes one member's grade from its parents' in `above` and its successors' in `before`, and
+/// Computes one member's grade from its parents' and successors' in `above`, and in `before` where
+/// they come later, and
 /// reports what is wrong with it if asked to.
 fn one(
     case: &Case<'_>,
@@ -69,7 +72,8 @@ fn one(
     mut findings: Option<&mut Findings>,
 ) -> usize {
     let Some(node) = case.node(ordinal) else { return case.policy.grades.len() };
-    let inherited = node.parents().filter_map(|parent| above.get(parent)).copied().max();
+    let known = |parent| above.get(parent).or_else(|| before.get(parent)).copied();
+    let inherited = node.parents().filter_map(known).max();
     let own = own_grade(case, instant, node, findings.as_deref_mut());
     if let (Some(own), Some(inherited), Some(findings)) = (own, inherited, findings.as_deref_mut())
         && own < inherited

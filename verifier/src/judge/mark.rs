@@ -98,7 +98,8 @@ fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, by_status: Ordinal
         Some(Vouched::Assessor(place)) => case.trust.assessors.get(*place),
         Some(Vouched::Stated | Vouched::Untrusted(_)) | None => None,
     };
-    let by_assessor = assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, by_status, target, status, &a.name));
+    let by_assessor =
+        assessor.is_some_and(|a| Some(a.name.as_str()) == by || signed_by(case, by_status, target, status, &a.name));
     let refuses =
         status.core.mark == Some(Mark::Refuse) && case.trust.assessors.iter().any(|a| Some(a.name.as_str()) == by);
     own || by_assessor || refuses

@@ -1,13 +1,14 @@
 //! Orders of the closure, and what flows along them.
 
-use alloc::{collections::BTreeSet, format, vec::Vec};
+use alloc::{collections::BTreeSet, format, vec, vec::Vec};
+use core::cell::Cell;
 
 use griptrace_core::{
-    limits::{PASSES_MAX, WORDS_MAX},
+    limits::{CROSSING_WORK_MAX, PASSES_MAX, WORDS_MAX},
     word::Word,
 };
 
-use super::{Case, Findings, Instant, mark::Marks};
+use super::{Case, Findings, Instant, is_source, mark::Marks};
 use crate::{
     dense,
     evidence::{Closure, Evidence, Ordinal},
@@ -41,6 +42,135 @@ pub(super) fn parents_first(evidence: &Evidence, closure: &Closure, marks: &Mark
     order
 }
 
+/// Returns what is judged, parents before what came from them: an order that no mark can upset.
+pub(super) fn by_parents(case: &Case<'_>, instant: &Instant<'_>) -> Vec<Ordinal> {
+    let mut order = Vec::new();
+    let mut seen = dense::Set::default();
+    for start in &instant.order {
+        let mut stack = Vec::from([(*start, false)]);
+        while let Some((ordinal, done)) = stack.pop() {
+            if done {
+                order.push(ordinal);
+                continue;
+            }
+            if !instant.judges(ordinal) || !seen.insert(ordinal) {
+                continue;
+            }
+            stack.push((ordinal, true));
+            if let Some(node) = case.node(ordinal) {
+                stack.extend(node.parents().map(|parent| (parent, false)));
+            }
+        }
+    }
+    order
+}
+
+/// Returns, for each node, the highest grade of the sources behind it, by parents and successors.
+pub(super) fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usize> {
+    let mut leads_to: dense::Map<Vec<Ordinal>> = dense::Map::default();
+    let mut sources = Vec::new();
+    for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
+        for next in node.parents().chain(instant.marks.successors_of(ordinal)) {
+            match leads_to.get_mut(next) {
+                Some(known) => known.push(ordinal),
+                None => leads_to.insert(next, Vec::from([ordinal])),
+            }
+        }
+        if let Some(grade) = instant.grades.get(ordinal).filter(|_| is_source(node)) {
+            sources.push((*grade, ordinal));
+        }
+    }
+    // The highest first, so that the first grade that a node meets is the highest.
+    sources.sort_unstable_by(|a, b| b.cmp(a));
+    let mut ceilings: dense::Map<usize> = dense::Map::default();
+    for (grade, source) in sources {
+        let mut todo = Vec::from([source]);
+        while let Some(ordinal) = todo.pop() {
+            if ceilings.get(ordinal).is_none() {
+                ceilings.insert(ordinal, grade);
+                todo.extend(leads_to.get(ordinal).into_iter().flatten());
+            }
+        }
+    }
+    ceilings
+}
+
+/// The work that judging takes, against its limit.
+#[derive(Debug, Default)]
+pub(super) struct Work(Cell<u64>);
+
+impl Work {
+    /// Counts visits.
+    pub(super) fn count(&self, visits: usize) {
+        self.0.set(self.0.get().saturating_add(u64::try_from(visits).unwrap_or(u64::MAX)));
+    }
+
+    /// Tells whether the limit is exceeded.
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() > CROSSING_WORK_MAX
+    }
+}
+
+/// Walks from what crosses to what lies behind it. Each ends when the work is spent.
+#[derive(Debug)]
+pub(super) struct Walks<'c, 'a> {
+    case: &'c Case<'a>,
+    instant: &'c Instant<'a>,
+    pub(super) work: Work,
+    /// The number of the last walk that met a node; the highest for what is not judged.
+    met: Vec<u32>,
+    walk: u32,
+}
+
+impl<'c, 'a> Walks<'c, 'a> {
+    pub(super) fn new(case: &'c Case<'a>, instant: &'c Instant<'a>) -> Self {
+        let mut met = vec![u32::MAX; case.evidence.nodes.len()];
+        for ordinal in &instant.order {
+            if let Some(place) = met.get_mut(*ordinal) {
+                *place = 0;
+            }
+        }
+        Self { case, instant, work: Work::default(), met, walk: 0 }
+    }
+
+    /// Begins a walk: nothing is met yet.
+    pub(super) fn begin(&mut self) {
+        self.work.count(1);
+        self.walk = self.walk.saturating_add(1);
+    }
+
+    /// Goes on with a walk, by parents and, unless `whole` has them, by successors. Returns what this
+    /// walk had not met before.
+    pub(super) fn on(&mut self, starts: impl IntoIterator<Item = Ordinal>, whole: Follow<'_>) -> Vec<Ordinal> {
+        let mut todo: Vec<Ordinal> = starts.into_iter().collect();
+        let mut found = Vec::new();
+        while let Some(ordinal) = todo.pop() {
+            self.work.count(1);
+            if self.work.is_spent() {
+                break;
+            }
+            let Some(met) = self.met.get_mut(ordinal).filter(|met| **met < self.walk) else { continue };
+            *met = self.walk;
+            let Some(node) = self.case.node(ordinal) else { continue };
+            found.push(ordinal);
+            todo.extend(node.parents());
+            if let Follow::SuccessorsBut(whole) = whole {
+                todo.extend(self.instant.marks.successors_of(ordinal).filter(|next| !whole.contains(next)));
+            }
+        }
+        found
+    }
+}
+
+/// Where a walk goes besides parents.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Follow<'s> {
+    /// Nowhere.
+    Parents,
+    /// To successors but these.
+    SuccessorsBut(&'s BTreeSet<Ordinal>),
+}
+
 /// Purposes by node: places in a list of all that the closure has, one bit each.
 #[derive(Debug, Default)]
 pub(crate) struct Purposes {
@@ -54,10 +184,13 @@ type Bits = [u64; BLOCKS];
 const BLOCKS: usize = WORDS_MAX / 64;
 
 impl Purposes {
-    /// Returns the purposes of a node.
-    pub(super) fn of(&self, ordinal: Ordinal) -> impl Iterator<Item = &Word> + '_ {
-        let bits = self.of.get(ordinal).copied().unwrap_or_default();
-        self.words.iter().enumerate().filter(move |(place, _)| bit(&bits, *place)).map(|(_, word)| word)
+    /// Returns the purposes of several nodes.
+    pub(super) fn of_all(&self, ordinals: impl IntoIterator<Item = Ordinal>) -> impl Iterator<Item = &Word> + '_ {
+        let mut all = Bits::default();
+        for bits in ordinals.into_iter().filter_map(|ordinal| self.of.get(ordinal)) {
+            all.iter_mut().zip(bits).for_each(|(to, from)| *to |= from);
+        }
+        self.words.iter().enumerate().filter(move |(place, _)| bit(&all, *place)).map(|(_, word)| word)
     }
 }
 
