@@ -1,6 +1,9 @@
 //! Step 13: grades and other statements.
 
-use griptrace_core::node::{Activity, DigestStrength, Mark, Origin, Persons, Role};
+use griptrace_core::{
+    node::{Activity, DigestStrength, Kind, Mark, Origin, Persons, Role},
+    value::Value,
+};
 use griptrace_verifier::finding::{Code, Verdict};
 
 use super::Attack;
@@ -256,6 +259,21 @@ const STATEMENTS: &[Attack] = &[
         c.buyer.policy += "[[disclose]]\nkind = \"dataset\"\nfields = [\"device\"]\nonly_sources = true\n\
                                source = \"a test\"\nread = \"own-choice\"\n";
     })
+    .met(),
+    Attack::new(
+        "detail-disclosed-and-empty",
+        Exporter,
+        "a detail that the policy asks to see, shown with nothing in it",
+        Code::DetailNotDisclosed,
+        |c| {
+            c.buyer.policy += "[[disclose]]\nkind = \"dataset\"\nfields = [\"site\"]\nonly_sources = true\n\
+                               source = \"a test\"\nread = \"own-choice\"\n";
+            for node in c.world.nodes.iter_mut().filter(|node| node.core.kind == Kind::Dataset) {
+                node.values.insert("site", Value::text(" "));
+                node.open.push("site");
+            }
+        },
+    )
     .met(),
     Attack::new(
         "merged-with-the-unassessed",

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use griptrace_core::{
     details::slot_name,
     node::{DigestStrength, Kind, Mark, Persons},
+    value::Value,
 };
 
 use super::{Case, Findings, Instant, is_source};
@@ -113,6 +114,17 @@ fn check_aggregate(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findin
     }
 }
 
+/// Tells whether a value is disclosed and empty, which answers no question.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.trim().is_empty(),
+        Value::Bytes(bytes) => bytes.is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Map(pairs) => pairs.is_empty(),
+        Value::Int(_) | Value::Bool(_) => false,
+    }
+}
+
 fn check_disclosure(case: &Case<'_>, instant: &Instant<'_>, rule: &Disclose, findings: &mut Findings) {
     for node in instant.order.iter().filter_map(|ordinal| case.node(*ordinal)) {
         if node.core.kind != rule.kind || (rule.only_sources && !is_source(node)) {
@@ -121,12 +133,12 @@ fn check_disclosure(case: &Case<'_>, instant: &Instant<'_>, rule: &Disclose, fin
         let missing: Vec<String> = rule
             .slots
             .iter()
-            .filter(|slot| !node.details.contains_key(slot))
+            .filter(|slot| node.details.get(slot).is_none_or(says_nothing))
             .map(|slot| slot_name(rule.kind, *slot).unwrap_or("?").into())
             .collect();
         if !missing.is_empty() {
             let point = rule.point.as_deref().map_or_else(String::new, |point| format!(" ({point})"));
-            let text = format!("hidden or absent: {}{point}", missing.join(", "));
+            let text = format!("hidden, absent or empty: {}{point}", missing.join(", "));
             findings.add(case.policy, Code::DetailNotDisclosed, When::Always, Some(node.id), text);
         }
     }
