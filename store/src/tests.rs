@@ -2,7 +2,9 @@
 
 mod bundle;
 mod damage;
+mod faults;
 mod log;
 mod measure;
 mod questions;
+mod sea;
 mod world;
