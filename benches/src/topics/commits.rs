@@ -10,7 +10,7 @@ use crate::{
     Failure,
     bulk::Layers,
     figure::{Figure, Runs},
-    measure::{Turn, by_turns, number, timed},
+    measure::{Turn, by_turns, number, repeat, timed},
     raw,
     report::{Report, progress},
     setup::Setup,
@@ -19,6 +19,8 @@ use crate::{
 };
 
 const RUNS: usize = 5;
+/// Runs of each point of a curve.
+const CURVE_RUNS: usize = 3;
 /// Numbers of committers along the curve.
 const COMMITTERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// Nodes of a commit along the curve.
@@ -89,9 +91,11 @@ fn by_committers(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
         let log = Log::make(&folder.path().join("log"))?;
         let mut maker = log.maker("curve");
         let each = setup.size((6_400 / committers).clamp(100, 600), 2);
-        let lines = (0..committers).map(|_| maker.singles(each)).collect::<Result<Vec<Line>, _>>()?;
-        let seconds = committed(&log, lines, &[&log.committer])?;
-        points.push((number(committers), number(committers * each) / seconds));
+        let runs = repeat(setup.size(CURVE_RUNS, 1), || {
+            let lines = (0..committers).map(|_| maker.singles(each)).collect::<Result<Vec<Line>, _>>()?;
+            Ok(number(committers * each) / committed(&log, lines, &[&log.committer])?)
+        })?;
+        points.push((number(committers), runs.median()));
     }
     report.curve(Curve {
         file: "commits-by-committers",
@@ -142,11 +146,14 @@ fn by_nodes(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
         let folder = setup.folder()?;
         let log = Log::make(&folder.path().join("log"))?;
         let commits = setup.size((60_000 / each).clamp(60, 400), 2);
-        let line = flat(&log, commits, each)?;
-        let pieces = pieces(&line);
-        let seconds = committed(&log, vec![line], &[&log.committer])?;
-        ours.push((number(each), number(commits * each) / seconds));
-        bare.push((number(each), number(commits * each) / raw::append(folder.path(), &pieces)?));
+        let nodes = number(commits * each);
+        let pieces = pieces(&flat(&log, commits, each)?);
+        let mut durable = || Ok(nodes / committed(&log, vec![flat(&log, commits, each)?], &[&log.committer])?);
+        let mut appended = || Ok(nodes / raw::append(folder.path(), &pieces)?);
+        let turns: [Turn<'_>; 2] = [&mut durable, &mut appended];
+        let [durable, appended] = by_turns(setup.size(CURVE_RUNS, 1), turns)?;
+        ours.push((number(each), durable.median()));
+        bare.push((number(each), appended.median()));
     }
     report.curve(Curve {
         file: "nodes-by-commit-size",
