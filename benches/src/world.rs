@@ -1,12 +1,17 @@
-//! A store with as much in it as a figure needs.
+//! Nodes and stores, as many as a figure needs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use griptrace_core::{
     cbor::encode,
     date::Date,
     details::{Values, slot},
-    digest::file_digest,
+    digest::{Digest, file_digest},
     entry::Genesis,
-    id::NodeId,
+    id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer as _},
     manifest::{FileRecord, root as manifest_root},
     node::{Activity, Core, DigestStrength, Edge, Held, Kind, Mark, Origin, Role},
@@ -15,7 +20,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_store::{
-    Disclose, ProveOptions, Store,
+    Disclose, OpenOptions, ProveOptions, Receipt, Store,
     record::{ManifestRecord, NodeRecord},
 };
 use griptrace_verifier::{
@@ -24,54 +29,98 @@ use griptrace_verifier::{
     trust::{self, Trust},
 };
 
-/// Why a figure could not be made.
-pub(crate) type Failure = Box<dyn core::error::Error>;
+use crate::Failure;
 
 /// 2026-06-01, at noon.
-const NOW: u64 = 1_780_315_200;
+pub(crate) const NOW: u64 = 1_780_315_200;
 const ORIGIN: &str = "bench.example/2026";
+const ISSUER: &str = "Bench";
+/// Bytes of a dataset's or step's record: core, seed and details, as they are written.
+pub(crate) const RECORD_BYTES: usize = 400;
+/// Bytes of the shortest note whose length takes as many bytes as that of the longest.
+const NOTE_BYTES_MIN: usize = 24;
+const NOTE_BYTES_MAX: usize = 250;
 
-/// A store in a temporary folder, one committer, and a buyer who trusts both.
-pub(crate) struct World {
-    store: Store,
-    committer: SecretKey,
-    _folder: tempfile::TempDir,
+/// A store with its settings, laid out as the program lays it out, and one committer.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) store: Store,
+    pub(crate) committer: SecretKey,
 }
 
-/// Turns a count into a figure.
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub(crate) fn number(count: usize) -> f64 {
-    count as f64
+/// Makes nodes for one log.
+#[derive(Clone, Debug)]
+pub(crate) struct Maker {
+    home: GenesisHash,
+    /// What the names of its nodes begin with.
+    prefix: &'static str,
+    made: u64,
 }
 
-impl World {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
-        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32])?;
+fn log_signer() -> Result<NoteSigner, Failure> {
+    Ok(NoteSigner::new(ORIGIN, &[1; 32])?)
+}
+
+/// Returns the key of a committer, another one for every number.
+pub(crate) fn committer(number: u8) -> Result<SecretKey, Failure> {
+    let mut seed = [2; 32];
+    seed[0] = number.wrapping_add(2);
+    Ok(SecretKey::from_bytes(Algorithm::Ed25519, &seed)?)
+}
+
+fn store_of(folder: &Path) -> PathBuf {
+    folder.join("store")
+}
+
+impl Log {
+    /// Makes a log in a folder of its own. Keys are those of a trial: no secrets.
+    pub(crate) fn make(folder: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(folder)?;
         let log = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32])?;
+        let committer = committer(0)?;
+        let settings = format!(
+            "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{}\"\n[keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
+            committer.public_key(),
+        );
+        fs::write(folder.join("config.toml"), settings)?;
         let genesis =
             Genesis { origin: ORIGIN.into(), key: log.public_key(), time: NOW, nonce: [7; 16], revokers: Vec::new() };
-        let store = Store::init(&folder.path().join("store"), &genesis, NoteSigner::new(ORIGIN, &[1; 32])?, NOW)?;
-        Ok(Self { store, committer, _folder: folder })
+        let store = Store::init(&store_of(folder), &genesis, log_signer()?, NOW)?;
+        Ok(Self { store, committer })
     }
 
+    /// Opens a log to ask it.
+    pub(crate) fn read(folder: &Path) -> Result<Store, Failure> {
+        Ok(Store::open(&store_of(folder), OpenOptions::default())?)
+    }
+
+    pub(crate) fn maker(&self, prefix: &'static str) -> Maker {
+        Maker { home: self.store.home(), prefix, made: 0 }
+    }
+
+    pub(crate) fn commit(&self, nodes: Vec<NodeRecord>) -> Result<Receipt, Failure> {
+        self.commit_by(&self.committer, nodes)
+    }
+
+    pub(crate) fn commit_by(&self, committer: &SecretKey, nodes: Vec<NodeRecord>) -> Result<Receipt, Failure> {
+        Ok(self.store.commit(nodes, committer, ISSUER, NOW)?)
+    }
+}
+
+impl Maker {
     fn core(&self, kind: Kind) -> Core {
-        Core {
-            country: Country::parse("DE"),
-            ..Core::new(kind, self.store.home(), [0; 16], griptrace_core::digest::Digest::ZERO)
-        }
+        Core { country: Country::parse("DE"), ..Core::new(kind, self.home, [0; 16], Digest::ZERO) }
     }
 
-    fn record(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result<NodeRecord, Failure> {
-        let mut failed = None;
-        let mut random = |out: &mut [u8]| failed = griptrace_store::random(out).err();
-        let record = NodeRecord::build(core, values, manifest, None, &mut random)?;
-        failed.map_or(Ok(record), |error| Err(error.into()))
+    fn name(&mut self) -> String {
+        self.made += 1;
+        format!("{}-{:08}", self.prefix, self.made)
     }
 
-    fn dataset(&self, origin: Origin, from: Option<NodeId>) -> Result<NodeRecord, Failure> {
+    /// Makes a data set: a source, or what came out of a step.
+    pub(crate) fn dataset(&mut self, from: Option<NodeId>) -> Result<NodeRecord, Failure> {
         let core = Core {
-            origin: Some(origin),
+            origin: Some(if from.is_some() { Origin::Derived } else { Origin::Collected }),
             held: Some(Held::Here),
             strength: Some(DigestStrength::Strong),
             grade: Word::parse("general"),
@@ -80,40 +129,28 @@ impl World {
             edges: from.map(|step| Edge::local(Role::GeneratedBy, step)).into_iter().collect(),
             ..self.core(Kind::Dataset)
         };
-        Self::record(core, Values::new(), None)
+        let name = self.name();
+        let content = format!("blake3:{}", file_digest(name.as_bytes()));
+        padded(core, &[("name", name), ("content", content)])
     }
 
-    fn step(&self, used: &[NodeId]) -> Result<NodeRecord, Failure> {
+    /// Makes a step that used these.
+    pub(crate) fn step(&mut self, used: &[NodeId]) -> Result<NodeRecord, Failure> {
         let mut edges: Vec<Edge> = used.iter().map(|id| Edge::local(Role::Used, *id)).collect();
         edges.sort_unstable();
+        edges.dedup();
         let core = Core {
             activity: Some(Activity::Feature),
             date: Some(Date::from_unix(NOW)),
             edges,
             ..self.core(Kind::Transformation)
         };
-        Self::record(core, Values::new(), None)
+        let name = self.name();
+        padded(core, &[("name", name)])
     }
 
-    fn commit(&self, nodes: Vec<NodeRecord>) -> Result<(), Failure> {
-        self.store.commit(nodes, &self.committer, "Bench", NOW)?;
-        Ok(())
-    }
-
-    /// Puts statuses on data sets that no model stands on.
-    pub(crate) fn mark_others(&self, statuses: usize) -> Result<(), Failure> {
-        let mut left = statuses;
-        while left > 0 {
-            let count = left.min(800);
-            left -= count;
-            let others = (0..count).map(|_| self.dataset(Origin::Collected, None)).collect::<Result<Vec<_>, _>>()?;
-            let marks = others.iter().map(|other| self.mark(other.id())).collect::<Result<Vec<_>, _>>()?;
-            self.commit(others.into_iter().chain(marks).collect())?;
-        }
-        Ok(())
-    }
-
-    fn mark(&self, target: NodeId) -> Result<NodeRecord, Failure> {
+    /// Makes a withdrawal.
+    pub(crate) fn mark(&self, target: NodeId) -> Result<NodeRecord, Failure> {
         let core = Core {
             mark: Some(Mark::Withdraw),
             date: Some(Date::from_unix(NOW)),
@@ -121,52 +158,11 @@ impl World {
             edges: vec![Edge::local(Role::Marks, target)],
             ..self.core(Kind::Status)
         };
-        Self::record(core, Values::new(), None)
+        built(core, Values::new(), None)
     }
 
-    /// Records a model behind so many commits of so many nodes: sources, then steps that each use the
-    /// data set before and one from further back, so that the ancestry is wide and deep.
-    pub(crate) fn chain(&self, commits: usize, each: usize) -> Result<NodeId, Failure> {
-        let mut made: Vec<NodeId> = Vec::new();
-        for number in 0..commits {
-            let mut nodes = Vec::new();
-            let last = number + 1 == commits;
-            let reserve = if last { 2 } else { 0 };
-            while nodes.len() + reserve < each {
-                let source = made.is_empty() || (each - nodes.len()) % 10 == 1 || each - nodes.len() - reserve == 1;
-                if source {
-                    let dataset = self.dataset(Origin::Collected, None)?;
-                    made.push(dataset.id());
-                    nodes.push(dataset);
-                    continue;
-                }
-                let step = self.step(&Self::parents(&made))?;
-                let dataset = self.dataset(Origin::Derived, Some(step.id()))?;
-                made.push(dataset.id());
-                nodes.extend([step, dataset]);
-            }
-            if last {
-                return self.finish(nodes, &made);
-            }
-            self.commit(nodes)?;
-        }
-        Err("a chain needs a commit".into())
-    }
-
-    /// The newest data set, and every source that nothing has used yet, a few at a time.
-    fn parents(made: &[NodeId]) -> Vec<NodeId> {
-        let newest = made.len() - 1;
-        let mut parents: Vec<NodeId> = [newest, newest.saturating_sub(1), newest.saturating_sub(2), newest / 2]
-            .iter()
-            .filter_map(|at| made.get(*at).copied())
-            .collect();
-        parents.sort_unstable();
-        parents.dedup();
-        parents
-    }
-
-    fn finish(&self, mut nodes: Vec<NodeRecord>, made: &[NodeId]) -> Result<NodeId, Failure> {
-        let step = self.step(&Self::parents(made))?;
+    /// Makes the model that the buyer holds, out of a step.
+    pub(crate) fn model(&mut self, step: NodeId) -> Result<NodeRecord, Failure> {
         let file = FileRecord { path: b"model.bin".to_vec(), size: 5, blake3: file_digest(b"model"), sha256: None };
         let seed = [9; 32];
         let root = manifest_root(&seed, core::slice::from_ref(&file)).ok_or("no file")?;
@@ -177,38 +173,86 @@ impl World {
         ]);
         let content = Value::text(format!("blake3:{}", file.blake3));
         let at = |name| slot(Kind::Model, name).ok_or("no such detail");
-        let values: Values = [(at("content")?, encode(&content)), (at("manifest")?, encode(&manifest))].into();
+        let values: Values = [
+            (at("name")?, encode(&Value::text(self.name()))),
+            (at("content")?, encode(&content)),
+            (at("manifest")?, encode(&manifest)),
+        ]
+        .into();
         let core = Core {
             strength: Some(DigestStrength::Strong),
-            edges: vec![Edge::local(Role::GeneratedBy, step.id())],
+            edges: vec![Edge::local(Role::GeneratedBy, step)],
             ..self.core(Kind::Model)
         };
-        let model = Self::record(core, values, Some(ManifestRecord { seed, files: vec![file] }))?;
-        let id = model.id();
-        nodes.extend([step, model]);
-        self.commit(nodes)?;
-        Ok(id)
+        built(core, values, Some(ManifestRecord { seed, files: vec![file] }))
     }
 
-    pub(crate) fn prove(&self, root: &NodeId) -> Result<Vec<u8>, Failure> {
-        Ok(self.store.prove(root, &ProveOptions { disclose: Disclose::Minimal, now: NOW })?)
+    /// Makes commits of one data set each.
+    pub(crate) fn singles(&mut self, count: usize) -> Result<Vec<Vec<NodeRecord>>, Failure> {
+        (0..count).map(|_| Ok(vec![self.dataset(None)?])).collect()
     }
+}
 
-    /// The buyer's trust file, policy and question.
-    pub(crate) fn buyer(&self) -> Result<(Trust, Policy, Question), Failure> {
-        let vkey = NoteSigner::new(ORIGIN, &[1; 32])?.verifier().to_vkey();
-        let trust = format!(
-            "[[log]]\norigin = \"{ORIGIN}\"\nvkey = \"{vkey}\"\n[[committer]]\nname = \"Bench\"\nkey = \"{}\"\nroles = [\"commit\", \"grade\", \"ship\"]\n",
-            self.committer.public_key(),
-        );
-        let policy = "id = \"bench\"\nversion = \"1\"\nstatus = \"reference\"\n[vocabulary]\ngrades = [\"general\", \"important\"]\nmodality = [\"visual\"]\nschemes = []\n";
-        let question = Question {
-            now: Date::from_unix(NOW),
-            destination: Country::parse("DE"),
-            consignee: None,
-            purposes: Vec::new(),
-            model: ModelInHand::Digest(file_digest(b"model")),
-        };
-        Ok((trust::parse("trust.toml", &trust)?, policy::parse("policy.toml", policy)?, question))
+/// Makes a record of [`RECORD_BYTES`] bytes, with a note that is as long as is left; longer where
+/// the edges alone take more.
+fn padded(core: Core, details: &[(&str, String)]) -> Result<NodeRecord, Failure> {
+    let at = |name| slot(core.kind, name).ok_or("no such detail");
+    let mut values = Values::new();
+    for (name, text) in details {
+        values.insert(at(name)?, encode(&Value::text(text.as_str())));
+    }
+    let note = at("note")?;
+    values.insert(note, encode(&Value::text("x".repeat(NOTE_BYTES_MIN))));
+    let draft = NodeRecord { core: core.to_bytes()?, seed: [0; 32], values, manifest: None, subjects: None };
+    let left = RECORD_BYTES.saturating_sub(draft.to_bytes().len());
+    let mut values = draft.values;
+    values.insert(note, encode(&Value::text("x".repeat((NOTE_BYTES_MIN + left).min(NOTE_BYTES_MAX)))));
+    built(core, values, None)
+}
+
+fn built(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result<NodeRecord, Failure> {
+    let mut failed = None;
+    let mut random = |out: &mut [u8]| failed = griptrace_store::random(out).err();
+    let record = NodeRecord::build(core, values, manifest, None, &mut random)?;
+    failed.map_or(Ok(record), |error| Err(error.into()))
+}
+
+/// Writes the bundle of a model.
+pub(crate) fn prove(store: &Store, model: &NodeId) -> Result<Vec<u8>, Failure> {
+    Ok(store.prove(model, &ProveOptions { disclose: Disclose::Minimal, now: NOW })?)
+}
+
+/// Returns a buyer's trust file, policy and question.
+pub(crate) fn buyer() -> Result<(Trust, Policy, Question), Failure> {
+    let vkey = log_signer()?.verifier().to_vkey();
+    let trust = format!(
+        "[[log]]\norigin = \"{ORIGIN}\"\nvkey = \"{vkey}\"\n[[committer]]\nname = \"{ISSUER}\"\nkey = \"{}\"\nroles = [\"commit\", \"grade\", \"ship\"]\n",
+        committer(0)?.public_key(),
+    );
+    let policy = "id = \"bench\"\nversion = \"1\"\nstatus = \"reference\"\n[vocabulary]\ngrades = [\"general\", \"important\"]\nmodality = [\"visual\"]\nschemes = []\n";
+    let question = Question {
+        now: Date::from_unix(NOW),
+        destination: Country::parse("DE"),
+        consignee: None,
+        purposes: Vec::new(),
+        model: ModelInHand::Digest(file_digest(b"model")),
+    };
+    Ok((trust::parse("trust.toml", &trust)?, policy::parse("policy.toml", policy)?, question))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_as_long_as_is_said() {
+        let home = GenesisHash::new(Digest::ZERO);
+        let mut maker = Maker { home, prefix: "test", made: 0 };
+        let source = maker.dataset(None).unwrap();
+        let step = maker.step(&[source.id()]).unwrap();
+        let derived = maker.dataset(Some(step.id())).unwrap();
+        for record in [source, step, derived] {
+            assert_eq!(record.to_bytes().len(), RECORD_BYTES);
+        }
     }
 }

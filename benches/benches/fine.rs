@@ -1,0 +1,7 @@
+//! `cargo bench -p griptrace-benches [-- NAME]`: what the large figures are made of.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    griptrace_benches::fine()
+}
