@@ -28,14 +28,19 @@ pub(crate) const NOW: u64 = 1_790_000_000;
 /// Who commits.
 pub(crate) const ISSUER: &str = "Maker";
 
+/// The log's secret, which is none.
+pub(crate) const LOG_SEED: [u8; 32] = [1; 32];
+/// The committer's.
+pub(crate) const COMMITTER_SEED: [u8; 32] = [2; 32];
+
 /// Returns the log's key.
 pub(crate) fn log_signer() -> NoteSigner {
-    NoteSigner::new(ORIGIN, &[1; 32]).expect("it is a name")
+    NoteSigner::new(ORIGIN, &LOG_SEED).expect("it is a name")
 }
 
 /// Returns the committer's key.
 pub(crate) fn committer() -> SecretKey {
-    SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).expect("any bytes make a key")
+    SecretKey::from_bytes(Algorithm::Ed25519, &COMMITTER_SEED).expect("any bytes make a key")
 }
 
 /// Returns the assessor's key.
@@ -45,7 +50,7 @@ pub(crate) fn assessor() -> SecretKey {
 
 /// Returns the first entry of a log; another `nonce`, another log.
 pub(crate) fn genesis(nonce: u8) -> Genesis {
-    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).expect("any bytes make a key").public_key();
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &LOG_SEED).expect("any bytes make a key").public_key();
     Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [nonce; 16], revokers: Vec::new() }
 }
 
