@@ -17,18 +17,19 @@
 //! `griptrace-held read STORE` opens the store for reading, again and again, until it is killed or
 //! its standard input ends; reads the whole log and compares it with its checkpoint. It prints `read
 //! SIZE` each time, or what is wrong and leaves with 1.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stderr, reason = "what it prints is what it is for")]
 
-use core::error::Error;
+use core::{
+    error::Error,
+    fmt::Write as _,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 use std::{
     env,
     io::{self, Read as _, Write as _},
     path::Path,
     process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -159,7 +160,10 @@ fn listed(nodes: &[NodeRecord]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a string takes everything");
+        digits
+    })
 }
 
 // --- Reading. ---
@@ -182,8 +186,7 @@ fn read(dir: &Path) -> Result<(), Failure> {
 /// Opens the store, reads everything, and returns how large it is.
 fn read_all(dir: &Path, least: u64) -> Result<u64, Failure> {
     let store = Store::open(dir, OpenOptions::default())?;
-    let note = Note::parse(store.checkpoint().as_bytes())?;
-    let checkpoint = Checkpoint::parse(note.text())?;
+    let checkpoint = Checkpoint::parse(Note::parse(store.checkpoint().as_bytes())?.text())?;
     if checkpoint.size != store.size() || store.size() < least {
         let (size, signed) = (store.size(), checkpoint.size);
         return Err(format!("it has {size} entries, {signed} are signed, and {least} were there").into());

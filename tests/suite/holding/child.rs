@@ -90,9 +90,8 @@ impl Child {
 
     /// Waits until it is open, which it has to become.
     pub(super) fn wait_until_open(&mut self) {
-        if !self.wait_for("open ", 1) {
-            panic!("the child could not open the store: {}", self.complaints());
-        }
+        let is_open = self.wait_for("open ", 1);
+        assert!(is_open, "the child could not open the store: {}", self.complaints());
     }
 
     /// Stops it where it is, all its threads, and returns when they have stopped.

@@ -1,6 +1,7 @@
 //! The program over a store that is damaged, or held by another process.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::key::Signer as _;
-use griptrace_tests::seed::{Rng, Seed};
+use griptrace_tests::seed::Seed;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -94,19 +95,19 @@ fn fsck_names_what_is_damaged_and_leaves_with_1() {
     let rich = rich::first();
     let others = Others { files: &rich.files, older: &rich.older, foreign: &rich::foreign().files };
     let mut wrong = Vec::new();
-    for name in one_of_each_kind(&mut rng) {
+    for name in newest_of_each_kind() {
         for damage in [Damage::FlippedMiddle, Damage::CutInHalf, Damage::Deleted] {
-            let Some(left) = damage.plant(&name, &others, &mut rng) else { continue };
-            desk.put(&name, left.bytes());
+            let Some(left) = damage.plant(name, &others, &mut rng) else { continue };
+            desk.put(name, left.bytes());
             let (words, json) = (desk.run(&["fsck"]), desk.run(&["fsck", "--json"]));
             let (objects, clean) = parse(&json);
-            let is_told = out(&words).lines().any(|line| line.starts_with("FAULT") && line.contains(&name));
-            let is_named = objects.iter().any(|object| object.contains(&name));
+            let is_told = out(&words).lines().any(|line| line.starts_with("FAULT") && line.contains(name));
+            let is_named = objects.iter().any(|object| object.contains(name));
             let codes = (words.status.code(), json.status.code());
             if codes != (Some(1), Some(1)) || !is_told || !is_named || clean {
                 wrong.push(format!("{name} {damage:?}: left with {codes:?}: {}{}", out(&words), err(&words)));
             }
-            desk.put(&name, rich.files.get(&name).map(Vec::as_slice));
+            desk.put(name, rich.files.get(name).map(Vec::as_slice));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -114,14 +115,18 @@ fn fsck_names_what_is_damaged_and_leaves_with_1() {
     assert_eq!(said.status.code(), Some(0), "with every file put back: {}", out(&said));
 }
 
-/// Chooses a file of each kind that nothing can make again.
-fn one_of_each_kind(rng: &mut Rng) -> Vec<String> {
+/// Chooses the newest file of each kind that nothing can make again. Older ones may be superseded, as
+/// partial tiles are.
+fn newest_of_each_kind() -> Vec<&'static String> {
     let scratch = ["lock", "tmp", "index", "snapshot"];
-    let mut names: Vec<&String> = rich::first().files.keys().collect();
-    rng.shuffle(&mut names);
-    names.sort_by_key(|name| kind(name));
-    names.dedup_by_key(|name| kind(name));
-    names.into_iter().filter(|name| !scratch.iter().any(|word| name.starts_with(word))).cloned().collect()
+    let mut newest: BTreeMap<String, &String> = BTreeMap::new();
+    for name in rich::first().files.keys().filter(|name| !scratch.iter().any(|word| name.starts_with(word))) {
+        let chosen = newest.entry(kind(name)).or_insert(name);
+        if (name.len(), name) > (chosen.len(), chosen) {
+            *chosen = name;
+        }
+    }
+    newest.into_values().collect()
 }
 
 #[test]

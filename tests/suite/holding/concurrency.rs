@@ -19,7 +19,7 @@ use griptrace_core::{
     node::Kind,
     tree::{LeafIndex, Rfc9162, TreeSize, verify_inclusion},
 };
-use griptrace_store::{OpenError, ProveOptions, Receipt, Store};
+use griptrace_store::{LogEntry, OpenError, ProveOptions, Receipt, Store};
 use griptrace_tests::seed::{Rng, Seed};
 use griptrace_verifier::{
     finding::Verdict,
@@ -37,6 +37,10 @@ use super::{
 };
 
 const THREADS: u64 = 64;
+
+/// Whether a thread had anything to do, or what was wrong.
+type Did = Result<bool, String>;
+type Act = fn(&Crowd, &mut Rng, &mut Factory) -> Did;
 
 const POLICY: &str = r#"id = "test"
 version = "1"
@@ -66,8 +70,8 @@ struct Crowd {
     policy: Policy,
 }
 
-/// What a thread does, one of these over and over.
-const WORK: [(&str, fn(&Crowd, &mut Rng, &mut Factory) -> Result<(), String>); 8] = [
+/// What a thread does, one of these over and over. Each tells whether there was anything to do.
+const WORK: [(&str, Act); 8] = [
     ("commits", Crowd::commit),
     ("commits again", Crowd::commit),
     ("whole or not at all", Crowd::find_whole),
@@ -106,7 +110,8 @@ impl Crowd {
         let (what, act) = WORK[place];
         while !self.is_over.load(Ordering::Acquire) {
             match act(self, &mut rng, &mut factory) {
-                Ok(()) => drop(self.done[place].fetch_add(1, Ordering::Relaxed)),
+                Ok(true) => drop(self.done[place].fetch_add(1, Ordering::Relaxed)),
+                Ok(false) => thread::sleep(Duration::from_millis(5)),
                 Err(error) => {
                     self.wrong.lock().unwrap().push(format!("{what}: {error}"));
                     return;
@@ -116,7 +121,7 @@ impl Crowd {
     }
 
     /// Commits, and compares the receipt with the log.
-    fn commit(&self, rng: &mut Rng, factory: &mut Factory) -> Result<(), String> {
+    fn commit(&self, rng: &mut Rng, factory: &mut Factory) -> Did {
         let known: Vec<NodeId> = some(&self.commits, rng).map(|(ids, _)| ids).unwrap_or_default();
         let data =
             |id: &NodeId| Ok(Some(Kind::Dataset)) == self.store.node(id).map(|n| n.map(|n| n.core.kind)).map_err(drop);
@@ -133,7 +138,7 @@ impl Crowd {
         self.check_receipt(&receipt, &ids)?;
         self.commits.lock().unwrap().push((ids, receipt.size));
         self.models.lock().unwrap().push(model);
-        Ok(())
+        Ok(true)
     }
 
     fn check_receipt(&self, receipt: &Receipt, ids: &[NodeId]) -> Result<(), String> {
@@ -154,11 +159,11 @@ impl Crowd {
     }
 
     /// Looks for a commit that may be under way: once one node of it is there, all are.
-    fn find_whole(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
+    fn find_whole(&self, rng: &mut Rng, _: &mut Factory) -> Did {
         let begun = self.begun.lock().unwrap();
         // The newest ones are those that may just be coming.
         let from = begun.len().saturating_sub(40);
-        let Some(ids) = begun.get(from + rng.index(40.min(begun.len()).max(1))).cloned() else { return Ok(()) };
+        let Some(ids) = begun.get(from + rng.index(40.min(begun.len()).max(1))).cloned() else { return Ok(false) };
         drop(begun);
         let mut index = None;
         // The last one first: what is published node by node shows it.
@@ -167,19 +172,19 @@ impl Crowd {
         for id in order {
             let found = self.store.node(id).map_err(|error| told(&error))?;
             match (index, found) {
-                (None, None) => return Ok(()),
+                (None, None) => return Ok(true),
                 (Some(_), None) => return Err(format!("torn: {id} is not there, and others of its commit are")),
                 (None, Some(node)) if node.record.id() == *id => index = Some(node.index),
                 (Some(index), Some(node)) if node.record.id() == *id && node.index == index => {}
                 (_, Some(_)) => return Err(format!("node {id} is another, or elsewhere")),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Asks for ancestors and descendants in the log as it was, which never change.
-    fn pinned(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
-        let Some((ids, size)) = some(&self.commits, rng) else { return Ok(()) };
+    fn pinned(&self, rng: &mut Rng, _: &mut Factory) -> Did {
+        let Some((ids, size)) = some(&self.commits, rng) else { return Ok(false) };
         let id = ids[rng.index(ids.len())];
         let ask = || {
             let up = self.store.ancestors(&id, Some(size)).map_err(|error| told(&error))?;
@@ -191,18 +196,22 @@ impl Crowd {
         if before != ask()? {
             return Err(format!("what {id} came from, or what stands on it, at size {size} has changed"));
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn names(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
+    fn names(&self, rng: &mut Rng, _: &mut Factory) -> Did {
         let name = format!("name-{}/0", rng.below(50));
         let before = self.store.by_name(&name).map_err(|error| told(&error))?;
         let after = self.store.by_name(&name).map_err(|error| told(&error))?;
-        if after.starts_with(&before) { Ok(()) } else { Err(format!("the history of {name} is another")) }
+        if after.starts_with(&before) {
+            Ok(!after.is_empty())
+        } else {
+            Err(format!("the history of {name} is another"))
+        }
     }
 
     /// Reads entries and the checkpoint; the one stands under the other.
-    fn entries(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
+    fn entries(&self, rng: &mut Rng, _: &mut Factory) -> Did {
         let head = parse_note(&self.store.checkpoint())?;
         let size = self.store.size();
         if head.size > size {
@@ -214,11 +223,12 @@ impl Crowd {
         if !places.eq((from..).take(entries.len())) || entries.is_empty() {
             return Err(format!("entries from {from} of {size}: {} came", entries.len()));
         }
-        entries.iter().try_for_each(|entry| Entry::parse(&entry.bytes).map(drop).map_err(|error| told(&error)))
+        let read = |entry: &LogEntry| Entry::parse(&entry.bytes).map(drop).map_err(|error| told(&error));
+        entries.iter().try_for_each(read).map(|()| true)
     }
 
-    fn bundle(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
-        let Some(model) = some(&self.models, rng) else { return Ok(()) };
+    fn bundle(&self, rng: &mut Rng, _: &mut Factory) -> Did {
+        let Some(model) = some(&self.models, rng) else { return Ok(false) };
         let bundle = self.store.prove(&model, &ProveOptions::default()).map_err(|error| told(&error))?;
         let question = Question {
             now: Date::from_unix(NOW),
@@ -229,15 +239,15 @@ impl Crowd {
         };
         let report = verify(&bundle, &self.trust, &self.policy, &question).map_err(|error| told(&error))?;
         let broken = report.findings.iter().find(|finding| finding.code.verdict() == Verdict::Broken);
-        broken.map_or(Ok(()), |finding| Err(format!("the bundle of {model}: {} {}", finding.code, finding.text)))
+        broken.map_or(Ok(true), |finding| Err(format!("the bundle of {model}: {} {}", finding.code, finding.text)))
     }
 
-    fn others(&self, rng: &mut Rng, _: &mut Factory) -> Result<(), String> {
+    fn others(&self, rng: &mut Rng, _: &mut Factory) -> Did {
         if rng.one_in(4) {
             let report = self.store.fsck(&quiet).map_err(|error| told(&error))?;
-            return if report.is_clean() { Ok(()) } else { Err(format!("fsck: {:?}", report.faults)) };
+            return if report.is_clean() { Ok(true) } else { Err(format!("fsck: {:?}", report.faults)) };
         }
-        let Some((ids, size)) = some(&self.commits, rng) else { return Ok(()) };
+        let Some((ids, size)) = some(&self.commits, rng) else { return Ok(false) };
         let other = reader(&self.dir).map_err(|error| told(&error))?;
         if other.size() < size {
             return Err(format!("another handle sees {} entries after {size} were acknowledged", other.size()));
@@ -245,7 +255,7 @@ impl Crowd {
         let id = ids[rng.index(ids.len())];
         let (here, there) = (self.store.node(&id), other.node(&id));
         match (here, there) {
-            (Ok(Some(here)), Ok(Some(there))) if here == there => Ok(()),
+            (Ok(Some(here)), Ok(Some(there))) if here == there => Ok(true),
             (here, there) => Err(format!("node {id} is {here:?} here and {there:?} there")),
         }
     }

@@ -94,8 +94,8 @@ impl Damage {
             }
             Self::Deleted => return Some(Left::Nothing),
             Self::Sibling => bytes = sibling(name, others.files, rng)?,
-            Self::Older => bytes = others.older.get(name)?.clone(),
-            Self::Foreign => bytes = others.foreign.get(name)?.clone(),
+            Self::Older => bytes.clone_from(others.older.get(name)?),
+            Self::Foreign => bytes.clone_from(others.foreign.get(name)?),
             Self::Longer => bytes.extend_from_slice(&rng.array::<32>()),
         }
         (bytes != *whole).then_some(Left::Bytes(bytes))

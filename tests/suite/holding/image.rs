@@ -33,7 +33,7 @@ pub(super) fn make(image: &Path) -> Result<(), Unavailable> {
     let size = File::create(image).and_then(|file| file.set_len(IMAGE_BYTES));
     size.expect("an image can be made in a temporary folder");
     for (program, package) in [("mkfs.ext4", "mkfs.ext4 (e2fsprogs)"), ("mount", "mount"), ("losetup", "losetup")] {
-        if Command::new(program).arg("--version").output().is_err() {
+        if command(program).arg("--version").output().is_err() {
             return Err(Unavailable::Program(package));
         }
     }
@@ -56,6 +56,7 @@ impl Mount {
 }
 
 impl Drop for Mount {
+    #[expect(clippy::print_stderr, reason = "what is left behind has to be seen, and a panic in here could abort")]
     fn drop(&mut self) {
         for _ in 0..TRIES {
             if run("umount", &[self.at.as_os_str()]).is_ok() {
@@ -63,7 +64,7 @@ impl Drop for Mount {
             }
             thread::sleep(Duration::from_millis(100));
         }
-        // Out of the way at least, and gone with whoever still holds it. A panic in here could abort.
+        // Out of the way at least, and gone with whoever still holds it.
         if let Err(error) = run("umount", &["-l".as_ref(), self.at.as_os_str()]) {
             eprintln!("cannot unmount {}: {error}", self.at.display());
         }
@@ -75,8 +76,17 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     run("cp", &["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()])
 }
 
+/// What makes file systems lies where only root looks.
+fn command(program: &str) -> Command {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    let mut command = Command::new(program);
+    command.env("PATH", path);
+    command
+}
+
 fn run(program: &str, arguments: &[&OsStr]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let output = command(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }

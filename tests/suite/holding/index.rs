@@ -50,7 +50,7 @@ const BLOWS: [(&str, Blow); 5] = [
         }
     }),
     // Who runs as root reads it all the same.
-    ("unreadable", |path, _| fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap()),
+    ("unreadable", |path, _| fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap()),
 ];
 
 fn remove(path: &Path) {
@@ -95,8 +95,9 @@ impl Scene {
         strike(dir.path());
         let mut noticed = Vec::new();
         // Twice for writing: what was made again has to hold.
-        for (how, open) in [("read only", reader as fn(&Path) -> _), ("for writing", writer), ("again", writer)] {
-            let store = match open(dir.path()) {
+        for how in ["read only", "for writing", "again"] {
+            let opened = if how == "read only" { reader(dir.path()) } else { writer(dir.path()) };
+            let store = match opened {
                 Ok(store) => store,
                 Err(error) => {
                     noticed.push(format!("{how}: {}", told(&error)));
