@@ -28,7 +28,9 @@ use griptrace_core::{
     manifest::{FileRecord, check_path},
 };
 use rayon::{
-    iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _},
+    iter::{
+        IntoParallelIterator as _, IntoParallelRefIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _,
+    },
     slice::ParallelSliceMut as _,
 };
 
@@ -36,10 +38,9 @@ pub use cache::HashCache;
 
 use crate::{
     collision::{find_collision, shown},
-    number::{narrow, wide},
+    number::wide,
 };
 use progress::{Meter, Progress};
-use stamp::Stamp;
 use walk::{Candidate, Tree};
 
 /// How to hash.
@@ -141,7 +142,6 @@ pub enum HashError {
 /// Hears of bytes done, bytes in all, files done and files in all, from any thread.
 pub type HashProgress<'a> = &'a (dyn Fn(u64, u64, u64, u64) + Sync);
 
-
 /// What the folder of a store with its keys is called.
 const STORE_FOLDER: &str = ".griptrace";
 /// Files from this size on are hashed by all processors together.
@@ -178,8 +178,7 @@ pub fn hash_path(path: &Path, options: &HashOptions<'_>, progress: HashProgress<
 /// Refuses paths that can't stand in a manifest, or not side by side.
 fn refuse_names(tree: &Tree, candidates: &[Candidate]) -> Result<(), HashError> {
     candidates.par_iter().try_for_each(|candidate| {
-        check_path(&candidate.name)
-            .map_err(|source| HashError::Path { path: tree.path_of(&candidate.name), source })
+        check_path(&candidate.name).map_err(|source| HashError::Path { path: tree.path_of(&candidate.name), source })
     })?;
     match find_collision(candidates.iter().map(|candidate| candidate.name.as_slice())) {
         Some((first, second)) => Err(HashError::Collision { first: shown(first), second: shown(second) }),
@@ -262,7 +261,8 @@ impl Work<'_> {
     fn keep(&self, files: &[Candidate]) {
         let Some(cache) = self.options.cache else { return };
         let is_new = |file: &&Candidate| !file.is_cached && file.digests.is_some() && cache.is_settled(&file.stamp);
-        let (alone, together): (Vec<&Candidate>, Vec<&Candidate>) = files.iter().partition(|file| self.lies_alone(file));
+        let (alone, together): (Vec<&Candidate>, Vec<&Candidate>) =
+            files.iter().partition(|file| self.lies_alone(file));
         if together.iter().any(is_new) {
             cache.keep(&self.group_key(files), together.into_iter());
         }

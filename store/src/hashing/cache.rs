@@ -72,6 +72,11 @@ impl HashCache {
         Some(Self { shelf: Shelf::open(path)?, settled_ns })
     }
 
+    #[cfg(test)]
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// Fills in the digests of those files of a group, which are in order, that are as they were.
     pub(super) fn look_up(&self, key: &Key, files: &mut [Candidate], with_sha256: bool) {
         let Some(item) = self.item(key) else { return };
@@ -175,9 +180,9 @@ fn checksum(key: &Key, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
 
 /// Whether a group ends with this name: one of [`GROUP_FILES`] does, by FNV-1a of its bytes.
 fn ends_group(name: &[u8]) -> bool {
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     // The upper bits: the lower ones depend on few bits of the name.
     (hash >> 32) % GROUP_FILES == 0
 }

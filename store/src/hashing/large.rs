@@ -5,7 +5,11 @@
 //! on and makes BLAKE3 of the next bytes, so that each byte is read once and BLAKE3 costs no time.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::{fs::{self, File}, io, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use blake3::hazmat::{
     ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,

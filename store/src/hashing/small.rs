@@ -1,11 +1,7 @@
 //! Hashes small files, each by one thread.
 
 use core::cell::RefCell;
-use std::{
-    fs::File,
-    io,
-    path::Path,
-};
+use std::{fs::File, io, path::Path};
 
 use griptrace_core::digest::Digest;
 use sha2::{Digest as _, Sha256};
