@@ -9,6 +9,7 @@
 
 mod cache;
 mod large;
+mod names;
 mod progress;
 mod small;
 mod stamp;
@@ -21,25 +22,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use griptrace_core::{
-    cbor::DecodeError,
-    digest::Digest,
-    limits::MANIFEST_FILES_MAX,
-    manifest::{FileRecord, check_path},
-};
+use griptrace_core::{cbor::DecodeError, digest::Digest, limits::MANIFEST_FILES_MAX, manifest::FileRecord};
 use rayon::{
-    iter::{
-        IntoParallelIterator as _, IntoParallelRefIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _,
-    },
+    iter::{IntoParallelIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _},
     slice::ParallelSliceMut as _,
 };
 
 pub use cache::HashCache;
 
-use crate::{
-    collision::{find_collision, shown},
-    number::wide,
-};
+use crate::number::wide;
 use progress::{Meter, Progress};
 use walk::{Candidate, Tree};
 
@@ -161,7 +152,7 @@ struct Digests {
 pub fn hash_path(path: &Path, options: &HashOptions<'_>, progress: HashProgress<'_>) -> Result<Hashed, HashError> {
     let (tree, mut candidates) = Tree::find(path)?;
     candidates.par_sort_by(|a, b| a.name.cmp(&b.name));
-    refuse_names(&tree, &candidates)?;
+    names::refuse(&tree, &candidates)?;
     let total_bytes = candidates.iter().fold(0_u64, |sum, candidate| sum.saturating_add(candidate.stamp.size));
     let progress = Progress::new(progress, total_bytes, wide(candidates.len()));
     let work = Work { options, tree: &tree, progress: &progress };
@@ -173,17 +164,6 @@ pub fn hash_path(path: &Path, options: &HashOptions<'_>, progress: HashProgress<
     let total_bytes = crate::record::total_bytes(&files);
     let Tree { is_single_file, passed_over, left_out, .. } = tree;
     Ok(Hashed { files, total_bytes, is_single_file, cached, passed_over, left_out })
-}
-
-/// Refuses paths that can't stand in a manifest, or not side by side.
-fn refuse_names(tree: &Tree, candidates: &[Candidate]) -> Result<(), HashError> {
-    candidates.par_iter().try_for_each(|candidate| {
-        check_path(&candidate.name).map_err(|source| HashError::Path { path: tree.path_of(&candidate.name), source })
-    })?;
-    match find_collision(candidates.iter().map(|candidate| candidate.name.as_slice())) {
-        Some((first, second)) => Err(HashError::Collision { first: shown(first), second: shown(second) }),
-        None => Ok(()),
-    }
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HashError {
@@ -201,7 +181,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Hashes the files, which are in order of their names.
     fn hash_all(&self, candidates: &mut [Candidate]) -> Result<(), HashError> {
-        cache::groups(candidates).into_par_iter().try_for_each(|files| self.hash_small(files))?;
+        cache::groups(candidates).try_for_each(|files| self.hash_small(files))?;
         let mut large: Vec<&mut Candidate> = candidates.iter_mut().filter(|c| c.digests.is_none()).collect();
         if self.options.sha256 {
             // SHA-256 keeps one thread busy for each file, so several files go side by side.

@@ -15,8 +15,9 @@ use std::path::Path;
 
 use bincode::{BorrowDecode, Encode};
 use griptrace_core::digest::Digest;
+use rayon::{iter::ParallelIterator, slice::ParallelSliceMut as _};
 
-use super::{Digests, stamp::Stamp, walk::Candidate};
+use super::{Digests, names::hash_of, stamp::Stamp, walk::Candidate};
 use crate::{
     number::wide,
     shelf::{Broken, Shelf},
@@ -150,8 +151,8 @@ impl HashCache {
 }
 
 /// Splits files, which are in order of their names, into what lies together.
-pub(super) fn groups(files: &mut [Candidate]) -> Vec<&mut [Candidate]> {
-    files.chunk_by_mut(|file, _| !ends_group(&file.name)).collect()
+pub(super) fn groups(files: &mut [Candidate]) -> impl ParallelIterator<Item = &mut [Candidate]> {
+    files.par_chunk_by_mut(|file, _| !ends_group(&file.name))
 }
 
 /// Returns the key of files that lie together: by the folder that is hashed, and by the name that
@@ -178,13 +179,10 @@ fn checksum(key: &Key, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     *blake3::Hasher::new_derive_key(CHECKSUM).update(&key.0).update(body).finalize().as_bytes()
 }
 
-/// Whether a group ends with this name: one of [`GROUP_FILES`] does, by FNV-1a of its bytes.
+/// Whether a group ends with this name, as one of [`GROUP_FILES`] does.
 fn ends_group(name: &[u8]) -> bool {
-    let hash = name
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     // The upper bits: the lower ones depend on few bits of the name.
-    (hash >> 32) % GROUP_FILES == 0
+    (hash_of(name.iter().copied()) >> 32) % GROUP_FILES == 0
 }
 
 fn decoded(body: &[u8]) -> Option<Vec<Known<'_>>> {

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::{
+    borrow::Cow,
     ffi::OsStr,
     fs::{self, DirEntry, Metadata},
     path::{Path, PathBuf},
@@ -102,7 +103,7 @@ impl Tree {
             return Err(HashError::Special { path: self.path.clone() });
         }
         let name = self.path.file_name().or(self.full.file_name()).unwrap_or_default();
-        Ok(Candidate::new(bytes_of(name), metadata))
+        Ok(Candidate::new(bytes_of(name).into_owned(), metadata))
     }
 
     /// Lists folders level by level: a recursion could be as deep as paths are long.
@@ -137,8 +138,9 @@ impl Tree {
         for entry in fs::read_dir(&path).map_err(io_error("list", &path))? {
             let entry = entry.map_err(io_error("list", &path))?;
             let kind = entry.file_type().map_err(io_error("read", &path))?;
-            let name = below(folder, &entry.file_name());
-            if kind.is_dir() && entry.file_name() == STORE_FOLDER {
+            let own_name = entry.file_name();
+            let name = below(folder, &own_name);
+            if kind.is_dir() && own_name == STORE_FOLDER {
                 listing.left_out.push(entry.path());
             } else if kind.is_dir() {
                 listing.folders.push(name);
@@ -199,15 +201,16 @@ fn metadata_of(entry: &DirEntry) -> std::io::Result<Metadata> {
 /// Returns the path in the manifest of what lies in a folder.
 fn below(folder: &[u8], name: &OsStr) -> Vec<u8> {
     let name = bytes_of(name);
-    if folder.is_empty() { name } else { [folder, b"/", &name].concat() }
+    if folder.is_empty() { name.into_owned() } else { [folder, b"/", &name].concat() }
 }
 
-/// Returns a name as it is: any bytes on Unix, Unicode elsewhere.
-fn bytes_of(name: &OsStr) -> Vec<u8> {
+/// Returns a name as it is: any bytes on Unix, Unicode elsewhere. What is not Unicode there has
+/// another name then, under which it is not found, and so is refused.
+fn bytes_of(name: &OsStr) -> Cow<'_, [u8]> {
     #[cfg(unix)]
-    return std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec();
+    return Cow::Borrowed(std::os::unix::ffi::OsStrExt::as_bytes(name));
     #[cfg(not(unix))]
-    return name.to_string_lossy().into_owned().into_bytes();
+    return Cow::Owned(name.to_string_lossy().into_owned().into_bytes());
 }
 
 /// Joins a folder and a path in the manifest.
@@ -215,8 +218,11 @@ fn joined(folder: &Path, name: &[u8]) -> PathBuf {
     if name.is_empty() {
         return folder.to_path_buf();
     }
+    let mut path = PathBuf::with_capacity(folder.as_os_str().len().saturating_add(name.len()).saturating_add(1));
+    path.push(folder);
     #[cfg(unix)]
-    return folder.join(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
+    path.push(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
     #[cfg(not(unix))]
-    return folder.join(String::from_utf8_lossy(name).as_ref());
+    path.push(String::from_utf8_lossy(name).as_ref());
+    path
 }
