@@ -2,6 +2,7 @@
 
 mod bundle;
 mod damage;
+mod derived;
 mod faults;
 mod log;
 mod measure;
