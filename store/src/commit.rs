@@ -211,7 +211,7 @@ impl Writer {
             return answers;
         }
         let (tickets, batch): (Vec<Arc<Ticket>>, Vec<Pending>) = batch.into_iter().unzip();
-        let results: Vec<Result<Published, CommitError>> = match self.write(inner, batch) {
+        let results: Vec<Result<Published, CommitError>> = match self.write(inner, &batch) {
             Ok(published) => published.into_iter().map(Ok).collect(),
             Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
@@ -230,7 +230,7 @@ impl Writer {
     }
 
     /// Writes a batch as one group and takes it to its checkpoint.
-    fn write(&self, inner: &Inner, batch: Vec<Pending>) -> Result<Vec<Published>, CommitError> {
+    fn write(&self, inner: &Inner, batch: &[Pending]) -> Result<Vec<Published>, CommitError> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let objects = &inner.objects;
         let commits = wide(batch.len());
@@ -238,7 +238,7 @@ impl Writer {
         if first.saturating_add(commits) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: first });
         }
-        let group = inner.ask(|state| build(state, &batch))?;
+        let group = inner.ask(|state| build(state, batch))?;
         // Crash here: nothing is on disk, nobody was told anything.
         let (segment, begin) = desk.appender.append(objects, first, &group)?;
         // Crash here: the group is durable, but nothing was signed. Opening for writing adopts it

@@ -95,7 +95,7 @@ impl Disk for Folder {
                 make_folder(path.parent().unwrap_or(&self.root))?;
                 make().map(shared)
             }
-            made => made.map(shared),
+            other => other.map(shared),
         }
     }
 
@@ -106,7 +106,7 @@ impl Disk for Folder {
                 make_folder(to.parent().unwrap_or(&self.root))?;
                 fs::rename(&from, &to)
             }
-            renamed => renamed,
+            other => other,
         }
     }
 

@@ -90,7 +90,7 @@ impl Edge {
         }
         let last = EntryBundle::in_tree(size / u64::from(TILE_WIDTH), size);
         if let Some(bundle) = last.filter(|bundle| bundle.is_partial()) {
-            edge.entries = reader.bundle(bundle)?.clone();
+            edge.entries.clone_from(reader.bundle(bundle)?);
         }
         Ok(edge)
     }

@@ -86,7 +86,7 @@ impl Store {
         audit.heads()?;
         if audit.derived.size() == size {
             audit.snapshot(progress)?;
-            self.0.ask(|state| Ok::<_, StorageError>(audit.live(&state.catalogue)))?;
+            audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
         }
         Ok(audit.report)

@@ -77,7 +77,8 @@ impl Signature<'_> {
         Ok([slot(0), slot(SLOT_BYTES)])
     }
 
-    fn slot(self, bytes: &[u8]) -> Slot {
+    /// Reads a slot.
+    pub(crate) fn slot(self, bytes: &[u8]) -> Slot {
         let bytes = bytes.get(..SLOT_BYTES.min(bytes.len())).unwrap_or_default();
         if bytes.iter().all(|byte| *byte == 0) {
             return Slot::Empty;
@@ -166,7 +167,8 @@ impl HeadFile {
     }
 }
 
-fn slot_bytes(note: &str) -> Result<Vec<u8>, StorageError> {
+/// Returns the bytes of a slot.
+pub(crate) fn slot_bytes(note: &str) -> Result<Vec<u8>, StorageError> {
     let length = u32::try_from(note.len()).unwrap_or(u32::MAX);
     let mut bytes =
         [&length.to_le_bytes(), blake3::hash(note.as_bytes()).as_bytes().as_slice(), note.as_bytes()].concat();

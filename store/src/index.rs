@@ -186,6 +186,11 @@ fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     bincode::decode_from_slice(bytes, bincode::config::standard()).ok().map(|(value, _)| value)
 }
 
+/// Tells whether bytes say how far an index is.
+pub(crate) fn is_meta(bytes: &[u8]) -> bool {
+    decode::<Meta>(bytes).is_some()
+}
+
 fn encode(value: &impl Encode) -> Result<Vec<u8>, Broken> {
     bincode::encode_to_vec(value, bincode::config::standard()).map_err(|_| Broken)
 }

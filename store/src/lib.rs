@@ -38,6 +38,8 @@ mod disk;
 mod edge;
 mod error;
 mod fsck;
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub mod hashing;
 mod head;

@@ -168,8 +168,8 @@ impl Reading<'_> {
     fn read_only(&self) -> Result<(Catalogue, Signed), OpenError> {
         // The snapshot first: a writer that goes on meanwhile only makes the head newer.
         let snapshot = Snapshot::open(self.objects, &self.home)?;
-        let signed = self.newest()?;
-        Ok((self.load(snapshot, &signed)?, signed))
+        let newest = self.newest()?;
+        Ok((self.load(snapshot, &newest)?, newest))
     }
 
     fn newest(&self) -> Result<Signed, StorageError> {
@@ -180,15 +180,15 @@ impl Reading<'_> {
     /// Reads the log up to what was signed, and takes up where a crash stopped the last writer.
     fn for_writing(&self, lock: WriterLock, signer: NoteSigner) -> Result<(Catalogue, String, Desk), OpenError> {
         let snapshot = Snapshot::open(self.objects, &self.home)?;
-        let signed = self.newest()?;
-        let mut catalogue = self.load(snapshot, &signed)?;
+        let newest = self.newest()?;
+        let mut catalogue = self.load(snapshot, &newest)?;
         let edge = self.edge(&catalogue)?;
-        let head = self.head_file(&signed)?;
+        let head = self.head_file(&newest)?;
         // Whole again after a crash before it was published.
-        self.objects.put_soft(CHECKPOINT, signed.note.as_bytes())?;
+        self.objects.put_soft(CHECKPOINT, newest.note.as_bytes())?;
         let origin = self.signature.origin.to_owned();
         let mut publisher = Publisher { signer, origin, edge, head };
-        let mut note = signed.note;
+        let mut note = newest.note;
         while let Some(published) = self.adopt_next(&mut catalogue, &mut publisher)? {
             note = published;
         }

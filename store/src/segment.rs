@@ -129,8 +129,7 @@ fn put_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
 
 fn checksum(kind: u8, payload: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    let [a, b, c, d, e, f, g, h] = wide(payload.len()).to_le_bytes();
-    hasher.update(&[kind, a, b, c, d, e, f, g, h]).update(payload);
+    hasher.update(&[kind]).update(&wide(payload.len()).to_le_bytes()).update(payload);
     let sum = hasher.finalize();
     let mut half = [0; 16];
     half.copy_from_slice(&sum.as_bytes()[..16]);

@@ -60,6 +60,7 @@ impl Shelf {
     }
 
     /// Returns all pairs whose key begins like this, in order.
+    #[cfg(test)]
     pub(crate) fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Broken> {
         let db = self.db.as_ref().ok_or(Broken)?;
         guarded(|| {

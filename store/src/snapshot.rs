@@ -25,7 +25,6 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "snapshots/catalogue";
-const MAGIC: &[u8] = b"griptrace snapshot v2";
 /// Bytes of a block: what one question reads at least, against the size of the list of checksums.
 const BLOCK_BYTES: usize = 32 << 10;
 const SUM_BYTES: usize = 16;
@@ -142,6 +141,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v2";
+
     /// Opens the snapshot, if there is one that can be believed.
     pub(crate) fn open(objects: &Objects, home: &GenesisHash) -> Result<Option<Self>, StorageError> {
         let Some(file) = objects.open(NAME)? else { return Ok(None) };
@@ -155,12 +156,13 @@ impl Snapshot {
         Ok(Self::parse(&head, length.saturating_add(8), file, home))
     }
 
-    fn parse(head: &[u8], begin: u64, file: Arc<dyn DiskFile>, home: &GenesisHash) -> Option<Self> {
+    /// Reads the head: its checksum and all that follows. The blocks begin at `begin` of the file.
+    pub(crate) fn parse(head: &[u8], begin: u64, file: Arc<dyn DiskFile>, home: &GenesisHash) -> Option<Self> {
         let (sum, body) = head.split_first_chunk::<32>()?;
         if blake3::hash(body).as_bytes() != sum {
             return None;
         }
-        let mut rest = body.strip_prefix(MAGIC)?.strip_prefix(home.as_bytes().as_slice())?;
+        let mut rest = body.strip_prefix(Self::MAGIC)?.strip_prefix(home.as_bytes().as_slice())?;
         let mut number = || {
             let (number, after) = rest.split_first_chunk::<8>()?;
             rest = after;
@@ -284,7 +286,7 @@ impl<'a> SnapshotWriter<'a> {
         for (column, count) in counts {
             by_place[column.place()] = *count;
         }
-        let mut head = [MAGIC, home.as_bytes()].concat();
+        let mut head = [Snapshot::MAGIC, home.as_bytes()].concat();
         let nodes = reached.frontier.nodes();
         let numbers = [reached.frontier.size().get(), reached.segment, reached.end];
         for number in numbers.into_iter().chain(by_place).chain([wide(nodes.len())]) {

@@ -42,33 +42,24 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
     };
     let (middle, newest) = (middle.to_string(), newest.to_string());
     let mut start = || run(&program, store, &["show", &middle]);
-    let mut short = || run(&program, store, &["trace", &middle]);
+    let mut short = || run(&program, store, &["trace", &middle, "--ids"]);
     start()?;
     let turns: [Turn<'_>; 2] = [&mut start, &mut short];
     let [start, short] = by_turns(setup.size(RUNS, 1), turns)?;
     report.add(Figure::new(name, ms(&start), "ms").at_most(50.0, 20.0));
     let beyond = |runs: &Runs| runs.map(|seconds| (seconds - start.median()) * 1e3);
-    let name = format!("griptrace trace --json of {some} nodes, beyond the start");
+    let name = format!("griptrace trace --ids of {some} nodes, beyond the start");
     report.add(Figure::new(name, beyond(&short), "ms").at_most(20.0, 5.0));
-    let (words, how) = longest(&program, &newest)?;
-    progress(&format!("griptrace {} of {all} nodes", words.join(" ")));
+    progress(&format!("griptrace trace --ids of {all} nodes"));
+    let words = ["trace", &newest, "--ids"];
     let long = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &words))?;
-    let name = format!("griptrace trace {how} of {all} nodes, beyond the start");
+    let name = format!("griptrace trace --ids of {all} nodes, beyond the start");
     report.add(Figure::new(name, beyond(&long), "ms").at_most(1_500.0, 500.0));
     by_nodes(setup, report, &program, (nodes, start.median()))
 }
 
 fn ms(seconds: &Runs) -> Runs {
     seconds.map(|seconds| seconds * 1e3)
-}
-
-/// Returns how to trace a great many nodes: counted, if the program can count them, else listed.
-fn longest<'a>(program: &Path, node: &'a str) -> Result<(Vec<&'a str>, &'static str), Failure> {
-    let help = Command::new(program).args(["trace", "--help"]).output()?;
-    if String::from_utf8_lossy(&help.stdout).contains("--count") {
-        return Ok((vec!["trace", node, "--count"], "--json --count"));
-    }
-    Ok((vec!["trace", node], "--json, listed"))
 }
 
 fn run(program: &Path, store: &Path, words: &[&str]) -> Result<f64, Failure> {

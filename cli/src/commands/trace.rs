@@ -1,12 +1,13 @@
 //! `griptrace trace`.
 
+use core::fmt::Write as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
     id::NodeId,
     node::{Kind, Mark},
 };
-use griptrace_store::StoredNode;
+use griptrace_store::{Found, StoredNode};
 use serde_json::json;
 
 use crate::{
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// Write a graph for Graphviz
     #[arg(long)]
     pub(crate) dot: bool,
+    /// Write only id, kind and distance of each, nearest first: no node is read, so that a million
+    /// take a second
+    #[arg(long, conflicts_with_all = ["to", "dot"])]
+    pub(crate) ids: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
@@ -42,6 +47,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let found =
         workspace.store.ancestors(&id, None).map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
+    if args.ids {
+        return list(&context.output, &found);
+    }
     let mut graph = Graph::default();
     graph.add(&workspace, &id, 0)?;
     for ancestor in found {
@@ -49,6 +57,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let down = graph.parents();
     graph.show(&context.output, id, &down, args.dot)?;
+    Ok(Answer::YES)
+}
+
+/// Writes the ancestors in pieces, since a line each to the system would cost more than the walk.
+fn list(output: &Output, found: &[Found]) -> Result<Answer, CommandError> {
+    for some in found.chunks(1 << 12) {
+        let mut lines = String::new();
+        for Found { id, kind, depth } in some {
+            let written = if output.is_json() {
+                writeln!(lines, "{{\"id\":\"{id}\",\"kind\":\"{kind}\",\"distance\":{depth}}}")
+            } else {
+                writeln!(lines, "{id}  {kind}  {depth}")
+            };
+            written.map_err(|e| CommandError::because("cannot write", e))?;
+        }
+        output.raw(lines.as_bytes())?;
+    }
     Ok(Answer::YES)
 }
 

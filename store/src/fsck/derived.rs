@@ -10,6 +10,7 @@ use crate::{
     number::wide,
     placed::Number,
     snapshot::{self, Snapshot},
+    store::Inner,
 };
 
 impl Audit<'_> {
@@ -27,21 +28,24 @@ impl Audit<'_> {
             self.fault(snapshot::NAME, format!("its block {block} has another checksum; it is made again by itself"));
             return Ok(());
         }
-        self.catalogue(&Catalogue::on(self.derived.home, snapshot));
+        self.differs(difference(&Catalogue::on(self.derived.home, snapshot), &self.derived));
         Ok(())
     }
 
     /// Compares what an open store answers from.
-    pub(super) fn live(&mut self, live: &Catalogue) {
-        // A writer may have gone on meanwhile.
-        if live.size() == self.derived.size() {
-            self.catalogue(live);
-        }
+    pub(super) fn live(&mut self, inner: &Inner) -> Result<(), StorageError> {
+        let derived = &self.derived;
+        let what = inner.ask(|state| {
+            // A writer may have gone on meanwhile.
+            let is_same_size = state.catalogue.size() == derived.size();
+            Ok::<_, StorageError>(if is_same_size { difference(&state.catalogue, derived) } else { None })
+        })?;
+        self.differs(what);
+        Ok(())
     }
 
-    fn catalogue(&mut self, found: &Catalogue) {
-        let why = difference(found, &self.derived);
-        if let Some(what) = why {
+    fn differs(&mut self, what: Option<&str>) {
+        if let Some(what) = what {
             self.fault(snapshot::NAME, format!("it has other {what} than the segments; delete it"));
         }
     }

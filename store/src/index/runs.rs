@@ -135,8 +135,8 @@ impl Place {
 }
 
 fn to_pair(bytes: &[u8; PAIR_BYTES]) -> Pair {
-    let [a, b, c, d, e, f, g, h, number @ ..] = *bytes;
-    (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes(number))
+    let fingerprint = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    (fingerprint, bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)))
 }
 
 fn chunk_bytes(pairs: &[Pair]) -> Vec<u8> {
@@ -153,7 +153,6 @@ fn chunk_bytes(pairs: &[Pair]) -> Vec<u8> {
 fn merge(old: Vec<Pair>, new: Vec<Pair>) -> Vec<Pair> {
     let mut all = old;
     all.extend(new);
-    // Two sorted runs: the sort finds them and merges them.
-    all.sort();
+    all.sort_unstable();
     all
 }

@@ -113,7 +113,7 @@ fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
         let size = store.size();
         let some = store.of_kind(Kind::Dataset).unwrap()[5];
         let record = store.node(&some).unwrap().unwrap().record;
-        let world = World::new().at(&store);
+        let world = World::at(&store);
         let again = store.commit(vec![record], &world.committer, "Maker", NOW);
         assert!(again.unwrap_err().to_string().contains("recorded already"), "byte {at}");
         assert_eq!(store.size(), size);
@@ -134,7 +134,7 @@ fn another_logs_or_an_older_snapshot_is_not_believed() {
     fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
     assert!(ask(&reader(dir.path()), &source) == expected);
     fs::write(dir.path().join(name), &own).unwrap();
-    let world = World::new().at(&open(dir.path()));
+    let world = World::at(&open(dir.path()));
     let late = world.add(world.source("late", "CN"));
     drop(world);
     fs::write(dir.path().join(name), own).unwrap();

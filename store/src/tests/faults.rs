@@ -76,8 +76,8 @@ impl Boat {
 }
 
 /// A commit with statuses, a manifest and several nodes, so that every kind of frame is written.
-fn nodes(world: &World, home: &Store, round: u64) -> Vec<NodeRecord> {
-    let world = world.at(home);
+fn nodes(home: &Store, round: u64) -> Vec<NodeRecord> {
+    let world = World::at(home);
     let source = world.source(&format!("camera {round}"), "CN");
     let mut nodes = world.train("train", &[source.id()], "DE", &["a", "b"]);
     nodes.push(source);
@@ -89,10 +89,9 @@ const FAULTS: [Fault; 5] = [Fault::Lost, Fault::Persisted, Fault::Torn, Fault::F
 /// Commits once for every change that a commit makes, with a fault there, on a log with
 /// `before` commits. Returns how many faults were met.
 fn fail_everywhere(before: u64, faults: &[Fault], cuts: u64) -> u64 {
-    let world = World::new();
     let (mut boat, store) = Boat::new();
     for round in 0..before {
-        boat.commit(&store, vec![world.at(&store).source(&format!("{round}"), "CN")]).unwrap();
+        boat.commit(&store, vec![World::at(&store).source(&format!("{round}"), "CN")]).unwrap();
     }
     drop(store);
     let (sea, acknowledged) = (boat.sea.copy(), boat.acknowledged.clone());
@@ -103,7 +102,7 @@ fn fail_everywhere(before: u64, faults: &[Fault], cuts: u64) -> u64 {
             boat.sea = sea.copy();
             boat.acknowledged.clone_from(&acknowledged);
             let store = boat.open().unwrap();
-            let nodes = nodes(&world, &store, at);
+            let nodes = nodes(&store, at);
             let last: Vec<NodeId> = nodes.iter().map(NodeRecord::id).collect();
             boat.sea.fail(at, fault);
             let result = boat.commit(&store, nodes);
@@ -112,15 +111,15 @@ fn fail_everywhere(before: u64, faults: &[Fault], cuts: u64) -> u64 {
                 break;
             }
             met += 1;
-            check_error(&boat, &world, &store, result, &what);
+            check_error(&boat, &store, result, &what);
             let (cut, kept) = (boat.sea.copy(), boat.acknowledged.clone());
             drop(store);
-            go_on(&mut boat, &world, &last, &what);
+            go_on(&mut boat, &last, &what);
             for seed in 0..cuts {
                 let mut dice = Dice(at * 31 + seed);
                 boat.sea = cut.power_cut(|| dice.roll());
                 boat.acknowledged.clone_from(&kept);
-                go_on(&mut boat, &world, &last, &format!("{what}, and then the power is cut ({seed})"));
+                go_on(&mut boat, &last, &format!("{what}, and then the power is cut ({seed})"));
             }
         }
     }
@@ -128,17 +127,17 @@ fn fail_everywhere(before: u64, faults: &[Fault], cuts: u64) -> u64 {
 }
 
 /// An error is true: the commit was not acknowledged, and the next one is told to reopen.
-fn check_error(boat: &Boat, world: &World, store: &Store, result: Result<(), CommitError>, what: &str) {
+fn check_error(boat: &Boat, store: &Store, result: Result<(), CommitError>, what: &str) {
     let Err(error) = result else { return };
     assert!(matches!(error, CommitError::Storage(_)), "{what}: {error}");
     let mut other = Boat { sea: boat.sea.clone(), folder: tempfile::tempdir().unwrap(), acknowledged: Vec::new() };
-    let next = other.commit(store, vec![world.at(store).source("next", "CN")]);
+    let next = other.commit(store, vec![World::at(store).source("next", "CN")]);
     assert!(matches!(next, Err(CommitError::Poisoned)), "{what}: {next:?}");
 }
 
-fn go_on(boat: &mut Boat, world: &World, last: &[NodeId], what: &str) {
+fn go_on(boat: &mut Boat, last: &[NodeId], what: &str) {
     let store = boat.check(last, what);
-    boat.commit(&store, vec![world.at(&store).source("after", "CN")]).unwrap();
+    boat.commit(&store, vec![World::at(&store).source("after", "CN")]).unwrap();
     drop(store);
     drop(boat.check(last, what));
 }
@@ -153,15 +152,14 @@ fn a_write_that_fails_anywhere_loses_nothing_that_was_acknowledged() {
 /// Opening recovers, and can itself be cut off at every change.
 #[test]
 fn a_crash_inside_recovery_loses_nothing() {
-    let world = World::new();
     let (mut boat, store) = Boat::new();
-    boat.commit(&store, vec![world.at(&store).source("first", "CN")]).unwrap();
+    boat.commit(&store, vec![World::at(&store).source("first", "CN")]).unwrap();
     drop(store);
     let sea = boat.sea.copy();
     for at in 0..40 {
         boat.sea = sea.copy();
         let store = boat.open().unwrap();
-        let nodes = nodes(&world, &store, at);
+        let nodes = nodes(&store, at);
         let last: Vec<NodeId> = nodes.iter().map(NodeRecord::id).collect();
         boat.sea.fail(at, Fault::Crash);
         let acknowledged = boat.acknowledged.clone();
@@ -180,7 +178,7 @@ fn a_crash_inside_recovery_loses_nothing() {
             drop(opened);
             let met = boat.sea.mend();
             let what = format!("a crash at change {at}, and again at change {second} of opening");
-            go_on(&mut boat, &world, &last, &what);
+            go_on(&mut boat, &last, &what);
             boat.acknowledged.clone_from(&acknowledged);
             if !met {
                 break;
@@ -193,7 +191,6 @@ fn a_crash_inside_recovery_loses_nothing() {
 /// Many commits, and the power cut at random moments; once more where the loop device can't be had.
 #[test]
 fn power_cuts_lose_nothing_that_was_acknowledged() {
-    let world = World::new();
     let (mut boat, store) = Boat::new();
     drop(store);
     for round in 0..40_u64 {
@@ -203,7 +200,7 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
         boat.sea.fail(at, Fault::Crash);
         let mut last = Vec::new();
         for number in 0.. {
-            let nodes = nodes(&world, &store, round * 1000 + number);
+            let nodes = nodes(&store, round * 1000 + number);
             last = nodes.iter().map(NodeRecord::id).collect();
             if boat.commit(&store, nodes).is_err() {
                 break;
@@ -220,10 +217,9 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
 /// The check can fail: a disk that does not sync loses what was acknowledged.
 #[test]
 fn a_disk_that_forgets_is_noticed() {
-    let world = World::new();
     let (mut boat, store) = Boat::new();
     let before = boat.sea.copy();
-    boat.commit(&store, vec![world.at(&store).source("camera", "CN")]).unwrap();
+    boat.commit(&store, vec![World::at(&store).source("camera", "CN")]).unwrap();
     drop(store);
     assert!(boat.sea.changes() > 0);
     // As if nothing of the commit had reached the disk.

@@ -64,7 +64,7 @@ impl World {
     }
 
     /// Makes nodes for another store.
-    pub(super) fn at(&self, store: &Store) -> Self {
+    pub(super) fn at(store: &Store) -> Self {
         let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
         Self { dir: tempfile::tempdir().unwrap(), store: store.clone(), committer }
     }
