@@ -1,0 +1,64 @@
+//! `verify` on structured input: an honest bundle with changes that somebody without keys makes, its
+//! digest made anew. Nothing but the honest bundle may meet the policy, whatever is asked of it.
+
+use griptrace_core::{bundle::Bundle, note::Note};
+use griptrace_verifier::report::Report;
+
+use super::{bundle::framed, edit, fixtures, input::Input, report::judge};
+
+/// Changes of one case.
+const EDITS_MAX: usize = 12;
+
+pub(crate) fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    let all = fixtures::all();
+    let fixture = &all[input.place(all.len())];
+    let asked = fixtures::asked(fixture, &mut input);
+    let mut bundle = fixture.bundle.clone();
+    for _ in 0..EDITS_MAX {
+        if input.is_empty() {
+            break;
+        }
+        edit::bundle(&mut bundle, &mut input);
+    }
+    let report = judge(&bundle.to_bytes(), &asked).expect("it begins like a bundle");
+    is_met_by_the_honest_only(&report, &bundle, &fixture.bundle);
+}
+
+/// Raw bytes between first line and digest.
+pub(crate) fn raw(data: &[u8]) {
+    let mut input = Input::new(data);
+    let all = fixtures::all();
+    let fixture = &all[input.place(all.len())];
+    let asked = fixtures::asked(fixture, &mut input);
+    let body = input.rest();
+    // As it comes, bytes are hardly ever a bundle; the few that are must not be met either.
+    if let Ok(report) = judge(body, &asked) {
+        assert!(!report.policy_met || body == fixture.file);
+    }
+    let file = framed(body);
+    let report = judge(&file, &asked).expect("it begins like a bundle");
+    match Bundle::from_bytes(&file) {
+        Ok(bundle) => is_met_by_the_honest_only(&report, &bundle, &fixture.bundle),
+        Err(error) => assert!(!report.policy_met && report.nodes == 0, "{error}"),
+    }
+}
+
+fn is_met_by_the_honest_only(report: &Report, bundle: &Bundle, honest: &Bundle) {
+    if report.policy_met {
+        assert_eq!(essence(bundle), essence(honest));
+    }
+}
+
+/// What the exporter can't choose: which details are opened it can, and whom else it asks to
+/// cosign. A bundle of a whole other honest case is honest too, but no case here is part of another.
+fn essence(bundle: &Bundle) -> Bundle {
+    let mut bundle = bundle.clone();
+    bundle.disclosures.clear();
+    for anchor in bundle.logs.iter_mut().flat_map(|log| &mut log.anchors) {
+        if let Ok(note) = Note::parse(anchor.note.as_bytes()) {
+            anchor.note = note.text().to_owned();
+        }
+    }
+    bundle
+}
