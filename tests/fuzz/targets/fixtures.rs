@@ -20,6 +20,8 @@ pub(crate) struct Fixture {
     pub(crate) bundle: Bundle,
     pub(crate) file: Vec<u8>,
     pub(crate) buyer: Case,
+    trusts: Vec<Trust>,
+    policies: Vec<Policy>,
 }
 
 /// Returns every honest case. The first is the plain one.
@@ -71,7 +73,8 @@ pub(crate) fn all() -> &'static [Fixture] {
             let file = bundle.to_bytes();
             let report = case.buyer.verify(&file).expect("it begins like a bundle");
             assert!(report.policy_met, "{}", crate::world::told(&report));
-            Fixture { bundle, file, buyer: case }
+            let (trusts, policies) = (trusts(&case.buyer.trust), policies(&case.buyer.policy));
+            Fixture { bundle, file, buyer: case, trusts, policies }
         };
         cases().into_iter().map(make).collect()
     })
@@ -96,7 +99,7 @@ const POLICIES: &[(&str, &str)] = &[
     ("max_lag = \"7d\"", "max_lag = \"1d\""),
     ("strength = \"signed\"", "strength = \"stated\""),
     ("crossing = { from = [\"CN\"], to = [\"*\"] }\n", ""),
-    ("modality = [\"visual\", \"force-torque\"]\npurpose", "modality = \"*\"\npurpose"),
+    ("modality = [\"visual\", \"force-torque\"]\npurpose", "modality = [\"*\"]\npurpose"),
 ];
 
 /// Whom a buyer trusts, by what, asking what.
@@ -106,18 +109,31 @@ pub(crate) struct Asked {
     pub(crate) question: Question,
 }
 
-/// Draws what a fixture's buyer asks.
+/// Draws what a fixture's buyer asks. Files are read once: their keys take long.
 pub(crate) fn asked(fixture: &Fixture, input: &mut Input<'_>) -> Asked {
-    let buyer = &fixture.buyer.buyer;
-    let (from, to) = input.one_of(TRUSTS);
-    let trust = buyer.trust.replace(from, if from.is_empty() { "" } else { to });
-    let (from, to) = input.one_of(POLICIES);
-    let policy = buyer.policy.replacen(from, if from.is_empty() { "" } else { to }, 1);
     Asked {
-        trust: trust::parse("trust.toml", &trust).expect("every variant is a trust file"),
-        policy: policy::parse("policy.toml", &policy).expect("every variant is a policy"),
-        question: question(&buyer.question, input),
+        trust: fixture.trusts[input.place(TRUSTS.len())].clone(),
+        policy: fixture.policies[input.place(POLICIES.len())].clone(),
+        question: question(&fixture.buyer.buyer.question, input),
     }
+}
+
+/// Returns the trust file under every variant.
+fn trusts(text: &str) -> Vec<Trust> {
+    let variant = |(from, to): &(&str, &str)| {
+        let text = if from.is_empty() { text.to_owned() } else { text.replace(from, to) };
+        trust::parse("trust.toml", &text).unwrap_or_else(|error| panic!("{from:?} to {to:?}: {error}"))
+    };
+    TRUSTS.iter().map(variant).collect()
+}
+
+/// Returns the policy under every variant.
+fn policies(text: &str) -> Vec<Policy> {
+    let variant = |(from, to): &(&str, &str)| {
+        let text = if from.is_empty() { text.to_owned() } else { text.replacen(from, to, 1) };
+        policy::parse("policy.toml", &text).unwrap_or_else(|error| panic!("{from:?} to {to:?}: {error}"))
+    };
+    POLICIES.iter().map(variant).collect()
 }
 
 fn question(own: &Question, input: &mut Input<'_>) -> Question {
