@@ -8,6 +8,7 @@ mod attacks;
 mod conformance;
 mod differential;
 mod findings;
+mod fuzz_seeds;
 mod hostile;
 mod pipeline;
 mod readme;

@@ -85,7 +85,8 @@ fn vkey(bytes: &[u8]) {
         Ok(key) => {
             assert_eq!(key.to_vkey(), text);
             assert_eq!(NoteVerifier::new(key.name(), key.kind(), key.public_key()).as_ref(), Ok(&key));
-            assert_eq!(text.matches('+').count() - text.rsplit('+').next().map_or(0, |b| b.matches('+').count()), 2);
+            let parts: Vec<&str> = text.splitn(3, '+').collect();
+            assert_eq!((parts[0], parts[1]), (key.name(), format!("{:08x}", key.key_id()).as_str()));
         }
         Err(error) => assert!(!error.to_string().is_empty() && !error.code().is_empty()),
     }
