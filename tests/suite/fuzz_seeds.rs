@@ -272,7 +272,8 @@ fn policy_seeds() -> Made {
 }
 
 fn tile_seeds() -> Made {
-    let paths = ["tile/0/000", "tile/entries/x001/234.p/17", "tile/63/x999/999.p/255", "tile/1/x000/001", "tile/64/000"];
+    let paths =
+        ["tile/0/000", "tile/entries/x001/234.p/17", "tile/63/x999/999.p/255", "tile/1/x000/001", "tile/64/000"];
     let mut made: Made = drawn("tile");
     for path in paths {
         made.insert(name_of(path), [&[0], path.as_bytes()].concat());

@@ -59,7 +59,12 @@ fn stated() -> Case {
         case.world.remove(name);
     }
     let modality = ["force-torque", "visual"];
-    case.world.record(0, 0, "maker", vec![NodeSpec::assessment("whole", Some("office"), &["features", "rows"], &modality)]);
+    case.world.record(
+        0,
+        0,
+        "maker",
+        vec![NodeSpec::assessment("whole", Some("office"), &["features", "rows"], &modality)],
+    );
     case.world.nodes.iter_mut().filter(|node| node.name != "shipment").for_each(|node| node.open.clear());
     case
 }

@@ -4,8 +4,11 @@
 //! replay of the seeds is a plain test. The fuzzers have `-rss_limit_mb` beside it.
 #![expect(unsafe_code, reason = "an allocator cannot be written without; it hands on to the system's")]
 
-use core::cell::Cell;
-use std::alloc::{GlobalAlloc, Layout, System};
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    cell::Cell,
+};
+use std::alloc::System;
 
 /// What reading may take whatever the length.
 const FIXED_BYTES: usize = 1 << 20;

@@ -12,10 +12,7 @@ use griptrace_core::{
     node::{Core, Kind, Mark, Origin, Role, node_id},
     word::Word,
 };
-use griptrace_verifier::{
-    finding::Verdict,
-    report::Report,
-};
+use griptrace_verifier::{finding::Verdict, report::Report};
 
 use super::{edit, fixtures, input::Input, report::judge};
 use crate::world::{Case, Link, NodeSpec, Step};
@@ -129,7 +126,7 @@ fn head(case: &mut Case, input: &mut Input<'_>) {
     let mut heads = case.world.heads();
     let place = input.place(heads.len());
     let last = place + 1 == heads.len();
-    let head = &mut heads[place];
+    let head = &mut *heads[place];
     match input.byte() % 5 {
         0 => head.anchor = last,
         1 => head.time = input.number(),

@@ -20,7 +20,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// A log's and a witness's key, and both again under names that take turns.
+/// A log's and a witness's key.
 fn known() -> (NoteSigner, Cosigner) {
     let signer = NoteSigner::new("maker.example/2026", &[1; 32]).expect("it is a name");
     (signer, Cosigner::new("w1.example", &[2; 32]).expect("it is a name"))
@@ -106,9 +106,9 @@ fn signed(input: &mut Input<'_>) {
     let time = input.number();
     let text = String::from_utf8_lossy(input.bytes(200)).into_owned() + "\n";
     assert_eq!(cosignature_message(&text, time).is_ok(), (1..1 << 63).contains(&time));
-    let Ok(cosigned) = cosigner.sign(&text, time) else { return };
+    let Ok(line) = cosigner.sign(&text, time) else { return };
     // A text may be none that can be signed: then nothing comes of it.
-    let Ok(note) = Note::new(&text, vec![signer.sign(&text), cosigned]) else { return };
+    let Ok(note) = Note::new(&text, vec![signer.sign(&text), line]) else { return };
     let known = [signer.verifier().clone(), cosigner.verifier().clone()];
     let verified = note.verify(&known).expect("both signed");
     assert_eq!(verified.iter().map(|found| found.timestamp).collect::<Vec<_>>(), [None, Some(time)]);

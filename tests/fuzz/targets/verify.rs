@@ -55,7 +55,7 @@ fn essence(bundle: &Bundle) -> Bundle {
     bundle.disclosures.clear();
     for anchor in bundle.logs.iter_mut().flat_map(|log| &mut log.anchors) {
         if let Ok(note) = Note::parse(anchor.note.as_bytes()) {
-            anchor.note = note.text().to_owned();
+            note.text().clone_into(&mut anchor.note);
         }
     }
     bundle
