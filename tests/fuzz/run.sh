@@ -33,7 +33,7 @@ for target in "${chosen[@]}"; do
   [ -f "bin/$target.rs" ] || { echo "no such target: $target (there are: ${all[*]})" >&2; exit 2; }
 done
 
-build=${CARGO_TARGET_DIR:-target}/fuzz
+build=${CARGO_TARGET_DIR:-../../target}/fuzz
 mkdir -p "$build" out corpus artifacts && build=$(cd "$build" && pwd) || exit 2
 
 # Runs one target to its end, its words in out/TARGET.log.
