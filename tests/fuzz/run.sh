@@ -67,16 +67,15 @@ tell() {
 
 # Adds to the seeds what covers more than they do.
 keep_seeds() {
-  local target=$1 found=out/$1.found name
+  local target=$1 found=out/$1.found known
   rm -rf "$found" && mkdir -p "$found"
   "$build/release/$target" -set_cover_merge=1 -max_len="$case_bytes_max" "$found" "seeds/$target" "corpus/$target" \
     >"out/$target.merge.log" 2>&1 || return 1
-  # Of those that are new the longest, up to a limit: they cover the most.
-  find "$found" -type f -size -"$kept_bytes_max"c -printf '%s %p\n' | sort -rn | head -n "$kept_max" |
-    while read -r _ path; do
-      name=found-$(basename "$path" | cut -c 1-16)
-      cmp -s "$path" "seeds/$target/made-"* || cp "$path" "seeds/$target/$name"
-    done
+  # libFuzzer names a case by its SHA-1. Of those that are new the longest, up to a limit: they cover the most.
+  known=$(sha1sum "seeds/$target/"* | cut -c 1-40)
+  find "$found" -type f -size -"$kept_bytes_max"c -printf '%s %f\n' | sort -rn | cut -d ' ' -f 2 |
+    grep -vxF "$known" | head -n "$kept_max" |
+    while read -r name; do cp "$found/$name" "seeds/$target/found-${name:0:16}"; done
 }
 
 RUSTC_WRAPPER=$PWD/rustc.sh cargo build --release --locked --target-dir "$build" || exit 2
