@@ -8,6 +8,7 @@ mod attacks;
 mod conformance;
 mod differential;
 mod findings;
+mod fuzz_seeds;
 mod holding;
 mod hostile;
 mod pipeline;
