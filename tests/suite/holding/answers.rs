@@ -111,7 +111,17 @@ impl Answers {
     }
 }
 
-/// Tells whether a message names an object in a store's folder.
+/// Tells whether a message names an object in a store's folder, and not one whose name only begins
+/// alike: `checkpoint` is not named by `checkpoints/4`.
 pub(super) fn names(message: &str, object: &str) -> bool {
-    message.contains(object)
+    message.match_indices(object).any(|(place, _)| {
+        let after = message[place + object.len()..].chars().next();
+        !after.is_some_and(|letter| letter.is_alphanumeric() || letter == '/')
+    })
+}
+
+#[test]
+fn an_object_is_not_named_by_one_that_begins_alike() {
+    assert!(names("checkpoint is damaged", "checkpoint") && names("cannot read a/checkpoint", "checkpoint"));
+    assert!(!names("checkpoints/4 is damaged", "checkpoint"));
 }

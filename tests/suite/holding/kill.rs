@@ -62,11 +62,12 @@ impl Rounds {
         self.model.check(&store, depth, &mut self.rng)
     }
 
-    fn summary(&mut self) -> String {
-        self.openings.sort();
-        let (middle, last) = (self.openings[self.openings.len() / 2], self.openings[self.openings.len() - 1]);
+    fn summary(&self) -> String {
+        let mut openings = self.openings.clone();
+        openings.sort();
+        let (middle, last) = (openings[openings.len() / 2], openings[openings.len() - 1]);
         let (tally, size) = (self.model.tally, self.model.size());
-        format!("{} rounds, {size} entries, {tally:?}; opened in {middle:?}, at most {last:?}", self.openings.len())
+        format!("{} rounds, {size} entries, {tally:?}; opened in {middle:?}, at most {last:?}", openings.len())
     }
 }
 
@@ -77,6 +78,9 @@ fn what_was_acknowledged_survives_being_killed() {
     for number in 0..asked {
         let wrong = rounds_done.round(number, &[]);
         assert!(wrong.is_empty(), "round {number}: {wrong:#?}");
+        if number % WHOLE_EVERY == WHOLE_EVERY - 1 {
+            println!("{}", rounds_done.summary());
+        }
     }
     let store = writer(rounds_done.dir.path()).unwrap();
     let wrong = rounds_done.model.check(&store, Depth::Whole, &mut rounds_done.rng);
