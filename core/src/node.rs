@@ -225,7 +225,7 @@ impl Edge {
 }
 
 impl Record for Edge {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(if self.home.is_some() { 3 } else { 2 }).uint(self.role.number().into());
         if let Some(home) = &self.home {
             out.bytes(home.as_bytes());
@@ -501,7 +501,7 @@ pub(crate) fn sorted<T: Ord>(field: &'static str, items: &[T]) -> Result<(), Dec
     if ordered { Ok(()) } else { Err(bad_field(field, "is not in order, or holds something twice")) }
 }
 
-pub(crate) fn write_words(out: &mut Writer, words: &[Word]) {
+pub(crate) fn write_words(out: &mut Writer<'_>, words: &[Word]) {
     out.array(words.len());
     for word in words {
         out.text(word.as_str());
@@ -529,7 +529,7 @@ pub(crate) fn read_country(input: &mut Reader<'_>) -> Result<Country, DecodeErro
 const VERSION: u64 = 1;
 
 impl Record for Core {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         let optional = FIELDS.iter().filter(|(key, ..)| self.has(*key)).count();
         out.map(optional.saturating_add(6));
         out.uint(0).uint(VERSION).uint(1).uint(self.kind.number().into());
@@ -576,7 +576,7 @@ pub(crate) fn keyed<'a, T>(
 }
 
 impl Core {
-    fn write_field(&self, key: u64, out: &mut Writer) {
+    fn write_field(&self, key: u64, out: &mut Writer<'_>) {
         let number = |value: Option<u8>| u64::from(value.unwrap_or(0));
         match key {
             6 => write_words(out, &self.modality),
