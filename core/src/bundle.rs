@@ -481,6 +481,36 @@ mod tests {
         assert_eq!(Bundle::from_bytes(&bundle().to_bytes()), Ok(bundle()));
     }
 
+    /// Under a digest of its own each change reaches the reader, which lends or copies the same.
+    #[test]
+    fn a_view_reads_what_a_copy_reads() {
+        let file = bundle().to_bytes();
+        let body = &file[..file.len() - 32];
+        let (mut accepted, mut refused) = (0, 0);
+        for at in MAGIC.len()..body.len() {
+            for byte in [0, 1, 0x17, 0x18, 0x40, 0x58, 0x80, 0x98, 0x9f, 0xf6, body[at] ^ 1, body[at].wrapping_add(1)] {
+                let mut other = body.to_vec();
+                other[at] = byte;
+                let digest = BUNDLE.hash(&other);
+                other.extend_from_slice(digest.as_bytes());
+                let (copy, view) = (Bundle::from_bytes(&other), BundleView::view(&other));
+                match (copy, view) {
+                    (Ok(copy), Ok(view)) => {
+                        assert_eq!(copy.to_bytes(), other);
+                        assert_eq!(alloc::format!("{view:?}"), alloc::format!("{copy:?}"));
+                        accepted += 1;
+                    }
+                    (Err(copy), Err(view)) => {
+                        assert_eq!(copy, view);
+                        refused += 1;
+                    }
+                    (copy, view) => panic!("{copy:?} {view:?}"),
+                }
+            }
+        }
+        assert!(accepted > 100 && refused > 100, "{accepted} {refused}");
+    }
+
     #[test]
     fn every_flip_truncation_and_addition_is_refused() {
         let file = bundle().to_bytes();

@@ -226,6 +226,11 @@ impl Writer<'_> {
         written(self.0.array(wide(len)).is_ok());
         self
     }
+    /// Writes the tag of the item that follows.
+    pub(crate) fn tag(&mut self, tag: u64) -> &mut Self {
+        written(self.0.tag(minicbor::data::Tag::new(tag)).is_ok());
+        self
+    }
     /// Ends a chain of calls where nothing is to be returned.
     pub fn end(&mut self) {}
     /// Begins a map of `len` pairs.
@@ -350,6 +355,13 @@ impl<'a> Reader<'a> {
     /// Reads null.
     pub fn null(&mut self) -> Result<(), DecodeError> {
         self.0.null().or_else(|_| self.bad("null"))
+    }
+    /// Reads the tag `tag`.
+    pub(crate) fn tag(&mut self, tag: u64) -> Result<(), DecodeError> {
+        match self.0.tag() {
+            Ok(found) if found.as_u64() == tag => Ok(()),
+            Ok(_) | Err(_) => self.bad("a tag"),
+        }
     }
     /// Reads the head of an array of at most `limit` items.
     pub fn array(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {

@@ -50,7 +50,13 @@ fn nibble(digit: u8) -> Option<u8> {
 impl fmt::Display for Digest {
     /// Writes 64 lower-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digit =
+            |value: u8| char::from_digit(u32::from(value), 16).and_then(|c| u8::try_from(c).ok()).unwrap_or(b'?');
+        let mut text = [0; 64];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        f.write_str(core::str::from_utf8(&text).unwrap_or("?"))
     }
 }
 

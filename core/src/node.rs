@@ -671,6 +671,52 @@ mod tests {
         assert_eq!(Core::from_bytes(&encode(&unsorted)).unwrap_err().code(), "field-invalid");
     }
 
+    /// Reading compares while it writes again; what is kept and compared afterwards is the oracle.
+    #[test]
+    fn reading_refuses_what_writing_again_does_not_give() {
+        let by = Edge::local(Role::Marks, NodeId::new(Digest::from_bytes([9; 32])));
+        let status = Core {
+            mark: Some(Mark::Reclassify),
+            grade: Word::parse("important"),
+            date: Date::from_days(20_000),
+            edges: [by].into(),
+            statement: Some([7; 30].into()),
+            ..core(Kind::Status)
+        };
+        let (mut accepted, mut differing) = (0, 0);
+        let mut compare = |bytes: &[u8]| {
+            let mut input = Reader::new(bytes);
+            let read = Core::read(&mut input).and_then(|core| input.finish().map(|()| core));
+            let expected = read.and_then(|core| {
+                let again = encode(&core);
+                let offset = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+                if again == bytes { Ok(core) } else { Err(DecodeError::NotCanonical { offset }) }
+            });
+            accepted += usize::from(expected.is_ok());
+            differing += usize::from(matches!(expected, Err(DecodeError::NotCanonical { .. })));
+            assert_eq!(decode::<Core>(bytes), expected, "{bytes:02x?}");
+        };
+        for bytes in [dataset().to_bytes().unwrap(), status.to_bytes().unwrap()] {
+            compare(&bytes);
+            for at in 0..bytes.len() {
+                compare(&[&bytes[..at], &bytes[at + 1..]].concat());
+                for byte in 0..=u8::MAX {
+                    let mut other = bytes.clone();
+                    other[at] = byte;
+                    compare(&other);
+                    other[at] = bytes[at];
+                    other.insert(at, byte);
+                    compare(&other);
+                    // The head before this byte, in a longer form.
+                    other[at] = bytes[at];
+                    other.splice(at..=at, [bytes[at] & 0xe0 | 0x18 | (byte & 3), byte]);
+                    compare(&other);
+                }
+            }
+        }
+        assert!(accepted > 1_000 && differing > 50, "{accepted} {differing}");
+    }
+
     #[test]
     fn each_kind_has_its_fields_and_no_others() {
         assert!(Core { mark: Some(Mark::Withdraw), ..dataset() }.to_bytes().is_err());

@@ -68,3 +68,67 @@ fn id(nodes: &[Node], ordinal: u32) -> Option<NodeId> {
 fn beginning(id: &NodeId) -> u64 {
     id.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, sync::Arc};
+
+    use griptrace_core::{
+        digest::{Digest, NODE},
+        node::Kind,
+    };
+
+    use super::*;
+    use crate::evidence::{Facts, Words};
+
+    fn node(id: Digest) -> Node {
+        let words = Words { modality: Vec::new(), purpose: Vec::new(), grade: None, basis: None };
+        let core = Facts {
+            words: Arc::new(words),
+            date: None,
+            country: None,
+            kind: Kind::Model,
+            origin: None,
+            held: None,
+            strength: None,
+            persons: None,
+            mark: None,
+            use_allowed: None,
+            has_edges: false,
+        };
+        Node { id: NodeId::new(id), core, commit: 0, edges: Box::default(), more: None }
+    }
+
+    /// Ids that begin alike, as far as somebody may take that.
+    fn alike(last: u8) -> Digest {
+        let mut bytes = [0xab; 32];
+        bytes[31] = last;
+        Digest::from_bytes(bytes)
+    }
+
+    #[test]
+    fn every_id_is_found_where_it_stands_and_no_other() {
+        let random = |i: u64| NODE.hash(&i.to_be_bytes());
+        for count in [0_u64, 1, 2, 3, 100, 1_000] {
+            for same in [0_u8, 1, 2, 200] {
+                let ids = (0..count).map(random).chain((0..same).map(alike)).chain([Digest::ZERO]);
+                let nodes: Vec<Node> = ids.chain([Digest::from_bytes([0xff; 32])]).map(node).collect();
+                let ids = Ids::new(&nodes);
+                assert_eq!(ids.duplicate(), None);
+                for (ordinal, node) in nodes.iter().enumerate() {
+                    assert_eq!(ids.find(&node.id), Some(ordinal));
+                }
+                for other in [random(count), alike(same), Digest::from_bytes([1; 32])] {
+                    assert_eq!(ids.find(&NodeId::new(other)), None);
+                }
+            }
+        }
+        assert_eq!(Ids::new(&[]).find(&NodeId::new(Digest::ZERO)), None);
+    }
+
+    #[test]
+    fn an_id_that_stands_twice_is_found() {
+        let nodes: Vec<Node> = [alike(1), alike(2), Digest::ZERO, alike(1)].map(node).into();
+        assert_eq!(Ids::new(&nodes).duplicate(), Some(NodeId::new(alike(1))));
+    }
+}
