@@ -83,7 +83,7 @@ pub struct Assessment {
 const VERSION: u64 = 1;
 
 impl Record for Assessment {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.map(13).uint(0).uint(VERSION).uint(1).text(self.scheme.as_str());
         out.uint(2).uint(self.outcome.number().into()).uint(3).text(self.grade.as_str()).uint(4);
         write_words(out, &self.purposes);
@@ -235,7 +235,7 @@ pub struct AssessorMark {
 }
 
 impl Record for AssessorMark {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.map(4).uint(0).uint(VERSION).uint(1).bytes(self.key.as_bytes());
         out.uint(2).uint(self.mark.number().into()).uint(3).uint(self.date.days().into());
     }

@@ -8,7 +8,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use crate::{
-    cbor::{DecodeError, Reader, Record, Writer, bad_field, decode, encode, wide, within},
+    cbor::{DecodeError, Reader, Record, Writer, bad_field, decode_with, wide, within},
     details::{Opening, Salt, check_slot},
     digest::{BUNDLE, BUNDLE_ID, Digest},
     id::{NodeId, StatusKey},
@@ -28,63 +28,68 @@ const MAGIC_STEM: &[u8] = b"griptrace bundle ";
 const VERSION: u64 = 1;
 
 /// The evidence for one node, in the logs that it and its ancestry live in.
+///
+/// Long byte strings are owned or, in a [`BundleView`], lent by the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bundle {
+pub struct Bundle<B = Vec<u8>> {
     /// Ordinal of the one root: a Shipment or, for a pre-check, a Model.
     pub root: u64,
     /// Evidence by log. The first is the root's home.
-    pub logs: Vec<LogPart>,
+    pub logs: Vec<LogPart<B>>,
     /// Opened subjects of assessments, by ascending ordinal.
     pub openings: Vec<SubjectOpening>,
     /// Opened details, by ascending ordinal.
-    pub disclosures: Vec<Disclosure>,
+    pub disclosures: Vec<Disclosure<B>>,
     /// Opened manifests, by ascending ordinal.
     pub manifests: Vec<ManifestOpening>,
 }
 
+/// A bundle that borrows from its file's bytes: a verifier holds nothing twice.
+pub type BundleView<'a> = Bundle<&'a [u8]>;
+
 /// The evidence out of one log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogPart {
+pub struct LogPart<B = Vec<u8>> {
     /// Entries by ascending leaf index: the genesis, every commit of the closure, every anchor's
     /// status head.
-    pub entries: Vec<(u64, Vec<u8>)>,
+    pub entries: Vec<(u64, B)>,
     /// Proof that the entries are leaves under the last anchor.
     pub inclusion: Vec<Digest>,
     /// Checkpoints by ascending size. The last is what everything is proven against.
-    pub anchors: Vec<Anchor>,
+    pub anchors: Vec<Anchor<B>>,
     /// The nodes of the closure, by commit, in the order of the entries.
-    pub commits: Vec<CommitPart>,
+    pub commits: Vec<CommitPart<B>>,
 }
 
 /// A checkpoint that dates what it covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Anchor {
+pub struct Anchor<B = Vec<u8>> {
     /// The checkpoint as a signed note, cosignatures included.
     pub note: String,
     /// Proof that the next anchor's tree only grew from this one; empty in the last anchor.
     pub consistency: Vec<Digest>,
     /// The statuses under this checkpoint's status head, if judgement is to be made by it.
-    pub status: Option<StatusPart>,
+    pub status: Option<StatusPart<B>>,
 }
 
 /// What the status map says of every key of the closure.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StatusPart {
+pub struct StatusPart<B = Vec<u8>> {
     /// The keys that have statuses, by ascending key, with the ids of the statuses in log order.
     pub present: Vec<(StatusKey, Vec<NodeId>)>,
     /// One batch proof for all keys, present and absent.
-    pub proof: Vec<u8>,
+    pub proof: B,
 }
 
 /// Nodes of one commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CommitPart {
+pub struct CommitPart<B = Vec<u8>> {
     /// Which of the log's entries the commit is.
     pub entry: u64,
     /// Place of each node among the commit's sorted ids, ascending.
     pub places: Vec<u64>,
     /// The cores, in the order of the places.
-    pub cores: Vec<Vec<u8>>,
+    pub cores: Vec<B>,
     /// Proof that they stand there.
     pub proof: Vec<Digest>,
 }
@@ -102,11 +107,11 @@ pub struct SubjectOpening {
 
 /// Details of one node, opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disclosure {
+pub struct Disclosure<B = Vec<u8>> {
     /// Ordinal of the node.
     pub node: u64,
     /// The opened slots.
-    pub opening: Opening,
+    pub opening: Opening<B>,
 }
 
 /// A whole manifest, opened.
@@ -183,8 +188,9 @@ pub fn bundle_digest(file: &[u8]) -> Digest {
 impl Bundle {
     /// Returns the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut file = MAGIC.to_vec();
-        file.extend_from_slice(&encode(self));
+        let mut out = Writer::after(MAGIC.to_vec());
+        self.write(&mut out);
+        let mut file = out.into_bytes();
         let digest = BUNDLE.hash(&file);
         file.extend_from_slice(digest.as_bytes());
         file
@@ -195,38 +201,46 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`].
     pub fn from_bytes(file: &[u8]) -> Result<Self, BundleError> {
-        let Some(body) = file.strip_prefix(MAGIC) else {
-            let known = file.starts_with(MAGIC_STEM);
-            return Err(if known { BundleError::Version } else { BundleError::NotABundle });
-        };
-        if file.len() > BUNDLE_BYTES_MAX {
-            return Err(BundleError::Size { found: file.len() });
-        }
-        let Some((map, stated)) = body.split_last_chunk::<32>() else {
-            return Err(BundleError::Size { found: file.len() });
-        };
-        let stated = Digest::from_bytes(*stated);
-        let computed = BUNDLE.hash_parts(&[MAGIC, map]);
-        if stated != computed {
-            return Err(BundleError::Digest { stated, computed });
-        }
-        decode(map).map_err(BundleError::Decode)
+        read_file(file)
     }
 }
 
-impl Record for Bundle {
-    fn write(&self, out: &mut Writer) {
-        out.map(6).uint(0).uint(VERSION).uint(1).uint(self.root).uint(2);
-        write_list(out, &self.logs);
-        out.uint(3);
-        write_list(out, &self.openings);
-        out.uint(4);
-        write_list(out, &self.disclosures);
-        out.uint(5);
-        write_list(out, &self.manifests);
+impl<'a> BundleView<'a> {
+    /// Reads a file strictly, as [`Bundle::from_bytes`] does, and borrows from it.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn view(file: &'a [u8]) -> Result<Self, BundleError> {
+        read_file(file)
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+fn read_file<'a, B: Bytes<'a>>(file: &'a [u8]) -> Result<Bundle<B>, BundleError> {
+    let Some(body) = file.strip_prefix(MAGIC) else {
+        let known = file.starts_with(MAGIC_STEM);
+        return Err(if known { BundleError::Version } else { BundleError::NotABundle });
+    };
+    if file.len() > BUNDLE_BYTES_MAX {
+        return Err(BundleError::Size { found: file.len() });
+    }
+    let Some((map, stated)) = body.split_last_chunk::<32>() else {
+        return Err(BundleError::Size { found: file.len() });
+    };
+    let stated = Digest::from_bytes(*stated);
+    let computed = BUNDLE.hash_parts(&[MAGIC, map]);
+    if stated != computed {
+        return Err(BundleError::Digest { stated, computed });
+    }
+    decode_with(map, Bundle::read, Bundle::write).map_err(BundleError::Decode)
+}
+
+/// Bytes that are owned, or lent by the file.
+pub trait Bytes<'a>: AsRef<[u8]> + From<&'a [u8]> {}
+
+impl<'a, B: AsRef<[u8]> + From<&'a [u8]>> Bytes<'a> for B {}
+
+impl<'a, B: Bytes<'a>> Bundle<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         if input.map("fields of a bundle", 6)? != 6 || keyed(input, 0, Reader::uint)? != VERSION {
             return Err(bad_field("bundle", "is of no version that this version knows"));
         }
@@ -240,13 +254,21 @@ impl Record for Bundle {
     }
 }
 
-fn write_list<T: Record>(out: &mut Writer, items: &[T]) {
-    out.array(items.len());
-    items.iter().for_each(|item| item.write(out));
+impl<B: AsRef<[u8]>> Bundle<B> {
+    fn write(&self, out: &mut Writer<'_>) {
+        out.map(6).uint(0).uint(VERSION).uint(1).uint(self.root).uint(2).array(self.logs.len());
+        self.logs.iter().for_each(|log| log.write(out));
+        out.uint(3).array(self.openings.len());
+        self.openings.iter().for_each(|opening| opening.write(out));
+        out.uint(4).array(self.disclosures.len());
+        self.disclosures.iter().for_each(|disclosure| disclosure.write(out));
+        out.uint(5).array(self.manifests.len());
+        self.manifests.iter().for_each(|manifest| manifest.write(out));
+    }
 }
 
 /// Writes hashes as one byte string.
-fn write_hashes(out: &mut Writer, hashes: &[Digest]) {
+fn write_hashes(out: &mut Writer<'_>, hashes: &[Digest]) {
     let mut bytes = Vec::new();
     hashes.iter().for_each(|hash| bytes.extend_from_slice(hash.as_bytes()));
     out.bytes(&bytes);
@@ -260,23 +282,27 @@ fn read_hashes(input: &mut Reader<'_>) -> Result<Vec<Digest>, DecodeError> {
     Ok(bytes.chunks_exact(32).filter_map(Digest::from_slice).collect())
 }
 
-impl Record for LogPart {
-    fn write(&self, out: &mut Writer) {
+impl<B: AsRef<[u8]>> LogPart<B> {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(4).array(self.entries.len());
         for (index, entry) in &self.entries {
-            out.array(2).uint(*index).bytes(entry);
+            out.array(2).uint(*index).bytes(entry.as_ref());
         }
         write_hashes(out, &self.inclusion);
-        write_list(out, &self.anchors);
-        write_list(out, &self.commits);
+        out.array(self.anchors.len());
+        self.anchors.iter().for_each(|anchor| anchor.write(out));
+        out.array(self.commits.len());
+        self.commits.iter().for_each(|commit| commit.write(out));
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, B: Bytes<'a>> LogPart<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         input.tuple(4)?;
         Ok(Self {
             entries: input.list("entries of a log", ENTRIES_MAX, |i| {
                 i.tuple(2)?;
-                Ok((i.uint()?, i.bytes("bytes of a log entry", ENTRY_BYTES_MAX)?.to_vec()))
+                Ok((i.uint()?, i.bytes("bytes of a log entry", ENTRY_BYTES_MAX)?.into()))
             })?,
             inclusion: read_hashes(input)?,
             anchors: input.list("anchors of a log", ANCHORS_MAX, Anchor::read)?,
@@ -285,8 +311,8 @@ impl Record for LogPart {
     }
 }
 
-impl Record for Anchor {
-    fn write(&self, out: &mut Writer) {
+impl<B: AsRef<[u8]>> Anchor<B> {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(3).text(&self.note);
         write_hashes(out, &self.consistency);
         match &self.status {
@@ -294,8 +320,10 @@ impl Record for Anchor {
             None => out.null().end(),
         }
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, B: Bytes<'a>> Anchor<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         input.tuple(3)?;
         let note = input.text("bytes of a note", NOTE_BYTES_MAX)?.into();
         let consistency = read_hashes(input)?;
@@ -308,49 +336,52 @@ impl Record for Anchor {
     }
 }
 
-impl Record for StatusPart {
-    fn write(&self, out: &mut Writer) {
+impl<B: AsRef<[u8]>> StatusPart<B> {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(2).array(self.present.len());
         for (key, ids) in &self.present {
             out.array(2).bytes(key.as_bytes()).array(ids.len());
             ids.iter().for_each(|id| out.bytes(id.as_bytes()).end());
         }
-        out.bytes(&self.proof);
+        out.bytes(self.proof.as_ref());
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, B: Bytes<'a>> StatusPart<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         input.tuple(2)?;
         let present = input.list("keys with statuses", NODES_MAX, |i| {
             i.tuple(2)?;
             let key = StatusKey::new(i.digest()?);
             Ok((key, i.list("statuses of a key", STATUSES_PER_KEY_MAX, |i| i.digest().map(NodeId::new))?))
         })?;
-        Ok(Self { present, proof: input.bytes("bytes of a status proof", PROOF_BYTES_MAX)?.to_vec() })
+        Ok(Self { present, proof: input.bytes("bytes of a status proof", PROOF_BYTES_MAX)?.into() })
     }
 }
 
-impl Record for CommitPart {
-    fn write(&self, out: &mut Writer) {
+impl<B: AsRef<[u8]>> CommitPart<B> {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(4).uint(self.entry).array(self.places.len());
         self.places.iter().for_each(|place| out.uint(*place).end());
         out.array(self.cores.len());
-        self.cores.iter().for_each(|core| out.bytes(core).end());
+        self.cores.iter().for_each(|core| out.bytes(core.as_ref()).end());
         write_hashes(out, &self.proof);
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, B: Bytes<'a>> CommitPart<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         input.tuple(4)?;
         let entry = input.uint()?;
         let places = input.list("nodes of a commit", COMMIT_NODES_MAX, Reader::uint)?;
-        let cores = input.list("nodes of a commit", COMMIT_NODES_MAX, |i| {
-            i.bytes("bytes of a core", CORE_BYTES_MAX).map(<[u8]>::to_vec)
-        })?;
+        let cores = input
+            .list("nodes of a commit", COMMIT_NODES_MAX, |i| i.bytes("bytes of a core", CORE_BYTES_MAX).map(B::from))?;
         Ok(Self { entry, places, cores, proof: read_hashes(input)? })
     }
 }
 
 impl Record for SubjectOpening {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(3).uint(self.assessment).array(self.subjects.len());
         for (index, node, salt) in &self.subjects {
             out.array(3).uint(*index).uint(*node).bytes(salt);
@@ -370,31 +401,33 @@ impl Record for SubjectOpening {
     }
 }
 
-impl Record for Disclosure {
-    fn write(&self, out: &mut Writer) {
+impl<B: AsRef<[u8]>> Disclosure<B> {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(3).uint(self.node).array(self.opening.slots.len());
         for (slot, salt, value) in &self.opening.slots {
-            out.array(3).uint((*slot).into()).bytes(salt).bytes(value);
+            out.array(3).uint((*slot).into()).bytes(salt).bytes(value.as_ref());
         }
         write_hashes(out, &self.opening.proof);
     }
+}
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, B: Bytes<'a>> Disclosure<B> {
+    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         input.tuple(3)?;
         let node = input.uint()?;
         let slots = input.list("opened details", usize::from(DETAIL_SLOTS), |i| {
             i.tuple(3)?;
             let slot = check_slot(i.uint()?)?;
-            Ok((slot, i.fixed()?, i.bytes("bytes of a detail value", VALUE_BYTES_MAX)?.to_vec()))
+            Ok((slot, i.fixed()?, i.bytes("bytes of a detail value", VALUE_BYTES_MAX)?.into()))
         })?;
         Ok(Self { node, opening: Opening { slots, proof: read_hashes(input)? } })
     }
 }
 
 impl Record for ManifestOpening {
-    fn write(&self, out: &mut Writer) {
-        out.array(3).uint(self.node).bytes(&self.seed);
-        write_list(out, &self.files);
+    fn write(&self, out: &mut Writer<'_>) {
+        out.array(3).uint(self.node).bytes(&self.seed).array(self.files.len());
+        self.files.iter().for_each(|file| file.write(out));
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -404,7 +437,7 @@ impl Record for ManifestOpening {
     }
 }
 
-impl Bundle {
+impl<B> Bundle<B> {
     /// Counts the nodes of all logs.
     ///
     /// # Errors
@@ -446,6 +479,36 @@ mod tests {
     #[test]
     fn a_bundle_reads_back_as_written() {
         assert_eq!(Bundle::from_bytes(&bundle().to_bytes()), Ok(bundle()));
+    }
+
+    /// Under a digest of its own each change reaches the reader, which lends or copies the same.
+    #[test]
+    fn a_view_reads_what_a_copy_reads() {
+        let file = bundle().to_bytes();
+        let body = &file[..file.len() - 32];
+        let (mut accepted, mut refused) = (0, 0);
+        for at in MAGIC.len()..body.len() {
+            for byte in [0, 1, 0x17, 0x18, 0x40, 0x58, 0x80, 0x98, 0x9f, 0xf6, body[at] ^ 1, body[at].wrapping_add(1)] {
+                let mut other = body.to_vec();
+                other[at] = byte;
+                let digest = BUNDLE.hash(&other);
+                other.extend_from_slice(digest.as_bytes());
+                let (copy, view) = (Bundle::from_bytes(&other), BundleView::view(&other));
+                match (copy, view) {
+                    (Ok(copy), Ok(view)) => {
+                        assert_eq!(copy.to_bytes(), other);
+                        assert_eq!(alloc::format!("{view:?}"), alloc::format!("{copy:?}"));
+                        accepted += 1;
+                    }
+                    (Err(copy), Err(view)) => {
+                        assert_eq!(copy, view);
+                        refused += 1;
+                    }
+                    (copy, view) => panic!("{copy:?} {view:?}"),
+                }
+            }
+        }
+        assert!(accepted > 100 && refused > 100, "{accepted} {refused}");
     }
 
     #[test]

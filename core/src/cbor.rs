@@ -79,14 +79,17 @@ impl core::error::Error for DecodeError {}
 /// A record with one deterministic encoding.
 pub trait Record: Sized {
     /// Writes the record.
-    fn write(&self, out: &mut Writer);
+    fn write(&self, out: &mut Writer<'_>);
     /// Reads the record; may accept more than [`Record::write`] makes, [`decode`] does not.
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
+/// Room for a node's core, which is the record that most are of.
+const TYPICAL_BYTES: usize = 256;
+
 /// Returns the record's bytes.
 pub fn encode(record: &impl Record) -> Vec<u8> {
-    let mut out = Writer::new();
+    let mut out = Writer::with_capacity(TYPICAL_BYTES);
     record.write(&mut out);
     out.into_bytes()
 }
@@ -96,40 +99,97 @@ pub fn encode(record: &impl Record) -> Vec<u8> {
 /// # Errors
 /// Any [`DecodeError`]; `NotCanonical` if writing the record again gives other bytes.
 pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_with(bytes, T::read, T::write)
+}
+
+/// Reads with `read`, strictly: `write` has to give the same bytes again. It writes them nowhere, and compares.
+pub(crate) fn decode_with<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    write: impl FnOnce(&T, &mut Writer<'a>),
+) -> Result<T, DecodeError> {
     let mut input = Reader::new(bytes);
-    let record = T::read(&mut input)?;
+    let record = read(&mut input)?;
     input.finish()?;
-    let again = encode(&record);
-    if again == bytes {
-        return Ok(record);
+    let mut again = Writer(minicbor::Encoder::new(Sink::Compare { rest: bytes, same: true }));
+    write(&record, &mut again);
+    match again.0.into_writer() {
+        Sink::Compare { rest: [], same: true } => Ok(record),
+        Sink::Compare { rest, .. } => Err(DecodeError::NotCanonical { offset: bytes.len().saturating_sub(rest.len()) }),
+        Sink::Keep(_) => Err(DecodeError::NotCanonical { offset: 0 }),
     }
-    let same = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-    Err(DecodeError::NotCanonical { offset: same })
 }
 
 /// Writes deterministic CBOR. Map keys are the caller's to order; [`decode`] would notice.
 #[derive(Debug)]
-pub struct Writer(minicbor::Encoder<Vec<u8>>);
+pub struct Writer<'a>(minicbor::Encoder<Sink<'a>>);
 
-impl Default for Writer {
+/// Where bytes are written to.
+#[derive(Debug)]
+enum Sink<'a> {
+    /// They are kept.
+    Keep(Vec<u8>),
+    /// They are compared with what was read.
+    Compare {
+        /// What nothing was written for yet; from the first difference on, it begins there.
+        rest: &'a [u8],
+        /// Whether all was the same so far.
+        same: bool,
+    },
+}
+
+impl minicbor::encode::Write for Sink<'_> {
+    type Error = core::convert::Infallible;
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        match self {
+            Self::Keep(kept) => kept.extend_from_slice(bytes),
+            Self::Compare { rest, same: true } if rest.starts_with(bytes) => {
+                *rest = rest.get(bytes.len()..).unwrap_or_default();
+            }
+            Self::Compare { rest, same } => {
+                if *same {
+                    let equal = rest.iter().zip(bytes).take_while(|(one, other)| one == other).count();
+                    *rest = rest.get(equal..).unwrap_or_default();
+                }
+                *same = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Writer<'_> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// Says that a `Vec` takes all that is written to it.
+/// Says that memory takes all that is written to it.
 fn written(ok: bool) {
     debug_assert!(ok, "writing to memory cannot fail");
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Begins with nothing.
     pub fn new() -> Self {
-        Self(minicbor::Encoder::new(Vec::new()))
+        Self::with_capacity(0)
+    }
+    /// Begins with nothing, in memory for as many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self::after(Vec::with_capacity(bytes))
+    }
+    /// Begins after `bytes`, in the memory that they have.
+    pub fn after(bytes: Vec<u8>) -> Self {
+        Self(minicbor::Encoder::new(Sink::Keep(bytes)))
     }
     /// Returns what was written.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0.into_writer()
+        match self.0.into_writer() {
+            Sink::Keep(kept) => kept,
+            Sink::Compare { .. } => Vec::new(),
+        }
     }
     /// Writes an unsigned integer.
     pub fn uint(&mut self, value: u64) -> &mut Self {
@@ -164,6 +224,11 @@ impl Writer {
     /// Begins an array of `len` items.
     pub fn array(&mut self, len: usize) -> &mut Self {
         written(self.0.array(wide(len)).is_ok());
+        self
+    }
+    /// Writes the tag of the item that follows.
+    pub(crate) fn tag(&mut self, tag: u64) -> &mut Self {
+        written(self.0.tag(minicbor::data::Tag::new(tag)).is_ok());
         self
     }
     /// Ends a chain of calls where nothing is to be returned.
@@ -290,6 +355,13 @@ impl<'a> Reader<'a> {
     /// Reads null.
     pub fn null(&mut self) -> Result<(), DecodeError> {
         self.0.null().or_else(|_| self.bad("null"))
+    }
+    /// Reads the tag `tag`.
+    pub(crate) fn tag(&mut self, tag: u64) -> Result<(), DecodeError> {
+        match self.0.tag() {
+            Ok(found) if found.as_u64() == tag => Ok(()),
+            Ok(_) | Err(_) => self.bad("a tag"),
+        }
     }
     /// Reads the head of an array of at most `limit` items.
     pub fn array(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {

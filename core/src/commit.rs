@@ -41,7 +41,7 @@ pub struct CommitPayload {
 const VERSION: u64 = 1;
 
 impl Record for CommitPayload {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.map(6).uint(0).uint(VERSION).uint(1).bytes(self.home.as_bytes());
         out.uint(2).bytes(self.root.as_bytes()).uint(3).uint(self.count).uint(4).uint(self.time);
         out.uint(5).array(self.statuses.len());

@@ -151,9 +151,9 @@ pub fn root(kind: Kind, seed: &[u8; 32], values: &Values) -> Digest {
 
 /// Some slots of one node, opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Opening {
+pub struct Opening<B = Vec<u8>> {
     /// Slot, salt and CBOR value, by ascending slot.
-    pub slots: Vec<(u8, Salt, Vec<u8>)>,
+    pub slots: Vec<(u8, Salt, B)>,
     /// The hashes of the rest of the details tree.
     pub proof: Vec<Digest>,
 }
@@ -167,7 +167,7 @@ pub fn open(kind: Kind, seed: &[u8; 32], values: &Values, slots: &[u8]) -> Optio
     Some(Opening { slots, proof })
 }
 
-impl Opening {
+impl<B: AsRef<[u8]>> Opening<B> {
     /// Computes the details root that this opening belongs to.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ impl Opening {
         let leaves: Vec<(u64, Digest)> = self
             .slots
             .iter()
-            .map(|(slot, salt, value)| (u64::from(*slot), leaf(kind, *slot, salt, Some(value))))
+            .map(|(slot, salt, value)| (u64::from(*slot), leaf(kind, *slot, salt, Some(value.as_ref()))))
             .collect();
         tree::root_from_leaves(&DETAIL_TREE, u64::from(DETAIL_SLOTS), &leaves, &self.proof)
     }

@@ -91,7 +91,7 @@ const STATUS_HEAD_NUMBER: u64 = 2;
 const COMMIT_FIRST_BYTE: u8 = 0xd2;
 
 impl Record for Genesis {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(2).uint(GENESIS_NUMBER).map(6).uint(0).uint(VERSION).uint(1).text(&self.origin);
         out.uint(2).bytes(self.key.as_bytes()).uint(3).uint(self.time).uint(4).bytes(&self.nonce);
         out.uint(5).array(self.revokers.len());
@@ -114,7 +114,7 @@ impl Record for Genesis {
 }
 
 impl Record for StatusHead {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(2).uint(STATUS_HEAD_NUMBER).map(4).uint(0).uint(VERSION).uint(1).uint(self.index);
         out.uint(2).bytes(self.map_root.as_bytes()).uint(3).uint(self.time);
     }

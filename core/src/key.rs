@@ -3,8 +3,12 @@
 //! Ed25519 is verified strictly (no small-order keys, canonical `S`); P-256 signatures must have a
 //! low `S`, so that nobody but the signer can make a second valid form of a signature (Rule R9).
 
-use alloc::{string::String, vec::Vec};
-use core::fmt;
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer as _;
@@ -46,11 +50,52 @@ impl Algorithm {
 }
 
 /// A public key that has been checked to be one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,
     /// 32 bytes for Ed25519, 33 (compressed SEC1) for P-256.
     bytes: Vec<u8>,
+    /// The point that the bytes stand for: finding it takes a tenth of the time of checking a signature.
+    point: Arc<Point>,
+}
+
+/// A public key, ready for use.
+enum Point {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    P256(p256::ecdsa::VerifyingKey),
+}
+
+impl PublicKey {
+    /// What a key is: its point follows from that.
+    fn named(&self) -> (Algorithm, &[u8]) {
+        (self.algorithm, &self.bytes)
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.named() == other.named()
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.named().cmp(&other.named())
+    }
+}
+
+impl Hash for PublicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.named().hash(state);
+    }
 }
 
 /// Why a key or a signature was refused.
@@ -94,23 +139,25 @@ impl PublicKey {
     /// # Errors
     /// `NotAKey` for a wrong length, a point off the curve or, for Ed25519, of small order.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
-        match algorithm {
+        let point = match algorithm {
             Algorithm::Ed25519 => {
                 let fixed = bytes.try_into().map_err(|_| KeyError::NotAKey)?;
                 let key = ed25519_dalek::VerifyingKey::from_bytes(&fixed).map_err(|_| KeyError::NotAKey)?;
                 if key.is_weak() || !is_canonical(&fixed) {
                     return Err(KeyError::NotAKey);
                 }
+                Point::Ed25519(key)
             }
             Algorithm::P256 => {
                 // One spelling a key: the compact form (first byte 5) is another name of the same point.
                 let compressed = bytes.len() == 33 && matches!(bytes.first(), Some(2 | 3));
-                if !compressed || p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).is_err() {
+                if !compressed {
                     return Err(KeyError::NotAKey);
                 }
+                Point::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map_err(|_| KeyError::NotAKey)?)
             }
-        }
-        Ok(Self { algorithm, bytes: bytes.into() })
+        };
+        Ok(Self { algorithm, bytes: bytes.into(), point: Arc::new(point) })
     }
 
     /// Parses `ed25519:BASE64` or `p256:BASE64`.
@@ -147,27 +194,24 @@ impl PublicKey {
     /// # Errors
     /// `Signature`, whatever the reason.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
-        let ok = match self.algorithm {
-            Algorithm::Ed25519 => self.verify_ed25519(message, signature),
-            Algorithm::P256 => self.verify_p256(message, signature),
+        let ok = match &*self.point {
+            Point::Ed25519(key) => verify_ed25519(key, message, signature),
+            Point::P256(key) => verify_p256(key, message, signature),
         };
         ok.ok_or(KeyError::Signature)
     }
+}
 
-    fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> Option<()> {
-        let fixed = self.bytes.as_slice().try_into().ok()?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&fixed).ok()?;
-        let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
-        key.verify_strict(message, &signature).ok()
-    }
+fn verify_ed25519(key: &ed25519_dalek::VerifyingKey, message: &[u8], signature: &[u8]) -> Option<()> {
+    let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
+    key.verify_strict(message, &signature).ok()
+}
 
-    fn verify_p256(&self, message: &[u8], signature: &[u8]) -> Option<()> {
-        use p256::ecdsa::signature::Verifier as _;
-        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&self.bytes).ok()?;
-        let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
-        let low = signature.normalize_s() == signature;
-        (low && key.verify(message, &signature).is_ok()).then_some(())
-    }
+fn verify_p256(key: &p256::ecdsa::VerifyingKey, message: &[u8], signature: &[u8]) -> Option<()> {
+    use p256::ecdsa::signature::Verifier as _;
+    let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
+    let low = signature.normalize_s() == signature;
+    (low && key.verify(message, &signature).is_ok()).then_some(())
 }
 
 /// Tells whether an Ed25519 point is encoded with y below the field's prime, so that no key has two
@@ -223,11 +267,18 @@ impl SecretKey {
 
 impl Signer for SecretKey {
     fn public_key(&self) -> PublicKey {
-        let (algorithm, bytes) = match &self.0 {
-            Secret::Ed25519(key) => (Algorithm::Ed25519, key.verifying_key().to_bytes().to_vec()),
-            Secret::P256(key) => (Algorithm::P256, key.verifying_key().to_sec1_point(true).as_bytes().to_vec()),
-        };
-        PublicKey { algorithm, bytes }
+        match &self.0 {
+            Secret::Ed25519(key) => {
+                let key = key.verifying_key();
+                let (algorithm, bytes) = (Algorithm::Ed25519, key.to_bytes().to_vec());
+                PublicKey { algorithm, bytes, point: Arc::new(Point::Ed25519(key)) }
+            }
+            Secret::P256(key) => {
+                let key = *key.verifying_key();
+                let (algorithm, bytes) = (Algorithm::P256, key.to_sec1_point(true).as_bytes().to_vec());
+                PublicKey { algorithm, bytes, point: Arc::new(Point::P256(key)) }
+            }
+        }
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {

@@ -27,7 +27,7 @@ pub struct FileRecord {
 }
 
 impl Record for FileRecord {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(4).bytes(&self.path).uint(self.size).bytes(self.blake3.as_bytes());
         match &self.sha256 {
             Some(digest) => out.bytes(digest.as_bytes()),

@@ -225,7 +225,7 @@ impl Edge {
 }
 
 impl Record for Edge {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(if self.home.is_some() { 3 } else { 2 }).uint(self.role.number().into());
         if let Some(home) = &self.home {
             out.bytes(home.as_bytes());
@@ -501,7 +501,7 @@ pub(crate) fn sorted<T: Ord>(field: &'static str, items: &[T]) -> Result<(), Dec
     if ordered { Ok(()) } else { Err(bad_field(field, "is not in order, or holds something twice")) }
 }
 
-pub(crate) fn write_words(out: &mut Writer, words: &[Word]) {
+pub(crate) fn write_words(out: &mut Writer<'_>, words: &[Word]) {
     out.array(words.len());
     for word in words {
         out.text(word.as_str());
@@ -529,7 +529,7 @@ pub(crate) fn read_country(input: &mut Reader<'_>) -> Result<Country, DecodeErro
 const VERSION: u64 = 1;
 
 impl Record for Core {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         let optional = FIELDS.iter().filter(|(key, ..)| self.has(*key)).count();
         out.map(optional.saturating_add(6));
         out.uint(0).uint(VERSION).uint(1).uint(self.kind.number().into());
@@ -576,7 +576,7 @@ pub(crate) fn keyed<'a, T>(
 }
 
 impl Core {
-    fn write_field(&self, key: u64, out: &mut Writer) {
+    fn write_field(&self, key: u64, out: &mut Writer<'_>) {
         let number = |value: Option<u8>| u64::from(value.unwrap_or(0));
         match key {
             6 => write_words(out, &self.modality),
@@ -669,6 +669,52 @@ mod tests {
         assert_ne!(Core { use_allowed: Some(false), ..dataset() }.to_bytes().unwrap(), bytes);
         let unsorted = Core { modality: dataset().modality.into_iter().rev().collect(), ..dataset() };
         assert_eq!(Core::from_bytes(&encode(&unsorted)).unwrap_err().code(), "field-invalid");
+    }
+
+    /// Reading compares while it writes again; what is kept and compared afterwards is the oracle.
+    #[test]
+    fn reading_refuses_what_writing_again_does_not_give() {
+        let by = Edge::local(Role::Marks, NodeId::new(Digest::from_bytes([9; 32])));
+        let status = Core {
+            mark: Some(Mark::Reclassify),
+            grade: Word::parse("important"),
+            date: Date::from_days(20_000),
+            edges: [by].into(),
+            statement: Some([7; 30].into()),
+            ..core(Kind::Status)
+        };
+        let (mut accepted, mut differing) = (0, 0);
+        let mut compare = |bytes: &[u8]| {
+            let mut input = Reader::new(bytes);
+            let read = Core::read(&mut input).and_then(|core| input.finish().map(|()| core));
+            let expected = read.and_then(|core| {
+                let again = encode(&core);
+                let offset = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+                if again == bytes { Ok(core) } else { Err(DecodeError::NotCanonical { offset }) }
+            });
+            accepted += usize::from(expected.is_ok());
+            differing += usize::from(matches!(expected, Err(DecodeError::NotCanonical { .. })));
+            assert_eq!(decode::<Core>(bytes), expected, "{bytes:02x?}");
+        };
+        for bytes in [dataset().to_bytes().unwrap(), status.to_bytes().unwrap()] {
+            compare(&bytes);
+            for at in 0..bytes.len() {
+                compare(&[&bytes[..at], &bytes[at + 1..]].concat());
+                for byte in 0..=u8::MAX {
+                    let mut other = bytes.clone();
+                    other[at] = byte;
+                    compare(&other);
+                    other[at] = bytes[at];
+                    other.insert(at, byte);
+                    compare(&other);
+                    // The head before this byte, in a longer form.
+                    other[at] = bytes[at];
+                    other.splice(at..=at, [bytes[at] & 0xe0 | 0x18 | (byte & 3), byte]);
+                    compare(&other);
+                }
+            }
+        }
+        assert!(accepted > 1_000 && differing > 50, "{accepted} {differing}");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Leaf {
 }
 
 fn leaf_hash(position: &Digest, value: &Digest) -> Digest {
-    STATUS_LEAF.hash_parts(&[position.as_bytes(), value.as_bytes()])
+    STATUS_LEAF.hash_pair(position, value)
 }
 
 fn hash_of(node: Option<&Arc<Node>>) -> Digest {
@@ -260,34 +260,77 @@ pub fn verify_status_proof(
     queries: &[(Digest, Option<Digest>)],
     proof: &[u8],
 ) -> Result<(), StatusProofError> {
-    let asked = positions_of(queries)?;
+    for ((previous, _), (key, _)) in queries.iter().zip(queries.iter().skip(1)) {
+        if previous >= key {
+            return Err(StatusProofError::QueryOrder { previous: *previous, key: *key });
+        }
+    }
+    let present: Vec<(Digest, Digest)> = queries.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect();
+    verify_statuses(root, queries.iter().map(|(key, _)| *key), &present, proof)
+}
+
+/// Verifies, as [`verify_status_proof`] does, that under `root` each of `present` has the value beside it, and that
+/// none of the other `keys` has a status. Keys may stand in any order and more than once.
+///
+/// For each key this takes the 32 bytes of a digest, and no more.
+///
+/// Errors: every variant of [`StatusProofError`] but `QueryOrder`.
+pub fn verify_statuses(
+    root: &Digest,
+    keys: impl IntoIterator<Item = Digest>,
+    present: &[(Digest, Digest)],
+    proof: &[u8],
+) -> Result<(), StatusProofError> {
+    let mut positions = Vec::new();
+    let keys = keys.into_iter().chain(present.iter().map(|(key, _)| *key));
+    STATUS_POSITION.hash_short(keys.map(|key| *key.as_bytes()), &mut positions);
+    positions.sort_unstable_by(by_beginning);
+    positions.dedup();
+    let mut claimed: Vec<(Digest, Digest)> =
+        present.iter().map(|(key, value)| (status_position(key), *value)).collect();
+    claimed.sort_unstable();
+    if positions.is_empty() {
+        return Err(StatusProofError::NoQueries);
+    }
     let mut reader = Reader { rest: proof, length: proof.len() };
-    let (computed, _) = reader.node(&asked, 0)?;
+    let (computed, _) = reader.node(Asked { positions: &positions, claimed: &claimed }, 0)?;
     if !reader.rest.is_empty() {
         return Err(StatusProofError::Trailing { bytes: reader.rest.len() });
     }
     if computed == *root { Ok(()) } else { Err(StatusProofError::RootMismatch { expected: *root, computed }) }
 }
 
-/// A query at its position in the map.
-struct Asked {
-    position: Digest,
-    value: Option<Digest>,
+/// Compares by the first eight bytes, which nearly always suffice, and then by the rest: the order of digests.
+fn by_beginning(one: &Digest, other: &Digest) -> core::cmp::Ordering {
+    let beginning = |digest: &Digest| digest.as_bytes().first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    beginning(one).cmp(&beginning(other)).then_with(|| one.cmp(other))
 }
 
-fn positions_of(queries: &[(Digest, Option<Digest>)]) -> Result<Vec<Asked>, StatusProofError> {
-    if queries.is_empty() {
-        return Err(StatusProofError::NoQueries);
+/// The queries below one node of the trie.
+#[derive(Clone, Copy)]
+struct Asked<'q> {
+    /// Where all queried keys stand, ascending.
+    positions: &'q [Digest],
+    /// Those that are claimed present, ascending, with their values.
+    claimed: &'q [(Digest, Digest)],
+}
+
+impl Asked<'_> {
+    /// Returns the queries of the left and of the right half.
+    fn split(self, depth: u16) -> (Self, Self) {
+        let (left, right) = self.positions.split_at(self.positions.partition_point(|at| !bit(at, depth)));
+        let (claimed_left, claimed_right) =
+            self.claimed.split_at(self.claimed.partition_point(|(at, _)| !bit(at, depth)));
+        (Self { positions: left, claimed: claimed_left }, Self { positions: right, claimed: claimed_right })
     }
-    for ((previous, _), (key, _)) in queries.iter().zip(queries.iter().skip(1)) {
-        if previous >= key {
-            return Err(StatusProofError::QueryOrder { previous: *previous, key: *key });
+
+    /// Checks that all queries here claim absence.
+    fn absent(self) -> Result<(), StatusProofError> {
+        match self.claimed.first() {
+            Some((position, _)) => Err(StatusProofError::Absent { position: *position }),
+            None => Ok(()),
         }
     }
-    let place = |(key, value): &(Digest, Option<Digest>)| Asked { position: status_position(key), value: *value };
-    let mut asked: Vec<Asked> = queries.iter().map(place).collect();
-    asked.sort_unstable_by_key(|asked| asked.position);
-    Ok(asked)
 }
 
 /// What a proof showed of a node, as far as the rules of the shape need it.
@@ -305,11 +348,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads the node at `depth` that concerns the queries `asked`, and returns its hash.
-    fn node(&mut self, asked: &[Asked], depth: u16) -> Result<(Digest, Shown), StatusProofError> {
+    fn node(&mut self, asked: Asked<'_>, depth: u16) -> Result<(Digest, Shown), StatusProofError> {
         let at = self.at();
         match self.byte()? {
             TAG_EMPTY => {
-                absent(asked)?;
+                asked.absent()?;
                 Ok((Digest::ZERO, Shown::Empty))
             }
             TAG_LEAF => self.leaf(asked, depth, at),
@@ -320,27 +363,27 @@ impl Reader<'_> {
         }
     }
 
-    fn leaf(&mut self, asked: &[Asked], depth: u16, at: usize) -> Result<(Digest, Shown), StatusProofError> {
+    fn leaf(&mut self, asked: Asked<'_>, depth: u16, at: usize) -> Result<(Digest, Shown), StatusProofError> {
         let (position, value) = (self.digest()?, self.digest()?);
-        let first = asked.first().ok_or(StatusProofError::Unasked { at })?;
-        if asked.iter().any(|asked| asked.position == position) {
+        let first = asked.positions.first().ok_or(StatusProofError::Unasked { at })?;
+        if asked.positions.binary_search(&position).is_ok() {
             return Err(StatusProofError::AskedLeaf { position });
         }
-        if !share_path(&first.position, &position, depth) {
+        if !share_path(first, &position, depth) {
             return Err(StatusProofError::Path { position, depth });
         }
-        absent(asked)?;
+        asked.absent()?;
         Ok((leaf_hash(&position, &value), Shown::Leaf))
     }
 
-    fn inner(&mut self, asked: &[Asked], depth: u16, at: usize) -> Result<(Digest, Shown), StatusProofError> {
-        if asked.is_empty() {
+    fn inner(&mut self, asked: Asked<'_>, depth: u16, at: usize) -> Result<(Digest, Shown), StatusProofError> {
+        if asked.positions.is_empty() {
             return Err(StatusProofError::Unasked { at });
         }
         if depth >= MAX_DEPTH {
             return Err(StatusProofError::Depth { at });
         }
-        let (in_left, in_right) = asked.split_at(asked.partition_point(|asked| !bit(&asked.position, depth)));
+        let (in_left, in_right) = asked.split(depth);
         let (left, left_shown) = self.node(in_left, depth.saturating_add(1))?;
         let (right, right_shown) = self.node(in_right, depth.saturating_add(1))?;
         match (left_shown, right_shown) {
@@ -351,10 +394,10 @@ impl Reader<'_> {
         }
     }
 
-    fn hash(&mut self, asked: &[Asked], at: usize) -> Result<(Digest, Shown), StatusProofError> {
+    fn hash(&mut self, asked: Asked<'_>, at: usize) -> Result<(Digest, Shown), StatusProofError> {
         let hash = self.digest()?;
-        if let Some(hidden) = asked.first() {
-            return Err(StatusProofError::Hidden { position: hidden.position });
+        if let Some(hidden) = asked.positions.first() {
+            return Err(StatusProofError::Hidden { position: *hidden });
         }
         if hash == Digest::ZERO { Err(StatusProofError::Shape { at }) } else { Ok((hash, Shown::Other)) }
     }
@@ -378,23 +421,14 @@ impl Reader<'_> {
 }
 
 /// Takes the entry here for the one query that claims a value; all other queries here have to claim absence.
-fn asked_leaf(asked: &[Asked], at: usize) -> Result<(Digest, Shown), StatusProofError> {
-    let mut present = asked.iter().filter_map(|asked| Some((asked.position, asked.value?)));
-    let (position, value) = present.next().ok_or(match asked.first() {
-        Some(asked) => StatusProofError::Present { position: asked.position },
-        None => StatusProofError::Unasked { at },
-    })?;
-    match present.next() {
-        Some((position, _)) => Err(StatusProofError::Absent { position }),
-        None => Ok((leaf_hash(&position, &value), Shown::Leaf)),
-    }
-}
-
-/// Checks that all queries here claim absence.
-fn absent(asked: &[Asked]) -> Result<(), StatusProofError> {
-    match asked.iter().find(|asked| asked.value.is_some()) {
-        Some(asked) => Err(StatusProofError::Absent { position: asked.position }),
-        None => Ok(()),
+fn asked_leaf(asked: Asked<'_>, at: usize) -> Result<(Digest, Shown), StatusProofError> {
+    match asked.claimed {
+        [(position, value)] => Ok((leaf_hash(position, value), Shown::Leaf)),
+        [_, (position, _), ..] => Err(StatusProofError::Absent { position: *position }),
+        [] => Err(match asked.positions.first() {
+            Some(position) => StatusProofError::Present { position: *position },
+            None => StatusProofError::Unasked { at },
+        }),
     }
 }
 

@@ -93,7 +93,7 @@ fn key_order(a: &str, b: &str) -> core::cmp::Ordering {
 }
 
 impl Record for Value {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         match self {
             Self::Text(text) => out.text(text).end(),
             Self::Int(value) => out.int(*value).end(),

@@ -15,7 +15,7 @@ done
 
 flags=(--cfg fuzzing)
 case $name in
-  griptrace_* | records | bundle | tile | note | proofs | trust | policy | verify | verify_raw | judge | \
+  griptrace_* | records | bundle | tile | note | proofs | trust | policy | verify | verify_raw | judge | store | \
     minicbor | coset | ciborium* | base64 | toml | toml_parser | toml_datetime | winnow | serde_spanned)
     flags+=(
       -Cpasses=sancov-module

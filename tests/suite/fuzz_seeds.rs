@@ -85,7 +85,7 @@ macro_rules! replayed {
     };
 }
 
-replayed!(records bundle tile note proofs trust policy verify verify_raw judge);
+replayed!(records bundle tile note proofs trust policy verify verify_raw judge store);
 
 #[test]
 fn every_target_is_replayed_built_and_run() {
@@ -150,6 +150,7 @@ fn make(target: &str) -> Made {
         "note" => note_seeds(),
         "trust" => texts(|case| case.buyer.trust.clone()),
         "policy" => policy_seeds(),
+        "store" => store_seeds(),
         other => drawn(other),
     }
 }
@@ -294,5 +295,27 @@ fn note_seeds() -> Made {
     let line = note.lines().last().expect("it has lines");
     made.insert("line".into(), [&[3], line.as_bytes()].concat());
     made.insert("signed".into(), [&[4, 0, 9, 20], b"maker.example/2026\n5".as_slice()].concat());
+    made
+}
+
+/// What a real store wrote, cut down to what each reader takes.
+fn store_seeds() -> Made {
+    let place = |reader: &str| {
+        let place = targets::store::READERS.iter().position(|name| *name == reader);
+        u8::try_from(place.unwrap_or_else(|| panic!("no reader {reader}"))).expect("there are few")
+    };
+    let mut made: Made = drawn("store");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let world = crate::holding::small_store(folder.path());
+    let read = |name: &str| fs::read(folder.path().join(name)).expect("a store has it");
+    let segment = read("segments/0000000000000000");
+    let header = griptrace_store::fuzzing::segment_header().len();
+    let end = segment.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    made.insert("groups".into(), [&[place("groups")], &segment[header..end]].concat());
+    made.insert("segment".into(), [&[place("segment")], &segment[header..end]].concat());
+    made.insert("head".into(), [&[place("head")], &read("head")[..512]].concat());
+    for (number, record) in world.iter().enumerate() {
+        made.insert(format!("record-{number}"), [&[place("record")], record.as_slice()].concat());
+    }
     made
 }

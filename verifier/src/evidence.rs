@@ -5,23 +5,26 @@
 //! [`gather`] can make.
 
 mod closure;
+mod facts;
+mod ids;
 mod log;
 mod nodes;
 mod open;
+mod places;
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 
 use griptrace_core::{
     assessment::Assessed,
-    bundle::{Bundle, BundleError},
+    bundle::{BundleError, BundleView},
     cbor::DecodeError,
-    commit::Commit,
+    commit::StatusLine,
     details::Salt,
     entry::Genesis,
     id::{GenesisHash, NodeId, StatusKey},
     limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
-    node::{Core, Role},
+    node::Role,
     value::Value,
 };
 
@@ -39,7 +42,8 @@ pub(crate) fn broken(code: Code, node: Option<NodeId>, text: String) -> Broken {
     Finding { code, severity: Severity::Error, node, when: When::Always, text }
 }
 
-/// Place of a node in [`Evidence::nodes`]: its ordinal in the bundle.
+/// Place of a node in a list of all: its ordinal in the bundle until the evidence is closed, and then its place in
+/// [`Evidence::nodes`], where parents come first.
 pub(crate) type Ordinal = usize;
 
 /// A checkpoint of the bundle, checked.
@@ -84,40 +88,87 @@ impl Log {
 pub(crate) struct CheckedCommit {
     pub(crate) log: usize,
     pub(crate) leaf: u64,
-    pub(crate) commit: Commit,
+    /// The root over the ids of its nodes.
+    pub(crate) root: griptrace_core::digest::Digest,
+    /// How many nodes it has, in the bundle or not.
+    pub(crate) count: u64,
+    /// The public lines of its statuses.
+    pub(crate) statuses: Vec<StatusLine>,
     /// Place in the trust file's list of committers.
     pub(crate) committer: usize,
 }
 
-/// A node of the bundle, checked.
+/// A node of the bundle, checked. There can be millions, so that what few of them have is boxed.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    pub(crate) core: Core,
+    pub(crate) core: Facts,
     /// Place in [`Evidence::commits`].
-    pub(crate) commit: usize,
-    /// Edges that the bundle resolves, as ordinals.
-    pub(crate) edges: Vec<(Role, Ordinal)>,
+    pub(crate) commit: u32,
+    /// Edges that the bundle resolves.
+    pub(crate) edges: Box<[Link]>,
+    more: Option<Box<More>>,
+}
+
+/// What few nodes have.
+#[derive(Debug, Default)]
+struct More {
     /// For Assessments: what they say.
-    pub(crate) assessed: Option<Assessed>,
+    assessed: Option<Assessed>,
+    /// For Statuses: an assessor's own signed mark.
+    statement: Option<Vec<u8>>,
     /// Opened details.
-    pub(crate) details: BTreeMap<u8, Value>,
+    details: BTreeMap<u8, Value>,
     /// The opened manifest.
-    pub(crate) manifest: Option<Vec<FileRecord>>,
+    manifest: Option<Vec<FileRecord>>,
 }
 
 impl Node {
+    /// Returns the place of its commit in [`Evidence::commits`].
+    pub(crate) fn commit(&self) -> usize {
+        usize::try_from(self.commit).unwrap_or(usize::MAX)
+    }
+
+    /// Returns, of an Assessment, what it says.
+    pub(crate) fn assessed(&self) -> Option<&Assessed> {
+        self.more.as_ref()?.assessed.as_ref()
+    }
+
+    /// Returns, of a Status, the assessor's own signed mark that it carries.
+    pub(crate) fn statement(&self) -> Option<&[u8]> {
+        self.more.as_ref()?.statement.as_deref()
+    }
+
+    /// Returns an opened detail.
+    pub(crate) fn detail(&self, slot: u8) -> Option<&Value> {
+        self.more.as_ref()?.details.get(&slot)
+    }
+
+    /// Returns the opened details by slot.
+    pub(crate) fn details(&self) -> impl Iterator<Item = (u8, &Value)> {
+        self.more.iter().flat_map(|more| &more.details).map(|(slot, value)| (*slot, value))
+    }
+
+    /// Returns the files of the opened manifest.
+    pub(crate) fn manifest(&self) -> Option<&[FileRecord]> {
+        self.more.as_ref()?.manifest.as_deref()
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     /// Returns the ordinals at the end of the edges of one role.
     pub(crate) fn to(&self, role: Role) -> impl Iterator<Item = Ordinal> + '_ {
-        self.edges.iter().filter(move |(r, _)| *r == role).map(|(_, to)| *to)
+        self.edges.iter().filter(move |link| link.is(role)).map(|link| link.to())
     }
 
     /// Returns the ordinals of the parents: what it used, came out of, or ships.
     pub(crate) fn parents(&self) -> impl Iterator<Item = Ordinal> + '_ {
         self.edges
             .iter()
-            .filter(|(role, _)| matches!(role, Role::Used | Role::GeneratedBy | Role::Ships))
-            .map(|(_, to)| *to)
+            .filter(|link| link.is(Role::Used) || link.is(Role::GeneratedBy) || link.is(Role::Ships))
+            .map(|link| link.to())
     }
 }
 
@@ -135,15 +186,26 @@ pub(crate) struct Evidence {
     pub(crate) unresolved: Vec<(Ordinal, NodeId)>,
     /// The newest closure.
     pub(crate) newest: Closure,
-    /// The closure under the shipment's anchor.
-    pub(crate) shipped: Closure,
+    /// The closure under the shipment's anchor; `None` if that is the newest one.
+    shipped: Option<Closure>,
     /// Nodes of the shipped closure that the shipment's anchor does not cover.
     pub(crate) recorded_after: Vec<Ordinal>,
 }
 
 pub(crate) use closure::Closure;
+pub(crate) use facts::{Facts, Link, Words};
 
 impl Evidence {
+    /// Returns the closure under the shipment's anchor.
+    pub(crate) fn shipped(&self) -> &Closure {
+        self.shipped.as_ref().unwrap_or(&self.newest)
+    }
+
+    /// Tells whether both closures are one.
+    pub(crate) fn is_one_closure(&self) -> bool {
+        self.shipped.is_none()
+    }
+
     /// Returns a node.
     pub(crate) fn node(&self, ordinal: Ordinal) -> Option<&Node> {
         self.nodes.get(ordinal)
@@ -151,7 +213,7 @@ impl Evidence {
 
     /// Returns the commit that a node is in.
     pub(crate) fn commit_of(&self, node: &Node) -> Option<&CheckedCommit> {
-        self.commits.get(node.commit)
+        self.commits.get(node.commit())
     }
 
     /// Returns the first anchor that covers a node.
@@ -165,7 +227,7 @@ impl Evidence {
 /// What the steps share while evidence is gathered.
 #[derive(Debug)]
 struct Parts<'a> {
-    bundle: &'a Bundle,
+    bundle: &'a BundleView<'a>,
     trust: &'a Trust,
 }
 
@@ -176,20 +238,20 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 ///
 /// # Errors
 /// The finding that ended the procedure.
-pub(crate) fn gather(bundle: &Bundle, trust: &Trust) -> Result<Evidence, Broken> {
+pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust) -> Result<Evidence, Broken> {
     let parts = Parts { bundle, trust };
     // Steps 2 to 5.
     let (logs, entries) = log::check_logs(&parts)?;
     // Step 6.
     let commits = nodes::check_commits(&parts, &logs, entries)?;
     // Step 7.
-    let nodes = nodes::check_nodes(&parts, &logs, &commits)?;
+    let read = nodes::check_nodes(&parts, &logs, &commits)?;
     // Step 8: edges.
-    let (nodes, unresolved) = nodes::resolve_edges(nodes, &commits)?;
+    let (nodes, details, unresolved) = nodes::resolve_edges(read, &logs, &commits)?;
     // Step 9.
-    let (nodes, subjects) = open::open_all(bundle, nodes)?;
+    let (nodes, subjects) = open::open_all(bundle, nodes, details)?;
     // Steps 8 and 10: closure and statuses.
-    closure::close(&parts, logs, commits, nodes, unresolved, &subjects)
+    closure::close(&parts, logs, commits, nodes, unresolved, subjects)
 }
 
 /// Step 1: turns a reading error into the finding that reports it.

@@ -28,7 +28,7 @@ pub(crate) use grade::grade_word;
 
 use crate::{
     dense,
-    evidence::{CheckedCommit, Closure, Evidence, Node, Ordinal},
+    evidence::{CheckedCommit, Closure, Evidence, Log, Node, Ordinal},
     finding::{Code, Finding, Severity, When},
     policy::Policy,
     question::Question,
@@ -48,7 +48,12 @@ pub(crate) struct Case<'a> {
     pub(crate) words: BTreeMap<Ordinal, Vouched>,
     /// Marks that statuses carry signed by an assessor of the trust file, and whose.
     pub(crate) signed_marks: BTreeMap<Ordinal, (AssessorMark, usize)>,
+    /// The roles that the party of each commit has for its log, when it was first covered.
+    roles: Vec<Roles>,
 }
+
+/// A set of roles, one bit each.
+type Roles = u8;
 
 /// The findings so far, by code.
 #[derive(Debug, Default)]
@@ -145,6 +150,14 @@ pub(crate) struct Instant<'a> {
 }
 
 impl Instant<'_> {
+    /// Takes over what flows along the same order under the same marks.
+    fn take(&mut self, before: &mut Self) {
+        self.order = core::mem::take(&mut before.order);
+        self.judged = core::mem::take(&mut before.judged);
+        self.grades = core::mem::take(&mut before.grades);
+        self.purposes = core::mem::take(&mut before.purposes);
+    }
+
     /// Tells whether a node is judged.
     pub(crate) fn judges(&self, ordinal: Ordinal) -> bool {
         self.judged.contains(ordinal)
@@ -153,13 +166,11 @@ impl Instant<'_> {
 
 /// The judgement at one time.
 #[derive(Debug)]
-pub(crate) struct Judged {
+pub(crate) struct Judged<'a> {
     pub(crate) sources: BTreeMap<Ordinal, SourceState>,
     pub(crate) crossings: Vec<Crossing>,
-    /// Effective grade by ordinal.
-    pub(crate) grades: dense::Map<usize>,
-    /// What takes the place of superseded nodes.
-    pub(crate) successors: BTreeMap<Ordinal, Vec<Ordinal>>,
+    /// What was judged.
+    pub(crate) instant: Instant<'a>,
 }
 
 impl<'a> Case<'a> {
@@ -175,16 +186,17 @@ impl<'a> Case<'a> {
         purposes.extend(trust.expect.purposes.iter().cloned());
         purposes.sort();
         purposes.dedup();
-        let mut case =
-            Self { evidence, trust, policy, question, purposes, words: BTreeMap::new(), signed_marks: BTreeMap::new() };
+        let (words, signed_marks) = (BTreeMap::new(), BTreeMap::new());
+        let mut case = Self { evidence, trust, policy, question, purposes, words, signed_marks, roles: Vec::new() };
+        case.roles = evidence.commits.iter().map(|commit| case.roles_of(commit)).collect();
         case.words = cover::check_words(&case, findings);
         case.signed_marks = mark::read_signed_marks(&case);
         case
     }
 
-    /// Judges at one time.
-    pub(crate) fn judge(&self, when: When, findings: &mut Findings) -> Judged {
-        let closure = if when == When::AtShipment { &self.evidence.shipped } else { &self.evidence.newest };
+    /// Judges at one time, after another if there was one: what is the same then is not worked out twice.
+    pub(crate) fn judge(&self, when: When, before: Option<&mut Judged<'a>>, findings: &mut Findings) -> Judged<'a> {
+        let closure = if when == When::AtShipment { self.evidence.shipped() } else { &self.evidence.newest };
         let mut instant = Instant {
             when,
             closure,
@@ -196,20 +208,29 @@ impl<'a> Case<'a> {
         };
         // Step 12.
         instant.marks = mark::read_marks(self, &instant, findings);
-        instant.order = order::parents_first(self.evidence, closure, &instant.marks);
-        for ordinal in &instant.order {
-            instant.judged.insert(*ordinal);
+        match before.filter(|before| self.evidence.is_one_closure() && before.instant.marks == instant.marks) {
+            Some(before) => instant.take(&mut before.instant),
+            None => self.flow(&mut instant, findings),
         }
         mark::report_marks(self, &instant, findings);
         // Step 13.
-        instant.grades = grade::effective_grades(self, &instant, findings);
-        instant.purposes = order::purposes_along_paths(self, &instant, findings);
+        grade::report_grades(self, &instant, findings);
         statement::check_statements(self, &instant, findings);
         // Steps 11 and 14.
         let crossings = crossing::find_crossings(self, &instant, findings);
         let sources = crossing::judge_sources(self, &instant, &crossings, findings);
         time::check_times(self, &instant, &crossings, findings);
-        Judged { sources, crossings, grades: instant.grades, successors: instant.marks.successors }
+        Judged { sources, crossings, instant }
+    }
+
+    /// Puts what is judged in order, and lets grades and purposes flow along it: closure and marks say all of that.
+    fn flow(&self, instant: &mut Instant<'a>, findings: &mut Findings) {
+        instant.order = order::parents_first(self.evidence, instant.closure, &instant.marks);
+        for ordinal in &instant.order {
+            instant.judged.insert(*ordinal);
+        }
+        instant.grades = grade::effective_grades(self, instant);
+        instant.purposes = order::purposes_along_paths(self, instant, findings);
     }
 
     pub(crate) fn node(&self, ordinal: Ordinal) -> Option<&'a Node> {
@@ -220,6 +241,11 @@ impl<'a> Case<'a> {
         self.evidence.commit_of(node)
     }
 
+    /// Returns the log that a node is in.
+    pub(crate) fn log_of(&self, node: &Node) -> Option<&'a Log> {
+        self.evidence.logs.get(self.commit_of(node)?.log)
+    }
+
     /// Returns the committer who recorded a node.
     pub(crate) fn committer_of(&self, node: &Node) -> Option<&'a TrustedCommitter> {
         self.trust.committers.get(self.commit_of(node)?.committer)
@@ -228,35 +254,41 @@ impl<'a> Case<'a> {
     /// Tells whether the party that recorded a node has a role for its log, by any entry of the
     /// trust file with the same party and key.
     pub(crate) fn has_role(&self, node: &Node, role: Role) -> bool {
-        let Some(known) = self.committer_of(node) else { return false };
-        let origin =
-            self.commit_of(node).and_then(|c| self.evidence.logs.get(c.log)).map(|log| log.genesis.origin.as_str());
-        let day = Date::from_unix(self.evidence.anchor_of(node).map_or(u64::MAX, |anchor| anchor.time));
-        self.trust.committers.iter().any(|other| {
+        self.roles.get(node.commit()).is_some_and(|roles| roles & bit(role) != 0)
+    }
+
+    fn roles_of(&self, commit: &CheckedCommit) -> Roles {
+        let Some(known) = self.trust.committers.get(commit.committer) else { return 0 };
+        let log = self.evidence.logs.get(commit.log);
+        let origin = log.map(|log| log.genesis.origin.as_str());
+        let anchor = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?));
+        let day = Date::from_unix(anchor.map_or(u64::MAX, |anchor| anchor.time));
+        let on =
+            |from: Option<Date>, to: Option<Date>| from.is_none_or(|from| from <= day) && to.is_none_or(|to| day <= to);
+        let committers = self.trust.committers.iter().filter(|other| {
             other.name == known.name
                 && other.key == known.key
-                && other.roles.contains(&role)
                 && other.log.as_deref().is_none_or(|log| Some(log) == origin)
-                && other.from.is_none_or(|from| from <= day)
-                && other.to.is_none_or(|to| day <= to)
-        }) || self.trust.assessors.iter().any(|other| {
-            other.name == known.name
-                && other.key == known.key
-                && other.roles.contains(&role)
-                && other.from.is_none_or(|from| from <= day)
-                && other.to.is_none_or(|to| day <= to)
-        })
+                && on(other.from, other.to)
+        });
+        let assessors = self
+            .trust
+            .assessors
+            .iter()
+            .filter(|other| other.name == known.name && other.key == known.key && on(other.from, other.to));
+        let roles = committers.flat_map(|other| &other.roles).chain(assessors.flat_map(|other| &other.roles));
+        roles.fold(0, |roles, role| roles | bit(*role))
     }
 
     /// Returns a disclosed detail.
     pub(crate) fn detail(node: &'a Node, name: &str) -> Option<&'a Value> {
-        node.details.get(&griptrace_core::details::slot(node.core.kind, name)?)
+        node.detail(griptrace_core::details::slot(node.core.kind, name)?)
     }
 
     /// Returns a disclosed name.
     pub(crate) fn name(node: &Node) -> Option<String> {
         let slot = griptrace_core::details::slot(node.core.kind, "name")?;
-        node.details.get(&slot).and_then(Value::as_text).map(Into::into)
+        node.detail(slot).and_then(Value::as_text).map(Into::into)
     }
 
     /// Returns the date and country of the shipment; of a pre-check, the buyer's now and destination.
@@ -270,6 +302,16 @@ impl<'a> Case<'a> {
     /// Returns the destination that the buyer asks for.
     pub(crate) fn destination(&self) -> Option<Country> {
         self.question.destination.or(self.trust.expect.destination)
+    }
+}
+
+const fn bit(role: Role) -> Roles {
+    match role {
+        Role::Commit => 1,
+        Role::Grade => 1 << 1,
+        Role::Ship => 1 << 2,
+        Role::Regrade => 1 << 3,
+        Role::Exempt => 1 << 4,
     }
 }
 

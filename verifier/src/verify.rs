@@ -3,7 +3,7 @@
 use alloc::{string::ToString, vec::Vec};
 
 use griptrace_core::{
-    bundle::{Bundle, BundleError, bundle_digest},
+    bundle::{BundleError, BundleView, bundle_digest},
     details::slot_name,
     digest::Digest,
     id::KeyId,
@@ -31,7 +31,7 @@ use crate::{
 pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) -> Result<Report, BundleError> {
     let digest = bundle_digest(file);
     // Step 1.
-    let bundle = match Bundle::from_bytes(file) {
+    let bundle = match BundleView::view(file) {
         Ok(bundle) => bundle,
         Err(error @ (BundleError::NotABundle | BundleError::Version)) => return Err(error),
         Err(error) => return Ok(broken_report(digest, policy, unreadable(&error))),
@@ -46,8 +46,8 @@ pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) 
     let mut findings = Findings::default();
     let case = Case::new(&evidence, trust, policy, question, &mut findings);
     tell_times(&case, &mut findings);
-    let shipped = case.judge(When::AtShipment, &mut findings);
-    let now = case.judge(When::Now, &mut findings);
+    let mut shipped = case.judge(When::AtShipment, None, &mut findings);
+    let now = case.judge(When::Now, Some(&mut shipped), &mut findings);
     let answered = answer(&case, &mut findings);
     // Step 16.
     Ok(conclude(&case, digest, &shipped, now, answered, findings.into_sorted()))
@@ -78,8 +78,8 @@ fn tell_times(case: &Case<'_>, findings: &mut Findings) {
 fn conclude(
     case: &Case<'_>,
     bundle_digest: Digest,
-    shipped: &Judged,
-    now: Judged,
+    shipped: &Judged<'_>,
+    now: Judged<'_>,
     answered: Option<Answer>,
     findings: Vec<Finding>,
 ) -> Report {
@@ -97,7 +97,7 @@ fn conclude(
     let root = case.node(case.evidence.root);
     let anchor = root.and_then(|root| case.evidence.anchor_of(root));
     let mut crossings = now.crossings;
-    count_sources(case, &now.sources, &now.successors, &mut crossings);
+    count_sources(case, &now.sources, &now.instant.marks.successors, &mut crossings);
     Report {
         bundle_digest,
         verdict,
@@ -112,7 +112,7 @@ fn conclude(
         logs: logs(case),
         model,
         shipment,
-        sources: sources(case, shipped, &now.sources, &now.grades),
+        sources: sources(case, shipped, &now.sources, &now.instant.grades),
         crossings: crossings.iter().filter_map(|c| crossing_report(case, c)).collect(),
         details: details(case),
         findings,
@@ -121,7 +121,7 @@ fn conclude(
     }
 }
 
-fn verdict_at(findings: &[Finding], judged: &Judged, when: When) -> Verdict {
+fn verdict_at(findings: &[Finding], judged: &Judged<'_>, when: When) -> Verdict {
     let found = findings.iter().filter(|f| f.when == when || f.when == When::Always).map(|f| f.code.verdict());
     let sources = judged.sources.values().map(|state| state.verdict);
     found.chain(sources).max().unwrap_or(Verdict::TracedAssessed)
@@ -173,7 +173,12 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
 
 type States = alloc::collections::BTreeMap<Ordinal, crate::judge::SourceState>;
 
-fn sources(case: &Case<'_>, shipped: &Judged, now: &States, grades: &crate::dense::Map<usize>) -> Vec<SourceReport> {
+fn sources(
+    case: &Case<'_>,
+    shipped: &Judged<'_>,
+    now: &States,
+    grades: &crate::dense::Map<usize>,
+) -> Vec<SourceReport> {
     let mut reports: Vec<SourceReport> = now
         .iter()
         .filter_map(|(ordinal, state)| {
@@ -182,10 +187,10 @@ fn sources(case: &Case<'_>, shipped: &Judged, now: &States, grades: &crate::dens
             Some(SourceReport {
                 id: node.id,
                 name: Case::name(node),
-                modality: node.core.modality.clone(),
+                modality: node.core.words.modality.clone(),
                 origin: node.core.origin.map_or("", |origin| origin.word()).into(),
                 held: node.core.held.map_or("", |held| held.word()).into(),
-                grade: node.core.grade.clone(),
+                grade: node.core.words.grade.clone(),
                 effective_grade: grade_word(case, grades.get(*ordinal).copied()),
                 country: node.core.country,
                 in_scope: state.in_scope,
@@ -201,7 +206,7 @@ fn sources(case: &Case<'_>, shipped: &Judged, now: &States, grades: &crate::dens
 
 fn assessment(case: &Case<'_>, cover: &crate::judge::Cover) -> Option<AssessmentReport> {
     let node = case.node(cover.assessment)?;
-    let assessed = node.assessed.as_ref()?;
+    let assessed = node.assessed()?;
     let trusted = match case.words.get(&cover.assessment) {
         Some(crate::judge::Vouched::Assessor(place)) => case.trust.assessors.get(*place).map(|a| a.name.clone()),
         _ => None,
@@ -237,9 +242,8 @@ fn details(case: &Case<'_>) -> Vec<DetailReport> {
     let of = |node: &crate::evidence::Node| -> Vec<DetailReport> {
         let name =
             |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| alloc::format!("{slot}"), ToString::to_string);
-        node.details
-            .iter()
-            .map(|(slot, value)| DetailReport { node: node.id, name: name(*slot), value: alloc::format!("{value}") })
+        node.details()
+            .map(|(slot, value)| DetailReport { node: node.id, name: name(slot), value: alloc::format!("{value}") })
             .collect()
     };
     case.evidence.nodes.iter().flat_map(of).collect()

@@ -16,6 +16,7 @@ mod note;
 mod proofs;
 pub(crate) mod records;
 mod report;
+pub(crate) mod store;
 mod tile;
 mod verify;
 
@@ -41,6 +42,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "verify", body: verify::run, peak_bytes_max: 64 * MIB },
     Target { name: "verify_raw", body: verify::raw, peak_bytes_max: 64 * MIB },
     Target { name: "judge", body: judge::run, peak_bytes_max: 64 * MIB },
+    Target { name: "store", body: store::run, peak_bytes_max: 64 * MIB },
 ];
 
 impl Target {

@@ -108,6 +108,10 @@ fn cores(built: &Built) -> Vec<Vector> {
         ("cut short", camera[..camera.len() - 1].to_vec(), "cbor-malformed"),
         ("a byte after the end", edited(camera, |b| b.push(0)), "cbor-trailing-bytes"),
         ("a longer number", edited(camera, |b| drop(b.splice(2..3, [0x18, 1]))), "cbor-not-canonical"),
+        ("a longer map head", edited(camera, |b| drop(b.splice(0..1, [0xb8, b[0] & 0x1f]))), "cbor-not-canonical"),
+        ("a longer string head", edited(camera, |b| drop(b.splice(6..8, [0x59, 0, 0x20]))), "cbor-not-canonical"),
+        ("a longer array head", edited(camera, |b| long_edges(b, &[0x98, 0])), "cbor-not-canonical"),
+        ("an array of open length", edited(camera, |b| long_edges(b, &[0x9f, 0xff])), "cbor-malformed"),
         ("version 2", edited(camera, |b| b[2] = 2), "field-invalid"),
         ("kind 8", edited(camera, |b| b[4] = 8), "field-invalid"),
         ("a field of another kind", core(built, "grasp-int8", |c| c.origin = Some(Origin::Collected)), "field-invalid"),
@@ -123,6 +127,20 @@ fn cores(built: &Built) -> Vec<Vector> {
             "limit-exceeded",
         ),
     ]
+}
+
+/// Writes the empty list of edges, key 5, in another way.
+fn long_edges(core: &mut Vec<u8>, list: &[u8]) {
+    // Map head, version, kind, home, nonce and details stand before it.
+    let at = 1 + 2 + 2 + (3 + 32) + (2 + 16) + (3 + 32) + 1;
+    assert_eq!(core[at - 1..=at], [5, 0x80]);
+    core.splice(at..=at, list.iter().copied());
+}
+
+/// Where the protected header of a signed object begins, and its length.
+fn protected(object: &[u8]) -> core::ops::Range<usize> {
+    assert_eq!(object[..3], [0xd2, 0x84, 0x58]);
+    4..4 + usize::from(object[3])
 }
 
 fn commits(built: &Built) -> Vec<Vector> {
@@ -144,6 +162,27 @@ fn commits(built: &Built) -> Vec<Vector> {
         ("a commit", commit.clone(), "ok"),
         ("untagged", commit[1..].to_vec(), "cose-malformed"),
         ("a byte after the end", edited(commit, |b| b.push(0)), "cose-malformed"),
+        ("a longer tag", edited(commit, |b| drop(b.splice(0..1, [0xd8, 0x12]))), "cose-not-canonical"),
+        ("a longer array head", edited(commit, |b| drop(b.splice(1..2, [0x98, 4]))), "cose-not-canonical"),
+        ("a longer header length", edited(commit, |b| drop(b.splice(2..3, [0x59, 0]))), "cose-not-canonical"),
+        (
+            "an unprotected header in longer form",
+            edited(commit, |b| drop(b.splice(protected(b).end..=protected(b).end, [0xb8, 0]))),
+            "cose-not-canonical",
+        ),
+        (
+            "the header's fields in another order",
+            edited(commit, |b| b[protected(commit).start + 1..protected(commit).end].rotate_left(2)),
+            "cose-not-canonical",
+        ),
+        (
+            "the algorithm in a longer form",
+            edited(commit, |b| {
+                b.splice(6..7, [0x38, 7]);
+                b[3] += 1;
+            }),
+            "cose-not-canonical",
+        ),
         ("an unprotected header", object(|o| o.unprotected.key_id = vec![1]), "cose-unprotected-header"),
         ("no key id", object(|o| o.protected.header.key_id.clear()), "cose-header"),
         ("no algorithm", object(|o| o.protected.header.alg = None), "cose-header"),

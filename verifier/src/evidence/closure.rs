@@ -16,10 +16,12 @@ use griptrace_core::{
     id::{NodeId, StatusKey},
     limits::COPIES_MAX,
     node::{Kind, Role},
-    status_map::{status_value, verify_status_proof},
+    status_map::{status_value, verify_statuses},
 };
 
-use super::{Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken};
+use super::{
+    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, places::Places,
+};
 use crate::{dense, finding::Code};
 
 /// The closure under one map of statuses.
@@ -53,22 +55,29 @@ pub(super) fn close(
     commits: Vec<CheckedCommit>,
     nodes: Vec<Node>,
     unresolved: Vec<(Ordinal, NodeId)>,
-    subjects: &[OpenedSubject],
+    subjects: Vec<OpenedSubject>,
 ) -> Result<Evidence, Broken> {
     let root = find_root(parts, &nodes, &commits)?;
+    let places = Places::parents_first(root, &nodes);
+    let (root, nodes) = places.nodes(root, nodes);
+    let unresolved = unresolved.into_iter().map(|(ordinal, id)| (places.of(ordinal), id)).collect();
     let mut opened_by: BTreeMap<Ordinal, Vec<Ordinal>> = BTreeMap::new();
     for (assessment, subject, _, _) in subjects {
-        opened_by.entry(*subject).or_default().push(*assessment);
+        opened_by.entry(places.of(subject)).or_default().push(places.of(assessment));
     }
+    drop(places);
     check_copies(&nodes)?;
     let shipped_at = place_statuses(parts, &mut logs, &commits, &nodes, root)?;
     let walk = Walk { nodes: &nodes, commits: &commits, logs: &logs, opened_by: &opened_by };
     let newest = walk.closure(root, None)?;
-    let shipped = walk.closure(root, Some(shipped_at))?;
+    // Under one anchor of one log there is one closure.
+    let one = matches!(walk.logs, [log] if shipped_at == log.anchors.len().saturating_sub(1));
+    let shipped = if one { None } else { Some(walk.closure(root, Some(shipped_at))?) };
     walk.check_exact(&newest)?;
-    check_proofs(parts, &walk, shipped_at, &newest, &shipped)?;
-    walk.check_grown(&shipped, shipped_at)?;
-    let recorded_after = walk.recorded_after(&shipped, shipped_at);
+    let at_shipment = shipped.as_ref().unwrap_or(&newest);
+    check_proofs(parts, &walk, shipped_at, &newest, at_shipment)?;
+    walk.check_grown(at_shipment, shipped_at)?;
+    let recorded_after = walk.recorded_after(at_shipment, shipped_at);
     Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, recorded_after })
 }
 
@@ -76,7 +85,7 @@ pub(super) fn close(
 /// mark on it.
 fn check_copies(nodes: &[Node]) -> Result<(), Broken> {
     let mut copies: BTreeMap<StatusKey, usize> = BTreeMap::new();
-    for node in nodes.iter().filter(|node| node.assessed.is_some()) {
+    for node in nodes.iter().filter(|node| node.assessed().is_some()) {
         let count = copies.entry(status_key(node)).or_default();
         *count = count.saturating_add(1);
         if *count > COPIES_MAX {
@@ -97,7 +106,7 @@ fn find_root(parts: &Parts<'_>, nodes: &[Node], commits: &[CheckedCommit]) -> Re
             format!("the root is node {} of {}", parts.bundle.root, nodes.len()),
         ));
     };
-    let first_log = commits.get(node.commit).is_some_and(|commit| commit.log == 0);
+    let first_log = commits.get(node.commit()).is_some_and(|commit| commit.log == 0);
     if !matches!(node.core.kind, Kind::Shipment | Kind::Model) || !first_log {
         let text = format!("the root is a {}, not a shipment or model of the bundle's first log", node.core.kind);
         return Err(broken(Code::RootKind, Some(node.id), text));
@@ -114,7 +123,7 @@ fn place_statuses(
     nodes: &[Node],
     root: Ordinal,
 ) -> Result<usize, Broken> {
-    let leaf = nodes.get(root).and_then(|node| commits.get(node.commit)).map_or(0, |commit| commit.leaf);
+    let leaf = nodes.get(root).and_then(|node| commits.get(node.commit())).map_or(0, |commit| commit.leaf);
     let shipped_at = logs.first().and_then(|log| log.first_covering(leaf)).unwrap_or(0);
     let ids: BTreeMap<NodeId, Ordinal> =
         nodes.iter().enumerate().filter(|(_, n)| n.core.kind == Kind::Status).map(|(i, n)| (n.id, i)).collect();
@@ -146,7 +155,7 @@ fn place_statuses(
 }
 
 fn read_statuses(
-    part: &StatusPart,
+    part: &StatusPart<&[u8]>,
     ids: &BTreeMap<NodeId, Ordinal>,
 ) -> Result<BTreeMap<StatusKey, Vec<Ordinal>>, Broken> {
     let mut statuses = BTreeMap::new();
@@ -179,7 +188,7 @@ impl Walk<'_> {
     /// Tells whether a node is under the anchor that its log has for this closure. At shipment, a
     /// node of another log counts if it was covered there no later than the shipment was here.
     fn is_covered(&self, node: &Node, at: Option<usize>) -> bool {
-        let Some(commit) = self.commits.get(node.commit) else { return false };
+        let Some(commit) = self.commits.get(node.commit()) else { return false };
         if let Some(place) = at.filter(|_| commit.log != 0) {
             let shipped = self.logs.first().and_then(|log| log.anchors.get(place)).map(|anchor| anchor.time);
             let log = self.logs.get(commit.log);
@@ -192,8 +201,8 @@ impl Walk<'_> {
     /// Tells whether a log's map is asked about a node: that of its home or, of an assessment that
     /// its assessor signed, every log's (Rule R5).
     fn is_asked_in(&self, node: &Node, number: usize, size: u64) -> bool {
-        let signed = node.assessed.as_ref().is_some_and(|assessed| assessed.signed.is_some());
-        signed || self.commits.get(node.commit).is_some_and(|commit| commit.log == number && commit.leaf < size)
+        let signed = node.assessed().is_some_and(|assessed| assessed.signed.is_some());
+        signed || self.commits.get(node.commit()).is_some_and(|commit| commit.log == number && commit.leaf < size)
     }
 
     /// Walks to the closure under the newest anchors, or under the shipment's anchor.
@@ -260,10 +269,9 @@ impl Walk<'_> {
 
     /// Returns where a status stands in a log: its commit's leaf and its line there.
     fn line_of(&self, status: &Node, key: &StatusKey, log: usize, size: u64) -> Option<(u64, usize)> {
-        let commit = self.commits.get(status.commit)?;
+        let commit = self.commits.get(status.commit())?;
         let target = status.to(Role::Marks).next().and_then(|to| self.nodes.get(to))?;
-        let line =
-            commit.commit.payload.statuses.iter().position(|line| line.key == *key && line.status == status.id)?;
+        let line = commit.statuses.iter().position(|line| line.key == *key && line.status == status.id)?;
         let here = commit.log == log && commit.leaf < size;
         (status_key(target) == *key && here).then_some((commit.leaf, line))
     }
@@ -276,10 +284,12 @@ impl Walk<'_> {
         };
         let (Some(then), Some(now)) = (&old.statuses, &new.statuses) else { return Ok(()) };
         let asked = shipped.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
-        let keys: BTreeSet<StatusKey> = asked.filter(|n| self.is_asked_in(n, 0, old.size)).map(status_key).collect();
+        let asked = asked.filter(|n| self.is_asked_in(n, 0, old.size)).map(status_key);
+        // Of the others both maps say the same: nothing.
+        let keys: BTreeSet<StatusKey> = asked.filter(|key| then.contains_key(key) || now.contains_key(key)).collect();
         for key in &keys {
             let listed = now.get(key).map_or(&[][..], Vec::as_slice);
-            let leaf = |status: &Ordinal| self.nodes.get(*status).and_then(|node| self.commits.get(node.commit));
+            let leaf = |status: &Ordinal| self.nodes.get(*status).and_then(|node| self.commits.get(node.commit()));
             let early = listed.iter().filter(|status| leaf(status).is_some_and(|commit| commit.leaf < old.size));
             if !early.eq(then.get(key).map_or(&[][..], Vec::as_slice)) {
                 let text = format!(
@@ -320,7 +330,7 @@ impl Walk<'_> {
 
 /// Returns what the status map is asked for about a node.
 pub(crate) fn status_key(node: &Node) -> StatusKey {
-    node.assessed.as_ref().map_or(StatusKey::of_node(node.id), |assessed| assessed.status_key)
+    node.assessed().map_or(StatusKey::of_node(node.id), |assessed| assessed.status_key)
 }
 
 /// Step 10: under each anchor that is judged by, one batch proof answers for every key of the
@@ -338,41 +348,41 @@ fn check_proofs(
             let (Some(status), Some(statuses)) = (&brought.status, &anchor.statuses) else { continue };
             // The newest closure is the shipped one where the two anchors are one.
             let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
-            let mut keys = BTreeSet::new();
-            for node in closure.members.iter().filter_map(|ordinal| walk.nodes.get(ordinal)) {
-                if walk.is_asked_in(node, number, anchor.size) {
-                    keys.insert(status_key(node));
-                }
-            }
-            check_proof(status, statuses, &keys, &anchor.map_root, walk.nodes)?;
+            check_proof((status, statuses), walk, closure, (number, anchor))?;
         }
     }
     Ok(())
 }
 
 fn check_proof(
-    part: &StatusPart,
-    statuses: &BTreeMap<StatusKey, Vec<Ordinal>>,
-    keys: &BTreeSet<StatusKey>,
-    map_root: &Digest,
-    nodes: &[Node],
+    (part, statuses): (&StatusPart<&[u8]>, &BTreeMap<StatusKey, Vec<Ordinal>>),
+    walk: &Walk<'_>,
+    closure: &Closure,
+    (number, anchor): (usize, &Anchor),
 ) -> Result<(), Broken> {
-    if let Some(key) = statuses.keys().find(|key| !keys.contains(key)) {
+    let nodes = || closure.members.iter().filter_map(|ordinal| walk.nodes.get(ordinal));
+    let keys = || nodes().filter(|node| walk.is_asked_in(node, number, anchor.size)).map(status_key);
+    let known: BTreeSet<StatusKey> =
+        if statuses.is_empty() { BTreeSet::new() } else { keys().filter(|key| statuses.contains_key(key)).collect() };
+    if let Some(key) = statuses.keys().find(|key| !known.contains(key)) {
         return Err(broken(Code::Extraneous, None, format!("statuses of {key}, which the closure does not hold")));
     }
-    let value = |key: &StatusKey| {
-        let ids = statuses.get(key)?.iter().filter_map(|s| nodes.get(*s)).map(|node| *node.id.digest());
-        Some(status_value(&ids.collect::<Vec<_>>()))
-    };
-    let queries: Vec<(Digest, Option<Digest>)> = keys.iter().map(|key| (*key.digest(), value(key))).collect();
-    if queries.is_empty() {
+    let present: Vec<(Digest, Digest)> = statuses
+        .iter()
+        .map(|(key, listed)| {
+            let ids = listed.iter().filter_map(|s| walk.nodes.get(*s)).map(|node| *node.id.digest());
+            (*key.digest(), status_value(&ids.collect::<Vec<_>>()))
+        })
+        .collect();
+    if keys().next().is_none() {
         return Err(broken(
             Code::Extraneous,
             None,
             "a log that holds nothing of the closure, and is asked for no status".into(),
         ));
     }
-    verify_status_proof(map_root, &queries, &part.proof).map_err(|error| {
+    let map_root = &anchor.map_root;
+    verify_statuses(map_root, keys().map(|key| *key.digest()), &present, part.proof).map_err(|error| {
         broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}"))
     })
 }

@@ -39,7 +39,12 @@ pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry
     Ok((logs, entries))
 }
 
-fn check_log(part: &LogPart, trust: &Trust, place: usize, entries: &mut Vec<ProvenEntry>) -> Result<Log, Broken> {
+fn check_log(
+    part: &LogPart<&[u8]>,
+    trust: &Trust,
+    place: usize,
+    entries: &mut Vec<ProvenEntry>,
+) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
     let trusted = find_trusted(trust, &genesis)?;
     let notes = check_notes(part, trust, trusted)?;
@@ -51,7 +56,7 @@ fn check_log(part: &LogPart, trust: &Trust, place: usize, entries: &mut Vec<Prov
 }
 
 /// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
-fn read_genesis(part: &LogPart) -> Result<(Genesis, griptrace_core::id::GenesisHash), Broken> {
+fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::GenesisHash), Broken> {
     let bad = |why: &str| broken(Code::GenesisInvalid, None, format!("a log's first entry {why}"));
     let Some((0, bytes)) = part.entries.first() else { return Err(bad("is not its genesis at index 0")) };
     match Entry::parse(bytes) {
@@ -77,7 +82,7 @@ struct CheckedNote {
 }
 
 /// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
-fn check_notes(part: &LogPart, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
+fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
     let mut known: Vec<NoteVerifier> = Vec::new();
     known.push(log.key.clone());
     known.extend(trust.witnesses.iter().map(|witness| witness.key.clone()));
@@ -95,7 +100,7 @@ fn check_notes(part: &LogPart, trust: &Trust, log: &TrustedLog) -> Result<Vec<Ch
     Ok(notes)
 }
 
-fn check_note(anchor: &AnchorPart, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
+fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
     let bad = |why: &dyn core::fmt::Display| {
         broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin))
     };
@@ -126,7 +131,7 @@ fn signature_finding(error: &NoteError) -> Broken {
 }
 
 /// Step 4: each anchor's tree is a beginning of the next one's.
-fn check_growth(part: &LogPart, notes: &[CheckedNote]) -> Result<(), Broken> {
+fn check_growth(part: &LogPart<&[u8]>, notes: &[CheckedNote]) -> Result<(), Broken> {
     let nexts = notes.iter().skip(1);
     for ((anchor, old), new) in part.anchors.iter().zip(notes).zip(nexts) {
         let (old, new) = (&old.checkpoint, &new.checkpoint);
@@ -151,7 +156,7 @@ fn check_growth(part: &LogPart, notes: &[CheckedNote]) -> Result<(), Broken> {
 
 /// Step 5: the entries are leaves under the newest anchor, and each anchor ends in its status head.
 fn check_entries(
-    part: &LogPart,
+    part: &LogPart<&[u8]>,
     notes: &[CheckedNote],
     place: usize,
     entries: &mut Vec<ProvenEntry>,
@@ -179,7 +184,7 @@ fn check_entries(
 
 /// Parses the proven entries: heads to their anchors, commits onward.
 fn sort_entries(
-    part: &LogPart,
+    part: &LogPart<&[u8]>,
     notes: &[CheckedNote],
     place: usize,
     entries: &mut Vec<ProvenEntry>,

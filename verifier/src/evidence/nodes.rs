@@ -1,20 +1,22 @@
 //! Steps 6 to 8: commits, the nodes that they signed, and the edges between them.
 
-use alloc::{collections::BTreeMap, format, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
 
 use griptrace_core::{
-    assessment::assessed,
+    assessment::{Assessed, assessed},
     bundle::CommitPart,
-    commit::Commit,
+    commit::{Commit, CommitPayload},
     date::Date,
     digest::{COMMIT_TREE, Digest},
     entry::Entry,
-    id::NodeId,
-    node::{Core, Kind, Role, node_id},
+    id::{GenesisHash, NodeId},
+    node::{Core, Edge, Kind, Role, node_id},
     tree::root_from_leaves,
 };
 
-use super::{Broken, CheckedCommit, Log, Node, Ordinal, Parts, broken, log::ProvenEntry};
+use super::{
+    Broken, CheckedCommit, Link, Log, More, Node, Ordinal, Parts, broken, facts::Vocabulary, ids::Ids, log::ProvenEntry,
+};
 use crate::{
     finding::Code,
     trust::{Role as Trusted, Trust},
@@ -54,7 +56,8 @@ fn check_commit(trust: &Trust, logs: &[Log], place: usize, leaf: u64, entry: Ent
             format!("commit {leaf}: the signature does not verify"),
         ));
     }
-    Ok(CheckedCommit { log: place, leaf, commit, committer })
+    let CommitPayload { root, count, statuses, .. } = commit.payload;
+    Ok(CheckedCommit { log: place, leaf, root, count, statuses, committer })
 }
 
 fn find_committer(trust: &Trust, commit: &Commit, origin: &str, day: Date) -> Option<usize> {
@@ -78,10 +81,25 @@ fn untrusted(trust: &Trust, commit: &Commit, leaf: u64, day: Date) -> Broken {
     broken(Code::CommitterUntrusted, None, text)
 }
 
+/// The nodes as they were read, their edges not resolved yet.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    nodes: Vec<Node>,
+    /// The roots of their details.
+    details: Vec<Digest>,
+    /// How many edges each has.
+    counts: Vec<u32>,
+    /// The edges, one node's after the other's.
+    edges: Vec<(Role, NodeId)>,
+    /// The other log of foreign edges, by their place.
+    foreign: BTreeMap<usize, GenesisHash>,
+    vocabulary: Vocabulary,
+}
+
 /// Step 7: the nodes are those that their commits signed, each read strictly, each for its log.
-pub(super) fn check_nodes(parts: &Parts<'_>, logs: &[Log], commits: &[CheckedCommit]) -> Result<Vec<Node>, Broken> {
+pub(super) fn check_nodes(parts: &Parts<'_>, logs: &[Log], commits: &[CheckedCommit]) -> Result<Read, Broken> {
     parts.bundle.node_count().map_err(|error| broken(Code::LimitExceeded, None, format!("{error}")))?;
-    let mut nodes = Vec::new();
+    let mut read = Read::default();
     let mut at = commits.iter().enumerate();
     for (place, log) in parts.bundle.logs.iter().enumerate() {
         for part in &log.commits {
@@ -95,29 +113,28 @@ pub(super) fn check_nodes(parts: &Parts<'_>, logs: &[Log], commits: &[CheckedCom
                 ));
             };
             let home = logs.get(place).map(|log| log.home);
-            check_part(part, commit, number, home, &mut nodes)?;
+            check_part(part, commit, number, home, &mut read)?;
         }
     }
     if let Some((_, commit)) = at.next() {
         return Err(broken(Code::Extraneous, None, format!("commit {} brings no node", commit.leaf)));
     }
-    Ok(nodes)
+    Ok(read)
 }
 
 fn check_part(
-    part: &CommitPart,
+    part: &CommitPart<&[u8]>,
     commit: &CheckedCommit,
     number: usize,
-    home: Option<griptrace_core::id::GenesisHash>,
-    nodes: &mut Vec<Node>,
+    home: Option<GenesisHash>,
+    read: &mut Read,
 ) -> Result<(), Broken> {
-    let payload = &commit.commit.payload;
     let ids: Vec<NodeId> = part.cores.iter().map(|core| node_id(core)).collect();
     let leaves: Vec<(u64, Digest)> = part.places.iter().copied().zip(ids.iter().map(|id| *id.digest())).collect();
-    let root = root_from_leaves(&COMMIT_TREE, payload.count, &leaves, &part.proof);
-    if part.places.len() != part.cores.len() || root != Ok(payload.root) {
+    let root = root_from_leaves(&COMMIT_TREE, commit.count, &leaves, &part.proof);
+    if part.places.len() != part.cores.len() || root != Ok(commit.root) {
         let text =
-            format!("the nodes shown for commit {} are not those under its signed root {}", commit.leaf, payload.root);
+            format!("the nodes shown for commit {} are not those under its signed root {}", commit.leaf, commit.root);
         return Err(broken(Code::CommitRootMismatch, ids.first().copied(), text));
     }
     if ids.iter().zip(ids.iter().skip(1)).any(|(a, b)| a >= b) {
@@ -136,14 +153,34 @@ fn check_part(
                 format!("the node is for log {}, its commit is not", core.home),
             ));
         }
-        nodes.push(read_node(id, core, number)?);
+        read.take(id, core, number)?;
     }
     Ok(())
 }
 
-fn read_node(id: NodeId, core: Core, commit: usize) -> Result<Node, Broken> {
+impl Read {
+    fn take(&mut self, id: NodeId, mut core: Core, commit: usize) -> Result<(), Broken> {
+        let assessed = read_assessment(id, &core)?;
+        let statement = core.statement.take().filter(|_| core.kind == Kind::Status);
+        let more = (assessed.is_some() || statement.is_some())
+            .then(|| Box::new(More { assessed, statement, ..More::default() }));
+        self.details.push(core.details);
+        self.counts.push(u32::try_from(core.edges.len()).unwrap_or(u32::MAX));
+        for edge in &core.edges {
+            if let Some(home) = edge.home {
+                self.foreign.insert(self.edges.len(), home);
+            }
+            self.edges.push((edge.role, edge.to));
+        }
+        let commit = u32::try_from(commit).unwrap_or(u32::MAX);
+        self.nodes.push(Node { id, core: self.vocabulary.facts(&mut core), commit, edges: Box::default(), more });
+        Ok(())
+    }
+}
+
+fn read_assessment(id: NodeId, core: &Core) -> Result<Option<Assessed>, Broken> {
     let assessed = if core.kind == Kind::Assessment {
-        Some(assessed(id, &core).map_err(|error| broken(Code::AssessmentInvalid, Some(id), format!("{error}")))?)
+        Some(assessed(id, core).map_err(|error| broken(Code::AssessmentInvalid, Some(id), format!("{error}")))?)
     } else {
         None
     };
@@ -151,31 +188,34 @@ fn read_node(id: NodeId, core: Core, commit: usize) -> Result<Node, Broken> {
         let text = format!("the assessment was signed for log {}, not for {}", signed.home, core.home);
         return Err(broken(Code::HomeMismatch, Some(id), text));
     }
-    Ok(Node { id, core, commit, edges: Vec::new(), assessed, details: BTreeMap::new(), manifest: None })
+    Ok(assessed)
 }
 
-type Resolved = (Vec<Node>, Vec<(Ordinal, NodeId)>);
+/// The nodes, the roots of their details, and the foreign edges that the bundle does not resolve.
+type Resolved = (Vec<Node>, Vec<Digest>, Vec<(Ordinal, NodeId)>);
 
 /// Step 8, first half: every edge leads to a node of the bundle, of a kind that the closed table
 /// allows. Rule R2: what a step generated is in the step's own commit. Rule R5: a foreign edge is
 /// resolved in its own log, or is unknown.
-pub(super) fn resolve_edges(mut nodes: Vec<Node>, commits: &[CheckedCommit]) -> Result<Resolved, Broken> {
-    let mut places: Vec<(NodeId, Ordinal)> = nodes.iter().enumerate().map(|(i, node)| (node.id, i)).collect();
-    places.sort_unstable();
-    if let Some((a, _)) = places.iter().zip(places.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
-        return Err(broken(Code::NodeDuplicate, Some(a.0), "the node stands twice".into()));
+pub(super) fn resolve_edges(read: Read, logs: &[Log], commits: &[CheckedCommit]) -> Result<Resolved, Broken> {
+    let Read { mut nodes, details, counts, edges, foreign, .. } = read;
+    let ids = Ids::new(&nodes);
+    if let Some(id) = ids.duplicate() {
+        return Err(broken(Code::NodeDuplicate, Some(id), "the node stands twice".into()));
     }
-    let place =
-        |id: &NodeId| places.binary_search_by(|(other, _)| other.cmp(id)).ok().and_then(|i| places.get(i)).map(|p| p.1);
     let mut unresolved = Vec::new();
-    let mut resolved = Vec::new();
-    for (ordinal, node) in nodes.iter().enumerate() {
-        let mut edges = Vec::new();
-        for edge in &node.core.edges {
-            match place(&edge.to).and_then(|to| Some((to, nodes.get(to)?))) {
-                Some((to, target)) => {
-                    check_edge(node, edge, target, commits)?;
-                    edges.push((edge.role, to));
+    let mut resolved: Vec<Box<[Link]>> = Vec::with_capacity(nodes.len());
+    let mut edges = edges.iter().enumerate();
+    let mut links = Vec::new();
+    for (ordinal, (node, count)) in nodes.iter().zip(counts).enumerate() {
+        links.clear();
+        for (place, (role, to)) in edges.by_ref().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+            let edge = Edge { role: *role, home: foreign.get(&place).copied(), to: *to };
+            let found = ids.find(to).and_then(|to| Some((Link::new(*role, to)?, nodes.get(to)?)));
+            match found {
+                Some((link, target)) => {
+                    check_edge(node, &edge, target, logs, commits)?;
+                    links.push(link);
                 }
                 None if edge.home.is_some() => unresolved.push((ordinal, edge.to)),
                 None => {
@@ -184,13 +224,14 @@ pub(super) fn resolve_edges(mut nodes: Vec<Node>, commits: &[CheckedCommit]) -> 
                 }
             }
         }
-        resolved.push(edges);
+        resolved.push(links.as_slice().into());
     }
-    for (node, edges) in nodes.iter_mut().zip(resolved) {
-        node.edges = edges;
+    drop(ids);
+    for (node, links) in nodes.iter_mut().zip(resolved) {
+        node.edges = links;
     }
     nodes.iter().try_for_each(|status| check_successor(&nodes, status))?;
-    Ok((nodes, unresolved))
+    Ok((nodes, details, unresolved))
 }
 
 /// What takes a superseded node's place is of the same kind.
@@ -207,23 +248,22 @@ fn check_successor(nodes: &[Node], status: &Node) -> Result<(), Broken> {
     }
 }
 
-fn check_edge(
-    node: &Node,
-    edge: &griptrace_core::node::Edge,
-    target: &Node,
-    commits: &[CheckedCommit],
-) -> Result<(), Broken> {
+fn check_edge(node: &Node, edge: &Edge, target: &Node, logs: &[Log], commits: &[CheckedCommit]) -> Result<(), Broken> {
     let (from, to) = (node.core.kind, target.core.kind);
     if !edge.role.leads(from, to) {
         return Err(broken(Code::EdgeKind, Some(node.id), format!("{} leads from a {from} to a {to}", edge.role)));
     }
-    let home = edge.home.unwrap_or(node.core.home);
-    if target.core.home != home {
-        let text = format!("{} edge names log {home}, but {} lives in {}", edge.role, target.id, target.core.home);
+    // Step 7 has checked that a node is for the log that its commit is in.
+    let home_of = |node: &Node| commits.get(node.commit()).and_then(|c| logs.get(c.log)).map(|log| log.home);
+    let (own, home) = (home_of(node), home_of(target));
+    if edge.home.or(own) != home {
+        let unknown = GenesisHash::new(Digest::ZERO);
+        let (named, home) = (edge.home.or(own).unwrap_or(unknown), home.unwrap_or(unknown));
+        let text = format!("{} edge names log {named}, but {} lives in {home}", edge.role, target.id);
         return Err(broken(Code::HomeMismatch, Some(node.id), text));
     }
     if edge.role == Role::GeneratedBy && node.commit != target.commit {
-        let leaf = |n: &Node| commits.get(n.commit).map_or(0, |c| c.leaf);
+        let leaf = |n: &Node| commits.get(n.commit()).map_or(0, |c| c.leaf);
         let text = format!("commit {} holds it, commit {} the step that generated it", leaf(node), leaf(target));
         return Err(broken(Code::OutputApart, Some(node.id), text));
     }

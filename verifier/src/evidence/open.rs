@@ -4,7 +4,7 @@ use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use griptrace_core::{
     assessment::subject_leaf,
-    bundle::{Bundle, Disclosure, ManifestOpening, SubjectOpening},
+    bundle::{BundleView, Disclosure, ManifestOpening, SubjectOpening},
     details::{read_value, slot},
     digest::{Digest, SUBJECT_TREE},
     manifest::{check_files, content_digest, root as manifest_root},
@@ -17,11 +17,18 @@ use super::{Broken, Node, OpenedSubject, Ordinal, broken};
 use crate::finding::Code;
 
 /// Checks and attaches everything that the bundle opens.
-pub(super) fn open_all(bundle: &Bundle, mut nodes: Vec<Node>) -> Result<(Vec<Node>, Vec<OpenedSubject>), Broken> {
+///
+/// `details` are the roots of the nodes' details.
+pub(super) fn open_all(
+    bundle: &BundleView<'_>,
+    mut nodes: Vec<Node>,
+    details: Vec<Digest>,
+) -> Result<(Vec<Node>, Vec<OpenedSubject>), Broken> {
     ascending(Code::DisclosureMismatch, bundle.disclosures.iter().map(|d| d.node))?;
     for disclosure in &bundle.disclosures {
-        open_details(disclosure, &mut nodes)?;
+        open_details(disclosure, &mut nodes, &details)?;
     }
+    drop(details);
     ascending(Code::ManifestMismatch, bundle.manifests.iter().map(|m| m.node))?;
     for manifest in &bundle.manifests {
         open_manifest(manifest, &mut nodes)?;
@@ -55,17 +62,18 @@ fn ordinal(code: Code, number: u64, nodes: &[Node]) -> Result<Ordinal, Broken> {
     place.ok_or_else(|| broken(code, None, format!("something is opened for node {number} of {}", nodes.len())))
 }
 
-fn open_details(disclosure: &Disclosure, nodes: &mut [Node]) -> Result<(), Broken> {
+fn open_details(disclosure: &Disclosure<&[u8]>, nodes: &mut [Node], details: &[Digest]) -> Result<(), Broken> {
     let place = ordinal(Code::DisclosureMismatch, disclosure.node, nodes)?;
-    let Some(node) = nodes.get_mut(place) else { return Ok(()) };
-    let bad = |why: String| broken(Code::DisclosureMismatch, Some(node.id), why);
+    let (Some(node), Some(hashed)) = (nodes.get_mut(place), details.get(place)) else { return Ok(()) };
+    let id = node.id;
+    let bad = |why: String| broken(Code::DisclosureMismatch, Some(id), why);
     let root = disclosure.opening.root(node.core.kind).map_err(|error| bad(format!("opened details: {error}")))?;
-    if root != node.core.details {
-        return Err(bad(format!("the opened details lead to {root}, the node has {}", node.core.details)));
+    if root != *hashed {
+        return Err(bad(format!("the opened details lead to {root}, the node has {hashed}")));
     }
     for (slot, _, bytes) in &disclosure.opening.slots {
         let value = read_value(bytes).map_err(|error| bad(format!("detail {slot}: {error}")))?;
-        node.details.insert(*slot, value);
+        node.more().details.insert(*slot, value);
     }
     Ok(())
 }
@@ -77,7 +85,7 @@ fn open_manifest(part: &ManifestOpening, nodes: &mut [Node]) -> Result<(), Broke
     let bad = |why: String| broken(Code::ManifestMismatch, Some(node.id), why);
     check_files(&part.files).map_err(|error| bad(format!("{error}")))?;
     let kind = node.core.kind;
-    let detail = |name| slot(kind, name).and_then(|slot| node.details.get(&slot));
+    let detail = |name| slot(kind, name).and_then(|slot| node.detail(slot));
     let (Some(stated), Some(content)) = (detail("manifest"), detail("content").and_then(Value::as_text)) else {
         return Err(bad("a manifest is opened, but not the details that name it".into()));
     };
@@ -96,7 +104,7 @@ fn open_manifest(part: &ManifestOpening, nodes: &mut [Node]) -> Result<(), Broke
     if single.as_deref() != Some(content) && tree != content {
         return Err(bad(format!("the opened manifest is of other content than {content}")));
     }
-    node.manifest = Some(part.files.clone());
+    node.more().manifest = Some(part.files.clone());
     Ok(())
 }
 
@@ -105,7 +113,9 @@ fn open_subjects(opening: &SubjectOpening, nodes: &[Node], subjects: &mut Vec<Op
     let place = ordinal(Code::SubjectMismatch, opening.assessment, nodes)?;
     let Some(node) = nodes.get(place) else { return Ok(()) };
     let bad = |why: String| broken(Code::SubjectMismatch, Some(node.id), why);
-    let Some(assessed) = &node.assessed else { return Err(bad("subjects are opened of what is no assessment".into())) };
+    let Some(assessed) = node.assessed() else {
+        return Err(bad("subjects are opened of what is no assessment".into()));
+    };
     let mut leaves = Vec::new();
     let mut seen = BTreeSet::new();
     for (index, number, salt) in &opening.subjects {

@@ -68,7 +68,8 @@ fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findings) -> Opti
         }
         (Some(_), Some(_)) | (None, _) => {}
     }
-    let purpose = case.purposes.iter().find(|p| !root.core.purpose.is_empty() && !root.core.purpose.contains(p));
+    let purpose =
+        case.purposes.iter().find(|p| !root.core.words.purpose.is_empty() && !root.core.words.purpose.contains(p));
     if let Some(purpose) = purpose {
         add(Code::PurposeMismatch, format!("the shipment is not for the buyer's purpose {purpose}"));
     }
@@ -84,7 +85,7 @@ fn check_models(case: &Case<'_>, models: &[Ordinal], findings: &mut Findings) ->
     let nodes: Vec<&Node> = models.iter().filter_map(|ordinal| case.node(*ordinal)).collect();
     let mut shipped: Vec<FileRecord> = Vec::new();
     for node in &nodes {
-        if let Some(files) = &node.manifest {
+        if let Some(files) = node.manifest() {
             shipped.extend(files.iter().cloned());
         } else {
             let text = "its content and manifest are not opened".into();

@@ -39,7 +39,7 @@ pub(crate) enum Vouched {
 pub(super) fn check_words(case: &Case<'_>, findings: &mut Findings) -> BTreeMap<Ordinal, Vouched> {
     let mut words = BTreeMap::new();
     for (ordinal, node) in case.evidence.nodes.iter().enumerate() {
-        let Some(assessed) = &node.assessed else { continue };
+        let Some(assessed) = node.assessed() else { continue };
         words.insert(ordinal, check_word(case, node, assessed, findings));
     }
     words
@@ -201,7 +201,7 @@ fn cover(
     let compared = need.purposes.len().saturating_add(need.modality.len());
     need.work.count(compared.saturating_mul(COMPARISON).saturating_add(1));
     let node = case.node(ordinal);
-    let assessed = node.and_then(|node| node.assessed.as_ref());
+    let assessed = node.and_then(Node::assessed);
     let (Some(node), Some(assessed)) = (node, assessed) else {
         return Err(Miss { code: Code::AssessmentMissing, assessment: None, text: String::new() });
     };

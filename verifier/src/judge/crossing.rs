@@ -7,6 +7,8 @@
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
+    rc::Rc,
+    sync::Arc,
     vec::Vec,
 };
 
@@ -25,7 +27,7 @@ use super::{
 };
 use crate::{
     dense,
-    evidence::{Node, Ordinal},
+    evidence::{Link, Node, Ordinal, Words},
     finding::{Code, Verdict, When},
     policy::Require,
     report::Strength,
@@ -83,8 +85,8 @@ pub(super) fn find_crossings(case: &Case<'_>, instant: &Instant<'_>, findings: &
             let text = format!("the {} says no country, so whether it crossed a border is unknown", child.core.kind);
             findings.add(case.policy, Code::CountryUndeclared, instant.when, Some(child.id), text);
         }
-        for (role, parent) in &child.edges {
-            ends.edge(*ordinal, *role, *parent, findings, &mut crossings);
+        for link in &child.edges {
+            ends.edge(*ordinal, *link, findings, &mut crossings);
         }
     }
     pre_check_crossings(case, &ends, &mut crossings);
@@ -137,18 +139,19 @@ impl Ends<'_, '_> {
 
     /// Adds the crossings of one edge. What crosses is the data: what a step used or a shipment
     /// holds, or what the step left behind in another country.
-    fn edge(
-        &self,
-        ordinal: Ordinal,
-        role: Role,
-        parent: Ordinal,
-        findings: &mut Findings,
-        crossings: &mut Vec<Crossing>,
-    ) {
-        if !matches!(role, Role::Used | Role::Ships | Role::GeneratedBy) {
+    fn edge(&self, ordinal: Ordinal, link: Link, findings: &mut Findings, crossings: &mut Vec<Crossing>) {
+        if !(link.is(Role::Used) || link.is(Role::Ships) || link.is(Role::GeneratedBy)) {
             return;
         }
-        let far = if role == Role::Used { self.of(ordinal) } else { Vec::from([ordinal]) };
+        let parent = link.to();
+        let replaced = |ordinal| self.instant.marks.successors.contains_key(&ordinal);
+        if !replaced(parent) && !replaced(ordinal) {
+            let (node, by) = if link.is(Role::GeneratedBy) { (ordinal, parent) } else { (parent, ordinal) };
+            let crossing = if self.work.is_spent() { None } else { self.crossing(parent, ordinal, node, by, findings) };
+            crossings.extend(crossing);
+            return;
+        }
+        let far = if link.is(Role::Used) { self.of(ordinal) } else { Vec::from([ordinal]) };
         for near in self.of(parent) {
             for far in &far {
                 let own = near == parent && *far == ordinal;
@@ -156,7 +159,7 @@ impl Ends<'_, '_> {
                 if self.work.is_spent() {
                     return;
                 }
-                let (node, by) = if role == Role::GeneratedBy { (*far, near) } else { (near, *far) };
+                let (node, by) = if link.is(Role::GeneratedBy) { (*far, near) } else { (near, *far) };
                 if let Some(crossing) = self.crossing(near, *far, node, by, findings) {
                     self.work.count(if own { 0 } else { FURTHER_CROSSING });
                     crossings.push(crossing);
@@ -185,7 +188,17 @@ impl Ends<'_, '_> {
             return None;
         };
         let exempt = exemption(case, instant, step, findings);
-        Some(Crossing { node, by, from, to, date, basis: step.core.basis.clone(), exempt, required: 0, covered: 0 })
+        Some(Crossing {
+            node,
+            by,
+            from,
+            to,
+            date,
+            basis: step.core.words.basis.clone(),
+            exempt,
+            required: 0,
+            covered: 0,
+        })
     }
 }
 
@@ -205,7 +218,7 @@ fn pre_check_crossings(case: &Case<'_>, ends: &Ends<'_, '_>, crossings: &mut Vec
 }
 
 fn exemption(case: &Case<'_>, instant: &Instant<'_>, step: &Node, findings: &mut Findings) -> bool {
-    let Some(basis) = &step.core.basis else { return false };
+    let Some(basis) = &step.core.words.basis else { return false };
     let Some(rule) = case.policy.exempt.iter().find(|rule| rule.basis == *basis) else { return false };
     let may = case.has_role(step, rule.role);
     let (code, text) = if may {
@@ -241,7 +254,8 @@ pub(super) fn judge_sources(
     }
     let ceilings = order::ceilings(case, instant);
     let walks = Walks::new(case, instant);
-    let mut judging = Judging { case, instant, sources: BTreeMap::new(), ceilings, walks, findings };
+    let mut judging =
+        Judging { case, instant, sources: BTreeMap::new(), ceilings, walks, findings, last: None, scope: None };
     let size = u64::try_from(instant.order.len()).unwrap_or(u64::MAX);
     let work = u64::try_from(groups.len()).unwrap_or(u64::MAX).saturating_mul(size);
     if work > CROSSING_WORK_MAX {
@@ -276,6 +290,17 @@ struct Judging<'c, 'a, 'f> {
     ceilings: dense::Map<usize>,
     walks: Walks<'c, 'a>,
     findings: &'f mut Findings,
+    /// The last purposes that were asked for.
+    last: Option<(order::Bits, Rc<BTreeSet<Word>>)>,
+    /// The last source that was looked for in the scope.
+    scope: Option<Scope<'a>>,
+}
+
+/// Whether words and purposes are in the policy's scope.
+struct Scope<'a> {
+    words: &'a Arc<Words>,
+    purposes: Rc<BTreeSet<Word>>,
+    is_in: bool,
 }
 
 /// What lies behind what crosses.
@@ -294,9 +319,30 @@ const UNJUDGED: Verdict = Verdict::TracedAssessed;
 impl Judging<'_, '_, '_> {
     fn begin(&mut self, ordinal: Ordinal) {
         let Some(node) = self.case.node(ordinal) else { return };
-        let purposes: Vec<Word> = self.purposes([ordinal]).into_iter().collect();
-        let in_scope = self.case.policy.in_scope(&node.core.modality, &purposes);
+        let purposes = self.purposes_of(ordinal);
+        let same =
+            |scope: &&Scope<'_>| Arc::ptr_eq(scope.words, &node.core.words) && Rc::ptr_eq(&scope.purposes, &purposes);
+        let in_scope = self.scope.as_ref().filter(same).map_or_else(
+            || {
+                let purposes: Vec<Word> = purposes.iter().cloned().collect();
+                self.case.policy.in_scope(&node.core.words.modality, &purposes)
+            },
+            |scope| scope.is_in,
+        );
+        self.scope = Some(Scope { words: &node.core.words, purposes, is_in: in_scope });
         self.sources.insert(ordinal, SourceState { verdict: UNJUDGED, in_scope, cover: None });
+    }
+
+    /// The purposes along the paths from one node, and the buyer's. Mostly they are those of the node before.
+    fn purposes_of(&mut self, ordinal: Ordinal) -> Rc<BTreeSet<Word>> {
+        let bits = self.instant.purposes.bits(ordinal);
+        if let Some((_, purposes)) = self.last.as_ref().filter(|(last, _)| *last == bits) {
+            self.walks.work.count(purposes.len());
+            return Rc::clone(purposes);
+        }
+        let purposes = Rc::new(self.purposes([ordinal]));
+        self.last = Some((bits, Rc::clone(&purposes)));
+        purposes
     }
 
     /// The purposes along the paths from some nodes, and the buyer's.
@@ -445,13 +491,13 @@ impl Judging<'_, '_, '_> {
     /// The modalities of a node that crosses, and of every source behind it; `None` if one of these
     /// does not say its own.
     fn modality_of(&self, node: &Node, sources: &[Ordinal]) -> Option<Vec<Word>> {
-        let mut modality: BTreeSet<&Word> = node.core.modality.iter().collect();
+        let mut modality: BTreeSet<&Word> = node.core.words.modality.iter().collect();
         for source in sources.iter().filter_map(|source| self.case.node(*source)) {
-            if source.core.modality.is_empty() {
+            if source.core.words.modality.is_empty() {
                 return None;
             }
-            self.walks.work.count(source.core.modality.len());
-            modality.extend(&source.core.modality);
+            self.walks.work.count(source.core.words.modality.len());
+            modality.extend(&source.core.words.modality);
         }
         Some(modality.into_iter().cloned().collect())
     }
@@ -461,13 +507,13 @@ impl Judging<'_, '_, '_> {
     fn source(&mut self, ordinal: Ordinal, crossing: Option<(Country, Country)>, date: Date, behind: &Behind) {
         self.walks.work.count(1);
         let Some(node) = self.case.node(ordinal).filter(|_| !self.walks.work.is_spent()) else { return };
-        let purposes = self.purposes([ordinal]);
+        let purposes = self.purposes_of(ordinal);
         let floor = behind.floors.get(&ordinal).copied();
         let need = |rule| Need {
             date,
             destination: crossing.map(|(_, to)| to),
             purposes: &purposes,
-            modality: &node.core.modality,
+            modality: &node.core.words.modality,
             floor,
             sources: &[],
             work: &self.walks.work,

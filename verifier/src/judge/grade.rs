@@ -22,18 +22,18 @@ use crate::{
 type Grades = dense::Map<usize>;
 
 /// Returns the effective grade of every member.
-pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Grades {
+pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>) -> Grades {
     let mut grades = Grades::default();
     let mut settled = false;
     // Of the first pass every parent has to be known; marks can lead the other order around in circles.
-    let first = order::by_parents(case, instant);
+    let first = if instant.marks.successors.is_empty() { None } else { Some(order::by_parents(case, instant)) };
     for pass in 0..PASSES_MAX {
         let mut next = Grades::default();
-        for ordinal in if pass == 0 { &first } else { &instant.order } {
+        for ordinal in first.as_ref().filter(|_| pass == 0).unwrap_or(&instant.order) {
             let rank = one(case, instant, *ordinal, &next, &grades, None);
             next.insert(*ordinal, rank);
         }
-        settled = next == grades || instant.marks.successors.is_empty();
+        settled = instant.marks.successors.is_empty() || next == grades;
         grades = next;
         if settled {
             break;
@@ -43,10 +43,14 @@ pub(super) fn effective_grades(case: &Case<'_>, instant: &Instant<'_>, findings:
         // Circles of marks that never come to rest: nothing is known then.
         grades.values_mut().for_each(|grade| *grade = case.policy.grades.len());
     }
-    for ordinal in &instant.order {
-        one(case, instant, *ordinal, &grades, &grades, Some(&mut *findings));
-    }
     grades
+}
+
+/// Reports what is wrong with the grades.
+pub(super) fn report_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) {
+    for ordinal in &instant.order {
+        one(case, instant, *ordinal, &instant.grades, &instant.grades, Some(&mut *findings));
+    }
 }
 
 /// Returns the rank of a grade's word; the vocabulary's length for one that it lacks.
@@ -105,7 +109,7 @@ fn one(
         && is_source(node)
         && in_scope(case, node)
     {
-        let said = node.core.grade.as_ref().map_or("no grade", Word::as_str);
+        let said = node.core.words.grade.as_ref().map_or("no grade", Word::as_str);
         let text =
             format!("the source says {said}; the policy's grades do not have it, or nobody trusted to grade said it");
         findings.add(case.policy, Code::GradeUndetermined, instant.when, Some(node.id), text);
@@ -115,12 +119,12 @@ fn one(
 
 fn in_scope(case: &Case<'_>, node: &Node) -> bool {
     // By modality alone: purposes can only narrow, and an unknown grade is not to be narrowed away.
-    case.policy.in_scope(&node.core.modality, &[])
+    case.policy.in_scope(&node.core.words.modality, &[])
 }
 
 /// Returns the grade that a node itself states, if its committer may grade.
 fn own_grade(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: Option<&mut Findings>) -> Option<usize> {
-    let word = node.core.grade.as_ref()?;
+    let word = node.core.words.grade.as_ref()?;
     if !matches!(node.core.kind, Kind::Dataset | Kind::Model) {
         return None;
     }
@@ -140,7 +144,7 @@ fn lowered_by_record(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, o
     let mut statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
     statuses
         .rfind(|s| s.core.mark == Some(Mark::Reclassify) && case.has_role(s, Trusted::Regrade))
-        .is_some_and(|s| rank(case, s.core.grade.as_ref()) <= own)
+        .is_some_and(|s| rank(case, s.core.words.grade.as_ref()) <= own)
 }
 
 /// Applies one reclassification: raising is for the node's own party with the role grade, lowering
@@ -153,7 +157,7 @@ fn reclassify(
     current: usize,
     findings: Option<&mut Findings>,
 ) -> usize {
-    let new = rank(case, status.core.grade.as_ref());
+    let new = rank(case, status.core.words.grade.as_ref());
     let by = case.committer_of(status).map(|c| c.name.as_str());
     let own = by.is_some() && by == case.committer_of(node).map(|c| c.name.as_str());
     let may_lower = case.has_role(status, Trusted::Regrade);

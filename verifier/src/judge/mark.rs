@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What the statuses of a closure say, as far as they count.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub(crate) struct Marks {
     /// Terminal marks by node.
     pub(crate) terminal: BTreeMap<Ordinal, Mark>,
@@ -108,7 +108,7 @@ fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, by_status: Ordinal
 /// Tells whether a status carries the assessor's own signed mark, saying the same as the status.
 fn signed_by(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node, assessor: &str) -> bool {
     let Some((mark, place)) = case.signed_marks.get(&ordinal) else { return false };
-    let key = target.assessed.as_ref().map(|assessed| assessed.status_key);
+    let key = target.assessed().map(|assessed| assessed.status_key);
     case.trust.assessors.get(*place).is_some_and(|known| known.name == assessor)
         && Some(mark.key) == key
         && Some(mark.mark) == status.core.mark
@@ -120,10 +120,9 @@ fn signed_by(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node, as
 pub(super) fn read_signed_marks(case: &Case<'_>) -> BTreeMap<Ordinal, (AssessorMark, usize)> {
     let mut marks = BTreeMap::new();
     for (ordinal, node) in case.evidence.nodes.iter().enumerate() {
-        let statement = node.core.statement.as_ref().filter(|_| node.core.kind == Kind::Status);
-        let read = statement.and_then(|bytes| read_signed_mark(case, bytes));
+        let read = node.statement().and_then(|bytes| read_signed_mark(case, bytes));
         if let Some((home, mark, place)) = read
-            && home == node.core.home
+            && case.log_of(node).is_some_and(|log| log.home == home)
         {
             marks.insert(ordinal, (mark, place));
         }
@@ -153,7 +152,7 @@ fn withdraw_by_trust_file(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Ma
         .collect();
     for (ordinal, word) in &case.words {
         let Vouched::Assessor(place) = word else { continue };
-        let key = case.node(*ordinal).and_then(|node| node.assessed.as_ref()).map(|a| a.status_key);
+        let key = case.node(*ordinal).and_then(Node::assessed).map(|a| a.status_key);
         let name = case.trust.assessors.get(*place).map(|a| a.name.as_str());
         if let (Some(key), Some(name)) = (key, name)
             && by_name.contains(&(key, name))

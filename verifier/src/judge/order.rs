@@ -1,6 +1,6 @@
 //! Orders of the closure, and what flows along them.
 
-use alloc::{collections::BTreeSet, format, vec, vec::Vec};
+use alloc::{collections::BTreeSet, format, sync::Arc, vec, vec::Vec};
 use core::cell::Cell;
 
 use griptrace_core::{
@@ -67,6 +67,9 @@ pub(super) fn by_parents(case: &Case<'_>, instant: &Instant<'_>) -> Vec<Ordinal>
 
 /// Returns, for each node, the highest grade of the sources behind it, by parents and successors.
 pub(super) fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usize> {
+    if instant.marks.successors.is_empty() {
+        return ceilings_by_parents(case, instant);
+    }
     let mut leads_to: dense::Map<Vec<Ordinal>> = dense::Map::default();
     let mut sources = Vec::new();
     for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
@@ -90,6 +93,19 @@ pub(super) fn ceilings(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usi
                 ceilings.insert(ordinal, grade);
                 todo.extend(leads_to.get(ordinal).into_iter().flatten());
             }
+        }
+    }
+    ceilings
+}
+
+/// The same where only parents count, which come first in the order.
+fn ceilings_by_parents(case: &Case<'_>, instant: &Instant<'_>) -> dense::Map<usize> {
+    let mut ceilings: dense::Map<usize> = dense::Map::default();
+    for (ordinal, node) in instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?))) {
+        let own = instant.grades.get(ordinal).filter(|_| is_source(node)).copied();
+        let behind = node.parents().filter_map(|parent| ceilings.get(parent).copied()).max();
+        if let Some(grade) = own.max(behind) {
+            ceilings.insert(ordinal, grade);
         }
     }
     ceilings
@@ -175,10 +191,14 @@ pub(super) enum Follow<'s> {
 #[derive(Debug, Default)]
 pub(crate) struct Purposes {
     words: Vec<Word>,
-    of: dense::Map<Bits>,
+    /// Blocks of 64 bits that every node has.
+    blocks: usize,
+    /// The blocks of all nodes.
+    of: Vec<u64>,
 }
 
-type Bits = [u64; BLOCKS];
+/// The purposes of a node, by their place.
+pub(super) type Bits = [u64; BLOCKS];
 
 /// Blocks of 64 bits that hold as many purposes as one node may have.
 const BLOCKS: usize = WORDS_MAX / 64;
@@ -187,10 +207,24 @@ impl Purposes {
     /// Returns the purposes of several nodes.
     pub(super) fn of_all(&self, ordinals: impl IntoIterator<Item = Ordinal>) -> impl Iterator<Item = &Word> + '_ {
         let mut all = Bits::default();
-        for bits in ordinals.into_iter().filter_map(|ordinal| self.of.get(ordinal)) {
+        for bits in ordinals.into_iter().map(|ordinal| self.bits(ordinal)) {
             all.iter_mut().zip(bits).for_each(|(to, from)| *to |= from);
         }
         self.words.iter().enumerate().filter(move |(place, _)| bit(&all, *place)).map(|(_, word)| word)
+    }
+
+    /// Returns the purposes of one node.
+    pub(super) fn bits(&self, ordinal: Ordinal) -> Bits {
+        let mut bits = Bits::default();
+        let start = ordinal.saturating_mul(self.blocks);
+        let blocks = self.of.get(start..start.saturating_add(self.blocks)).unwrap_or_default();
+        bits.iter_mut().zip(blocks).for_each(|(to, from)| *to = *from);
+        bits
+    }
+
+    fn blocks_mut(&mut self, ordinal: Ordinal) -> &mut [u64] {
+        let start = ordinal.saturating_mul(self.blocks);
+        self.of.get_mut(start..start.saturating_add(self.blocks)).unwrap_or_default()
     }
 }
 
@@ -213,8 +247,13 @@ fn set(bits: &mut Bits, place: usize) {
 pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) -> Purposes {
     let nodes = || instant.order.iter().filter_map(|ordinal| Some((*ordinal, case.node(*ordinal)?)));
     let mut words: BTreeSet<&Word> = BTreeSet::new();
+    let mut last = None;
     for (_, node) in nodes() {
-        words.extend(&node.core.purpose);
+        if last.is_some_and(|last| Arc::ptr_eq(last, &node.core.words)) {
+            continue;
+        }
+        last = Some(&node.core.words);
+        words.extend(&node.core.words.purpose);
         if words.len() > WORDS_MAX {
             let text = format!("the ancestry has more than {WORDS_MAX} different purposes");
             findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
@@ -222,11 +261,14 @@ pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findi
         }
     }
     let words: Vec<Word> = words.into_iter().cloned().collect();
-    let mut of: dense::Map<Bits> = dense::Map::default();
-    for (ordinal, node) in nodes() {
+    let blocks = words.len().div_ceil(64);
+    let of = vec![0; blocks.saturating_mul(case.evidence.nodes.len())];
+    let mut purposes = Purposes { words, blocks, of };
+    for (ordinal, node) in nodes().filter(|(_, node)| !node.core.words.purpose.is_empty()) {
         let mut bits = Bits::default();
-        node.core.purpose.iter().filter_map(|word| words.binary_search(word).ok()).for_each(|at| set(&mut bits, at));
-        of.insert(ordinal, bits);
+        let place = |word| purposes.words.binary_search(word).ok();
+        node.core.words.purpose.iter().filter_map(place).for_each(|at| set(&mut bits, at));
+        purposes.blocks_mut(ordinal).iter_mut().zip(bits).for_each(|(to, from)| *to = from);
     }
     let mut settled = false;
     // What comes later in the order flows to what comes earlier, so that one pass settles all but
@@ -234,10 +276,9 @@ pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findi
     for _ in 0..PASSES_MAX {
         settled = true;
         for (ordinal, node) in instant.order.iter().rev().filter_map(|o| Some((*o, case.node(*o)?))) {
-            let own = of.get(ordinal).copied().unwrap_or_default();
+            let own = purposes.bits(ordinal);
             for next in node.parents().chain(instant.marks.successors_of(ordinal)) {
-                let Some(theirs) = of.get_mut(next) else { continue };
-                for (to, from) in theirs.iter_mut().zip(own) {
+                for (to, from) in purposes.blocks_mut(next).iter_mut().zip(own) {
                     settled &= *to | from == *to;
                     *to |= from;
                 }
@@ -252,5 +293,5 @@ pub(super) fn purposes_along_paths(case: &Case<'_>, instant: &Instant<'_>, findi
         let text = format!("marks that supersede lead around in circles: not settled after {PASSES_MAX} rounds");
         findings.add(case.policy, Code::LimitExceeded, When::Always, None, text);
     }
-    Purposes { words, of }
+    purposes
 }

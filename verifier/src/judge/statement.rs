@@ -1,6 +1,6 @@
 //! Step 13, second half: what the nodes state, and what is not said.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use griptrace_core::{
     details::slot_name,
@@ -10,6 +10,7 @@ use griptrace_core::{
 
 use super::{Case, Findings, Instant, is_source};
 use crate::{
+    dense,
     evidence::{Node, Ordinal},
     finding::{Code, When},
     policy::Disclose,
@@ -17,10 +18,14 @@ use crate::{
 
 /// Checks ancestry's ends, licences, digests, persons and disclosures.
 pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) {
+    // The words of the node before, where the policy's vocabulary has them all.
+    let mut known = None;
     for ordinal in &instant.order {
         let Some(node) = case.node(*ordinal) else { continue };
         check_end(case, instant, node, findings);
-        check_words(case, instant, node, findings);
+        if !known.is_some_and(|words| Arc::ptr_eq(words, &node.core.words)) {
+            known = check_words(case, instant, node, findings).then_some(&node.core.words);
+        }
         if matches!(node.core.kind, Kind::Dataset | Kind::Model) {
             check_use(case, instant, node, findings);
         }
@@ -45,7 +50,7 @@ pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings:
 /// Rule R1: only a Dataset that says collected or external may end a walk.
 fn check_end(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut Findings) {
     let may_have_parents = matches!(node.core.kind, Kind::Dataset | Kind::Model);
-    if may_have_parents && node.core.edges.is_empty() && !is_source(node) {
+    if may_have_parents && !node.core.has_edges && !is_source(node) {
         let what = node.core.origin.map_or_else(|| "model".into(), |origin| format!("{origin} data set"));
         let text = format!("the ancestry ends at a {what} whose making is not recorded");
         findings.add(case.policy, Code::UpstreamUnknown, instant.when, Some(node.id), text);
@@ -53,17 +58,21 @@ fn check_end(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
 }
 
 /// A word that the policy's vocabulary lacks, such as a misspelt one, is unknown and so in scope.
-fn check_words(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut Findings) {
+/// Tells whether there is none.
+fn check_words(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut Findings) -> bool {
+    let mut all_known = true;
     for (what, words, vocabulary) in [
-        ("modality", &node.core.modality, &case.policy.modality),
-        ("purpose", &node.core.purpose, &case.policy.purpose),
+        ("modality", &node.core.words.modality, &case.policy.modality),
+        ("purpose", &node.core.words.purpose, &case.policy.purpose),
     ] {
         let unknown = words.iter().find(|word| !vocabulary.is_empty() && !vocabulary.contains(word));
         if let Some(word) = unknown {
             let text = format!("its {what} {word} is no word of the policy's vocabulary, and counts as unknown");
             findings.add(case.policy, Code::WordUnknown, instant.when, Some(node.id), text);
+            all_known = false;
         }
     }
+    all_known
 }
 
 fn check_use(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut Findings) {
@@ -86,7 +95,7 @@ fn check_use(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
 
 /// Tells whether the walk from the root by parents alone meets a source.
 fn reaches_source(case: &Case<'_>) -> bool {
-    let mut seen = alloc::collections::BTreeSet::new();
+    let mut seen = dense::Set::default();
     let mut todo = Vec::from([case.evidence.root]);
     while let Some(ordinal) = todo.pop() {
         let Some(node) = case.node(ordinal).filter(|_| seen.insert(ordinal)) else { continue };
@@ -133,7 +142,7 @@ fn check_disclosure(case: &Case<'_>, instant: &Instant<'_>, rule: &Disclose, fin
         let missing: Vec<String> = rule
             .slots
             .iter()
-            .filter(|slot| node.details.get(slot).is_none_or(says_nothing))
+            .filter(|slot| node.detail(**slot).is_none_or(says_nothing))
             .map(|slot| slot_name(rule.kind, *slot).unwrap_or("?").into())
             .collect();
         if !missing.is_empty() {
