@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use figure::Figure;
-use report::{Report, line, progress};
+use report::{Report, line};
 use setup::Setup;
 
 /// Why a figure could not be made.
@@ -46,7 +46,7 @@ pub fn figures() -> ExitCode {
     match measured {
         Ok(holds) => ExitCode::from(u8::from(!holds)),
         Err((code, why)) => {
-            progress(&why);
+            report::wrong(&why);
             ExitCode::from(code)
         }
     }
@@ -60,7 +60,7 @@ fn measure(arguments: Arguments) -> Result<bool, Failure> {
         line("small sizes: what follows shows that the figures can be made, and is no measurement");
     }
     for (name, measure) in topics::TOPICS {
-        if arguments.topic.as_deref().is_some_and(|wanted| wanted != *name) {
+        if !arguments.topics.is_empty() && !arguments.topics.iter().any(|wanted| wanted == name) {
             continue;
         }
         report.topic(name);
