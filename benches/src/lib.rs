@@ -34,6 +34,7 @@ pub(crate) type Failure = Box<dyn core::error::Error + Send + Sync>;
 /// Measures what the arguments ask for and prints it. Leaves with 1 if a floor is not met or a
 /// figure was skipped, unless the sizes are small ones; with 2 if the arguments are wrong.
 pub fn figures() -> ExitCode {
+    report::begin();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("child", job)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return child::answer(job);

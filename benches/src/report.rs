@@ -125,8 +125,13 @@ pub(crate) fn wrong(why: &str) {
     eprintln!("{why}");
 }
 
-/// When this process told something first.
+/// When this process began.
 static BEGUN: OnceLock<Instant> = OnceLock::new();
+
+/// Begins to count the seconds that [`progress`] tells.
+pub(crate) fn begin() {
+    BEGUN.get_or_init(Instant::now);
+}
 
 /// Tells whoever waits what is being done, and how long this process has been at work.
 pub(crate) fn progress(text: &str) {
