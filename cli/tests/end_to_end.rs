@@ -493,7 +493,7 @@ fn the_committer_is_whom_the_settings_name() {
 fn fsck_lists_what_keeps_a_store_from_being_opened() {
     let desk = Desk::new();
     desk.say(&["record", "lineage.toml"]);
-    let segment = desk.path().join(".griptrace/store/segments/0000000000000002");
+    let segment = desk.path().join(".griptrace/store/segments/0000000000000000");
     let mut bytes = fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -501,7 +501,7 @@ fn fsck_lists_what_keeps_a_store_from_being_opened() {
     let output = desk.run(&["fsck"]);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
-    assert!(out.contains("FAULT  segments/0000000000000002") && err.contains("hint: put"), "{out}{err}");
+    assert!(out.contains("FAULT  segments/0000000000000000") && err.contains("hint: put"), "{out}{err}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::{
     cbor::{DecodeError, bad_field, decode, within},
-    digest::{DETAIL_ABSENT, DETAIL_LEAF, DETAIL_SALT, DETAIL_TREE, DETAIL_VALUE, Digest},
+    digest::{DETAIL_LEAF, DETAIL_SALT, DETAIL_TREE, DETAIL_VALUE, Digest, unhex},
     limits::{DETAIL_SLOTS, VALUE_BYTES_MAX},
     node::Kind,
     tree::{self, ProofError},
@@ -90,7 +90,7 @@ pub fn slot_name(kind: Kind, slot: u8) -> Option<&'static str> {
 
 /// Derives a slot's salt from the node's secret seed.
 pub fn salt(seed: &[u8; 32], slot: u8) -> Salt {
-    first_half(&DETAIL_SALT.hash_parts(&[seed, &[slot]]))
+    first_half(&DETAIL_SALT.hash(&salted(seed, slot)))
 }
 
 /// Returns the first 16 bytes of a digest.
@@ -102,14 +102,46 @@ pub(crate) fn first_half(digest: &Digest) -> Salt {
     out
 }
 
+/// Derives the salts of all slots, as [`salt`] does for one.
+pub fn salts(seed: &[u8; 32]) -> Vec<Salt> {
+    let mut digests = Vec::with_capacity(usize::from(DETAIL_SLOTS));
+    DETAIL_SALT.hash_short((0..DETAIL_SLOTS).map(|slot| salted(seed, slot)), &mut digests);
+    digests.iter().map(first_half).collect()
+}
+
+/// The bytes that a slot's salt is the hash of.
+fn salted(seed: &[u8; 32], slot: u8) -> [u8; 33] {
+    let mut bytes = [slot; 33];
+    bytes.iter_mut().zip(seed).for_each(|(to, from)| *to = *from);
+    bytes
+}
+
+/// The value digest of an absent detail: `DETAIL_ABSENT.hash(&[])`, which a test holds it to.
+const ABSENT: Digest = Digest::from_bytes(unhex("92045503e74e7c49755e9454d101396f988eb7f2e53a8c928af5e1557935b1bb"));
+
 /// Hashes one slot.
 pub fn leaf(kind: Kind, slot: u8, salt: &Salt, value: Option<&[u8]>) -> Digest {
-    let digest = value.map_or_else(|| DETAIL_ABSENT.hash(&[]), |bytes| DETAIL_VALUE.hash(bytes));
-    DETAIL_LEAF.hash_parts(&[&[kind.number(), slot], &[0; 14], salt, digest.as_bytes()])
+    DETAIL_LEAF.hash(&leaf_block(kind, slot, salt, value))
+}
+
+/// The block that a slot's leaf is the hash of.
+fn leaf_block(kind: Kind, slot: u8, salt: &Salt, value: Option<&[u8]>) -> [u8; 64] {
+    let digest = value.map_or(ABSENT, |bytes| DETAIL_VALUE.hash(bytes));
+    let mut block = [0; 64];
+    let (head, tail) = block.split_at_mut(32);
+    tail.copy_from_slice(digest.as_bytes());
+    let (head, salted) = head.split_at_mut(16);
+    salted.copy_from_slice(salt);
+    head.iter_mut().zip([kind.number(), slot]).for_each(|(to, from)| *to = from);
+    block
 }
 
 fn leaves(kind: Kind, seed: &[u8; 32], values: &Values) -> Vec<Digest> {
-    (0..DETAIL_SLOTS).map(|slot| leaf(kind, slot, &salt(seed, slot), values.get(&slot).map(Vec::as_slice))).collect()
+    let salts = salts(seed);
+    let block = |(slot, salt): (u8, &Salt)| leaf_block(kind, slot, salt, values.get(&slot).map(Vec::as_slice));
+    let mut leaves = Vec::with_capacity(usize::from(DETAIL_SLOTS));
+    DETAIL_LEAF.hash_blocks((0..DETAIL_SLOTS).zip(&salts).map(block), &mut leaves);
+    leaves
 }
 
 /// Returns the details root of a node.
@@ -167,11 +199,28 @@ pub(crate) fn check_slot(slot: u64) -> Result<u8, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cbor::encode;
+    use crate::{cbor::encode, digest::DETAIL_ABSENT};
 
     fn values() -> Values {
         [(0, encode(&Value::text("camera"))), (8, encode(&Value::text("proprietary"))), (31, encode(&Value::Int(-4)))]
             .into()
+    }
+
+    #[test]
+    fn leaves_and_salts_are_those_of_the_specification() {
+        assert_eq!(ABSENT, DETAIL_ABSENT.hash(&[]));
+        let seed = [6; 32];
+        for (slot, salt) in (0..DETAIL_SLOTS).zip(salts(&seed)) {
+            assert_eq!(salt, first_half(&DETAIL_SALT.hash_parts(&[&seed, &[slot]])));
+            assert_eq!(salt, super::salt(&seed, slot));
+        }
+        for (slot, found) in (0..DETAIL_SLOTS).zip(leaves(Kind::Model, &seed, &values())) {
+            let value = values().get(&slot).map_or_else(|| DETAIL_ABSENT.hash(&[]), |bytes| DETAIL_VALUE.hash(bytes));
+            let salt = salt(&seed, slot);
+            let expected = DETAIL_LEAF.hash_parts(&[&[Kind::Model.number(), slot], &[0; 14], &salt, value.as_bytes()]);
+            assert_eq!(found, expected, "slot {slot}");
+            assert_eq!(leaf(Kind::Model, slot, &salt, values().get(&slot).map(Vec::as_slice)), expected);
+        }
     }
 
     #[test]

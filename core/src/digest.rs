@@ -1,5 +1,8 @@
 //! Digests, and the one table of hash contexts (docs/spec/hashes.md).
 
+mod many;
+
+use alloc::vec::Vec;
 use core::fmt;
 
 /// A 32-byte digest. Which hash made it is told by the type or field that holds it.
@@ -86,17 +89,63 @@ impl Context {
 
     /// Hashes two digests side by side: the inner node of our own trees, one 64-byte block.
     pub fn hash_pair(&self, left: &Digest, right: &Digest) -> Digest {
-        let mut block = [0; 64];
-        let (first, second) = block.split_at_mut(32);
-        first.copy_from_slice(&left.0);
-        second.copy_from_slice(&right.0);
-        self.hash(&block)
+        self.hash(&joined(left, right))
+    }
+
+    /// Hashes many pairs of digests, appending to `digests` in order what [`Context::hash_pair`] gives for each.
+    ///
+    /// A fifth of the time and less, where the processor has wide vectors.
+    pub fn hash_pairs(&self, pairs: &[[Digest; 2]], digests: &mut Vec<Digest>) {
+        match pairs {
+            [] => {}
+            [[left, right]] => digests.push(self.hash_pair(left, right)),
+            _ => many::hash_blocks(&self.key, pairs.iter().map(|[left, right]| joined(left, right)), digests),
+        }
+    }
+
+    /// Hashes many blocks of 64 bytes, appending to `digests` in order what [`Context::hash`] gives for each.
+    pub fn hash_blocks(&self, blocks: impl IntoIterator<Item = [u8; 64]>, digests: &mut Vec<Digest>) {
+        many::hash_blocks(&self.key, blocks.into_iter(), digests);
+    }
+
+    /// Hashes many inputs of `N` bytes, at most 64, appending to `digests` in order what [`Context::hash`] gives for
+    /// each. For whole blocks [`Context::hash_blocks`] is faster.
+    pub fn hash_short<const N: usize>(&self, inputs: impl IntoIterator<Item = [u8; N]>, digests: &mut Vec<Digest>) {
+        const { assert!(N <= 64, "one block") };
+        let length = u32::try_from(N).unwrap_or(0);
+        let mut inputs = inputs.into_iter().fuse();
+        loop {
+            let mut blocks = [[0; 64]; many::LANES];
+            let mut count: usize = 0;
+            for (block, input) in blocks.iter_mut().zip(&mut inputs) {
+                block.iter_mut().zip(input).for_each(|(to, from)| *to = from);
+                count = count.saturating_add(1);
+            }
+            if count == 0 {
+                return;
+            }
+            if count >= many::WORTHWHILE {
+                digests.extend(many::hash_short(&self.key, &blocks, length).into_iter().take(count));
+            } else {
+                let inputs = blocks.iter().take(count).filter_map(|block| block.get(..N));
+                digests.extend(inputs.map(|input| self.hash(input)));
+            }
+        }
     }
 
     /// Returns the key of this context.
     pub const fn key(&self) -> &[u8; 32] {
         &self.key
     }
+}
+
+/// Puts two digests side by side.
+fn joined(left: &Digest, right: &Digest) -> [u8; 64] {
+    let mut block = [0; 64];
+    let (first, second) = block.split_at_mut(32);
+    first.copy_from_slice(&left.0);
+    second.copy_from_slice(&right.0);
+    block
 }
 
 /// Plain BLAKE3 of `bytes`: the content digest of a file. No context, so that `b3sum` agrees.
@@ -117,7 +166,7 @@ macro_rules! contexts {
     clippy::arithmetic_side_effects,
     reason = "runs at compile time, over the literals below"
 )]
-const fn unhex(text: &str) -> [u8; 32] {
+pub(crate) const fn unhex(text: &str) -> [u8; 32] {
     let text = text.as_bytes();
     let mut out = [0; 32];
     let mut i = 0;
@@ -196,6 +245,67 @@ mod tests {
             let expected = Digest(blake3::derive_key(context.name, b""));
             assert_eq!(Digest(context.key), expected, "{}", context.name);
         }
+    }
+
+    /// 200 different blocks: more than the widest vectors take, and every remainder on the way there.
+    fn blocks() -> Vec<[u8; 64]> {
+        (0..200_u64).map(|i| joined(&NODE.hash(&i.to_be_bytes()), &LOOKUP.hash(&i.to_le_bytes()))).collect()
+    }
+
+    #[test]
+    fn many_blocks_at_once_hash_as_one_by_one() {
+        let blocks = blocks();
+        for context in [DETAIL_LEAF, COMMIT_TREE] {
+            for count in 0..=blocks.len() {
+                let mut many = Vec::from([Digest::ZERO]);
+                context.hash_blocks(blocks[..count].iter().copied(), &mut many);
+                assert_eq!(many[0], Digest::ZERO, "what was there stays");
+                let single =
+                    blocks[..count].iter().map(|block| Digest(*blake3::keyed_hash(&context.key, block).as_bytes()));
+                assert!(many[1..].iter().copied().eq(single), "{count} blocks");
+            }
+        }
+    }
+
+    #[test]
+    fn many_pairs_at_once_hash_as_one_by_one() {
+        let halves: Vec<Digest> = (0..400_u64).map(|i| NODE.hash(&i.to_be_bytes())).collect();
+        let (pairs, _) = halves.as_chunks::<2>();
+        for count in 0..=pairs.len() {
+            let mut many = Vec::new();
+            STATUS_TREE.hash_pairs(&pairs[..count], &mut many);
+            assert!(
+                many.iter().copied().eq(pairs[..count].iter().map(|[l, r]| STATUS_TREE.hash_pair(l, r))),
+                "{count}"
+            );
+        }
+    }
+
+    fn check_short<const N: usize>() {
+        let inputs: Vec<[u8; N]> =
+            blocks().iter().map(|block| core::array::from_fn(|i| block.get(i).copied().unwrap_or(0))).collect();
+        for count in [0, 1, 2, 7, 8, 9, 15, 16, 17, 32, 33, 200] {
+            let mut many = Vec::new();
+            DETAIL_SALT.hash_short(inputs[..count].iter().copied(), &mut many);
+            let single =
+                inputs[..count].iter().map(|input| Digest(*blake3::keyed_hash(&DETAIL_SALT.key, input).as_bytes()));
+            assert!(many.iter().copied().eq(single), "{count} inputs of {N} bytes");
+        }
+    }
+
+    #[test]
+    fn many_short_inputs_at_once_hash_as_one_by_one() {
+        check_short::<0>();
+        check_short::<1>();
+        check_short::<3>();
+        check_short::<16>();
+        check_short::<31>();
+        check_short::<32>();
+        check_short::<33>();
+        check_short::<40>();
+        check_short::<48>();
+        check_short::<63>();
+        check_short::<64>();
     }
 
     #[test]

@@ -77,7 +77,14 @@ pub fn check_path(path: &[u8]) -> Result<(), DecodeError> {
 
 /// Derives a leaf's salt from the manifest's secret seed.
 pub fn salt(seed: &[u8; 32], index: u64) -> Salt {
-    first_half(&MANIFEST_SALT.hash_parts(&[seed, &index.to_be_bytes()]))
+    first_half(&MANIFEST_SALT.hash(&salted(seed, index)))
+}
+
+/// The bytes that a leaf's salt is the hash of.
+fn salted(seed: &[u8; 32], index: u64) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    bytes.iter_mut().zip(seed.iter().copied().chain(index.to_be_bytes())).for_each(|(to, from)| *to = from);
+    bytes
 }
 
 /// Hashes one file of a manifest.
@@ -87,7 +94,9 @@ pub fn leaf(salt: &Salt, file: &FileRecord) -> Digest {
 
 /// Returns the manifest's root; `None` without files.
 pub fn root(seed: &[u8; 32], files: &[FileRecord]) -> Option<Digest> {
-    let leaves: Vec<Digest> = (0_u64..).zip(files).map(|(i, file)| leaf(&salt(seed, i), file)).collect();
+    let mut salts = Vec::with_capacity(files.len());
+    MANIFEST_SALT.hash_short((0_u64..).zip(files).map(|(index, _)| salted(seed, index)), &mut salts);
+    let leaves: Vec<Digest> = salts.iter().zip(files).map(|(salt, file)| leaf(&first_half(salt), file)).collect();
     tree::root(&MANIFEST_TREE, &leaves)
 }
 
@@ -120,6 +129,21 @@ mod tests {
         assert!(check_files(&[file("b"), file("a")]).is_err());
         assert!(check_files(&[file("a"), file("a")]).is_err());
         assert!(check_files(&[]).is_err());
+    }
+
+    #[test]
+    fn the_root_is_over_the_leaves_one_by_one() {
+        let files: Vec<FileRecord> = (0..70).map(|i| file(&alloc::format!("f{i:02}"))).collect();
+        let seed = [5; 32];
+        let leaves: Vec<Digest> = (0_u64..)
+            .zip(&files)
+            .map(|(i, file)| {
+                let salt = first_half(&MANIFEST_SALT.hash_parts(&[&seed, &i.to_be_bytes()]));
+                assert_eq!(salt, super::salt(&seed, i));
+                leaf(&salt, file)
+            })
+            .collect();
+        assert_eq!(root(&seed, &files), tree::root(&MANIFEST_TREE, &leaves));
     }
 
     #[test]

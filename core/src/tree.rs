@@ -81,6 +81,10 @@ impl TreeHash for Context {
     fn node(&self, left: &Digest, right: &Digest) -> Digest {
         self.hash_pair(left, right)
     }
+
+    fn nodes(&self, pairs: &[[Digest; 2]], parents: &mut Vec<Digest>) {
+        self.hash_pairs(pairs, parents);
+    }
 }
 
 /// The place of a leaf in a tree, counted from 0.

@@ -1,172 +1,194 @@
-//! What is where, in memory: ids, edges, commits, statuses. Derived from the segments, and from
-//! nothing else; a snapshot only spares the reading.
+//! What is where: ids, edges, commits, statuses. Derived from the segments, and from nothing else.
 //!
-//! Nodes have *numbers*: their order in the log, and within a commit the order of their ids.
+//! Most of it is in a snapshot on disk, of which only what is asked for is read; what came after the
+//! snapshot is in memory. Nodes have *numbers*: their order in the log, and within a commit the
+//! order of their ids.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod merge;
+mod tail;
+
+use core::ops::Range;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
+};
 
 use griptrace_core::{
-    assessment::assessed,
-    commit::{Commit, StatusLine},
-    digest::{COMMIT_TREE, Digest},
-    entry::Entry,
+    commit::StatusLine,
+    digest::Digest,
     id::{GenesisHash, NodeId, StatusKey},
-    node::{Core, Kind, Mark, Role, node_id},
+    node::{Kind, Role},
     status_map::StatusMap,
-    tree::{self, Frontier, Rfc9162},
+    tree::{Frontier, Rfc9162},
 };
 
+use self::tail::Tail;
 use crate::{
-    error::StorageError,
+    delta::Delta,
     number::{place, wide},
-    segment::{FramePlace, Segment, SegmentEntry, decode_attachment, decode_node},
+    placed::{
+        Number, Placed, PlacedAssessment, PlacedCommit, PlacedEdge, PlacedHead, by_id_from_record, is_parent,
+        line_from_record, prefix, role_of,
+    },
+    segment::FramePlace,
+    snapshot::{Column, Reached, Snapshot},
 };
-
-/// A node's number.
-pub(crate) type Number = u32;
-
-/// Where a node is, and what questions need of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Placed {
-    pub(crate) id: NodeId,
-    pub(crate) kind: Kind,
-    /// What a Status says.
-    pub(crate) mark: Option<Mark>,
-    /// Which commit it is in.
-    pub(crate) commit: u32,
-    pub(crate) frame: FramePlace,
-    /// Whether manifest or subjects stand in the frame after it.
-    pub(crate) attached: bool,
-    /// The first of its local edges.
-    pub(crate) first_edge: u32,
-}
-
-/// Where a commit is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PlacedCommit {
-    /// Its leaf index.
-    pub(crate) leaf: u64,
-    /// The first entry of its segment.
-    pub(crate) segment: u64,
-    pub(crate) frame: FramePlace,
-    pub(crate) first_node: Number,
-    pub(crate) nodes: u32,
-}
-
-/// A local edge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PlacedEdge {
-    pub(crate) role: Role,
-    pub(crate) to: Number,
-}
-
-/// An assessment: its status key and the subjects that can be opened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct PlacedAssessment {
-    pub(crate) node: Number,
-    pub(crate) key: StatusKey,
-    pub(crate) subjects: Vec<NodeId>,
-}
-
-/// What a segment adds. Made and checked before anything is published, and applied afterwards.
-#[derive(Debug)]
-pub(crate) struct Delta {
-    nodes: Vec<Placed>,
-    edges: Vec<PlacedEdge>,
-    commits: Vec<PlacedCommit>,
-    heads: Vec<u64>,
-    lines: Vec<(u64, StatusLine)>,
-    assessments: Vec<PlacedAssessment>,
-    /// The operator's time in the last status head.
-    pub(crate) time: u64,
-    /// The hashes of the entries.
-    pub(crate) leaves: Vec<Digest>,
-    pub(crate) map: StatusMap,
-    pub(crate) frontier: Frontier<Rfc9162>,
-}
-
-impl Delta {
-    /// Returns the size and root of the tree with this segment.
-    pub(crate) fn head(&self) -> (u64, Digest) {
-        (self.frontier.size().get(), self.frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT))
-    }
-}
 
 /// All nodes of a log, by what is asked of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     pub(crate) home: GenesisHash,
-    pub(crate) nodes: Vec<Placed>,
-    pub(crate) edges: Vec<PlacedEdge>,
-    pub(crate) commits: Vec<PlacedCommit>,
-    /// Indices of the status heads: a checkpoint was made after each.
-    pub(crate) heads: Vec<u64>,
-    /// Every line of the status map, in log order, with its commit's leaf.
-    pub(crate) lines: Vec<(u64, StatusLine)>,
-    pub(crate) assessments: Vec<PlacedAssessment>,
-    pub(crate) map: StatusMap,
-    pub(crate) frontier: Frontier<Rfc9162>,
-    by_id: HashMap<NodeId, Number>,
-    /// For each node the first and last edge that leads to it, and for each edge the next one.
-    children: Vec<Option<(u32, u32)>>,
-    next_child: Vec<Option<u32>>,
-    edge_owner: Vec<Number>,
-    by_subject: HashMap<NodeId, BTreeSet<Number>>,
-    by_key: BTreeMap<StatusKey, Vec<usize>>,
-    by_assessment: HashMap<Number, usize>,
+    base: Option<Arc<Snapshot>>,
+    tail: Tail,
+    reached: Reached,
+    /// Made from the lines when it is first asked for.
+    map: OnceLock<StatusMap>,
+    /// Made from the assessments when it is first asked for.
+    assessed: OnceLock<Assessed>,
 }
+
+/// Which assessments open what.
+#[derive(Clone, Debug, Default)]
+struct Assessed {
+    keys: HashMap<Number, StatusKey>,
+    by_subject: HashMap<NodeId, BTreeSet<Number>>,
+    by_key: BTreeMap<StatusKey, Vec<PlacedAssessment>>,
+}
+
+/// What is returned for a number that a damaged snapshot made up; the answer is thrown away.
+const NOWHERE: Placed = Placed {
+    kind: Kind::Dataset,
+    mark: None,
+    commit: 0,
+    frame: FramePlace { offset: 0, length: 0 },
+    attached: false,
+    first_edge: 0,
+};
+const NO_COMMIT: PlacedCommit =
+    PlacedCommit { leaf: 0, segment: 0, frame: FramePlace { offset: 0, length: 0 }, first_node: 0, nodes: 0 };
 
 impl Catalogue {
     /// Begins with nothing.
     pub(crate) fn new(home: GenesisHash) -> Self {
-        Self {
-            home,
-            nodes: Vec::new(),
-            edges: Vec::new(),
-            commits: Vec::new(),
-            heads: Vec::new(),
-            lines: Vec::new(),
-            assessments: Vec::new(),
-            map: StatusMap::new(),
-            frontier: Frontier::new(Rfc9162),
-            by_id: HashMap::new(),
-            children: Vec::new(),
-            next_child: Vec::new(),
-            edge_owner: Vec::new(),
-            by_subject: HashMap::new(),
-            by_key: BTreeMap::new(),
-            by_assessment: HashMap::new(),
-        }
+        let reached = Reached { frontier: Frontier::new(Rfc9162), segment: 0, end: 0 };
+        Self { home, base: None, tail: Tail::default(), reached, map: OnceLock::new(), assessed: OnceLock::new() }
+    }
+
+    /// Begins with a snapshot.
+    pub(crate) fn on(home: GenesisHash, snapshot: Snapshot) -> Self {
+        let (reached, tail) = (snapshot.reached.clone(), Tail::after(&snapshot));
+        Self { base: Some(Arc::new(snapshot)), tail, reached, ..Self::new(home) }
+    }
+
+    /// Tells whether any answer so far may rest on a damaged snapshot.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.base.as_ref().is_some_and(|base| base.is_damaged())
+    }
+
+    /// Tells whether part of it is in a snapshot.
+    pub(crate) const fn has_snapshot(&self) -> bool {
+        self.base.is_some()
+    }
+
+    fn count(&self, column: Column) -> u32 {
+        self.base.as_ref().map_or(0, |base| u32::try_from(base.count(column)).unwrap_or(u32::MAX))
     }
 
     /// Returns how many entries the log has.
     pub(crate) fn size(&self) -> u64 {
-        self.frontier.size().get()
+        self.reached.frontier.size().get()
     }
 
     /// Returns the root over the entries.
     pub(crate) fn root(&self) -> Digest {
-        self.frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)
+        self.reached.frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)
+    }
+
+    /// Returns the complete subtrees over the entries.
+    pub(crate) const fn frontier(&self) -> &Frontier<Rfc9162> {
+        &self.reached.frontier
+    }
+
+    /// Returns where the last group ends: its segment and the offset there.
+    pub(crate) const fn end(&self) -> (u64, u64) {
+        (self.reached.segment, self.reached.end)
     }
 
     /// Returns how many nodes there are.
     pub(crate) fn len(&self) -> Number {
-        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+        self.tail.first_node.saturating_add(u32::try_from(self.tail.nodes.len()).unwrap_or(u32::MAX))
     }
 
-    /// Returns a node's number.
+    /// Returns how many nodes are not in the snapshot.
+    pub(crate) fn tail_len(&self) -> Number {
+        self.len().saturating_sub(self.tail.first_node)
+    }
+
+    /// Returns how many local edges there are.
+    pub(crate) fn edges(&self) -> u32 {
+        self.tail.first_edge.saturating_add(u32::try_from(self.tail.edges.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns how many commits there are.
+    pub(crate) fn commits(&self) -> u32 {
+        self.count(Column::Commit).saturating_add(u32::try_from(self.tail.commits.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the number of the node with this id.
     pub(crate) fn number(&self, id: &NodeId) -> Option<Number> {
-        self.by_id.get(id).copied()
+        self.tail.by_id.get(id).copied().or_else(|| {
+            let base = self.base.as_ref()?;
+            let from = first_at_least(base, prefix(id));
+            let same = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            let mut same = same.take_while(|(found, _)| *found == prefix(id)).map(|(_, number)| number);
+            same.find(|number| self.id(*number) == *id)
+        })
     }
 
-    /// Returns a node. Numbers come from here, so that there is one.
-    pub(crate) fn node(&self, number: Number) -> &Placed {
-        &self.nodes[place(number)]
+    /// Returns up to `limit` ids between two, ends included, in no order.
+    pub(crate) fn ids_between(&self, least: &NodeId, greatest: &NodeId, limit: usize) -> Vec<NodeId> {
+        let within = |id: &NodeId| (least..=greatest).contains(&id);
+        let base = self.base.iter().flat_map(|base| {
+            let from = first_at_least(base, prefix(least));
+            let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            found.take_while(|(found, _)| *found <= prefix(greatest)).map(|(_, number)| self.id(number))
+        });
+        base.chain(self.tail.ids.iter().copied()).filter(within).take(limit).collect()
+    }
+
+    /// Returns the id of a node.
+    pub(crate) fn id(&self, number: Number) -> NodeId {
+        if let Some(base) = self.base.as_ref().filter(|_| number < self.tail.first_node) {
+            return NodeId::new(Digest::from_bytes(base.record(Column::Id, number.into())));
+        }
+        let nobody = NodeId::new(Digest::ZERO);
+        self.tail.ids.get(place(number.saturating_sub(self.tail.first_node))).copied().unwrap_or(nobody)
+    }
+
+    /// Returns a node.
+    pub(crate) fn node(&self, number: Number) -> Placed {
+        if let Some(base) = self.base.as_ref().filter(|_| number < self.tail.first_node) {
+            let found = Placed::from_record(&base.record(Column::Node, number.into()));
+            return found.unwrap_or_else(|| {
+                base.distrust();
+                NOWHERE
+            });
+        }
+        self.tail.nodes.get(place(number.saturating_sub(self.tail.first_node))).copied().unwrap_or(NOWHERE)
+    }
+
+    /// Returns a commit.
+    pub(crate) fn commit(&self, at: u32) -> PlacedCommit {
+        let before = self.count(Column::Commit);
+        if let Some(base) = self.base.as_ref().filter(|_| at < before) {
+            return PlacedCommit::from_record(&base.record(Column::Commit, at.into()));
+        }
+        self.tail.commits.get(place(at.saturating_sub(before))).copied().unwrap_or(NO_COMMIT)
     }
 
     /// Returns the commit of a node.
-    pub(crate) fn commit_of(&self, number: Number) -> &PlacedCommit {
-        &self.commits[place(self.node(number).commit)]
+    pub(crate) fn commit_of(&self, number: Number) -> PlacedCommit {
+        self.commit(self.node(number).commit)
     }
 
     /// Returns the leaf index of a node's commit.
@@ -174,37 +196,82 @@ impl Catalogue {
         self.commit_of(number).leaf
     }
 
-    /// Returns the nodes of a commit: sorted by id.
-    pub(crate) fn nodes_of(&self, commit: &PlacedCommit) -> &[Placed] {
-        let first = place(commit.first_node);
-        &self.nodes[first..first.saturating_add(place(commit.nodes))]
+    /// Returns the first entry of the segment that an entry is in.
+    pub(crate) fn segment_of(&self, leaf: u64) -> u64 {
+        // The first commit from here on is in the same segment, unless the entry is the status head
+        // before a new one.
+        let next = first_where(0, self.commits(), |at| self.commit(at).leaf >= leaf);
+        let next = if next < self.commits() { self.commit(next).segment } else { self.reached.segment };
+        if next <= leaf {
+            return next;
+        }
+        let before = first_where(0, self.commits(), |at| self.commit(at).segment >= next);
+        before.checked_sub(1).map_or(0, |before| self.commit(before).segment)
+    }
+
+    /// Returns how many status heads there are.
+    pub(crate) fn heads(&self) -> u32 {
+        self.count(Column::Head).saturating_add(u32::try_from(self.tail.heads.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns a status head.
+    pub(crate) fn head(&self, at: u32) -> PlacedHead {
+        let before = self.count(Column::Head);
+        if let Some(base) = self.base.as_ref().filter(|_| at < before) {
+            return PlacedHead::from_record(&base.record(Column::Head, at.into()));
+        }
+        let none = PlacedHead { index: 0, before: None };
+        self.tail.heads.get(place(at.saturating_sub(before))).copied().unwrap_or(none)
+    }
+
+    /// Returns the number of the first status head with an index of at least `leaf`.
+    pub(crate) fn first_head(&self, leaf: u64) -> u32 {
+        first_where(0, self.heads(), |at| self.head(at).index >= leaf)
+    }
+
+    /// Returns where the checkpoint of a size stands, unless it is the newest or none was made.
+    pub(crate) fn checkpoint(&self, size: u64) -> Option<(u64, FramePlace)> {
+        let after = self.first_head(size);
+        if after < self.heads() { self.head(after).before } else { None }
+    }
+
+    fn edge(&self, at: u32) -> PlacedEdge {
+        let Some(base) = self.base.as_ref().filter(|_| at < self.tail.first_edge) else {
+            let none = PlacedEdge { role: Role::Used, to: 0 };
+            return self.tail.edges.get(place(at.saturating_sub(self.tail.first_edge))).copied().unwrap_or(none);
+        };
+        let [role] = base.record(Column::EdgeRole, at.into());
+        PlacedEdge { role: known_role(base, role), to: u32::from_le_bytes(base.record(Column::EdgeTo, at.into())) }
     }
 
     /// Returns a node's local edges.
-    pub(crate) fn edges_of(&self, number: Number) -> &[PlacedEdge] {
-        let first = place(self.node(number).first_edge);
-        let end = self.nodes.get(place(number).saturating_add(1)).map_or(self.edges.len(), |n| place(n.first_edge));
-        &self.edges[first..end]
+    pub(crate) fn edges_of(&self, number: Number) -> impl Iterator<Item = PlacedEdge> + '_ {
+        let after = number.saturating_add(1);
+        let end = if after < self.len() { self.node(after).first_edge } else { self.edges() };
+        (self.node(number).first_edge..end).map(|at| self.edge(at))
     }
 
     /// Returns the nodes at the end of a node's local edges of one role.
     pub(crate) fn to(&self, number: Number, role: Role) -> impl Iterator<Item = Number> + '_ {
-        self.edges_of(number).iter().filter(move |edge| edge.role == role).map(|edge| edge.to)
+        self.edges_of(number).filter(move |edge| edge.role == role).map(|edge| edge.to)
     }
 
     /// Returns a node's parents.
     pub(crate) fn parents(&self, number: Number) -> impl Iterator<Item = Number> + '_ {
-        self.edges_of(number).iter().filter(|edge| is_parent(edge.role)).map(|edge| edge.to)
+        self.edges_of(number).filter(|edge| is_parent(edge.role)).map(|edge| edge.to)
     }
 
     /// Returns the nodes with an edge to this one, in log order, with the edge's role.
     pub(crate) fn incoming(&self, number: Number) -> impl Iterator<Item = (Role, Number)> + '_ {
-        let mut next = self.children[place(number)].map(|(first, _)| first);
-        core::iter::from_fn(move || {
-            let edge = place(next?);
-            next = self.next_child[edge];
-            Some((self.edges[edge].role, self.edge_owner[edge]))
-        })
+        let base = self.base.as_ref().filter(|_| number < self.tail.first_node);
+        let old = base.into_iter().flat_map(move |base| {
+            let first = |at: u32| u32::from_le_bytes(base.record(Column::IncomingFirst, at.into()));
+            (first(number)..first(number.saturating_add(1))).map(|at| {
+                let [role] = base.record(Column::IncomingRole, at.into());
+                (known_role(base, role), u32::from_le_bytes(base.record(Column::IncomingFrom, at.into())))
+            })
+        });
+        old.chain(self.tail.incoming(number))
     }
 
     /// Returns the nodes of which this one is a parent, in log order.
@@ -214,253 +281,171 @@ impl Catalogue {
 
     /// Returns what the status map is asked for about a node.
     pub(crate) fn status_key(&self, number: Number) -> StatusKey {
-        let assessment = self.by_assessment.get(&number).and_then(|at| self.assessments.get(*at));
-        assessment.map_or_else(|| StatusKey::of_node(self.node(number).id), |assessment| assessment.key)
+        let own = || StatusKey::of_node(self.id(number));
+        if self.node(number).kind != Kind::Assessment {
+            return own();
+        }
+        self.assessed().keys.get(&number).copied().unwrap_or_else(own)
     }
 
     /// Returns the assessments that can open a node. Two records of one signed assessment stand for
     /// each other: what the one can open, the other can.
     pub(crate) fn assessments_of(&self, subject: &NodeId) -> impl Iterator<Item = Number> + '_ {
-        self.by_subject.get(subject).into_iter().flatten().copied()
+        self.assessed().by_subject.get(subject).into_iter().flatten().copied()
     }
 
     /// Returns the assessment nodes of one status key, in log order.
     pub(crate) fn siblings(&self, number: Number) -> Vec<Number> {
-        let found = self.by_key.get(&self.status_key(number)).into_iter().flatten();
-        found.filter_map(|at| self.assessments.get(*at)).map(|assessment| assessment.node).collect()
+        let found = self.assessed().by_key.get(&self.status_key(number)).into_iter().flatten();
+        found.map(|assessment| assessment.node).collect()
+    }
+
+    fn assessed(&self) -> &Assessed {
+        self.assessed.get_or_init(|| {
+            let mut assessed = Assessed::default();
+            self.assessments().for_each(|assessment| assessed.add(assessment));
+            assessed
+        })
+    }
+
+    /// Returns the assessments, in log order.
+    pub(crate) fn assessments(&self) -> impl Iterator<Item = PlacedAssessment> + '_ {
+        let base = self.base.iter().flat_map(|base| {
+            let last = base.count(Column::Assessment);
+            let read = |at: u64| PlacedAssessment::from_record(&base.record(Column::Assessment, at));
+            (0..last).map(move |at| {
+                let (mut assessment, first) = read(at);
+                let next = at.saturating_add(1);
+                let end = if next < last { read(next).1.into() } else { base.count(Column::Subject) };
+                let subject = |at| NodeId::new(Digest::from_bytes(base.record(Column::Subject, at)));
+                assessment.subjects = (u64::from(first)..end).map(subject).collect();
+                assessment
+            })
+        });
+        base.chain(self.tail.assessments.iter().cloned())
+    }
+
+    /// Returns every line of the status map, in log order, with its commit's leaf.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, StatusLine)> + '_ {
+        let base = self
+            .base
+            .iter()
+            .flat_map(|base| (0..base.count(Column::Line)).map(|at| line_from_record(&base.record(Column::Line, at))));
+        base.chain(self.tail.lines.iter().copied())
+    }
+
+    /// Returns the status map over all entries.
+    pub(crate) fn map(&self) -> &StatusMap {
+        self.map.get_or_init(|| map_of(self.lines()))
     }
 
     /// Returns the status map over the first `size` entries.
     pub(crate) fn map_at(&self, size: u64) -> StatusMap {
         if size >= self.size() {
-            return self.map.clone();
+            return self.map().clone();
         }
-        let mut map = StatusMap::new();
-        for (_, line) in self.lines.iter().take_while(|(leaf, _)| *leaf < size) {
-            map.append(line.key.digest(), line.status.digest());
-        }
-        map
+        map_of(self.lines().take_while(|(leaf, _)| *leaf < size))
     }
 
-    /// Works out what a segment adds, and checks what holds entries, nodes and status heads together.
-    pub(crate) fn delta(&self, segment: &Segment<'_>) -> Result<Delta, StorageError> {
-        if segment.first != self.size() {
-            let why = format!("it begins at entry {}, and the log before it has {}", segment.first, self.size());
-            return Err(StorageError::corrupt(&*segment.name, why));
-        }
-        let delta = Delta {
-            nodes: Vec::new(),
-            edges: Vec::new(),
-            commits: Vec::new(),
-            heads: Vec::new(),
-            lines: Vec::new(),
-            assessments: Vec::new(),
-            time: 0,
-            leaves: Vec::new(),
-            map: self.map.clone(),
-            frontier: self.frontier.clone(),
-        };
-        let mut builder = Builder { base: self, segment, delta, fresh: HashMap::new() };
-        for entry in &segment.entries {
-            builder.entry(entry)?;
-        }
-        let delta = builder.delta;
-        if delta.heads.last().map(|index| index.saturating_add(1)) != Some(delta.frontier.size().get()) {
-            return Err(StorageError::corrupt(&*segment.name, "it does not end in a status head"));
-        }
-        Ok(delta)
-    }
-
-    /// Takes in what a segment adds.
+    /// Takes in what a group adds.
     pub(crate) fn apply(&mut self, delta: Delta) {
-        self.by_id.extend((self.len()..).zip(&delta.nodes).map(|(number, node)| (node.id, number)));
-        let first_edge = self.edges.len();
-        self.nodes.extend(delta.nodes);
-        self.children.resize(self.nodes.len(), None);
-        self.edges.extend(delta.edges);
-        self.link(first_edge);
-        self.commits.extend(delta.commits);
-        self.heads.extend(delta.heads);
-        self.lines.extend(delta.lines);
-        for assessment in delta.assessments {
-            self.add_assessment(assessment);
+        let Delta { map, frontier, segment, end, .. } = &delta;
+        self.reached = Reached { frontier: frontier.clone(), segment: *segment, end: *end };
+        self.map = OnceLock::from(map.clone());
+        if let Some(assessed) = self.assessed.get_mut() {
+            delta.assessments.iter().for_each(|assessment| assessed.add(assessment.clone()));
         }
-        self.map = delta.map;
-        self.frontier = delta.frontier;
+        self.tail.extend(delta);
     }
 
-    /// Threads the edges from `first` on into the lists of those that lead to a node.
-    fn link(&mut self, first: usize) {
-        self.next_child.resize(self.edges.len(), None);
-        self.edge_owner.resize(self.edges.len(), 0);
-        let owners = self.nodes.iter().enumerate().rev().take_while(|(_, node)| place(node.first_edge) >= first);
-        let mut owners: Vec<(Number, usize)> =
-            owners.map(|(at, node)| (u32::try_from(at).unwrap_or(u32::MAX), place(node.first_edge))).collect();
-        owners.reverse();
-        for (at, (owner, start)) in owners.iter().enumerate() {
-            let end = owners.get(at.saturating_add(1)).map_or(self.edges.len(), |(_, next)| *next);
-            for edge in *start..end {
-                self.edge_owner[edge] = *owner;
-                let number = u32::try_from(edge).unwrap_or(u32::MAX);
-                let child = &mut self.children[place(self.edges[edge].to)];
-                match child {
-                    Some((_, last)) => {
-                        self.next_child[place(*last)] = Some(number);
-                        *last = number;
-                    }
-                    None => *child = Some((number, number)),
-                }
-            }
-        }
+    /// Puts a snapshot that was just made in the place of what it holds.
+    pub(crate) fn rebase(&mut self, snapshot: Snapshot) {
+        self.tail.drop_what_is_in(&snapshot);
+        self.base = Some(Arc::new(snapshot));
     }
 
-    fn add_assessment(&mut self, assessment: PlacedAssessment) {
-        let at = self.assessments.len();
-        let siblings = self.by_key.entry(assessment.key).or_default();
-        for sibling in siblings.iter().filter_map(|at| self.assessments.get(*at)) {
-            for subject in &assessment.subjects {
+    /// Returns the numbers of the nodes, from the first to the last.
+    pub(crate) fn numbers(&self) -> Range<Number> {
+        0..self.len()
+    }
+}
+
+impl Assessed {
+    fn add(&mut self, assessment: PlacedAssessment) {
+        let PlacedAssessment { node, key, subjects } = &assessment;
+        let siblings = self.by_key.entry(*key).or_default();
+        for sibling in siblings.iter() {
+            for subject in subjects {
                 self.by_subject.entry(*subject).or_default().insert(sibling.node);
             }
             for subject in &sibling.subjects {
-                self.by_subject.entry(*subject).or_default().insert(assessment.node);
+                self.by_subject.entry(*subject).or_default().insert(*node);
             }
         }
-        siblings.push(at);
-        for subject in &assessment.subjects {
-            self.by_subject.entry(*subject).or_default().insert(assessment.node);
+        for subject in subjects {
+            self.by_subject.entry(*subject).or_default().insert(*node);
         }
-        self.by_assessment.insert(assessment.node, at);
-        self.assessments.push(assessment);
-    }
-
-    /// Fills in what is derived from what a snapshot stores.
-    pub(crate) fn derive(mut self) -> Self {
-        self.by_id = self.nodes.iter().zip(0..).map(|(node, number)| (node.id, number)).collect();
-        self.children.resize(self.nodes.len(), None);
-        self.link(0);
-        for assessment in core::mem::take(&mut self.assessments) {
-            self.add_assessment(assessment);
-        }
-        for (_, line) in &self.lines {
-            self.map.append(line.key.digest(), line.status.digest());
-        }
-        self
+        self.keys.insert(*node, *key);
+        siblings.push(assessment);
     }
 }
 
-/// Tells whether an edge leads to a parent: what a walk to the sources follows.
-pub(crate) const fn is_parent(role: Role) -> bool {
-    matches!(role, Role::Used | Role::GeneratedBy | Role::Ships)
+fn map_of(lines: impl Iterator<Item = (u64, StatusLine)>) -> StatusMap {
+    let mut map = StatusMap::new();
+    lines.for_each(|(_, line)| map.append(line.key.digest(), line.status.digest()));
+    map
 }
 
-struct Builder<'a> {
-    base: &'a Catalogue,
-    segment: &'a Segment<'a>,
-    delta: Delta,
-    /// Numbers of the nodes in this segment.
-    fresh: HashMap<NodeId, Number>,
+fn known_role(base: &Snapshot, number: u8) -> Role {
+    role_of(number).unwrap_or_else(|| {
+        base.distrust();
+        Role::Used
+    })
 }
 
-impl Builder<'_> {
-    fn bad(&self, why: impl ToString) -> StorageError {
-        StorageError::corrupt(&*self.segment.name, why)
+/// Returns the first number of a range for which a question, once yes, stays yes; its end if none.
+fn first_where(from: u32, to: u32, question: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (from, to);
+    while low < high {
+        let middle = low.midpoint(high);
+        if question(middle) {
+            high = middle;
+        } else {
+            low = middle.saturating_add(1);
+        }
     }
+    low
+}
 
-    fn entry(&mut self, entry: &SegmentEntry<'_>) -> Result<(), StorageError> {
-        let leaf = Rfc9162::leaf_hash(entry.bytes);
-        let index = self.delta.frontier.push(leaf).map_err(|e| self.bad(e))?.get();
-        self.delta.leaves.push(leaf);
-        let parsed = Entry::parse(entry.bytes).map_err(|e| self.bad(format!("entry {index}: {e}")))?;
-        match parsed {
-            Entry::Genesis(_) if index == 0 => Ok(()),
-            Entry::Genesis(_) => Err(self.bad(format!("entry {index} is a second genesis"))),
-            Entry::Commit(commit) => self.commit(index, &commit, entry),
-            Entry::StatusHead(head) => {
-                let root = self.delta.map.root();
-                if head.index != index || head.map_root != root {
-                    let (said, has) = (head.index, head.map_root);
-                    let why =
-                        format!("the status head at {index} says index {said} and map {has}, computed was {root}");
-                    return Err(self.bad(why));
-                }
-                self.delta.heads.push(index);
-                self.delta.time = head.time;
-                Ok(())
-            }
+/// Returns the first place in the order of the ids whose prefix is at least this one. Ids are
+/// hashes, evenly spread: the search begins where the prefix should be.
+fn first_at_least(base: &Snapshot, wanted: u64) -> u64 {
+    let count = base.count(Column::ById);
+    let is_before = |at: u64| by_id_from_record(&base.record(Column::ById, at)).0 < wanted;
+    let guess = u64::try_from((u128::from(wanted) * u128::from(count)) >> 64).unwrap_or(0);
+    let (mut low, mut high) = (guess, guess);
+    let mut step = 64;
+    while low > 0 && !is_before(low) {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 64;
+    while high < count && is_before(high) {
+        high = high.saturating_add(step).min(count);
+        step *= 2;
+    }
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_before(middle) {
+            low = middle.saturating_add(1);
+        } else {
+            high = middle;
         }
     }
+    low
+}
 
-    fn commit(&mut self, leaf: u64, commit: &Commit, entry: &SegmentEntry<'_>) -> Result<(), StorageError> {
-        let numbers = self.base.nodes.len().saturating_add(self.delta.nodes.len());
-        let first_node =
-            u32::try_from(numbers).map_err(|_| self.bad("the log has more nodes than this version can count"))?;
-        let at = u32::try_from(self.base.commits.len().saturating_add(self.delta.commits.len()));
-        let number = at.map_err(|_| self.bad("the log has more commits than this version can count"))?;
-        let mut cores = Vec::new();
-        for node in &entry.nodes {
-            let record = decode_node(&self.segment.name, node.bytes)?;
-            let (id, core) = (node_id(&record.core), Core::from_bytes(&record.core).map_err(|e| self.bad(e))?);
-            cores.push((id, core));
-        }
-        let leaves: Vec<Digest> = cores.iter().map(|(id, _)| *id.digest()).collect();
-        let root = tree::root(&COMMIT_TREE, &leaves);
-        let sorted = leaves.windows(2).all(|pair| pair[0] < pair[1]);
-        if root != Some(commit.payload.root) || wide(leaves.len()) != commit.payload.count || !sorted {
-            let why = format!("the nodes kept for commit {leaf} are not those under its root {}", commit.payload.root);
-            return Err(self.bad(why));
-        }
-        let numbered: Vec<(Number, NodeId)> = (first_node..).zip(cores.iter().map(|(id, _)| *id)).collect();
-        self.fresh.extend(numbered.iter().map(|(number, id)| (*id, *number)));
-        for ((id, core), node) in cores.iter().zip(&entry.nodes) {
-            let first_edge = self.base.edges.len().saturating_add(self.delta.edges.len());
-            let first_edge = u32::try_from(first_edge)
-                .map_err(|_| self.bad("the log has more edges than this version can count"))?;
-            self.edges(*id, core)?;
-            if core.kind == Kind::Assessment {
-                self.assessment(*id, core, node.attachment)?;
-            }
-            let attached = node.attachment.is_some();
-            let (kind, mark) = (core.kind, core.mark);
-            self.delta.nodes.push(Placed {
-                id: *id,
-                kind,
-                mark,
-                commit: number,
-                frame: node.frame,
-                attached,
-                first_edge,
-            });
-        }
-        for line in &commit.payload.statuses {
-            self.delta.map.append(line.key.digest(), line.status.digest());
-            self.delta.lines.push((leaf, *line));
-        }
-        let nodes = u32::try_from(cores.len()).unwrap_or(u32::MAX);
-        let segment = self.segment.first;
-        self.delta.commits.push(PlacedCommit { leaf, segment, frame: entry.frame, first_node, nodes });
-        Ok(())
-    }
-
-    fn number(&self, id: &NodeId) -> Option<Number> {
-        self.base.number(id).or_else(|| self.fresh.get(id).copied())
-    }
-
-    fn edges(&mut self, id: NodeId, core: &Core) -> Result<(), StorageError> {
-        for edge in core.edges.iter().filter(|edge| edge.home.is_none()) {
-            let to = self.number(&edge.to);
-            let to = to.ok_or_else(|| self.bad(format!("node {id} leads to {}, which is not in the log", edge.to)))?;
-            self.delta.edges.push(PlacedEdge { role: edge.role, to });
-        }
-        Ok(())
-    }
-
-    fn assessment(&mut self, id: NodeId, core: &Core, attachment: Option<&[u8]>) -> Result<(), StorageError> {
-        let key = assessed(id, core).map_err(|e| self.bad(format!("node {id}: {e}")))?.status_key;
-        let attachment = attachment.map(|bytes| decode_attachment(&self.segment.name, bytes)).transpose()?;
-        let subjects = attachment.and_then(|attachment| attachment.subjects);
-        let subjects = subjects.into_iter().flat_map(|subjects| subjects.openings).map(|(id, ..)| id).collect();
-        let node = self.number(&id).unwrap_or_default();
-        self.delta.assessments.push(PlacedAssessment { node, key, subjects });
-        Ok(())
-    }
+/// Widens a count.
+fn count_of<T>(items: &[T]) -> u64 {
+    wide(items.len())
 }

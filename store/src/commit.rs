@@ -1,38 +1,39 @@
 //! The way of a commit: validate, sign, sequence, integrate, publish, receipt.
 //!
 //! Whoever finds nobody writing becomes the leader and takes along everything that arrived while
-//! the last flush ran: one segment, one flush, one checkpoint for all of it. The others wait.
+//! the last flush ran: one group, one flush, one checkpoint for all of it. The others wait.
 
 use core::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashSet,
     panic::catch_unwind,
-    sync::{Condvar, Mutex, PoisonError, RwLock},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use griptrace_core::{
     commit::{Commit, CommitError as Unsigned, CommitPayload, StatusLine},
     digest::{COMMIT_TREE, Digest},
     entry::StatusHead,
-    id::NodeId,
+    id::{GenesisHash, NodeId},
     key::Signer,
     limits::TREE_SIZE_MAX,
+    tree::Rfc9162,
 };
 
 use crate::{
     State,
     catalogue::Catalogue,
+    delta::Delta,
     error::{CommitError, Refusal, StorageError},
     number::wide,
-    objects::Objects,
     publish::Desk,
     record::NodeRecord,
-    segment::{self, SegmentWriter},
-    tiles::TileReader,
-    validate::{ValidSet, validate},
+    segment::{GroupWriter, Groups},
+    store::Inner,
+    validate::validate,
 };
 
 /// What a commit returns.
@@ -50,7 +51,7 @@ pub struct Receipt {
     pub size: u64,
 }
 
-/// Commits that go into one segment at most.
+/// Commits that go into one group at most.
 const BATCH_COMMITS_MAX: usize = 1024;
 
 /// The writing half of a store.
@@ -58,16 +59,30 @@ const BATCH_COMMITS_MAX: usize = 1024;
 pub(crate) struct Writer {
     desk: Mutex<Desk>,
     queue: Mutex<Queue>,
-    turn: Condvar,
     poisoned: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// Whether somebody leads.
     is_busy: bool,
-    next: u64,
-    waiting: Vec<(u64, Pending)>,
-    done: HashMap<u64, Result<Published, CommitError>>,
+    waiting: Vec<(Arc<Ticket>, Pending)>,
+}
+
+/// Where a waiting thread is told how its commit went.
+#[derive(Debug, Default)]
+struct Ticket {
+    answer: Mutex<Option<Turn>>,
+    told: Condvar,
+}
+
+/// What a waiting thread is told.
+#[derive(Debug)]
+enum Turn {
+    /// It is to lead the next batch.
+    Lead,
+    /// How its commit went.
+    Done(Result<Published, CommitError>),
 }
 
 /// A signed commit that waits for its place in the log.
@@ -80,45 +95,54 @@ struct Pending {
 }
 
 /// What the holder of a ticket is told.
-type Answer = (u64, Result<Published, CommitError>);
+type Answer = (Arc<Ticket>, Result<Published, CommitError>);
 
 #[derive(Debug)]
 struct Published {
     index: u64,
     size: u64,
     checkpoint: String,
+    inclusion: Vec<Digest>,
+}
+
+impl Ticket {
+    fn tell(&self, turn: Turn) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        self.told.notify_one();
+    }
+
+    fn wait(&self) -> Turn {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match answer.take() {
+                Some(turn) => return turn,
+                None => answer = self.told.wait(answer).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
 }
 
 impl Writer {
     /// Makes the writing half of a store whose desk this is.
     pub(crate) fn new(desk: Desk) -> Self {
-        Self {
-            desk: Mutex::new(desk),
-            queue: Mutex::new(Queue::default()),
-            turn: Condvar::new(),
-            poisoned: AtomicBool::new(false),
-        }
+        Self { desk: Mutex::new(desk), queue: Mutex::new(Queue::default()), poisoned: AtomicBool::new(false) }
     }
 
     /// Commits nodes; returns when they are durable and published.
     pub(crate) fn commit(
         &self,
-        objects: &Objects,
-        state: &RwLock<State>,
+        inner: &Inner,
         records: Vec<NodeRecord>,
         signer: &dyn Signer,
         issuer: &str,
         now: u64,
     ) -> Result<Receipt, CommitError> {
         self.check_poison()?;
-        let ids = records.iter().map(NodeRecord::id).collect();
-        let pending = {
-            let state = state.read().unwrap_or_else(PoisonError::into_inner);
-            let valid = validate(&state.catalogue, objects, records)?;
-            sign(&state.catalogue, valid, signer, issuer, now)?
-        };
-        let Published { index, size, checkpoint } = self.sequence(objects, state, pending)?;
-        let inclusion = TileReader::new(objects, size).inclusion(&[index])?;
+        let named = named(records);
+        let ids = named.iter().map(|(id, _)| *id).collect();
+        let valid = inner.ask(|state| validate(&state.catalogue, &inner.objects, &named))?;
+        let pending = sign(inner.home, named, valid, signer, issuer, now)?;
+        let Published { index, size, checkpoint, inclusion } = self.sequence(inner, pending)?;
         Ok(Receipt { index, ids, inclusion, checkpoint, size })
     }
 
@@ -126,57 +150,70 @@ impl Writer {
         if self.poisoned.load(Ordering::Acquire) { Err(CommitError::Poisoned) } else { Ok(()) }
     }
 
-    /// Waits until the commit is in the log, leading a batch if nobody else does.
-    fn sequence(&self, objects: &Objects, state: &RwLock<State>, pending: Pending) -> Result<Published, CommitError> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = queue.next;
-        queue.next = queue.next.saturating_add(1);
-        queue.waiting.push((ticket, pending));
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the commit is in the log, leading a batch if it is told to.
+    fn sequence(&self, inner: &Inner, pending: Pending) -> Result<Published, CommitError> {
+        let ticket = Arc::new(Ticket::default());
+        let leads = {
+            let mut queue = self.queue();
+            queue.waiting.push((Arc::clone(&ticket), pending));
+            !core::mem::replace(&mut queue.is_busy, true)
+        };
+        if leads {
+            self.take_turn(inner);
+        }
         loop {
-            if let Some(result) = queue.done.remove(&ticket) {
-                return result;
+            match ticket.wait() {
+                Turn::Done(result) => return result,
+                Turn::Lead => self.take_turn(inner),
             }
-            if queue.is_busy {
-                queue = self.turn.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            queue.is_busy = true;
-            let take = queue.waiting.len().min(BATCH_COMMITS_MAX);
-            let batch: Vec<(u64, Pending)> = queue.waiting.drain(..take).collect();
-            drop(queue);
-            let tickets: Vec<u64> = batch.iter().map(|(ticket, _)| *ticket).collect();
-            // A panic must not leave the others waiting for ever. What it left on disk only
-            // reopening can tell.
-            let led = catch_unwind(AssertUnwindSafe(|| self.lead(objects, state, batch)));
-            let results = led.unwrap_or_else(|_| {
-                self.poisoned.store(true, Ordering::Release);
-                tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
-            });
-            queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.is_busy = false;
-            queue.done.extend(results);
-            self.turn.notify_all();
         }
     }
 
+    /// Leads one batch, tells everybody in it, and hands the lead to whoever came meanwhile.
+    fn take_turn(&self, inner: &Inner) {
+        let batch: Vec<(Arc<Ticket>, Pending)> = {
+            let mut queue = self.queue();
+            let take = queue.waiting.len().min(BATCH_COMMITS_MAX);
+            queue.waiting.drain(..take).collect()
+        };
+        let tickets: Vec<Arc<Ticket>> = batch.iter().map(|(ticket, _)| Arc::clone(ticket)).collect();
+        // A panic must not leave the others waiting for ever. What it left on disk only reopening can
+        // tell.
+        let led = catch_unwind(AssertUnwindSafe(|| self.lead(inner, batch)));
+        let answers = led.unwrap_or_else(|_| {
+            self.poisoned.store(true, Ordering::Release);
+            tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
+        });
+        {
+            let mut queue = self.queue();
+            match queue.waiting.first() {
+                Some((next, _)) => next.tell(Turn::Lead),
+                None => queue.is_busy = false,
+            }
+        }
+        answers.into_iter().for_each(|(ticket, result)| ticket.tell(Turn::Done(result)));
+    }
+
     /// Brings a batch into the log.
-    fn lead(&self, objects: &Objects, state: &RwLock<State>, batch: Vec<(u64, Pending)>) -> Vec<Answer> {
+    fn lead(&self, inner: &Inner, batch: Vec<(Arc<Ticket>, Pending)>) -> Vec<Answer> {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
-        let (batch, mut results) = drop_repeated(state, batch);
+        let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(repeated(&state.catalogue, &batch))) {
+            Ok(repeated) => drop_repeated(batch, &repeated),
+            Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
+        };
         if batch.is_empty() {
-            return results;
+            return answers;
         }
-        let tickets: Vec<u64> = batch.iter().map(|(ticket, _)| *ticket).collect();
-        match self.write(objects, state, batch) {
-            Ok((first, size, checkpoint)) => {
-                let published = |index| Published { index, size, checkpoint: checkpoint.clone() };
-                results.extend(tickets.into_iter().zip(first..).map(|(ticket, index)| (ticket, Ok(published(index)))));
-            }
-            Err(CommitError::Full { size }) => {
-                results.extend(tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Full { size }))));
-            }
+        let (tickets, batch): (Vec<Arc<Ticket>>, Vec<Pending>) = batch.into_iter().unzip();
+        let results: Vec<Result<Published, CommitError>> = match self.write(inner, batch) {
+            Ok(published) => published.into_iter().map(Ok).collect(),
+            Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
                 self.poisoned.store(true, Ordering::Release);
@@ -185,100 +222,125 @@ impl Writer {
                 } else {
                     StorageError::corrupt("the batch", error)
                 };
-                results.extend(tickets.into_iter().map(|ticket| (ticket, Err(error.again().into()))));
+                tickets.iter().map(|_| Err(error.again().into())).collect()
             }
-        }
-        results
+        };
+        answers.extend(tickets.into_iter().zip(results));
+        answers
     }
 
-    /// Writes a batch as one segment and takes it to its checkpoint. Returns the index of its first
-    /// commit, the new size and the checkpoint.
-    fn write(
-        &self,
-        objects: &Objects,
-        state: &RwLock<State>,
-        batch: Vec<(u64, Pending)>,
-    ) -> Result<(u64, u64, String), CommitError> {
+    /// Writes a batch as one group and takes it to its checkpoint.
+    fn write(&self, inner: &Inner, batch: Vec<Pending>) -> Result<Vec<Published>, CommitError> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let (delta, note, first) = {
-            let state = state.read().unwrap_or_else(PoisonError::into_inner);
-            let first = state.catalogue.size();
-            if first.saturating_add(wide(batch.len())) >= TREE_SIZE_MAX {
-                return Err(CommitError::Full { size: first });
-            }
-            let bytes = build(&state.catalogue, batch)?;
-            // Crash here: nothing is on disk, nobody was told anything.
-            objects.put_new(&segment::name(first), &bytes)?;
-            // Crash here: the segment is durable, but not under the head. Opening for writing
-            // adopts it (`open::recover`), through the same `Desk::adopt` as here.
-            let (delta, note) = desk.adopt(objects, &state.catalogue)?;
-            (delta, note, first)
-        };
+        let objects = &inner.objects;
+        let commits = wide(batch.len());
+        let first = desk.publisher.edge.size();
+        if first.saturating_add(commits) >= TREE_SIZE_MAX {
+            return Err(CommitError::Full { size: first });
+        }
+        let group = inner.ask(|state| build(state, &batch))?;
+        // Crash here: nothing is on disk, nobody was told anything.
+        let (segment, begin) = desk.appender.append(objects, first, &group)?;
+        // Crash here: the group is durable, but nothing was signed. Opening for writing adopts it
+        // (`open::recover`), through the same `Desk::adopt` as here.
+        let bytes = desk.appender.read_back(objects, begin)?;
+        let name = desk.appender.name().to_owned();
+        let lost = || StorageError::corrupt(&*name, format!("what was written at byte {begin} is not there"));
+        let group = Groups::new(&name, segment, &bytes, begin, first).next()?.ok_or_else(lost)?;
+        let delta = inner.ask(|state| Delta::of(&state.catalogue, &group))?;
+        let note = desk.publisher.adopt(objects, &group, &delta)?;
         // Crash here: published, but the committers were not told. They find their nodes by id, or
         // by what they recorded (R10), and commit nothing twice.
-        let (size, _) = delta.head();
-        let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+        let size = delta.head().size;
+        let published = |index| {
+            let inclusion = desk.publisher.edge.inclusion(index)?;
+            Ok(Published { index, size, checkpoint: note.clone(), inclusion })
+        };
+        let published = (first..first.saturating_add(commits)).map(published).collect::<Result<_, StorageError>>()?;
+        let mut state = inner.write();
         state.catalogue.apply(delta);
-        state.note.clone_from(&note);
-        Ok((first, size, note))
+        state.note = note;
+        Ok(published)
     }
 }
 
-/// Takes out commits with a node that came into the log while they waited.
-fn drop_repeated(state: &RwLock<State>, batch: Vec<(u64, Pending)>) -> (Vec<(u64, Pending)>, Vec<Answer>) {
-    let state = state.read().unwrap_or_else(PoisonError::into_inner);
-    let mut seen = BTreeSet::new();
-    let (mut kept, mut refused) = (Vec::new(), Vec::new());
-    for (ticket, pending) in batch {
-        let known = |id: &&NodeId| state.catalogue.number(id).is_some() || seen.contains(*id);
-        if let Some(id) = pending.nodes.iter().map(|(id, _)| id).find(known) {
-            refused.push((ticket, Err(CommitError::Refused { id: *id, why: Refusal::Recorded })));
-            continue;
+/// Names nodes by their hashes.
+fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
+    records.into_iter().map(|record| (record.id(), record)).collect()
+}
+
+/// Returns for each commit the node that came into the log while it waited, or stands twice.
+fn repeated(catalogue: &Catalogue, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<NodeId>> {
+    let mut seen = HashSet::new();
+    let repeated = |(_, pending): &(Arc<Ticket>, Pending)| {
+        let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
+        let found = pending.nodes.iter().map(|(id, _)| *id).find(known);
+        if found.is_none() {
+            seen.extend(pending.nodes.iter().map(|(id, _)| *id));
         }
-        seen.extend(pending.nodes.iter().map(|(id, _)| *id));
-        kept.push((ticket, pending));
+        found
+    };
+    batch.iter().map(repeated).collect()
+}
+
+fn drop_repeated(
+    batch: Vec<(Arc<Ticket>, Pending)>,
+    repeated: &[Option<NodeId>],
+) -> (Vec<(Arc<Ticket>, Pending)>, Vec<Answer>) {
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for ((ticket, pending), repeated) in batch.into_iter().zip(repeated) {
+        match repeated {
+            Some(id) => refused.push((ticket, Err(CommitError::Refused { id: *id, why: Refusal::Recorded }))),
+            None => kept.push((ticket, pending)),
+        }
     }
     (kept, refused)
 }
 
-/// Returns the bytes of the segment that holds a batch: its commits and a status head.
-fn build(catalogue: &Catalogue, batch: Vec<(u64, Pending)>) -> Result<Vec<u8>, StorageError> {
-    let mut index = catalogue.size();
-    let mut writer = SegmentWriter::new(&catalogue.home, index)?;
-    let mut map = catalogue.map.clone();
+/// Returns the bytes of the group that holds a batch: its commits and a status head.
+fn build(state: &State, batch: &[Pending]) -> Result<Vec<u8>, StorageError> {
+    let catalogue = &state.catalogue;
+    let mut frontier = catalogue.frontier().clone();
+    let mut map = catalogue.map().clone();
+    let mut writer = GroupWriter::new(Some(&state.note));
     let mut time = 0;
-    for (_, pending) in batch {
-        writer.entry(&pending.entry)?;
-        for (_, record) in pending.nodes {
+    let full = |e| StorageError::corrupt("a new segment", e);
+    for pending in batch {
+        writer.entry(&pending.entry);
+        frontier.push(Rfc9162::leaf_hash(&pending.entry)).map_err(full)?;
+        for (_, record) in &pending.nodes {
             writer.node(record)?;
         }
         for line in &pending.lines {
             map.append(line.key.digest(), line.status.digest());
         }
         time = time.max(pending.time);
-        index = index.saturating_add(1);
     }
-    writer.entry(&StatusHead { index, map_root: map.root(), time }.to_bytes())?;
-    writer.finish()
+    let index = frontier.size().get();
+    let head = StatusHead { index, map_root: map.root(), time }.to_bytes();
+    writer.entry(&head);
+    frontier.push(Rfc9162::leaf_hash(&head)).map_err(full)?;
+    Ok(writer.finish(frontier.size().get(), &frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)))
 }
 
 /// Signs a set of nodes.
 fn sign(
-    catalogue: &Catalogue,
-    valid: ValidSet,
+    home: GenesisHash,
+    mut nodes: Vec<(NodeId, NodeRecord)>,
+    lines: Vec<StatusLine>,
     signer: &dyn Signer,
     issuer: &str,
     now: u64,
 ) -> Result<Pending, CommitError> {
-    let mut ids: Vec<NodeId> = valid.nodes.iter().map(|node| node.id).collect();
-    let payload = CommitPayload::over(catalogue.home, &mut ids, now, valid.lines)
+    nodes.sort_unstable_by_key(|(id, _)| *id);
+    let mut ids: Vec<NodeId> = nodes.iter().map(|(id, _)| *id).collect();
+    let payload = CommitPayload::over(home, &mut ids, now, lines)
         .map_err(|error| CommitError::Commit(Unsigned::Payload(error)))?;
     check_root(&payload, &ids)?;
     let entry = Commit::sign(&payload, signer, issuer).map_err(CommitError::Commit)?;
     let commit = Commit::parse(&entry).map_err(CommitError::Commit)?;
     // A key in a module can fail too: what it signed is checked before it is believed.
     commit.verify(&signer.public_key()).map_err(CommitError::Commit)?;
-    let nodes = valid.nodes.into_iter().map(|node| (node.id, node.record)).collect();
     Ok(Pending { entry, nodes, lines: payload.statuses, time: now })
 }
 

@@ -96,18 +96,6 @@ pub enum OpenError {
     /// The genesis would be refused by a reader.
     #[error("the genesis is refused")]
     Genesis(#[source] DecodeError),
-    /// What is on disk falls short of what was signed.
-    #[error(
-        "{object} covers {signed} entries, but only {found} are in the head: the store was set back, and going on would fork the log; restore the newest copy, or begin a new log"
-    )]
-    SetBack {
-        /// The signed object.
-        object: String,
-        /// Its size.
-        signed: u64,
-        /// The head's size.
-        found: u64,
-    },
     /// The disk failed, or what it holds is bad.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -307,12 +295,6 @@ pub enum ProveError {
         limit: u64,
         /// What there is.
         found: u64,
-    },
-    /// No checkpoint that covers an entry was kept.
-    #[error("no published checkpoint that covers entry {index} is kept in checkpoints/")]
-    NoCheckpoint {
-        /// The entry's leaf index.
-        index: u64,
     },
     /// The disk failed, or what it holds is bad.
     #[error(transparent)]

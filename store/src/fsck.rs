@@ -1,34 +1,33 @@
 //! The audit: everything re-derived from bytes, every fault named, nothing changed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+mod derived;
+
+use std::{collections::BTreeMap, path::Path};
 
 use griptrace_core::{
-    commit::StatusLine,
     digest::Digest,
     entry::Entry,
-    id::{GenesisHash, NodeId},
+    id::NodeId,
     node::{Kind, Role},
-    note::NoteVerifier,
 };
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     Store,
-    catalogue::{Catalogue, PlacedCommit},
+    catalogue::Catalogue,
+    delta::Delta,
+    edge::Edge,
     error::{FsckError, StorageError},
-    head::{CHECKPOINT, HEAD, Head, checkpoint_name, read_checkpoint},
-    index::{Index, read_commit},
-    number::{place, wide},
+    head::{HEAD, Head, Signature, Slot},
+    number::{narrow, wide},
     objects::Objects,
     open::{GENESIS, read_genesis},
-    reading::SegmentReader,
     record::NodeRecord,
-    segment::{self, Segment},
-    tiles::{Edge, Writes},
+    segment::{self, Group, GroupEntry, GroupNode, Groups},
     validate::check_alone,
 };
+
+type Progress<'a> = &'a dyn Fn(&str, u64, u64);
 
 /// What is wrong with one object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,21 +71,24 @@ impl FsckReport {
 impl Store {
     /// Checks the whole store against its log, up to the size that it was opened at or has written:
     /// segments, entries, nodes, tiles, status map, checkpoints, snapshot and index, all from their
-    /// bytes. Changes nothing. Committers' signatures are not checked: the store does not hold
-    /// their keys.
+    /// bytes, on all processors. Changes nothing. Committers' signatures are not checked: the store
+    /// does not hold their keys.
     ///
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
-        let state = self.0.read();
-        let size = state.catalogue.size();
-        let mut audit =
-            Audit::new(&self.0.objects, &self.0.verifier, &self.0.genesis.origin, state.catalogue.home, Some(size));
+        let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
+        let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
+        let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
+        audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
-        audit.snapshot(&state.catalogue);
-        audit.index(index.get_or_insert_with(|| Index::open(self.0.objects.root(), &state.catalogue)), progress)?;
+        if audit.derived.size() == size {
+            audit.snapshot(progress)?;
+            self.0.ask(|state| Ok::<_, StorageError>(audit.live(&state.catalogue)))?;
+            audit.index(&mut index, progress)?;
+        }
         Ok(audit.report)
     }
 
@@ -103,55 +105,40 @@ impl Store {
             Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
             Err(error @ StorageError::Io { .. }) => return Err(error.into()),
         };
-        let origin = &log.genesis.origin;
-        let mut sizes = vec![Head::read(&objects).ok().flatten().map(|head| head.size)];
-        for name in
-            objects.list("checkpoints")?.iter().map(|name| format!("checkpoints/{name}")).chain([CHECKPOINT.to_owned()])
-        {
-            let found = read_checkpoint(&objects, &name, &log.verifier, origin).ok().flatten();
-            sizes.push(found.map(|(checkpoint, _)| checkpoint.size));
-        }
-        let size = sizes.into_iter().flatten().max();
-        let mut audit = Audit::new(&objects, &log.verifier, origin, log.home, size);
-        let (begins, first) = (segment::name(0), objects.read(GENESIS)?.unwrap_or_default());
-        let begin = objects.read(&begins)?.filter(|_| !first.is_empty());
-        if begin.is_some_and(|bytes| !bytes.windows(first.len()).any(|window| window == first)) {
-            audit.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
-        }
+        let signature = Signature { verifier: &log.verifier, origin: &log.genesis.origin };
+        let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
+        let size = newest.map(|signed| signed.head.size);
+        let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
+        audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        if Some(audit.derived.size()) == size {
+            audit.snapshot(progress)?;
+            audit.index(&mut None, progress)?;
+        }
         Ok(audit.report)
     }
 }
 
 struct Audit<'a> {
     objects: &'a Objects,
-    verifier: &'a NoteVerifier,
-    origin: &'a str,
-    home: GenesisHash,
+    signature: Signature<'a>,
     /// How many entries there are; all that the segments have, if nothing else tells.
     size: u64,
     /// The catalogue as the segments give it.
     derived: Catalogue,
-    /// The root after each segment.
+    /// The root after each group.
     roots: BTreeMap<u64, Digest>,
+    edge: Edge,
     report: FsckReport,
 }
 
 impl<'a> Audit<'a> {
-    fn new(
-        objects: &'a Objects,
-        verifier: &'a NoteVerifier,
-        origin: &'a str,
-        home: GenesisHash,
-        size: Option<u64>,
-    ) -> Self {
-        let (derived, roots, report) = (Catalogue::new(home), BTreeMap::new(), FsckReport::default());
-        Self { objects, verifier, origin, home, size: size.unwrap_or(u64::MAX), derived, roots, report }
+    fn new(objects: &'a Objects, signature: Signature<'a>, derived: Catalogue, size: Option<u64>) -> Self {
+        let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
+        Self { objects, signature, size: size.unwrap_or(u64::MAX), derived, roots, edge, report }
     }
-}
 
-impl Audit<'_> {
     #[expect(
         clippy::needless_pass_by_value,
         reason = "errors and texts are handed over alike, mostly made on the spot"
@@ -172,216 +159,225 @@ impl Audit<'_> {
         }
     }
 
+    /// Compares the genesis with the entry that the log begins with.
+    fn genesis(&mut self) -> Result<(), StorageError> {
+        let (begins, genesis) = (segment::name(0), self.objects.read(GENESIS)?.unwrap_or_default());
+        let Some(bytes) = self.objects.read(&begins)? else { return Ok(()) };
+        if genesis.is_empty() || !bytes.windows(genesis.len()).take(1 << 16).any(|window| window == genesis) {
+            self.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
+        }
+        Ok(())
+    }
+
     /// Checks the segments in their order. Behind a damaged one the others are still checked one by
     /// one, but what hangs on the tree before them can't be.
-    fn segments(&mut self, progress: &dyn Fn(&str, u64, u64)) -> Result<(), StorageError> {
-        let mut edge = Edge::new();
+    fn segments(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
         let mut is_whole = true;
         for name in self.objects.list("segments")? {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
             };
+            // An empty one that a crash left is no fault: the next append makes it again.
             if first >= self.size {
                 continue;
             }
-            progress("checking segments", first, self.size);
             let name = segment::name(first);
             if is_whole && first != self.derived.size() {
-                self.fault(segment::name(self.derived.size()), format!("it is missing: {name} comes next"));
+                let next = segment::name(self.derived.size());
+                self.fault(next, format!("it is missing, or what comes before it is cut off: {name} comes next"));
                 is_whole = false;
             }
-            let Some(bytes) = self.objects.read(&name)? else { continue };
-            let parsed = Segment::parse(&self.home, first, &bytes);
-            let Some(segment) = self.note(parsed)? else {
-                is_whole = false;
-                continue;
-            };
-            self.report.segments += 1;
-            self.nodes(&segment);
-            is_whole = is_whole && self.integrate(&segment, &mut edge)?;
+            is_whole = self.segment(&name, first, is_whole, progress)?;
         }
         if is_whole && self.derived.size() < self.size && self.size < u64::MAX {
-            let name = segment::name(self.derived.size());
-            self.fault(name, format!("it is missing: the log has {} entries", self.size));
+            let (last, _) = self.derived.end();
+            let found = self.derived.size();
+            let why = format!(
+                "it ends with {found} entries, and {} were signed: it was cut off, or {} is missing",
+                self.size,
+                segment::name(found)
+            );
+            self.fault(segment::name(last), why);
             is_whole = false;
         }
         if is_whole {
-            let mut writes = Writes::default();
-            edge.finish(&mut writes)?;
-            self.tiles(&writes)?;
+            let partial = self.edge.partial()?;
+            self.tiles(&partial)?;
         }
         Ok(())
     }
 
-    /// Checks every node of a segment alone, and the public lines of every commit.
-    fn nodes(&mut self, segment: &Segment<'_>) {
-        for entry in &segment.entries {
+    /// Checks a segment group by group, its nodes on all processors. Tells whether the log is whole so
+    /// far.
+    fn segment(
+        &mut self,
+        name: &str,
+        first: u64,
+        is_whole: bool,
+        progress: Progress<'_>,
+    ) -> Result<bool, StorageError> {
+        let mut is_whole = is_whole;
+        let Some(bytes) = self.objects.read(name)? else { return Ok(false) };
+        let header = segment::check_header(&self.derived.home, first, &bytes);
+        let Some(begin) = self.note(header)? else { return Ok(false) };
+        self.report.segments += 1;
+        let mut groups = Groups::new(name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
+        let mut next = first;
+        while next < self.size {
+            progress("checking segments", next, self.size);
+            let group = groups.next();
+            let Some(group) = self.note(group)? else { return Ok(false) };
+            let Some(group) = group else { return Ok(is_whole) };
+            next = group.first.saturating_add(wide(group.entries.len()));
+            self.nodes(&group);
+            is_whole = is_whole && self.integrate(&group)?;
+        }
+        Ok(is_whole)
+    }
+
+    /// Checks every node of a group alone, and the public lines of every commit.
+    fn nodes(&mut self, group: &Group<'_>) {
+        for entry in &group.entries {
             self.report.entries += 1;
-            let mut statuses = BTreeSet::new();
-            for node in &entry.nodes {
-                self.report.nodes += 1;
-                let mut record = match NodeRecord::from_bytes(node.bytes) {
-                    Ok(record) => record,
-                    Err(error) => {
-                        self.fault(&*segment.name, error);
-                        continue;
-                    }
-                };
-                let id = record.id();
-                let attachment = node.attachment.map(|bytes| segment::decode_attachment(&segment.name, bytes));
-                match attachment.transpose() {
-                    Ok(Some(attachment)) => {
-                        (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects);
-                    }
-                    Ok(None) => {}
-                    Err(error) => self.fault(&*segment.name, format!("node {id}: {error}")),
-                }
-                if let Err(refusal) = check_alone(&record) {
-                    self.fault(&*segment.name, format!("node {id}: {refusal}"));
-                }
-                if record.core().is_ok_and(|core| core.kind == Kind::Status) {
-                    statuses.insert(id);
-                }
-            }
-            let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
-            let lines: BTreeSet<NodeId> = commit.payload.statuses.iter().map(|line| line.status).collect();
-            if lines != statuses {
-                let why =
-                    format!("a commit has {} public lines and {} statuses, or others", lines.len(), statuses.len());
-                self.fault(&*segment.name, why);
+            self.report.nodes += wide(entry.nodes.len());
+            let whys: Vec<String> = entry.nodes.par_iter().flat_map_iter(|node| check_node(group.name, node)).collect();
+            whys.into_iter().for_each(|why| self.fault(group.name, why));
+            if let Some(why) = check_lines(entry) {
+                self.fault(group.name, why);
             }
         }
     }
 
-    /// Checks how a segment follows those before it, its status head and its full tiles.
-    fn integrate(&mut self, segment: &Segment<'_>, edge: &mut Edge) -> Result<bool, StorageError> {
-        let delta = self.derived.delta(segment);
+    /// Checks how a group follows those before it, its status head, its checkpoint and full tiles.
+    fn integrate(&mut self, group: &Group<'_>) -> Result<bool, StorageError> {
+        let delta = Delta::of(&self.derived, group);
         let Some(delta) = self.note(delta)? else { return Ok(false) };
-        let mut writes = Writes::default();
-        for (entry, leaf) in segment.entries.iter().zip(&delta.leaves) {
-            edge.push(entry.bytes, *leaf, &mut writes)?;
+        if let Some((_, note)) = group.checkpoint {
+            self.report.checkpoints += 1;
+            let read = self.signature.read(group.name, note);
+            let before = Head { size: self.derived.size(), root: self.derived.root() };
+            match self.note(read)? {
+                Some((head, _)) if head != before => {
+                    let why = format!(
+                        "a checkpoint says root {} at size {}, the entries give {} at {}",
+                        head.root, head.size, before.root, before.size
+                    );
+                    self.fault(group.name, why);
+                }
+                Some(_) | None => {}
+            }
         }
-        self.tiles(&writes)?;
-        let (size, root) = delta.head();
+        let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
+        let writes = self.edge.append(entries)?;
+        self.tiles(&writes.full)?;
+        let Head { size, root } = delta.head();
         self.roots.insert(size, root);
-        let before = self.derived.lines.len();
+        let marks: Vec<(NodeId, Digest)> =
+            delta.lines.iter().map(|(_, line)| (line.status, *line.key.digest())).collect();
         self.derived.apply(delta);
-        self.lines(&segment.name, before);
+        for (status, key) in marks {
+            self.mark(group.name, status, key);
+        }
         Ok(true)
     }
 
-    /// Checks that each new public line stands under the key of what its status marks.
-    fn lines(&mut self, name: &str, from: usize) {
-        let lines: Vec<StatusLine> = self.derived.lines.iter().skip(from).map(|(_, line)| *line).collect();
-        for line in lines {
-            let status = self.derived.number(&line.status);
-            let target = status.and_then(|status| self.derived.to(status, Role::Marks).next());
-            let key = target.map(|target| self.derived.status_key(target));
-            if key != Some(line.key) {
-                self.fault(
-                    name,
-                    format!("status {} stands under {}, which is not what it marks", line.status, line.key),
-                );
-            }
+    /// Checks that a public line stands under the key of what its status marks.
+    fn mark(&mut self, name: &str, status: NodeId, key: Digest) {
+        let number = self.derived.number(&status);
+        let target = number.and_then(|number| self.derived.to(number, Role::Marks).next());
+        if target.map(|target| *self.derived.status_key(target).digest()) != Some(key) {
+            self.fault(name, format!("status {status} stands under {key}, which is not what it marks"));
         }
     }
 
-    fn tiles(&mut self, writes: &Writes) -> Result<(), StorageError> {
-        for (name, expected) in &writes.objects {
+    /// Compares tiles: the full ones as the log grows, the partial ones at its end.
+    fn tiles(&mut self, tiles: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        for (name, expected) in tiles {
             self.report.tiles += 1;
             match self.objects.read(name)? {
                 Some(found) if found == *expected => {}
-                Some(_) => self.fault(name, "it holds other bytes than the segments give"),
-                None => self.fault(name, "it is missing; opening the store for writing makes it again"),
+                Some(_) => self.fault(
+                    name,
+                    "it holds other bytes than the segments give; it is made again when it is read by a writer",
+                ),
+                None => self.fault(name, "it is missing; it is made again when it is read by a writer"),
             }
         }
         Ok(())
     }
 
-    /// Checks head and checkpoints against the roots of the segments.
+    /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
-        let head = Head::read(self.objects);
-        match self.note(head)? {
-            Some(Some(head)) => self.root(HEAD, head.size, head.root),
-            Some(None) => self.fault(HEAD, "it is missing"),
-            None => {}
+        if !self.objects.exists(HEAD) {
+            self.fault(HEAD, "it is missing; opening the store for writing makes it again from the checkpoint");
         }
-        let kept: BTreeSet<String> =
-            self.objects.list("checkpoints")?.into_iter().map(|name| format!("checkpoints/{name}")).collect();
-        let expected: Vec<String> =
-            self.derived.heads.iter().map(|head| checkpoint_name(head.saturating_add(1))).collect();
-        for name in expected.iter().filter(|name| !kept.contains(*name)) {
-            self.fault(name, "it is missing: every published checkpoint is kept");
-        }
-        for name in kept.iter().map(String::as_str).chain([CHECKPOINT]) {
+        for slot in self.signature.slots(self.objects)? {
             self.report.checkpoints += 1;
-            let found = read_checkpoint(self.objects, name, self.verifier, self.origin);
-            match self.note(found)? {
-                Some(Some((checkpoint, _))) => {
-                    self.root(name, checkpoint.size, checkpoint.root);
-                    if name != CHECKPOINT && name != checkpoint_name(checkpoint.size) {
-                        self.fault(name, format!("it is of size {}", checkpoint.size));
-                    }
-                }
-                Some(None) => self.fault(name, "it is missing"),
-                None => {}
+            match slot {
+                Slot::Empty => {}
+                Slot::Signed(signed) => self.root(HEAD, signed.head),
+                Slot::Bad(error) => drop(self.note(Err::<(), _>(error))?),
             }
+        }
+        self.report.checkpoints += 1;
+        let published = self.signature.published(self.objects);
+        match self.note(published)? {
+            Some(Some(signed)) => self.root(signed.object, signed.head),
+            Some(None) => self.fault("checkpoint", "it is missing; opening the store for writing publishes it again"),
+            None => {}
         }
         Ok(())
     }
 
     /// Compares a root with that of the segments; what a writer published meanwhile is left alone.
-    fn root(&mut self, object: &str, size: u64, root: Digest) {
+    fn root(&mut self, object: &str, head: Head) {
+        let Head { size, root } = head;
         match self.roots.get(&size) {
             Some(derived) if *derived == root => {}
             Some(derived) => {
-                self.fault(object, format!("at size {size} it says root {root}, the segments give {derived}"));
+                let why = format!("at size {size} it says root {root}, the segments give {derived}");
+                self.fault(object, why);
             }
             None if size > self.size => {}
             None if self.derived.size() < size => {}
-            None => self.fault(object, format!("it is of size {size}, which ends within a segment")),
+            None => self.fault(object, format!("it is of size {size}, which ends within a group")),
         }
     }
+}
 
-    /// Compares what this store answers from, which may come from a snapshot, with the segments.
-    fn snapshot(&mut self, live: &Catalogue) {
-        let derived = &self.derived;
-        if derived.size() != live.size() {
-            return;
-        }
-        let same = live.nodes == derived.nodes
-            && live.edges == derived.edges
-            && live.commits == derived.commits
-            && live.heads == derived.heads
-            && live.lines == derived.lines
-            && live.assessments == derived.assessments
-            && live.map.root() == derived.map.root();
-        if !same {
-            self.fault("snapshots/catalogue", "it says otherwise than the segments; delete it");
-        }
+/// Checks a node alone, and says what is wrong with it.
+fn check_node(name: &str, node: &GroupNode<'_>) -> Vec<String> {
+    let mut record = match NodeRecord::from_bytes(node.bytes) {
+        Ok(record) => record,
+        Err(error) => return vec![format!("the node at byte {}: {error}", node.frame.offset)],
+    };
+    let id = record.id();
+    let mut whys = Vec::new();
+    match node.attachment.map(|bytes| segment::decode_attachment(name, bytes)).transpose() {
+        Ok(Some(attachment)) => (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects),
+        Ok(None) => {}
+        Err(error) => whys.push(format!("node {id}: {error}")),
     }
+    if let Err(refusal) = check_alone(&record) {
+        whys.push(format!("node {id}: {refusal}"));
+    }
+    whys
+}
 
-    /// Compares the index with the segments, as far as it has got.
-    fn index(&mut self, index: &Index, progress: &dyn Fn(&str, u64, u64)) -> Result<(), StorageError> {
-        if self.derived.size() != self.size {
-            return Ok(());
-        }
-        let mut reader = SegmentReader::new(self.objects);
-        let commits: Vec<PlacedCommit> = self.derived.commits.iter().take(place(index.commits())).copied().collect();
-        for (done, commit) in (0..).zip(&commits) {
-            progress("checking the index", done, wide(commits.len()));
-            let nodes = read_commit(&mut reader, &self.derived, commit);
-            let Some(nodes) = self.note(nodes)? else { continue };
-            match index.lacks(&nodes, commit.first_node) {
-                Ok(0) => {}
-                Ok(_) => self.fault("index", format!("it lacks something of commit {}; delete it", commit.leaf)),
-                Err(_) => {
-                    self.fault("index", "it is broken; delete it");
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
+/// Checks that a commit has a public line for each of its statuses, and no other.
+fn check_lines(entry: &GroupEntry<'_>) -> Option<String> {
+    let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { return None };
+    let mut statuses: Vec<NodeId> = entry.nodes.iter().filter_map(|node| status_id(node)).collect();
+    let mut lines: Vec<NodeId> = commit.payload.statuses.iter().map(|line| line.status).collect();
+    statuses.sort_unstable();
+    lines.sort_unstable();
+    let differ = || format!("a commit has {} public lines and {} statuses, or others", lines.len(), statuses.len());
+    (lines != statuses).then(differ)
+}
+
+fn status_id(node: &GroupNode<'_>) -> Option<NodeId> {
+    let record = NodeRecord::from_bytes(node.bytes).ok()?;
+    let is_status = record.core().is_ok_and(|core| core.kind == Kind::Status);
+    is_status.then(|| record.id())
 }

@@ -1,4 +1,11 @@
-//! The head and the checkpoints: what the log is, and what was signed of it.
+//! What was signed: the checkpoints.
+//!
+//! `head` holds the newest checkpoint, durable before anybody is told of what it covers: without it
+//! nobody could tell a log that lost its end from one that never had it. It has two slots that are
+//! written in turn, so that a torn write leaves the older one. `checkpoint` is the copy for the
+//! world; older checkpoints stand in the segments, each before the group that follows it.
+
+use std::sync::Arc;
 
 use griptrace_core::{
     checkpoint::Checkpoint,
@@ -6,7 +13,18 @@ use griptrace_core::{
     note::{Note, NoteSigner, NoteVerifier},
 };
 
-use crate::{error::StorageError, objects::Objects};
+use crate::{
+    disk::DiskFile,
+    error::StorageError,
+    number::{narrow, wide},
+    objects::Objects,
+};
+
+pub(crate) const HEAD: &str = "head";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// Bytes of a slot: slots are in different pages of the disk.
+const SLOT_BYTES: usize = 4096;
+const SLOT_HEAD_BYTES: usize = 36;
 
 /// Size and root of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,95 +33,160 @@ pub(crate) struct Head {
     pub(crate) root: Digest,
 }
 
-pub(crate) const HEAD: &str = "head";
-pub(crate) const CHECKPOINT: &str = "checkpoint";
-const FIRST_LINE: &str = "griptrace head v1";
-
-/// Returns the name under which a published checkpoint is kept.
-pub(crate) fn checkpoint_name(size: u64) -> String {
-    format!("checkpoints/{size:016}")
+/// A checkpoint whose signature was verified, and where it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) object: &'static str,
+    pub(crate) head: Head,
+    pub(crate) note: String,
 }
 
-impl Head {
-    /// Returns the bytes of the head.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        format!("{FIRST_LINE}\n{}\n{}\n", self.size, self.root).into_bytes()
+/// Verifies checkpoints of one log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signature<'a> {
+    pub(crate) verifier: &'a NoteVerifier,
+    pub(crate) origin: &'a str,
+}
+
+impl Signature<'_> {
+    /// Reads a checkpoint that stands in an object, and verifies the log's signature.
+    pub(crate) fn read(self, object: &str, bytes: &[u8]) -> Result<(Head, String), StorageError> {
+        let bad = |why: &dyn core::fmt::Display| StorageError::corrupt(object, why);
+        let note = Note::parse(bytes).map_err(|e| bad(&e))?;
+        if note.verify(core::slice::from_ref(self.verifier)).map_err(|e| bad(&e))?.is_empty() {
+            return Err(bad(&format!("it is not signed by the log's key {}", self.verifier.to_vkey())));
+        }
+        let checkpoint = Checkpoint::parse(note.text()).map_err(|e| bad(&e))?;
+        if checkpoint.origin != self.origin {
+            return Err(bad(&format!("it is of log {}, and this is {}", checkpoint.origin, self.origin)));
+        }
+        Ok((Head { size: checkpoint.size, root: checkpoint.root }, note.to_text()))
     }
 
-    /// Reads the head; `None` if there is none.
-    pub(crate) fn read(objects: &Objects) -> Result<Option<Self>, StorageError> {
-        let Some(bytes) = objects.read(HEAD)? else { return Ok(None) };
-        let parse = || {
-            let text = core::str::from_utf8(&bytes).ok()?;
-            let mut lines = text.strip_prefix(FIRST_LINE)?.strip_prefix('\n')?.lines();
-            let head = Self { size: lines.next()?.parse().ok()?, root: Digest::from_hex(lines.next()?)? };
-            (head.to_bytes() == bytes).then_some(head)
+    /// Reads the copy for the world; `None` if there is none.
+    pub(crate) fn published(self, objects: &Objects) -> Result<Option<Signed>, StorageError> {
+        let Some(bytes) = objects.read(CHECKPOINT)? else { return Ok(None) };
+        let (head, note) = self.read(CHECKPOINT, &bytes)?;
+        Ok(Some(Signed { object: CHECKPOINT, head, note }))
+    }
+
+    /// Reads the slots of the head: for each what it holds, nothing, or why it can't be read.
+    pub(crate) fn slots(self, objects: &Objects) -> Result<[Slot; 2], StorageError> {
+        let bytes = objects.read(HEAD)?.unwrap_or_default();
+        let slot = |at: usize| self.slot(bytes.get(at..).unwrap_or_default());
+        Ok([slot(0), slot(SLOT_BYTES)])
+    }
+
+    fn slot(self, bytes: &[u8]) -> Slot {
+        let bytes = bytes.get(..SLOT_BYTES.min(bytes.len())).unwrap_or_default();
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Slot::Empty;
+        }
+        let bad = |why: &str| Slot::Bad(StorageError::corrupt(HEAD, why));
+        let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return bad("it is cut short") };
+        let Some((sum, rest)) = rest.split_first_chunk::<32>() else { return bad("it is cut short") };
+        let Some(note) = rest.get(..narrow(u32::from_le_bytes(*length).into())) else {
+            return bad("a slot holds no whole checkpoint");
         };
-        let wrong = || StorageError::corrupt(HEAD, format!("it holds {:?}", String::from_utf8_lossy(&bytes)));
-        parse().map(Some).ok_or_else(wrong)
+        if blake3::hash(note).as_bytes() != sum {
+            return bad("a slot has another checksum than its bytes");
+        }
+        match self.read(HEAD, note) {
+            Ok((head, note)) => Slot::Signed(Signed { object: HEAD, head, note }),
+            Err(error) => Slot::Bad(error),
+        }
+    }
+
+    /// Returns all checkpoints that `head` and `checkpoint` hold, the newest last. What is damaged
+    /// there is passed over as long as anything is left.
+    pub(crate) fn all(self, objects: &Objects) -> Result<Vec<Signed>, StorageError> {
+        let (mut found, mut bad) = (Vec::new(), None);
+        for slot in self.slots(objects)? {
+            match slot {
+                Slot::Signed(signed) => found.push(signed),
+                Slot::Bad(error) => bad = Some(error),
+                Slot::Empty => {}
+            }
+        }
+        match self.published(objects) {
+            Ok(published) => found.extend(published),
+            Err(error @ StorageError::Corrupt { .. }) => bad = bad.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+        found.sort_by_key(|signed| signed.head.size);
+        match (found.is_empty(), bad) {
+            (true, Some(error)) => Err(error),
+            (true, None) => Err(StorageError::corrupt(HEAD, "it is missing, and so is the checkpoint; restore it")),
+            (false, _) => Ok(found),
+        }
     }
 }
 
-/// Rule R11: no honest fork. The head moves by compare-and-swap as an unsigned size and root; exactly
-/// that is then signed, kept and published. Nothing is signed that the head does not say, and the
-/// head says only what was re-derived from bytes read back.
-pub(crate) fn publish(
-    objects: &Objects,
-    signer: &NoteSigner,
-    origin: &str,
-    before: Option<Head>,
-    now: Head,
-) -> Result<String, StorageError> {
-    let expected = before.map(Head::to_bytes);
-    objects.swap(HEAD, expected.as_deref(), &now.to_bytes())?;
-    // Crash here: the head is ahead of the checkpoint. Opening for writing signs exactly the head
-    // (`sign_head`, called from `open::recover`).
-    sign_head(objects, signer, origin, now)
+/// What a slot of the head holds.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Nothing yet.
+    Empty,
+    /// A checkpoint.
+    Signed(Signed),
+    /// Something that was torn or damaged.
+    Bad(StorageError),
 }
 
-/// Signs the head, keeps the checkpoint and publishes it.
-pub(crate) fn sign_head(
-    objects: &Objects,
-    signer: &NoteSigner,
-    origin: &str,
-    head: Head,
-) -> Result<String, StorageError> {
-    let kept = checkpoint_name(head.size);
+/// The head, open for writing.
+#[derive(Debug)]
+pub(crate) struct HeadFile {
+    file: Arc<dyn DiskFile>,
+    /// The slot that is written next.
+    next: usize,
+}
+
+impl HeadFile {
+    /// Makes the head of a new log, or one that was lost, with its first checkpoint.
+    pub(crate) fn create(objects: &Objects, note: &str) -> Result<Self, StorageError> {
+        let mut bytes = slot_bytes(note)?;
+        bytes.resize(SLOT_BYTES.saturating_mul(2), 0);
+        objects.put(HEAD, &bytes)?;
+        Self::open(objects, 1)
+    }
+
+    /// Opens the head to write this slot next.
+    pub(crate) fn open(objects: &Objects, next: usize) -> Result<Self, StorageError> {
+        let gone = || StorageError::corrupt(HEAD, "it is gone again");
+        Ok(Self { file: objects.open_for_writing(HEAD)?.ok_or_else(gone)?, next })
+    }
+
+    /// Writes a checkpoint, durably.
+    pub(crate) fn write(&mut self, objects: &Objects, note: &str) -> Result<(), StorageError> {
+        let offset = wide(self.next.saturating_mul(SLOT_BYTES));
+        let bytes = slot_bytes(note)?;
+        self.file.write_at(&bytes, offset).and_then(|()| self.file.sync()).map_err(objects.failed("write", HEAD))?;
+        self.next = 1_usize.saturating_sub(self.next);
+        Ok(())
+    }
+}
+
+fn slot_bytes(note: &str) -> Result<Vec<u8>, StorageError> {
+    let length = u32::try_from(note.len()).unwrap_or(u32::MAX);
+    let mut bytes =
+        [&length.to_le_bytes(), blake3::hash(note.as_bytes()).as_bytes().as_slice(), note.as_bytes()].concat();
+    if bytes.len() > SLOT_BYTES {
+        let room = SLOT_BYTES.saturating_sub(SLOT_HEAD_BYTES);
+        return Err(StorageError::corrupt(
+            HEAD,
+            format!("a checkpoint of {length} bytes, and there is room for {room}"),
+        ));
+    }
+    // The whole slot, so that nothing of an older, longer checkpoint stays.
+    bytes.resize(SLOT_BYTES, 0);
+    Ok(bytes)
+}
+
+/// Rule R11: no honest fork. What is signed is exactly what the end of a durable group says, after
+/// it was derived once more from the bytes read back.
+pub(crate) fn sign(signer: &NoteSigner, origin: &str, head: Head) -> Result<String, StorageError> {
     let checkpoint = Checkpoint::new(origin, head.size, head.root).map_err(|e| StorageError::corrupt(HEAD, e))?;
     let text = checkpoint.to_text();
-    let note = Note::new(&text, vec![signer.sign(&text)]).map_err(|e| StorageError::corrupt(&*kept, e))?;
-    let mut note = note.to_text();
-    match read_checkpoint(objects, &kept, signer.verifier(), origin)? {
-        // Kept before a crash, perhaps cosigned since: the same tree, and never to be lost.
-        Some((old, said)) if old == checkpoint => note = said,
-        Some((old, _)) => {
-            let why = format!("it says root {}, and the head {}", old.root, head.root);
-            return Err(StorageError::corrupt(kept, why));
-        }
-        None => objects.put_new(&kept, note.as_bytes())?,
-    }
-    // Crash here: the checkpoint is kept, but the old one is still published. Opening for writing
-    // comes through here again and finds it.
-    objects.put(CHECKPOINT, note.as_bytes())?;
-    Ok(note)
-}
-
-/// Reads a checkpoint and verifies the log's signature; `None` if there is none.
-pub(crate) fn read_checkpoint(
-    objects: &Objects,
-    name: &str,
-    verifier: &NoteVerifier,
-    origin: &str,
-) -> Result<Option<(Checkpoint, String)>, StorageError> {
-    let Some(bytes) = objects.read(name)? else { return Ok(None) };
-    let bad = |why: &dyn core::fmt::Display| StorageError::corrupt(name, why);
-    let note = Note::parse(&bytes).map_err(|e| bad(&e))?;
-    if note.verify(core::slice::from_ref(verifier)).map_err(|e| bad(&e))?.is_empty() {
-        return Err(bad(&format!("it is not signed by the log's key {}", verifier.to_vkey())));
-    }
-    let checkpoint = Checkpoint::parse(note.text()).map_err(|e| bad(&e))?;
-    if checkpoint.origin != origin {
-        return Err(bad(&format!("it is of log {}, and this is {origin}", checkpoint.origin)));
-    }
-    Ok(Some((checkpoint, note.to_text())))
+    let note = Note::new(&text, vec![signer.sign(&text)]).map_err(|e| StorageError::corrupt(HEAD, e))?;
+    Ok(note.to_text())
 }

@@ -1,61 +1,62 @@
 //! The index: nodes by name, by content and by what was recorded. Derived and disposable.
 //!
-//! It rests in sled (`shelf`), catches up with the log when it is asked, and is filled anew from
-//! the segments when it is missing, broken or of another log. Where another process has it open,
-//! this one keeps its own in memory.
+//! For each key a node goes by there is a pair: a fingerprint of the key and the node's number. Pairs
+//! stand in sorted runs, new ones at the end; runs of about one size are merged. A run rests in
+//! sled (`shelf`) as a few large values, since many small ones cost it far more time and memory
+//! than all the rest of a commit (benches/README.md). What a fingerprint leads to is read and
+//! compared, so that the index can leave something out, but never make something up.
+//!
+//! It catches up with the log when it is asked, and is filled anew from the segments when it is
+//! missing, broken or of another log. Where another process has it open, this one keeps its own in
+//! memory.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod runs;
+
+use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
 use griptrace_core::{
     details::{read_value, slot},
-    digest::Digest,
+    digest::{Digest, LOOKUP},
     id::NodeId,
     node::{Core, Kind, Mark, Role},
 };
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use self::runs::{Place, Run};
 use crate::{
     Store,
-    catalogue::{Catalogue, Number, PlacedCommit},
+    catalogue::Catalogue,
     error::{ReadError, StorageError},
-    number::{place, wide},
     objects::Objects,
+    placed::Number,
     random,
     reading::SegmentReader,
     record::NodeRecord,
     recorded::{Unit, units},
-    segment,
-    shelf::{Broken, Pair, Shelf},
+    shelf::{Broken, Shelf},
 };
 
-const NAME: u8 = b'n';
-const CONTENT: u8 = b'c';
-const UNIT: u8 = b'u';
+/// A fingerprint of a key, and the number of a node that goes by it.
+pub(crate) type Pair = (u64, Number);
+
 const META: &[u8] = b"meta";
 /// The version of the keys and values: another one is filled anew.
-const VERSION: u32 = 1;
-/// Pairs that are written at once.
-const BATCH_PAIRS: usize = 4096;
+const VERSION: u32 = 2;
+/// Nodes whose pairs are gathered before they become a run.
+const BATCH_NODES: u32 = 1 << 17;
 
 /// How far the index is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Meta {
     version: u32,
     home: [u8; 32],
-    /// What makes the keys of units private.
+    /// What makes the fingerprints private.
     secret: [u8; 32],
     commits: u32,
     /// The first node of the last commit: another log's index shows by it.
     last: [u8; 32],
-}
-
-/// Where the pairs are.
-enum Place {
-    Disk(Shelf),
-    Memory(BTreeMap<Vec<u8>, Vec<u8>>),
+    runs: Vec<Run>,
 }
 
 /// The index of one open store.
@@ -75,7 +76,7 @@ impl Index {
     /// Opens the index of a store, on disk if that can be had.
     pub(crate) fn open(folder: &Path, catalogue: &Catalogue) -> Self {
         let path = folder.join("index");
-        let place = Shelf::open(&path).map_or_else(|| Place::Memory(BTreeMap::new()), Place::Disk);
+        let place = Shelf::open(&path).map_or_else(Place::memory, Place::Disk);
         let fresh = fresh_meta(catalogue);
         let mut index = Self { path, place, meta: fresh };
         let found = index.place.get(META).ok().flatten();
@@ -87,10 +88,23 @@ impl Index {
         index
     }
 
+    /// Opens the index of a store as it is, for an audit. `None` if there is none, or another process
+    /// has it.
+    pub(crate) fn inspect(folder: &Path, catalogue: &Catalogue) -> Result<Option<Self>, Broken> {
+        let path = folder.join("index");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let Some(shelf) = Shelf::try_open(&path)? else { return Ok(None) };
+        let place = Place::Disk(shelf);
+        let meta = place.get(META)?.and_then(|bytes| decode::<Meta>(&bytes)).filter(|meta| is_of(meta, catalogue));
+        Ok(Some(Self { path, place, meta: meta.ok_or(Broken)? }))
+    }
+
     /// Throws away what there is.
     fn renew(&mut self, catalogue: &Catalogue) {
         self.meta = fresh_meta(catalogue);
-        let place = core::mem::replace(&mut self.place, Place::Memory(BTreeMap::new()));
+        let place = core::mem::replace(&mut self.place, Place::memory());
         if let Place::Disk(disk) = place
             && let Some(disk) = disk.renew()
         {
@@ -98,26 +112,26 @@ impl Index {
         }
     }
 
-    /// Asks, and where the index breaks, fills it anew and asks again; the second time in memory,
-    /// which does not break.
-    fn ask<T>(
+    /// Asks for the numbers that a fingerprint leads to, in log order, and where the index breaks,
+    /// fills it anew and asks again; the third time in memory, which does not break.
+    fn ask(
         &mut self,
         objects: &Objects,
         catalogue: &Catalogue,
-        question: impl Fn(&Self) -> Result<T, Broken>,
-    ) -> Result<T, StorageError> {
+        fingerprint: impl Fn(&[u8; 32]) -> u64,
+    ) -> Result<Vec<Number>, StorageError> {
         for attempt in 0..3 {
             if attempt == 1 {
                 self.renew(catalogue);
             }
             if attempt == 2 {
-                self.place = Place::Memory(BTreeMap::new());
+                self.place = Place::memory();
                 self.meta = fresh_meta(catalogue);
             }
             if self.catch_up(objects, catalogue)? == Ok(())
-                && let Ok(answer) = question(self)
+                && let Ok(numbers) = self.place.find(&self.meta.runs, fingerprint(&self.meta.secret))
             {
-                return Ok(answer);
+                return Ok(numbers.into_iter().filter(|number| *number < catalogue.len()).collect());
             }
         }
         Err(StorageError::corrupt("index", "it breaks again and again; delete it"))
@@ -126,77 +140,45 @@ impl Index {
     /// Takes in the commits that came since. The outer error is of the log, the inner one of the
     /// index.
     fn catch_up(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<Result<(), Broken>, StorageError> {
-        let mut reader = SegmentReader::new(objects);
-        let mut pairs = Vec::new();
-        let from = place(self.meta.commits);
-        for (at, commit) in catalogue.commits.iter().enumerate().skip(from) {
-            let nodes = read_commit(&mut reader, catalogue, commit)?;
-            pairs.extend(pairs_of(&nodes, commit.first_node, &self.meta.secret));
-            self.meta.commits = u32::try_from(at.saturating_add(1)).unwrap_or(u32::MAX);
-            self.meta.last = first_id(catalogue, commit);
-            if pairs.len() >= BATCH_PAIRS && self.flush(&mut pairs).is_err() {
+        while self.meta.commits < catalogue.commits() {
+            let from = self.meta.commits;
+            let mut to = from;
+            let mut nodes = 0_u32;
+            while to < catalogue.commits() && nodes < BATCH_NODES {
+                nodes = nodes.saturating_add(catalogue.commit(to).nodes);
+                to = to.saturating_add(1);
+            }
+            let pairs = pairs_of_commits(objects, catalogue, from, to, &self.meta.secret)?;
+            let mut meta = self.meta.clone();
+            (meta.commits, meta.last) = (to, first_id(catalogue, to.saturating_sub(1)));
+            if self.take(meta, pairs).is_err() {
                 return Ok(Err(Broken));
             }
         }
-        if place(self.meta.commits) == from { Ok(Ok(())) } else { Ok(self.flush(&mut pairs)) }
+        Ok(Ok(()))
     }
 
-    fn flush(&mut self, pairs: &mut Vec<Pair>) -> Result<(), Broken> {
-        let meta = bincode::encode_to_vec(&self.meta, bincode::config::standard()).map_err(|_| Broken)?;
-        pairs.push((META.to_vec(), meta));
-        self.place.write(core::mem::take(pairs))
+    fn take(&mut self, mut meta: Meta, pairs: Vec<Pair>) -> Result<(), Broken> {
+        let (mut written, gone) = self.place.add(&mut meta.runs, pairs)?;
+        written.push((META.to_vec(), encode(&meta)?));
+        self.place.write(written, gone)?;
+        self.meta = meta;
+        Ok(())
     }
 
-    /// Returns the ids under a prefix, in log order, that this store's log has.
-    fn ids(&self, prefix: &[u8], catalogue: &Catalogue) -> Result<Vec<NodeId>, Broken> {
-        let pairs = self.place.scan(prefix)?;
-        let ids = pairs.into_iter().filter_map(|(_, value)| value.try_into().ok());
-        let ids = ids.map(|bytes| NodeId::new(Digest::from_bytes(bytes)));
-        Ok(ids.filter(|id| catalogue.number(id).is_some()).collect())
+    /// Returns the pairs of the first `commits` commits as they should be.
+    pub(crate) fn expected(&self, objects: &Objects, catalogue: &Catalogue) -> Result<Vec<Pair>, StorageError> {
+        pairs_of_commits(objects, catalogue, 0, self.meta.commits.min(catalogue.commits()), &self.meta.secret)
     }
 
-    /// Tells which pairs of a commit the index lacks or has otherwise.
-    pub(crate) fn lacks(&self, nodes: &[(NodeId, Core, NodeRecord)], first: Number) -> Result<usize, Broken> {
-        let expected = pairs_of(nodes, first, &self.meta.secret);
-        let mut lacking = 0;
-        for (key, value) in expected {
-            lacking += usize::from(self.place.get(&key)? != Some(value));
+    /// Returns all pairs, sorted.
+    pub(crate) fn all(&self) -> Result<Vec<Pair>, Broken> {
+        let mut pairs = Vec::new();
+        for run in &self.meta.runs {
+            pairs.extend(self.place.load(run)?);
         }
-        Ok(lacking)
-    }
-
-    /// Tells how many commits it has taken in.
-    pub(crate) const fn commits(&self) -> u32 {
-        self.meta.commits
-    }
-}
-
-impl Place {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
-        match self {
-            Self::Disk(disk) => disk.get(key),
-            Self::Memory(pairs) => Ok(pairs.get(key).cloned()),
-        }
-    }
-
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Broken> {
-        match self {
-            Self::Disk(disk) => disk.scan(prefix),
-            Self::Memory(pairs) => {
-                let from = pairs.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-                Ok(from.map(|(key, value)| (key.clone(), value.clone())).collect())
-            }
-        }
-    }
-
-    fn write(&mut self, new: Vec<Pair>) -> Result<(), Broken> {
-        match self {
-            Self::Disk(disk) => disk.write(new),
-            Self::Memory(pairs) => {
-                pairs.extend(new);
-                Ok(())
-            }
-        }
+        pairs.sort_unstable();
+        Ok(pairs)
     }
 }
 
@@ -204,68 +186,84 @@ fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     bincode::decode_from_slice(bytes, bincode::config::standard()).ok().map(|(value, _)| value)
 }
 
+fn encode(value: &impl Encode) -> Result<Vec<u8>, Broken> {
+    bincode::encode_to_vec(value, bincode::config::standard()).map_err(|_| Broken)
+}
+
 fn fresh_meta(catalogue: &Catalogue) -> Meta {
     let mut secret = [0; 32];
     // Without randomness the keys are less private, in an index that lies beside the plain text.
     random(&mut secret).unwrap_or_default();
-    Meta { version: VERSION, home: *catalogue.home.as_bytes(), secret, commits: 0, last: [0; 32] }
+    let home = *catalogue.home.as_bytes();
+    Meta { version: VERSION, home, secret, commits: 0, last: [0; 32], runs: Vec::new() }
 }
 
 /// Tells whether an index is of this log. One that is ahead (another process's) is.
 fn is_of(meta: &Meta, catalogue: &Catalogue) -> bool {
-    let last = meta.commits.checked_sub(1).and_then(|at| catalogue.commits.get(place(at)));
-    let same = last.is_none_or(|commit| first_id(catalogue, commit) == meta.last);
+    let last = meta.commits.checked_sub(1).filter(|at| *at < catalogue.commits());
+    let same = last.is_none_or(|at| first_id(catalogue, at) == meta.last);
     meta.version == VERSION && meta.home == *catalogue.home.as_bytes() && same
 }
 
-fn first_id(catalogue: &Catalogue, commit: &PlacedCommit) -> [u8; 32] {
-    catalogue.nodes_of(commit).first().map_or([0; 32], |node| *node.id.as_bytes())
+fn first_id(catalogue: &Catalogue, commit: u32) -> [u8; 32] {
+    *catalogue.id(catalogue.commit(commit).first_node).as_bytes()
 }
 
-/// Reads all nodes of a commit.
-pub(crate) fn read_commit(
-    reader: &mut SegmentReader<'_>,
+/// Returns the pairs of a range of commits, sorted.
+fn pairs_of_commits(
+    objects: &Objects,
     catalogue: &Catalogue,
-    commit: &PlacedCommit,
-) -> Result<Vec<(NodeId, Core, NodeRecord)>, StorageError> {
-    let numbers = commit.first_node..commit.first_node.saturating_add(commit.nodes);
-    let read = |number| {
-        let record = reader.whole(catalogue, number)?;
-        let core = record.core().map_err(|e| StorageError::corrupt(segment::name(commit.segment), e))?;
-        Ok((catalogue.node(number).id, core, record))
+    from: u32,
+    to: u32,
+    secret: &[u8; 32],
+) -> Result<Vec<Pair>, StorageError> {
+    let of_one = |reader: &mut SegmentReader<'_>, at: u32| {
+        let commit = catalogue.commit(at);
+        let nodes = reader.nodes(catalogue, &commit)?;
+        Ok::<_, StorageError>(pairs_of(&nodes, commit.first_node, secret))
     };
-    numbers.map(read).collect()
+    let gather = |mut all: Vec<Pair>, pairs: Vec<Pair>| {
+        all.extend(pairs);
+        all
+    };
+    let read = (from..to).into_par_iter().map_init(|| SegmentReader::new(objects), of_one);
+    let mut pairs = read
+        .try_fold(Vec::new, |all, pairs| pairs.map(|pairs| gather(all, pairs)))
+        .try_reduce(Vec::new, |all, pairs| Ok(gather(all, pairs)))?;
+    pairs.sort_unstable();
+    Ok(pairs)
 }
 
 /// Returns all that the index holds of a commit.
 fn pairs_of(nodes: &[(NodeId, Core, NodeRecord)], first: Number, secret: &[u8; 32]) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for (number, (id, core, record)) in (first..).zip(nodes) {
-        let mut add = |prefix: Vec<u8>| {
-            pairs.push(([prefix, number.to_be_bytes().to_vec()].concat(), id.as_bytes().to_vec()));
-        };
+    for (number, (_, core, record)) in (first..).zip(nodes) {
         if let Some(name) = text(core.kind, record, "name") {
-            add(name_prefix(&name));
+            pairs.push((name_fingerprint(secret, &name), number));
         }
-        contents(core.kind, record).iter().for_each(|digest| add(digest_prefix(CONTENT, digest)));
+        pairs.extend(contents(core.kind, record).iter().map(|digest| (content_fingerprint(secret, digest), number)));
     }
     for unit in units(nodes) {
-        let ids: Vec<[u8; 32]> = unit.places.iter().filter_map(|at| nodes.get(*at)).map(|n| *n.0.as_bytes()).collect();
-        // In log order, and equal units of one commit apart.
-        let lead = unit.places.first().copied().map_or(0, wide);
-        let key = [digest_prefix(UNIT, &unit.key(secret)), first.to_be_bytes().to_vec(), lead.to_be_bytes().to_vec()];
-        pairs.push((key.concat(), ids.concat()));
+        let lead = unit.places.first().and_then(|place| u32::try_from(*place).ok()).unwrap_or(0);
+        pairs.push((unit_fingerprint(secret, &unit), first.saturating_add(lead)));
     }
     pairs
 }
 
-fn name_prefix(name: &str) -> Vec<u8> {
-    // Its length first: no name is the beginning of another one's key.
-    [&[NAME], wide(name.len()).to_be_bytes().as_slice(), name.as_bytes()].concat()
+fn name_fingerprint(secret: &[u8; 32], name: &str) -> u64 {
+    beginning(&LOOKUP.hash_parts(&[secret, b"n", name.as_bytes()]))
 }
 
-fn digest_prefix(kind: u8, digest: &Digest) -> Vec<u8> {
-    [&[kind], digest.as_bytes().as_slice()].concat()
+fn content_fingerprint(secret: &[u8; 32], digest: &Digest) -> u64 {
+    beginning(&LOOKUP.hash_parts(&[secret, b"c", digest.as_bytes()]))
+}
+
+fn unit_fingerprint(secret: &[u8; 32], unit: &Unit) -> u64 {
+    beginning(&unit.key(secret))
+}
+
+fn beginning(digest: &Digest) -> u64 {
+    digest.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 fn text(kind: Kind, record: &NodeRecord, name: &str) -> Option<String> {
@@ -292,9 +290,12 @@ impl Store {
     /// Returns the history of a name: all nodes that bear it, oldest first.
     ///
     /// # Errors
-    /// `Storage` if the log can't be read to fill the index.
+    /// `Storage` if the log can't be read to fill the index, or a node not to compare its name.
     pub fn by_name(&self, name: &str) -> Result<Vec<NodeId>, ReadError> {
-        self.ask(|index, catalogue| index.ids(&name_prefix(name), catalogue))
+        self.look_up(
+            |secret| name_fingerprint(secret, name),
+            |kind, record| text(kind, record, "name").as_deref() == Some(name),
+        )
     }
 
     /// Returns the datasets and models with this content, in log order: by the content digest in
@@ -303,7 +304,10 @@ impl Store {
     /// # Errors
     /// As [`Self::by_name`].
     pub fn by_content(&self, digest: &Digest) -> Result<Vec<NodeId>, ReadError> {
-        self.ask(|index, catalogue| index.ids(&digest_prefix(CONTENT, digest), catalogue))
+        self.look_up(
+            |secret| content_fingerprint(secret, digest),
+            |kind, record| contents(kind, record).contains(digest),
+        )
     }
 
     /// Returns the ids under which the same unit was recorded before, in the order of `unit`: a
@@ -320,36 +324,80 @@ impl Store {
         if unit.places.len() != nodes.len() {
             return Ok(None);
         }
-        let found = self.ask(|index, catalogue| {
-            let pairs = index.place.scan(&digest_prefix(UNIT, &unit.key(&index.meta.secret)))?;
-            Ok(pairs.iter().rev().find_map(|(_, ids)| still_good(catalogue, ids)))
-        })?;
-        Ok(found.and_then(|ids| in_order(unit, &ids)))
+        self.ask(
+            |secret| unit_fingerprint(secret, unit),
+            |catalogue, numbers| {
+                let mut reader = SegmentReader::new(&self.0.objects);
+                for number in numbers.iter().rev() {
+                    let ids = same_unit(&mut reader, catalogue, *number, unit)?;
+                    if let Some(ids) = ids.filter(|ids| ids.iter().all(|id| is_good(catalogue, id))) {
+                        return Ok(in_order(unit, &ids));
+                    }
+                }
+                Ok(None)
+            },
+        )
     }
 
-    fn ask<T>(&self, question: impl Fn(&Index, &Catalogue) -> Result<T, Broken>) -> Result<T, ReadError> {
+    fn look_up(
+        &self,
+        fingerprint: impl Fn(&[u8; 32]) -> u64,
+        is_meant: impl Fn(Kind, &NodeRecord) -> bool,
+    ) -> Result<Vec<NodeId>, ReadError> {
+        self.ask(fingerprint, |catalogue, numbers| {
+            let mut reader = SegmentReader::new(&self.0.objects);
+            let mut ids = Vec::new();
+            for number in numbers {
+                if is_meant(catalogue.node(*number).kind, &reader.whole(catalogue, *number)?) {
+                    ids.push(catalogue.id(*number));
+                }
+            }
+            Ok(ids)
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        fingerprint: impl Fn(&[u8; 32]) -> u64,
+        answer: impl Fn(&Catalogue, &[Number]) -> Result<T, StorageError>,
+    ) -> Result<T, ReadError> {
         let mut index = self.0.index();
-        let state = self.0.read();
-        let catalogue = &state.catalogue;
-        let index = index.get_or_insert_with(|| Index::open(self.0.objects.root(), catalogue));
-        Ok(index.ask(&self.0.objects, catalogue, |index| question(index, catalogue))?)
+        self.0.ask(|state| {
+            let catalogue = &state.catalogue;
+            let index = index.get_or_insert_with(|| Index::open(self.0.objects.root(), catalogue));
+            let numbers = index.ask(&self.0.objects, catalogue, &fingerprint)?;
+            Ok(answer(catalogue, &numbers)?)
+        })
     }
 }
 
-/// Returns the ids of a unit, if they are of this log and nothing has put any of them aside.
-fn still_good(catalogue: &Catalogue, ids: &[u8]) -> Option<Vec<NodeId>> {
-    let (ids, _) = ids.as_chunks::<32>();
-    let ids: Vec<NodeId> = ids.iter().map(|bytes| NodeId::new(Digest::from_bytes(*bytes))).collect();
-    let good = |id: &NodeId| {
-        let number = catalogue.number(id)?;
-        let aside = catalogue.incoming(number).any(|(role, from)| match role {
-            Role::Erases => true,
-            Role::Marks => catalogue.node(from).mark.is_some_and(|m| m.is_terminal() || m == Mark::Supersede),
-            Role::Used | Role::GeneratedBy | Role::Ships | Role::Successor => false,
-        });
-        (!aside).then_some(())
-    };
-    ids.iter().try_for_each(good).map(|()| ids)
+/// Returns the ids of the unit that a node leads, in the unit's order, if it is the same unit.
+fn same_unit(
+    reader: &mut SegmentReader<'_>,
+    catalogue: &Catalogue,
+    lead: Number,
+    wanted: &Unit,
+) -> Result<Option<Vec<NodeId>>, StorageError> {
+    let outputs = catalogue.incoming(lead).filter(|(role, _)| *role == Role::GeneratedBy).map(|(_, from)| from);
+    let mut nodes = Vec::new();
+    for number in core::iter::once(lead).chain(outputs) {
+        let record = reader.whole(catalogue, number)?;
+        let core = record.core().map_err(|e| StorageError::corrupt("segments", e))?;
+        nodes.push((catalogue.id(number), core, record));
+    }
+    let units = units(&nodes);
+    let found = units.iter().find(|unit| unit.says_the_same_as(wanted));
+    Ok(found.map(|unit| unit.places.iter().filter_map(|place| Some(nodes.get(*place)?.0)).collect()))
+}
+
+/// Tells whether nothing has put a node aside.
+fn is_good(catalogue: &Catalogue, id: &NodeId) -> bool {
+    let Some(number) = catalogue.number(id) else { return false };
+    !catalogue.incoming(number).any(|(role, from)| match role {
+        Role::Erases => true,
+        Role::Marks => catalogue.node(from).mark.is_some_and(|m| m.is_terminal() || m == Mark::Supersede),
+        Role::Used | Role::GeneratedBy | Role::Ships | Role::Successor => false,
+    })
 }
 
 /// Puts the ids of a unit into the order in which its nodes were given.

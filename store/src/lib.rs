@@ -29,11 +29,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod appender;
 mod catalogue;
 mod collision;
 mod commit;
+mod delta;
+mod disk;
+mod edge;
 mod error;
 mod fsck;
+
 pub mod hashing;
 mod head;
 mod index;
@@ -41,6 +46,7 @@ mod lock;
 mod number;
 mod objects;
 mod open;
+mod placed;
 mod prove;
 mod publish;
 mod query;
@@ -56,6 +62,7 @@ mod validate;
 
 pub use commit::Receipt;
 pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusal, StorageError};
+
 pub use fsck::{Fault, FsckReport};
 pub use prove::{Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};

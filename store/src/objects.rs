@@ -1,37 +1,56 @@
-//! The objects of a store: files in one folder, each replaced as a whole or never.
+//! The objects of a store: files by name, whole or in parts, and errors that name them.
 //!
-//! Every byte that a store writes goes through here, so that faults can be put in at one place. A
-//! write is: a temporary file, its fsync, a rename, the fsync of the folder. A reader sees the old
-//! object or the new one, and after a power cut it is one of the two as well.
+//! An object is replaced as a whole or never: a temporary file, its sync, a rename, the sync of the
+//! folder. A reader sees the old object or the new one, and after a power cut it is one of the two
+//! as well. Two files are written in place, by those who know how to read what a crash leaves of
+//! them: the last segment (`appender`) and the head (`head`).
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{
-    fs::{self, File},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    collections::HashMap,
+    io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::error::StorageError;
+use crate::{
+    disk::{Disk, DiskFile, Folder},
+    error::StorageError,
+    number::narrow,
+    segment,
+};
 
 /// Where unfinished writes are; whatever is left here after a crash is nobody's.
 const TEMPORARY: &str = "tmp";
+/// Segments that are kept open for reading.
+const OPEN_SEGMENTS_MAX: usize = 128;
 
 /// A folder of objects.
 #[derive(Debug)]
 pub(crate) struct Objects {
+    disk: Box<dyn Disk>,
     root: PathBuf,
     counter: AtomicU64,
-}
-
-fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
-    let path = path.to_path_buf();
-    move |source| StorageError::Io { doing, path, source }
+    /// Whether whoever has this holds the lock.
+    is_writer: AtomicBool,
+    segments: Mutex<HashMap<u64, Arc<dyn DiskFile>>>,
 }
 
 impl Objects {
     /// Looks at a folder, without touching it.
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), counter: AtomicU64::new(0) }
+        Self::on(Box::new(Folder::new(root)), root)
+    }
+
+    /// Looks at a disk; `root` is what errors call it, and where the index is.
+    pub(crate) fn on(disk: Box<dyn Disk>, root: &Path) -> Self {
+        Self {
+            disk,
+            root: root.to_path_buf(),
+            counter: AtomicU64::new(0),
+            is_writer: AtomicBool::new(false),
+            segments: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Returns the folder.
@@ -39,157 +58,132 @@ impl Objects {
         &self.root
     }
 
-    /// Returns the path of an object.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+    /// Makes the error of an object that the disk failed on.
+    pub(crate) fn failed(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> StorageError {
+        let path = if name.is_empty() { self.root.clone() } else { self.root.join(name) };
+        move |source| StorageError::Io { doing, path, source }
     }
 
     /// Makes the folder itself, durably.
-    pub(crate) fn create(&self) -> Result<(), StorageError> {
-        make_folder(&self.root)
+    pub(crate) fn create_root(&self) -> Result<(), StorageError> {
+        self.disk.make_folder("").map_err(self.failed("create", ""))
     }
 
     /// Makes the folder for temporary files, and empties it: whoever calls this holds the lock, so
     /// what lies there was left by a crash before its rename, and is under no name.
     pub(crate) fn prepare(&self) -> Result<(), StorageError> {
-        let folder = self.path(TEMPORARY);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(io_error("empty", &folder))?;
-        }
-        make_folder(&folder)
+        self.is_writer.store(true, Ordering::Relaxed);
+        self.disk.remove_folder(TEMPORARY).map_err(self.failed("empty", TEMPORARY))?;
+        self.disk.make_folder(TEMPORARY).map_err(self.failed("create", TEMPORARY))
+    }
+
+    /// Tells whether whoever has this holds the lock.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.is_writer.load(Ordering::Relaxed)
     }
 
     /// Reads a whole object; `None` if there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let path = self.path(name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read", &path)(error)),
-        }
+        let Some(file) = self.open(name)? else { return Ok(None) };
+        let length = file.length().map_err(self.failed("read", name))?;
+        self.read_part(name, &*file, 0, length).map(Some)
     }
 
-    /// Opens an object for reading parts of it.
-    pub(crate) fn open(&self, name: &str) -> Result<File, StorageError> {
-        let path = self.path(name);
-        match File::open(&path) {
-            Ok(file) => Ok(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StorageError::corrupt(name, "it is missing, and the log needs it; restore it from a copy"))
-            }
-            Err(error) => Err(io_error("open", &path)(error)),
-        }
-    }
-
-    /// Reads `length` bytes at `offset` of an opened object; fewer where it ends.
-    pub(crate) fn read_at(
+    /// Reads up to `length` bytes at an offset; fewer where the file ends.
+    pub(crate) fn read_part(
         &self,
         name: &str,
-        file: &mut File,
+        file: &dyn DiskFile,
         offset: u64,
         length: u64,
     ) -> Result<Vec<u8>, StorageError> {
-        let mut bytes = Vec::new();
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length).read_to_end(&mut bytes));
-        read.map_err(io_error("read", &self.path(name)))?;
+        let size = file.length().map_err(self.failed("read", name))?;
+        // Never more than there is, whatever a damaged length claims.
+        let mut bytes = vec![0; narrow(length.min(size.saturating_sub(offset)))];
+        let read = file.read_at(&mut bytes, offset).map_err(self.failed("read", name))?;
+        bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// Opens an object for reading; `None` if there is none.
+    pub(crate) fn open(&self, name: &str) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
+        self.disk.open(name).map_err(self.failed("open", name))
+    }
+
+    /// Opens a segment for reading, or returns the one that is open.
+    pub(crate) fn segment(&self, first: u64) -> Result<Arc<dyn DiskFile>, StorageError> {
+        let mut open = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(&first) {
+            return Ok(Arc::clone(file));
+        }
+        let name = segment::name(first);
+        let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
+        let file = self.open(&name)?.ok_or_else(missing)?;
+        if open.len() >= OPEN_SEGMENTS_MAX {
+            open.clear();
+        }
+        open.insert(first, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Opens an object to write in place.
+    pub(crate) fn open_for_writing(&self, name: &str) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
+        self.disk.open_for_writing(name).map_err(self.failed("open", name))
+    }
+
+    /// Makes an empty object to write in place; durable under its name after [`Self::sync_name`].
+    pub(crate) fn create(&self, name: &str) -> Result<Arc<dyn DiskFile>, StorageError> {
+        self.disk.create(name).map_err(self.failed("create", name))
+    }
+
+    /// Makes the name of an object durable.
+    pub(crate) fn sync_name(&self, name: &str) -> Result<(), StorageError> {
+        self.disk.sync_folder(name).map_err(self.failed("sync", name))
     }
 
     /// Tells whether there is an object.
     pub(crate) fn exists(&self, name: &str) -> bool {
-        self.path(name).exists()
+        self.disk.exists(name)
     }
 
     /// Returns the names of the files in a folder, sorted; none if there is no folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
-        let path = self.path(folder);
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io_error("list", &path)(error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(io_error("list", &path))?;
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
+        let mut names = self.disk.list(folder).map_err(self.failed("list", folder))?;
         names.sort_unstable();
         Ok(names)
     }
 
     /// Writes an object, durably, over any older one.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        let path = self.path(name);
-        let folder = path.parent().unwrap_or(&self.root).to_path_buf();
-        make_folder(&folder)?;
-        let temporary = self.write_temporary(bytes)?;
-        fs::rename(&temporary, &path).map_err(io_error("rename to", &path))?;
-        sync_folder(&folder)
+        let (temporary, file) = self.begin()?;
+        file.write_at(bytes, 0).map_err(self.failed("write", &temporary))?;
+        self.finish(&temporary, &*file, name)
     }
 
-    /// Writes an object, durably, where there must be none yet.
-    pub(crate) fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        if self.exists(name) {
-            return Err(StorageError::corrupt(name, "it stands where a new object was to be written"));
-        }
-        self.put(name, bytes)
+    /// Writes an object that others can be made from: whole, but not waiting for its durability.
+    pub(crate) fn put_soft(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let (temporary, file) = self.begin()?;
+        file.write_at(bytes, 0).map_err(self.failed("write", &temporary))?;
+        self.disk.rename(&temporary, name).map_err(self.failed("rename to", name))
     }
 
-    /// Replaces an object if it still holds what the caller last saw there.
-    pub(crate) fn swap(&self, name: &str, expected: Option<&[u8]>, bytes: &[u8]) -> Result<(), StorageError> {
-        let found = self.read(name)?;
-        if found.as_deref() != expected {
-            let show =
-                |bytes: Option<&[u8]>| bytes.map_or("nothing".into(), |b| String::from_utf8_lossy(b).into_owned());
-            let why =
-                format!("it holds {:?}, not {:?}: somebody else moved it", show(found.as_deref()), show(expected));
-            return Err(StorageError::corrupt(name, why));
-        }
-        self.put(name, bytes)
+    /// Begins an object that is written bit by bit: under a temporary name.
+    pub(crate) fn begin(&self) -> Result<(String, Arc<dyn DiskFile>), StorageError> {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!("{TEMPORARY}/{}-{number}", std::process::id());
+        let file = self.create(&temporary)?;
+        Ok((temporary, file))
+    }
+
+    /// Gives an object that was begun its name, durably.
+    pub(crate) fn finish(&self, temporary: &str, file: &dyn DiskFile, name: &str) -> Result<(), StorageError> {
+        file.sync().map_err(self.failed("sync", temporary))?;
+        self.disk.rename(temporary, name).map_err(self.failed("rename to", name))?;
+        self.sync_name(name)
     }
 
     /// Removes a folder of objects that others make superfluous. Nothing waits for its durability.
     pub(crate) fn remove_folder(&self, name: &str) -> Result<(), StorageError> {
-        let path = self.path(name);
-        match fs::remove_dir_all(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(io_error("remove", &path)(error)),
-        }
+        self.disk.remove_folder(name).map_err(self.failed("remove", name))
     }
-
-    fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf, StorageError> {
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let path = self.path(TEMPORARY).join(format!("{}-{number}", std::process::id()));
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        written.map_err(io_error("write", &path))?;
-        Ok(path)
-    }
-}
-
-/// Makes a folder and those above it, each durable in the one above.
-fn make_folder(folder: &Path) -> Result<(), StorageError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
-    if let Some(above) = above {
-        make_folder(above)?;
-    }
-    match fs::create_dir(folder) {
-        Ok(()) => above.map_or(Ok(()), sync_folder),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(io_error("create", folder)(error)),
-    }
-}
-
-/// Makes the names in a folder durable. Systems that can't open folders have nothing to sync here.
-fn sync_folder(folder: &Path) -> Result<(), StorageError> {
-    if cfg!(windows) {
-        return Ok(());
-    }
-    File::open(folder).and_then(|file| file.sync_all()).map_err(io_error("sync", folder))
 }

@@ -6,27 +6,33 @@
 use std::path::Path;
 
 use griptrace_core::{
-    checkpoint::Checkpoint,
-    digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
     id::GenesisHash,
     note::{KeyKind, NoteSigner, NoteVerifier},
+    tile::{TILE_WIDTH, Tile},
+    tree::Rfc9162,
 };
 
 use crate::{
     OpenOptions,
+    appender::{Appender, SEGMENT_BYTES},
     catalogue::Catalogue,
+    delta::Delta,
+    edge::Edge,
     error::{OpenError, StorageError},
-    head::{self, CHECKPOINT, HEAD, Head, read_checkpoint},
+    head::{CHECKPOINT, HEAD, Head, HeadFile, Signature, Signed, Slot, sign},
     lock::WriterLock,
+    number::narrow,
     objects::Objects,
-    publish::Desk,
-    segment::{self, Segment, SegmentWriter},
-    snapshot,
-    tiles::{Edge, TileReader, Writes},
+    publish::{Desk, Publisher},
+    segment::{self, GroupWriter, Groups},
+    snapshot::Snapshot,
+    tiles::TileReader,
 };
 
 pub(crate) const GENESIS: &str = "genesis";
+
+type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
 
 /// A log, opened.
 #[derive(Debug)]
@@ -38,70 +44,84 @@ pub(crate) struct Opened {
     /// The newest published checkpoint.
     pub(crate) note: String,
     pub(crate) desk: Option<Desk>,
-    /// Nodes in the snapshot on disk.
-    pub(crate) snapshot_nodes: u32,
 }
 
 /// Makes a new store in `dir`.
 pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
-    let objects = Objects::new(dir);
-    objects.create()?;
-    let lock = WriterLock::take(dir)?;
-    if objects.exists(HEAD) || objects.exists(CHECKPOINT) {
-        return Err(OpenError::Exists { path: dir.to_path_buf() });
+    init_on(Objects::new(dir), genesis, signer, now)
+}
+
+/// Makes a new store of these objects.
+pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
+    objects.create_root()?;
+    let lock = WriterLock::take(objects.root())?;
+    let is_begun = objects.list("segments")?.iter().any(|name| *name != "0000000000000000");
+    if is_begun || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
+        return Err(OpenError::Exists { path: objects.root().to_path_buf() });
     }
     check_signer(genesis, &signer)?;
     let entry = genesis.to_bytes().map_err(OpenError::Genesis)?;
     let home = genesis_hash(&entry);
     objects.prepare()?;
-    let catalogue = Catalogue::new(home);
-    let status = StatusHead { index: 1, map_root: catalogue.map.root(), time: now };
-    let mut writer = SegmentWriter::new(&home, 0)?;
-    writer.entry(&entry)?;
-    writer.entry(&status.to_bytes())?;
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
     objects.put(GENESIS, &entry)?;
-    objects.put(&segment::name(0), &writer.finish()?)?;
+    let group = first_group(&entry, &home, now)?;
+    let mut appender = Appender::create(&objects, home, 0)?;
+    let (segment, begin) = appender.append(&objects, 0, &group)?;
     // Crash here, or anywhere before the head is written: there is no store, and `init` begins anew.
+    let bytes = appender.read_back(&objects, begin)?;
+    let name = appender.name().to_owned();
+    let lost = || StorageError::corrupt(&*name, "what was written is not there");
+    let group = Groups::new(&name, segment, &bytes, begin, 0).next()?.ok_or_else(lost)?;
+    let mut catalogue = Catalogue::new(home);
+    let delta = Delta::of(&catalogue, &group)?;
+    let note = sign(&signer, &genesis.origin, delta.head())?;
+    let head = HeadFile::create(&objects, &note)?;
     let verifier = signer.verifier().clone();
-    let mut desk = Desk::new(lock, signer, genesis.origin.clone(), Edge::new());
-    let mut opened = Opened {
-        objects,
-        genesis: genesis.clone(),
-        verifier,
-        catalogue,
-        note: String::new(),
-        desk: None,
-        snapshot_nodes: 0,
-    };
-    let (delta, note) = desk.adopt(&opened.objects, &opened.catalogue)?;
-    opened.catalogue.apply(delta);
-    opened.note = note;
-    opened.desk = Some(desk);
-    Ok(opened)
+    let mut publisher = Publisher { signer, origin: genesis.origin.clone(), edge: Edge::new(), head };
+    let note = publisher.adopt(&objects, &group, &delta)?;
+    catalogue.apply(delta);
+    let desk = Desk { lock, publisher, appender };
+    Ok(Opened { objects, genesis: genesis.clone(), verifier, catalogue, note, desk: Some(desk) })
+}
+
+/// Returns the group that a log begins with: the genesis and the first status head.
+fn first_group(genesis: &[u8], home: &GenesisHash, now: u64) -> Result<Vec<u8>, StorageError> {
+    let map_root = Catalogue::new(*home).map().root();
+    let status = StatusHead { index: 1, map_root, time: now }.to_bytes();
+    let mut writer = GroupWriter::new(None);
+    let mut frontier = Catalogue::new(*home).frontier().clone();
+    for entry in [genesis, &status] {
+        writer.entry(entry);
+        frontier.push(Rfc9162::leaf_hash(entry)).map_err(|e| StorageError::corrupt("a new segment", e))?;
+    }
+    Ok(writer.finish(2, &frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)))
 }
 
 /// Opens a store, for writing if there is a signer.
 pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError> {
-    let objects = Objects::new(dir);
-    let no_store = || OpenError::NoStore { path: dir.to_path_buf() };
+    open_on(Objects::new(dir), options)
+}
+
+/// Opens the store of these objects.
+pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, OpenError> {
+    let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
     if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
         return Err(no_store());
     }
     let Named { genesis, verifier, home } = read_genesis(&objects)?.ok_or_else(no_store)?;
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
-    let reading =
-        Reading { objects: &objects, home, verifier: &verifier, origin: &genesis.origin, progress: &*progress };
+    let signature = Signature { verifier: &verifier, origin: &genesis.origin };
+    let reading = Reading { objects: &objects, home, signature, progress: &*progress };
     let Some(signer) = options.signer else {
-        let (catalogue, note, snapshot_nodes) = reading.read_only()?;
-        return Ok(Opened { objects, genesis, verifier, catalogue, note, desk: None, snapshot_nodes });
+        let (catalogue, signed) = reading.read_only()?;
+        return Ok(Opened { objects, genesis, verifier, catalogue, note: signed.note, desk: None });
     };
     check_signer(&genesis, &signer)?;
-    let lock = WriterLock::take(dir)?;
+    let lock = WriterLock::take(objects.root())?;
     objects.prepare()?;
-    let (catalogue, snapshot_nodes, head) = reading.for_writing()?;
-    let (catalogue, note, desk) = reading.recover(catalogue, head, lock, signer)?;
-    Ok(Opened { objects, genesis, verifier, catalogue, note, desk: Some(desk), snapshot_nodes })
+    let (catalogue, note, desk) = reading.for_writing(lock, signer)?;
+    Ok(Opened { objects, genesis, verifier, catalogue, note, desk: Some(desk) })
 }
 
 /// What the genesis says: which log this is, and whose.
@@ -140,171 +160,203 @@ fn check_signer(genesis: &Genesis, signer: &NoteSigner) -> Result<(), OpenError>
 struct Reading<'a> {
     objects: &'a Objects,
     home: GenesisHash,
-    verifier: &'a NoteVerifier,
-    origin: &'a str,
-    progress: &'a (dyn Fn(&str, u64, u64) + Send + Sync),
+    signature: Signature<'a>,
+    progress: Progress<'a>,
 }
 
 impl Reading<'_> {
-    fn read_only(&self) -> Result<(Catalogue, String, u32), OpenError> {
-        // The snapshot first: a writer that goes on meanwhile only makes the checkpoint newer.
-        let snapshot = snapshot::read(self.objects, &self.home)?;
-        let found = read_checkpoint(self.objects, CHECKPOINT, self.verifier, self.origin)?;
-        let (checkpoint, note) = found.ok_or_else(|| {
-            StorageError::corrupt(CHECKPOINT, "it is missing; opening the store for writing signs the head again")
-        })?;
-        let head = Head { size: checkpoint.size, root: checkpoint.root };
-        let (catalogue, nodes) = self.load(snapshot, head, CHECKPOINT)?;
-        Ok((catalogue, note, nodes))
+    fn read_only(&self) -> Result<(Catalogue, Signed), OpenError> {
+        // The snapshot first: a writer that goes on meanwhile only makes the head newer.
+        let snapshot = Snapshot::open(self.objects, &self.home)?;
+        let signed = self.newest()?;
+        Ok((self.load(snapshot, &signed)?, signed))
     }
 
-    fn for_writing(&self) -> Result<(Catalogue, u32, Head), OpenError> {
-        let missing = || StorageError::corrupt(HEAD, "it is missing, though a checkpoint was published; restore it");
-        let head = Head::read(self.objects)?.ok_or_else(missing)?;
-        self.check_signed(head)?;
-        let snapshot = snapshot::read(self.objects, &self.home)?;
-        let (catalogue, nodes) = self.load(snapshot, head, HEAD)?;
-        Ok((catalogue, nodes, head))
+    fn newest(&self) -> Result<Signed, StorageError> {
+        let missing = || StorageError::corrupt(HEAD, "it holds no checkpoint");
+        self.signature.all(self.objects)?.pop().ok_or_else(missing)
     }
 
-    /// Refuses to write below any size that was signed (R11).
-    fn check_signed(&self, head: Head) -> Result<(), OpenError> {
-        let newest = self.objects.list("checkpoints")?.pop().map(|name| format!("checkpoints/{name}"));
-        for object in newest.into_iter().chain([CHECKPOINT.to_owned()]) {
-            let Some((signed, _)) = read_checkpoint(self.objects, &object, self.verifier, self.origin)? else {
-                continue;
-            };
-            if signed.size > head.size {
-                return Err(OpenError::SetBack { object, signed: signed.size, found: head.size });
-            }
+    /// Reads the log up to what was signed, and takes up where a crash stopped the last writer.
+    fn for_writing(&self, lock: WriterLock, signer: NoteSigner) -> Result<(Catalogue, String, Desk), OpenError> {
+        let snapshot = Snapshot::open(self.objects, &self.home)?;
+        let signed = self.newest()?;
+        let mut catalogue = self.load(snapshot, &signed)?;
+        let edge = self.edge(&catalogue)?;
+        let head = self.head_file(&signed)?;
+        // Whole again after a crash before it was published.
+        self.objects.put_soft(CHECKPOINT, signed.note.as_bytes())?;
+        let origin = self.signature.origin.to_owned();
+        let mut publisher = Publisher { signer, origin, edge, head };
+        let mut note = signed.note;
+        while let Some(published) = self.adopt_next(&mut catalogue, &mut publisher)? {
+            note = published;
         }
-        Ok(())
+        let (first, end) = catalogue.end();
+        let appender = Appender::open(self.objects, self.home, first, end)?;
+        Ok((catalogue, note, Desk { lock, publisher, appender }))
     }
 
-    /// Reads the catalogue of the tree that `head` names: a snapshot and what came after it, or, if
+    /// Adopts a group that was written, but not signed: nobody was told of it, and it is whole. It goes
+    /// on by the code that would have gone on with it. What is not whole is left to be cut off.
+    fn adopt_next(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, StorageError> {
+        let (last, end) = catalogue.end();
+        for (segment, from) in [(last, end), (catalogue.size(), 0)] {
+            let name = segment::name(segment);
+            let Some(file) = self.objects.open_for_writing(&name)? else { continue };
+            let bytes = self.objects.read_part(&name, &*file, from, u64::MAX)?;
+            let header = if from == 0 { segment::check_header(&self.home, segment, &bytes) } else { Ok(0) };
+            let Ok(skip) = header else { continue };
+            let (bytes, begin) = (bytes.get(narrow(skip)..).unwrap_or_default(), from.saturating_add(skip));
+            let Ok(Some(group)) = Groups::new(&name, segment, bytes, begin, catalogue.size()).next() else { continue };
+            // The crash may have come before its flush.
+            file.sync().map_err(self.objects.failed("sync", &name))?;
+            self.objects.sync_name(&name)?;
+            let delta = Delta::of(catalogue, &group)?;
+            let note = publisher.adopt(self.objects, &group, &delta)?;
+            catalogue.apply(delta);
+            return Ok(Some(note));
+        }
+        Ok(None)
+    }
+
+    /// Opens the head, and makes it anew where anything of it was torn or lost.
+    fn head_file(&self, signed: &Signed) -> Result<HeadFile, StorageError> {
+        let is_newest = |slot: &Slot| matches!(slot, Slot::Signed(found) if found.head == signed.head);
+        match self.signature.slots(self.objects)? {
+            [Slot::Bad(_), _] | [_, Slot::Bad(_)] => HeadFile::create(self.objects, &signed.note),
+            [first, _] if is_newest(&first) => HeadFile::open(self.objects, 1),
+            [_, second] if is_newest(&second) => HeadFile::open(self.objects, 0),
+            [_, _] => HeadFile::create(self.objects, &signed.note),
+        }
+    }
+
+    /// Reads the catalogue of the tree that was signed: a snapshot and what came after it, or, if
     /// these don't lead there, all segments.
-    fn load(&self, snapshot: Option<Catalogue>, head: Head, named_by: &str) -> Result<(Catalogue, u32), StorageError> {
-        if let Some(mut catalogue) = snapshot.filter(|snapshot| snapshot.size() <= head.size) {
-            let nodes = catalogue.len();
-            if self.replay(&mut catalogue, head.size).is_ok() && catalogue.root() == head.root {
-                return Ok((catalogue, nodes));
+    fn load(&self, snapshot: Option<Snapshot>, signed: &Signed) -> Result<Catalogue, StorageError> {
+        let Head { size, root } = signed.head;
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.reached.frontier.size().get() <= size) {
+            let mut catalogue = Catalogue::on(self.home, snapshot);
+            if self.replay(&mut catalogue, size).is_ok() && catalogue.root() == root && !catalogue.is_damaged() {
+                return Ok(catalogue);
             }
         }
         let mut catalogue = Catalogue::new(self.home);
-        self.replay(&mut catalogue, head.size)?;
-        if catalogue.root() == head.root {
-            return Ok((catalogue, 0));
+        self.replay(&mut catalogue, size)?;
+        if catalogue.root() == root {
+            return Ok(catalogue);
         }
-        let why = format!(
-            "at size {} it says root {}, and the entries in segments/ lead to {}",
-            head.size,
-            head.root,
-            catalogue.root()
-        );
-        Err(StorageError::corrupt(named_by, why))
+        let computed = catalogue.root();
+        let why = format!("at size {size} it says root {root}, and the entries in segments/ lead to {computed}");
+        Err(StorageError::corrupt(signed.object, why))
     }
 
+    /// Takes in the groups of the segments until the log has `size` entries.
     fn replay(&self, catalogue: &mut Catalogue, size: u64) -> Result<(), StorageError> {
         let from = catalogue.size();
+        let (mut segment, mut begin) = catalogue.end();
         while catalogue.size() < size {
-            (self.progress)("reading the log", catalogue.size() - from, size - from);
-            let first = catalogue.size();
-            let name = segment::name(first);
+            let name = segment::name(segment);
             let missing = || {
-                let why = format!(
-                    "it is missing, and the log has {size} entries, of which it begins with {first}; restore it from a copy"
-                );
-                StorageError::corrupt(&*name, why)
+                StorageError::corrupt(
+                    &*name,
+                    format!("it is missing, and {size} entries were signed; restore it from a copy"),
+                )
             };
-            let bytes = self.objects.read(&name)?.ok_or_else(missing)?;
-            let delta = catalogue.delta(&Segment::parse(&self.home, first, &bytes)?)?;
-            catalogue.apply(delta);
+            let file = self.objects.open(&name)?.ok_or_else(missing)?;
+            let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+            let skip = if begin == 0 { segment::check_header(&self.home, segment, &bytes)? } else { 0 };
+            let base = begin.saturating_add(skip);
+            let bytes = bytes.get(narrow(skip)..).unwrap_or_default();
+            let mut groups = Groups::new(&name, segment, bytes, base, catalogue.size());
+            let before = catalogue.size();
+            while catalogue.size() < size {
+                (self.progress)("reading the log", catalogue.size().saturating_sub(from), size.saturating_sub(from));
+                let Some(group) = groups.next()? else { break };
+                let delta = Delta::of(catalogue, &group)?;
+                catalogue.apply(delta);
+            }
+            let is_cut = file.length().is_ok_and(|length| length < SEGMENT_BYTES);
+            let next = segment::name(catalogue.size());
+            if catalogue.size() < size && !self.objects.exists(&next) && (is_cut || catalogue.size() == before) {
+                let found = catalogue.size();
+                let why = format!(
+                    "it ends with {found} entries, and {size} were signed: it was cut off or set back, and going on would fork the log; restore the newest copy, or begin a new log"
+                );
+                return Err(StorageError::corrupt(name, why));
+            }
+            (segment, begin) = (catalogue.size(), 0);
         }
         if catalogue.size() == size {
             return Ok(());
         }
-        let why = format!("the head says {size} entries, which is within a segment: {} come with it", catalogue.size());
-        Err(StorageError::corrupt(HEAD, why))
+        let found = catalogue.size();
+        Err(StorageError::corrupt(
+            HEAD,
+            format!("it says {size} entries, which is within a group: {found} come with it"),
+        ))
     }
 
-    /// Takes up where a crash stopped the last writer.
-    fn recover(
-        &self,
-        mut catalogue: Catalogue,
-        head: Head,
-        lock: WriterLock,
-        signer: NoteSigner,
-    ) -> Result<(Catalogue, String, Desk), StorageError> {
-        let edge = match self.edge(head) {
-            Some(edge) => edge,
-            None => self.rewrite_tiles(head.size)?,
-        };
-        let mut note = match read_checkpoint(self.objects, CHECKPOINT, self.verifier, self.origin)? {
-            Some((published, note)) if published.size == head.size => {
-                check_root(CHECKPOINT, &published, head.root)?;
-                note
+    /// Reads the right edge of the tiles, which are written again where they were lost.
+    fn edge(&self, catalogue: &Catalogue) -> Result<Edge, StorageError> {
+        let mut reader = TileReader::new(self.objects, catalogue);
+        for signed in self.signature.all(self.objects)? {
+            let computed = reader.root_at(signed.head.size)?;
+            if computed != signed.head.root {
+                let Head { size, root } = signed.head;
+                let why = format!("at size {size} it says root {root}, and the entries lead to {computed}");
+                return Err(StorageError::corrupt(signed.object, why));
             }
-            Some((published, _)) => {
-                check_root(CHECKPOINT, &published, self.root_at(head.size, published.size)?)?;
-                head::sign_head(self.objects, &signer, self.origin, head)?
-            }
-            None => head::sign_head(self.objects, &signer, self.origin, head)?,
-        };
-        let mut desk = Desk::new(lock, signer, self.origin.to_owned(), edge);
-        // A segment that is durable, but not yet under the head: nobody was told of it, and it is
-        // whole. It is adopted by the code that would have gone on with it.
-        while self.objects.exists(&segment::name(catalogue.size())) {
-            let (delta, published) = desk.adopt(self.objects, &catalogue)?;
-            catalogue.apply(delta);
-            note = published;
         }
-        Ok((catalogue, note, desk))
+        if reader.had_to_derive_the_edge()? && self.lacks_full_tiles(catalogue.size()) {
+            return self.rewrite_tiles(catalogue);
+        }
+        Edge::read(&mut reader)
     }
 
-    /// Reads the right edge of the tiles, if they lead to the head's root.
-    fn edge(&self, head: Head) -> Option<Edge> {
-        let mut reader = TileReader::new(self.objects, head.size);
-        if reader.root().ok()? != head.root {
-            return None;
-        }
-        // The last bundle of entries is compared too: it is what the next append goes on from.
-        reader.entry(head.size.checked_sub(1)?).ok()?;
-        Edge::read(&mut reader).ok()
-    }
-
-    fn root_at(&self, size: u64, older: u64) -> Result<Digest, StorageError> {
-        TileReader::new(self.objects, size).root_at(older)
+    /// Tells whether the last full tile is gone: then others are too.
+    fn lacks_full_tiles(&self, size: u64) -> bool {
+        let last = (size / u64::from(TILE_WIDTH)).checked_sub(1);
+        let path = last.and_then(|last| Tile::new(0, last, TILE_WIDTH).ok()).map(Tile::path);
+        path.is_some_and(|path| !self.objects.exists(&path))
     }
 
     /// Writes all tiles again from the segments.
-    fn rewrite_tiles(&self, size: u64) -> Result<Edge, StorageError> {
+    fn rewrite_tiles(&self, catalogue: &Catalogue) -> Result<Edge, StorageError> {
         let mut edge = Edge::new();
         let mut first = 0;
-        while first < size {
-            (self.progress)("writing the tiles again", first, size);
-            let name = segment::name(first);
+        while first < catalogue.size() {
+            (self.progress)("writing the tiles again", first, catalogue.size());
+            let segment = catalogue.segment_of(first);
+            let name = segment::name(segment);
             let bytes = self.objects.read(&name)?.ok_or_else(|| StorageError::corrupt(&*name, "it is missing"))?;
-            let segment = Segment::parse(&self.home, first, &bytes)?;
-            let mut writes = Writes::default();
-            for entry in &segment.entries {
-                edge.push(entry.bytes, griptrace_core::tree::Rfc9162::leaf_hash(entry.bytes), &mut writes)?;
-                first += 1;
+            let begin = segment::check_header(&self.home, segment, &bytes)?;
+            let bytes = bytes.get(narrow(begin)..).unwrap_or_default();
+            let mut groups = Groups::new(&name, segment, bytes, begin, segment);
+            while first < catalogue.size() {
+                let Some(group) = groups.next()? else { break };
+                let hashed = group.entries.iter().map(|entry| (entry.bytes, Rfc9162::leaf_hash(entry.bytes)));
+                let writes = edge.append(hashed)?;
+                for (name, bytes) in &writes.full {
+                    self.objects.put(name, bytes)?;
+                }
+                first = edge.size();
             }
-            if first >= size {
-                edge.finish(&mut writes)?;
-            }
-            for (name, bytes) in &writes.objects {
-                self.objects.put(name, bytes)?;
-            }
+        }
+        for (name, bytes) in edge.partial()? {
+            self.objects.put(&name, &bytes)?;
         }
         Ok(edge)
     }
 }
 
-fn check_root(object: &str, signed: &Checkpoint, root: Digest) -> Result<(), StorageError> {
-    if signed.root == root {
-        return Ok(());
-    }
-    let why = format!("at size {} it says root {}, and the entries lead to {root}", signed.size, signed.root);
-    Err(StorageError::corrupt(object, why))
+/// Derives the catalogue of a log of this size and root from the segments alone.
+pub(crate) fn derive(
+    objects: &Objects,
+    home: GenesisHash,
+    signature: Signature<'_>,
+    head: Head,
+) -> Result<Catalogue, StorageError> {
+    let reading = Reading { objects, home, signature, progress: &|_, _, _| {} };
+    reading.load(None, &Signed { object: HEAD, head, note: String::new() })
 }

@@ -20,10 +20,11 @@ use griptrace_core::{
 use self::closure::{Closure, can_be_opened};
 use crate::{
     State, Store,
-    catalogue::{Catalogue, Number, PlacedCommit},
+    catalogue::Catalogue,
     error::{ProveError, StorageError},
-    head::{checkpoint_name, read_checkpoint},
+    head::{HEAD, Signature},
     number::wide,
+    placed::{Number, PlacedCommit},
     reading::SegmentReader,
     record::NodeRecord,
     segment,
@@ -69,16 +70,17 @@ impl Store {
     /// bytes. Time and memory are linear in the nodes.
     ///
     /// # Errors
-    /// `NoNode`, `RootKind`, `Limit` for what no verifier would read, `NoCheckpoint`; `Storage` if
-    /// what is read is not what was recorded.
+    /// `NoNode`, `RootKind`, `Limit` for what no verifier would read; `Storage` if what is read is not
+    /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
-        let state = self.0.read();
-        let number = state.catalogue.number(root).ok_or(ProveError::NoNode { id: *root })?;
-        let kind = state.catalogue.node(number).kind;
-        if !matches!(kind, Kind::Shipment | Kind::Model) {
-            return Err(ProveError::RootKind { id: *root, kind });
-        }
-        Prover::new(&self.0, &state, number, options).bundle()
+        self.0.ask(|state| {
+            let number = state.catalogue.number(root).ok_or(ProveError::NoNode { id: *root })?;
+            let kind = state.catalogue.node(number).kind;
+            if !matches!(kind, Kind::Shipment | Kind::Model) {
+                return Err(ProveError::RootKind { id: *root, kind });
+            }
+            Prover::new(&self.0, state, number, options).bundle()
+        })
     }
 }
 
@@ -108,11 +110,11 @@ impl<'a> Prover<'a> {
     fn new(inner: &'a Inner, state: &'a State, root: Number, options: &'a ProveOptions) -> Self {
         let catalogue = &state.catalogue;
         let size = catalogue.size();
-        let closure = Closure::walk(catalogue, &catalogue.map, size, root);
+        let closure = Closure::walk(catalogue, catalogue.map(), size, root);
         // Numbers count through entries and then ids: the order of ordinals.
         let nodes = closure.all().into_iter().collect();
         let segments = SegmentReader::new(&inner.objects);
-        let tiles = TileReader::new(&inner.objects, size);
+        let tiles = TileReader::new(&inner.objects, catalogue);
         Self { inner, state, catalogue, root, options, closure, nodes, segments, tiles }
     }
 
@@ -196,26 +198,21 @@ impl<'a> Prover<'a> {
         }
         let mut sizes: BTreeSet<u64> = [self.catalogue.size()].into();
         for leaf in leaves {
-            // Leaves ascend: often the checkpoint that was found last covers this one too, and it
-            // is the first one if the one before it does not.
-            sizes.insert(self.first_covering(leaf)?);
+            sizes.insert(self.first_covering(leaf));
         }
         within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
         Ok(sizes)
     }
 
     /// Returns the size of the first published checkpoint that covers a leaf.
-    fn first_covering(&self, leaf: u64) -> Result<u64, ProveError> {
-        let heads = &self.catalogue.heads;
-        let after = heads.iter().skip(heads.partition_point(|head| *head <= leaf));
-        let mut sizes = after.map(|head| head.saturating_add(1));
-        let is_kept = |size: &u64| *size == self.catalogue.size() || self.inner.objects.exists(&checkpoint_name(*size));
-        sizes.find(is_kept).ok_or(ProveError::NoCheckpoint { index: leaf })
+    fn first_covering(&self, leaf: u64) -> u64 {
+        let head = self.catalogue.first_head(leaf);
+        self.catalogue.head(head).index.saturating_add(1)
     }
 
     fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
         let commits: BTreeSet<u32> = self.nodes.iter().map(|number| self.catalogue.node(*number).commit).collect();
-        let placed = |commit: &u32| self.catalogue.commits[crate::number::place(*commit)];
+        let placed = |commit: &u32| self.catalogue.commit(*commit);
         let leaves = commits.iter().map(|commit| placed(commit).leaf);
         let heads = sizes.iter().map(|size| size.saturating_sub(1));
         let indices: Vec<u64> =
@@ -242,8 +239,8 @@ impl<'a> Prover<'a> {
         entry: u64,
         cores: &mut BTreeMap<Number, Vec<u8>>,
     ) -> Result<CommitPart, ProveError> {
-        let all: Vec<Digest> = self.catalogue.nodes_of(commit).iter().map(|node| *node.id.digest()).collect();
         let numbers = commit.first_node..commit.first_node.saturating_add(commit.nodes);
+        let all: Vec<Digest> = numbers.clone().map(|number| *self.catalogue.id(number).digest()).collect();
         let chosen: Vec<(Number, Vec<u8>)> = numbers.filter_map(|n| Some((n, cores.remove(&n)?))).collect();
         let places: Vec<u64> = chosen.iter().map(|(n, _)| u64::from(n.saturating_sub(commit.first_node))).collect();
         let proof = prove_leaves(&COMMIT_TREE, &all, &places)
@@ -253,7 +250,7 @@ impl<'a> Prover<'a> {
 
     fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
         let newest = self.catalogue.size();
-        let shipped = self.first_covering(self.catalogue.leaf(self.root))?;
+        let shipped = self.first_covering(self.catalogue.leaf(self.root));
         let mut anchors = Vec::new();
         let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
         for (size, next) in sizes.iter().copied().zip(nexts) {
@@ -265,23 +262,24 @@ impl<'a> Prover<'a> {
         Ok(anchors)
     }
 
-    /// Reads a kept checkpoint, with the cosignatures that it has by now.
-    fn checkpoint(&self, size: u64) -> Result<(Checkpoint, String), ProveError> {
-        let (origin, name) = (&self.inner.genesis.origin, checkpoint_name(size));
-        let found = match read_checkpoint(&self.inner.objects, &name, &self.inner.verifier, origin)? {
-            Some(found) => found,
-            None => (Checkpoint { origin: origin.clone(), size, root: self.catalogue.root() }, self.state.note.clone()),
+    /// Reads the checkpoint of a size, and verifies the log's signature.
+    fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
+        let signature = Signature { verifier: &self.inner.verifier, origin: &self.inner.genesis.origin };
+        let (name, bytes) = match self.catalogue.checkpoint(size) {
+            Some((first, frame)) => (segment::name(first), self.segments.payload(first, frame)?),
+            None => (HEAD.to_owned(), self.state.note.clone().into_bytes()),
         };
-        if found.0.size == size {
-            return Ok(found);
+        let (head, note) = signature.read(&name, &bytes)?;
+        if head.size == size {
+            return Ok((Checkpoint { origin: signature.origin.to_owned(), size, root: head.root }, note));
         }
-        Err(StorageError::corrupt(name, format!("it is of size {}", found.0.size)).into())
+        Err(StorageError::corrupt(name, format!("the checkpoint of size {size} is of size {}", head.size)).into())
     }
 
     fn status_part(&self, size: u64) -> StatusPart {
         let older: (StatusMap, Closure);
         let (map, closure) = if size == self.catalogue.size() {
-            (&self.catalogue.map, &self.closure)
+            (self.catalogue.map(), &self.closure)
         } else {
             let map = self.catalogue.map_at(size);
             let closure = Closure::walk(self.catalogue, &map, size, self.root);

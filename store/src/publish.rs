@@ -1,59 +1,64 @@
-//! From a durable segment to a published checkpoint: integrate, move the head, sign.
+//! From a durable group to a published checkpoint: integrate, sign, publish.
 
 use griptrace_core::note::NoteSigner;
 
 use crate::{
-    catalogue::{Catalogue, Delta},
+    appender::Appender,
+    delta::Delta,
+    edge::Edge,
     error::StorageError,
-    head::{Head, publish},
+    head::{CHECKPOINT, HeadFile, sign},
     lock::WriterLock,
     objects::Objects,
-    segment::{self, Segment},
-    tiles::{Edge, Writes},
+    segment::Group,
 };
 
-/// What only the writer has: the lock, the log's key, and the right edge of the tiles.
+/// What only the writer has: the lock, the end of the log, and what publishing needs.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    _lock: WriterLock,
-    signer: NoteSigner,
-    origin: String,
-    edge: Edge,
+    #[expect(dead_code, reason = "held until the desk is dropped")]
+    pub(crate) lock: WriterLock,
+    pub(crate) publisher: Publisher,
+    pub(crate) appender: Appender,
 }
 
-impl Desk {
-    /// Makes the desk of a writer who holds the lock.
-    pub(crate) const fn new(lock: WriterLock, signer: NoteSigner, origin: String, edge: Edge) -> Self {
-        Self { _lock: lock, signer, origin, edge }
-    }
+/// The log's key, the edge of the tree, and the head.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) signer: NoteSigner,
+    pub(crate) origin: String,
+    pub(crate) edge: Edge,
+    pub(crate) head: HeadFile,
+}
 
-    /// Takes the segment that follows the catalogue from durable to published. The caller applies
-    /// what is returned.
-    ///
-    /// Every hash is made here from the segment's bytes as they are read back, whoever wrote them.
-    pub(crate) fn adopt(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<(Delta, String), StorageError> {
-        let first = catalogue.size();
-        let name = segment::name(first);
-        let bytes = objects.read(&name)?.ok_or_else(|| StorageError::corrupt(&*name, "it is gone again"))?;
-        let segment = Segment::parse(&catalogue.home, first, &bytes)?;
-        let delta = catalogue.delta(&segment)?;
-        let mut writes = Writes::default();
-        for (entry, leaf) in segment.entries.iter().zip(&delta.leaves) {
-            self.edge.push(entry.bytes, *leaf, &mut writes)?;
-        }
-        self.edge.finish(&mut writes)?;
-        for (name, bytes) in &writes.objects {
+impl Publisher {
+    /// Takes a durable group from the log's end to published, whoever wrote it, and returns the
+    /// checkpoint. `delta` was derived from the group's bytes as they were read back; the caller
+    /// applies it afterwards.
+    pub(crate) fn adopt(
+        &mut self,
+        objects: &Objects,
+        group: &Group<'_>,
+        delta: &Delta,
+    ) -> Result<String, StorageError> {
+        let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
+        let writes = self.edge.append(entries)?;
+        for (name, bytes) in &writes.full {
             objects.put(name, bytes)?;
-            // Crash here: some tiles are of a tree larger than the head's. They are the tiles that
-            // will be written again, byte for byte, when the segment is adopted on opening.
         }
-        let (size, root) = delta.head();
-        let before = (first > 0).then(|| Head { size: first, root: catalogue.root() });
-        let note = publish(objects, &self.signer, &self.origin, before, Head { size, root })?;
+        for (name, bytes) in &writes.partial {
+            objects.put_soft(name, bytes)?;
+        }
+        // Crash here: some tiles are of a tree larger than was signed. They are the tiles that will
+        // be written again, byte for byte, when the group is adopted on opening.
+        let note = sign(&self.signer, &self.origin, delta.head())?;
+        self.head.write(objects, &note)?;
+        // Crash here: signed, but not published. Opening for writing publishes it (`open::recover`).
+        objects.put_soft(CHECKPOINT, note.as_bytes())?;
         for folder in &writes.superfluous {
             // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
             objects.remove_folder(folder)?;
         }
-        Ok((delta, note))
+        Ok(note)
     }
 }

@@ -1,16 +1,11 @@
 //! Questions about ancestry, at a pinned tree size. No depth limit anywhere.
 
 use core::ops::Range;
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use griptrace_core::{id::NodeId, node::Kind};
 
-use crate::{
-    State, Store,
-    catalogue::{Catalogue, Number},
-    error::{ReadError, StorageError},
-    tiles::TileReader,
-};
+use crate::{State, Store, catalogue::Catalogue, error::ReadError, number::place, placed::Number, tiles::TileReader};
 
 /// A node that a walk came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,7 +57,7 @@ impl Store {
     /// # Errors
     /// `NoNode`, also for a node that came later; `Beyond` for a size that the log has not reached.
     pub fn ancestors(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.0.read().walk(id, at, |catalogue, number, next| next.extend(catalogue.parents(number)))
+        self.0.ask(|state| state.walk(id, at, |catalogue, number, next| next.extend(catalogue.parents(number))))
     }
 
     /// Returns everything that stands on a node, nearest first, in the log of `at` entries (`None`:
@@ -71,7 +66,7 @@ impl Store {
     /// # Errors
     /// As [`Self::ancestors`].
     pub fn descendants(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.0.read().walk(id, at, |catalogue, number, next| next.extend(catalogue.children(number)))
+        self.0.ask(|state| state.walk(id, at, |catalogue, number, next| next.extend(catalogue.children(number))))
     }
 
     /// Returns up to `limit` ways by which `from` came from `to`.
@@ -79,9 +74,10 @@ impl Store {
     /// # Errors
     /// `NoNode`.
     pub fn paths(&self, from: &NodeId, to: &NodeId, limit: usize) -> Result<Paths, ReadError> {
-        let state = self.0.read();
-        let (from, to) = (state.number(from)?, state.number(to)?);
-        Ok(find_paths(&state.catalogue, from, to, limit))
+        self.0.ask(|state| {
+            let (from, to) = (state.number(from)?, state.number(to)?);
+            Ok(find_paths(&state.catalogue, from, to, limit))
+        })
     }
 
     /// Returns the nodes whose id begins with these hexadecimal digits (either case).
@@ -97,9 +93,8 @@ impl Store {
         let padded =
             |digit: &str| NodeId::from_hex(&format!("{hex_prefix}{}", digit.repeat(64 - digits))).ok_or_else(wrong);
         let (least, greatest) = (padded("0")?, padded("f")?);
-        let state = self.0.read();
-        let matches = state.catalogue.nodes.iter().map(|node| node.id).filter(|id| (least..=greatest).contains(id));
-        let mut ids: Vec<NodeId> = matches.take(AMBIGUOUS_MAX).collect();
+        let mut ids: Vec<NodeId> =
+            self.0.ask(|state| Ok::<_, ReadError>(state.catalogue.ids_between(&least, &greatest, AMBIGUOUS_MAX)))?;
         ids.sort_unstable();
         Ok(match ids.as_slice() {
             [] => Resolved::None,
@@ -111,10 +106,13 @@ impl Store {
     /// Returns the nodes of a kind, in log order.
     ///
     /// # Errors
-    /// None today; a catalogue that is read from disk may fail.
+    /// `Storage` if the catalogue was damaged and can't be derived again.
     pub fn of_kind(&self, kind: Kind) -> Result<Vec<NodeId>, ReadError> {
-        let state = self.0.read();
-        Ok(state.catalogue.nodes.iter().filter(|node| node.kind == kind).map(|node| node.id).collect())
+        self.0.ask(|state| {
+            let catalogue = &state.catalogue;
+            let found = catalogue.numbers().filter(|number| catalogue.node(*number).kind == kind);
+            Ok(found.map(|number| catalogue.id(number)).collect())
+        })
     }
 
     /// Returns the assessments that can open a node as their subject, in log order.
@@ -122,9 +120,10 @@ impl Store {
     /// # Errors
     /// `NoNode`.
     pub fn assessments_of(&self, subject: &NodeId) -> Result<Vec<NodeId>, ReadError> {
-        let state = self.0.read();
-        state.number(subject)?;
-        Ok(state.catalogue.assessments_of(subject).map(|number| state.catalogue.node(number).id).collect())
+        self.0.ask(|state| {
+            state.number(subject)?;
+            Ok(state.catalogue.assessments_of(subject).map(|number| state.catalogue.id(number)).collect())
+        })
     }
 
     /// Returns entries of the log, the range held at its end. Each is hashed and compared with the tile above
@@ -133,11 +132,11 @@ impl Store {
     /// # Errors
     /// `Storage` with the damaged object.
     pub fn entries(&self, range: Range<u64>) -> Result<Vec<LogEntry>, ReadError> {
-        let size = self.size();
-        let mut tiles = TileReader::new(&self.0.objects, size);
-        let read = |index| Ok(LogEntry { index, bytes: tiles.entry(index)? });
-        let entries: Result<Vec<LogEntry>, StorageError> = (range.start..range.end.min(size)).map(read).collect();
-        Ok(entries?)
+        self.0.ask(|state| {
+            let mut tiles = TileReader::new(&self.0.objects, &state.catalogue);
+            let read = |index| Ok(LogEntry { index, bytes: tiles.entry(index)? });
+            (range.start..range.end.min(state.catalogue.size())).map(read).collect()
+        })
     }
 }
 
@@ -157,14 +156,14 @@ impl State {
         if catalogue.leaf(from) >= size {
             return Err(ReadError::NoNode { id: *id });
         }
-        let mut seen: BTreeSet<Number> = [from].into();
+        let mut seen = Seen::new(catalogue.len());
+        seen.insert(from);
         let mut todo = VecDeque::from([(from, 0_u64)]);
         let mut found = Vec::new();
         let mut next = Vec::new();
         while let Some((number, depth)) = todo.pop_front() {
             if number != from {
-                let node = catalogue.node(number);
-                found.push(Found { id: node.id, kind: node.kind, depth });
+                found.push(Found { id: catalogue.id(number), kind: catalogue.node(number).kind, depth });
             }
             neighbours(catalogue, number, &mut next);
             let fresh = next.drain(..).filter(|n| catalogue.leaf(*n) < size && seen.insert(*n));
@@ -190,10 +189,14 @@ fn find_paths(catalogue: &Catalogue, from: Number, to: Number, limit: usize) -> 
     let mut path = vec![from];
     let mut todo = vec![parents(from)];
     if from == to {
-        found.paths.push(vec![catalogue.node(from).id]);
+        found.paths.push(vec![catalogue.id(from)]);
         return found;
     }
     while let Some(last) = todo.last_mut() {
+        if catalogue.is_damaged() {
+            // Made-up edges may lead in a circle; the answer is thrown away.
+            return found;
+        }
         let Some(number) = last.pop() else {
             todo.pop();
             path.pop();
@@ -208,7 +211,7 @@ fn find_paths(catalogue: &Catalogue, from: Number, to: Number, limit: usize) -> 
             found.cut = true;
             return found;
         }
-        found.paths.push(path.iter().map(|n| catalogue.node(*n).id).collect());
+        found.paths.push(path.iter().map(|n| catalogue.id(*n)).collect());
         path.pop();
     }
     found
@@ -228,4 +231,22 @@ fn leading_to(catalogue: &Catalogue, from: Number, to: Number) -> HashSet<Number
         }
     }
     leads
+}
+
+/// Nodes that were come to: a bit for each number.
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn new(nodes: Number) -> Self {
+        Self(vec![0; place(nodes).div_ceil(64)])
+    }
+
+    /// Notes a node; tells whether it is new.
+    fn insert(&mut self, number: Number) -> bool {
+        let Some(word) = self.0.get_mut(place(number) / 64) else { return false };
+        let bit = 1_u64 << (number % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
 }

@@ -1,23 +1,30 @@
 //! Reading nodes and entries out of segments. What is read is hashed against its name before it is
 //! believed.
 
-use std::fs::File;
+use std::sync::Arc;
 
-use griptrace_core::{commit::Commit, node::node_id};
+use griptrace_core::{
+    commit::Commit,
+    id::NodeId,
+    node::{Core, node_id},
+};
 
 use crate::{
-    catalogue::{Catalogue, Number, PlacedCommit},
+    catalogue::Catalogue,
+    disk::DiskFile,
     error::StorageError,
+    number::{narrow, wide},
     objects::Objects,
+    placed::{Number, PlacedCommit},
     record::NodeRecord,
-    segment::{self, FRAME_HEAD_BYTES},
+    segment::{self, FRAME_HEAD_BYTES, FramePlace},
 };
 
 /// Reads frames, keeping the last segment open.
 #[derive(Debug)]
 pub(crate) struct SegmentReader<'a> {
     objects: &'a Objects,
-    open: Option<(u64, String, File)>,
+    open: Option<(u64, String, Arc<dyn DiskFile>)>,
 }
 
 impl<'a> SegmentReader<'a> {
@@ -33,7 +40,8 @@ impl<'a> SegmentReader<'a> {
 
     /// Reads a node with everything.
     pub(crate) fn whole(&mut self, catalogue: &Catalogue, number: Number) -> Result<NodeRecord, StorageError> {
-        self.read(catalogue, number, catalogue.node(number).attached)
+        let attached = catalogue.node(number).attached;
+        self.read(catalogue, number, attached)
     }
 
     fn read(&mut self, catalogue: &Catalogue, number: Number, attached: bool) -> Result<NodeRecord, StorageError> {
@@ -42,43 +50,71 @@ impl<'a> SegmentReader<'a> {
         let offset = node.frame.offset;
         let mut bytes = self.bytes(first, offset, node.frame.end().saturating_sub(offset))?;
         if attached {
-            let head = self.bytes(first, node.frame.end(), FRAME_HEAD_BYTES)?;
-            let length = head.get(1..5).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
-            bytes.extend(self.bytes(first, node.frame.end(), FRAME_HEAD_BYTES.saturating_add(length.into()))?);
+            bytes.extend(self.attachment(first, node.frame.end())?);
         }
-        let name = segment::name(first);
-        let record = segment::read_node(&name, offset, &bytes, attached)?;
-        let found = node_id(&record.core);
-        if found != node.id {
-            let why = format!("the node at byte {offset} has id {found}, and {} was recorded there", node.id);
-            return Err(StorageError::corrupt(name, why));
+        check_node(&segment::name(first), offset, &bytes, attached, catalogue.id(number))
+    }
+
+    fn attachment(&mut self, first: u64, offset: u64) -> Result<Vec<u8>, StorageError> {
+        let head = self.bytes(first, offset, FRAME_HEAD_BYTES)?;
+        let length = head.get(1..5).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+        self.bytes(first, offset, FRAME_HEAD_BYTES.saturating_add(length.into()))
+    }
+
+    /// Reads all nodes of a commit, with everything.
+    pub(crate) fn nodes(
+        &mut self,
+        catalogue: &Catalogue,
+        commit: &PlacedCommit,
+    ) -> Result<Vec<(NodeId, Core, NodeRecord)>, StorageError> {
+        let name = segment::name(commit.segment);
+        let begin = commit.frame.end();
+        let last = commit.first_node.saturating_add(commit.nodes).saturating_sub(1);
+        let mut end = catalogue.node(last).frame.end();
+        if catalogue.node(last).attached {
+            end = end.saturating_add(wide(self.attachment(commit.segment, end)?.len()));
         }
-        Ok(record)
+        let bytes = self.bytes(commit.segment, begin, end.saturating_sub(begin))?;
+        let read = |number| {
+            let node = catalogue.node(number);
+            let at = narrow(node.frame.offset.saturating_sub(begin));
+            let bytes = bytes.get(at..).unwrap_or_default();
+            let id = catalogue.id(number);
+            let record = check_node(&name, node.frame.offset, bytes, node.attached, id)?;
+            let core = record.core().map_err(|e| StorageError::corrupt(&*name, e))?;
+            Ok((id, core, record))
+        };
+        (commit.first_node..commit.first_node.saturating_add(commit.nodes)).map(read).collect()
     }
 
     /// Reads a commit.
     pub(crate) fn commit(&mut self, commit: &PlacedCommit) -> Result<Commit, StorageError> {
-        let bytes = self.entry(commit)?;
+        let bytes = self.payload(commit.segment, commit.frame)?;
         Commit::parse(&bytes).map_err(|e| StorageError::corrupt(segment::name(commit.segment), e))
     }
 
-    /// Reads a commit's entry.
-    pub(crate) fn entry(&mut self, commit: &PlacedCommit) -> Result<Vec<u8>, StorageError> {
-        let offset = commit.frame.offset;
-        let bytes = self.bytes(commit.segment, offset, commit.frame.end().saturating_sub(offset))?;
-        segment::read_entry(&segment::name(commit.segment), offset, &bytes)
+    /// Reads an entry, or a checkpoint, out of a segment.
+    pub(crate) fn payload(&mut self, first: u64, frame: FramePlace) -> Result<Vec<u8>, StorageError> {
+        let bytes = self.bytes(first, frame.offset, frame.end().saturating_sub(frame.offset))?;
+        segment::read_payload(&segment::name(first), frame.offset, &bytes)
     }
 
     fn bytes(&mut self, first: u64, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
-        let (name, file) = match &mut self.open {
-            Some((open, name, file)) if *open == first => (name, file),
-            slot => {
-                let name = segment::name(first);
-                let file = self.objects.open(&name)?;
-                let (_, name, file) = slot.insert((first, name, file));
-                (name, file)
-            }
+        let (_, name, file) = match &mut self.open {
+            Some(open) if open.0 == first => open,
+            slot => slot.insert((first, segment::name(first), self.objects.segment(first)?)),
         };
-        self.objects.read_at(name, file, offset, length)
+        self.objects.read_part(name, &**file, offset, length)
     }
+}
+
+/// Reads a node out of the bytes that begin with its frame, and compares its hash with its id.
+fn check_node(name: &str, offset: u64, bytes: &[u8], attached: bool, id: NodeId) -> Result<NodeRecord, StorageError> {
+    let record = segment::read_node(name, offset, bytes, attached)?;
+    let found = node_id(&record.core);
+    if found != id {
+        let why = format!("the node at byte {offset} has id {found}, and {id} was recorded there");
+        return Err(StorageError::corrupt(name, why));
+    }
+    Ok(record)
 }

@@ -95,6 +95,34 @@ impl NodeRecord {
         encode(self)
     }
 
+    /// Returns the record's bytes without manifest and subjects.
+    pub(crate) fn to_bytes_alone(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        self.write_alone(&mut out);
+        out.null().null();
+        out.into_bytes()
+    }
+
+    fn write_alone(&self, out: &mut Writer) {
+        out.array(5).bytes(&self.core).bytes(&self.seed).map(self.values.len());
+        for (slot, value) in &self.values {
+            out.uint((*slot).into()).bytes(value);
+        }
+    }
+
+    /// Returns the bytes of manifest and subjects, as [`Attachment`] reads them; `None` if there is
+    /// neither.
+    pub(crate) fn attachment(&self) -> Option<Vec<u8>> {
+        if self.manifest.is_none() && self.subjects.is_none() {
+            return None;
+        }
+        let mut out = Writer::new();
+        out.array(2);
+        write_option(&mut out, self.manifest.as_ref());
+        write_option(&mut out, self.subjects.as_ref());
+        Some(out.into_bytes())
+    }
+
     /// Reads a record strictly. The core inside is not looked into.
     ///
     /// # Errors
@@ -122,10 +150,7 @@ impl SubjectsRecord {
 
 impl Record for NodeRecord {
     fn write(&self, out: &mut Writer) {
-        out.array(5).bytes(&self.core).bytes(&self.seed).map(self.values.len());
-        for (slot, value) in &self.values {
-            out.uint((*slot).into()).bytes(value);
-        }
+        self.write_alone(out);
         write_option(out, self.manifest.as_ref());
         write_option(out, self.subjects.as_ref());
     }
@@ -212,13 +237,6 @@ impl Record for Attachment {
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         input.tuple(2)?;
         Ok(Self { manifest: read_option(input)?, subjects: read_option(input)? })
-    }
-}
-
-impl Attachment {
-    /// Tells whether there is nothing in it.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.manifest.is_none() && self.subjects.is_none()
     }
 }
 

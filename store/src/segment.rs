@@ -1,15 +1,20 @@
-//! Segments: the truth of a store, one immutable file a group commit.
+//! Segments: the truth of a store, files that only ever grow.
 //!
-//! A segment is a run of frames: a header, then for every log entry its bytes, after a commit its
-//! nodes, and an end that counts both. A frame is a kind (1 byte), a length (4 bytes, least
-//! significant first), the first half of the BLAKE3 of all of these and the payload, and the
-//! payload. Segments come under their names whole (`objects`), so that anything torn, short or
-//! with a wrong checksum is damage, and never merely the end.
+//! A segment is a header and then groups: what one flush brought in. A group is the checkpoint of
+//! the group before it, for every log entry its bytes, after a commit its nodes, and an end that
+//! counts both and names the size and root of the tree that the group leads to. All of these are
+//! frames: a kind (1 byte), a length (4 bytes, least significant first), the first half of the
+//! BLAKE3 of both and the payload, and the payload. After the last group of the last segment there
+//! may be zeros, written ahead of the next one.
+//!
+//! The end of a group is the unsigned head of the log: a group is in the log if all of it is there,
+//! and what is signed afterwards is exactly what its end says (Rule R11).
 //!
 //! The name is the index of the first entry: the next segment's name follows from the log's size.
 
 use griptrace_core::{
-    cbor::{Reader, Record as _, encode},
+    cbor::{Reader, Record as _},
+    digest::Digest,
     id::GenesisHash,
 };
 
@@ -22,96 +27,146 @@ use crate::{
 /// Bytes before a frame's payload.
 pub(crate) const FRAME_HEAD_BYTES: u64 = 21;
 
+/// What follows the last group: nothing yet.
+const NOTHING: u8 = 0;
 const HEADER: u8 = 1;
 const ENTRY: u8 = 2;
 const NODE: u8 = 3;
 const ATTACHMENT: u8 = 4;
 const END: u8 = 5;
-const MAGIC: &[u8] = b"griptrace segment v1";
+const CHECKPOINT: u8 = 6;
+const MAGIC: &[u8] = b"griptrace segment v2";
 
 /// Returns the name of the segment whose first entry has index `first`.
 pub(crate) fn name(first: u64) -> String {
     format!("segments/{first:016}")
 }
 
-/// Writes a segment.
+/// Returns the first bytes of a segment.
+pub(crate) fn header(home: &GenesisHash, first: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_frame(&mut bytes, HEADER, &header_payload(home, first));
+    bytes
+}
+
+fn header_payload(home: &GenesisHash, first: u64) -> Vec<u8> {
+    [MAGIC, home.as_bytes(), &first.to_le_bytes()].concat()
+}
+
+/// Returns where the first group of a segment begins, if it begins as this segment should.
+pub(crate) fn check_header(home: &GenesisHash, first: u64, bytes: &[u8]) -> Result<u64, StorageError> {
+    let name = name(first);
+    let (kind, payload) = read_frame(&name, 0, bytes)?;
+    if kind != HEADER || payload != header_payload(home, first) {
+        let why = if payload.starts_with(b"griptrace segment ") && !payload.starts_with(MAGIC) {
+            "it is of another version of the format"
+        } else {
+            "it does not begin as a segment of this log with this number"
+        };
+        return Err(StorageError::corrupt(name, why));
+    }
+    Ok(FRAME_HEAD_BYTES.saturating_add(wide(payload.len())))
+}
+
+/// Writes a group.
 #[derive(Debug)]
-pub(crate) struct SegmentWriter {
+pub(crate) struct GroupWriter {
     bytes: Vec<u8>,
     entries: u64,
     nodes: u64,
 }
 
-impl SegmentWriter {
-    /// Begins a segment.
-    pub(crate) fn new(home: &GenesisHash, first: u64) -> Result<Self, StorageError> {
+impl GroupWriter {
+    /// Begins a group with the checkpoint of the one before it; the first of a log has none.
+    pub(crate) fn new(checkpoint: Option<&str>) -> Self {
         let mut writer = Self { bytes: Vec::new(), entries: 0, nodes: 0 };
-        writer.frame(HEADER, &[MAGIC, home.as_bytes(), &first.to_le_bytes()].concat())?;
-        Ok(writer)
+        if let Some(note) = checkpoint {
+            put_frame(&mut writer.bytes, CHECKPOINT, note.as_bytes());
+        }
+        writer
     }
 
     /// Adds a log entry.
-    pub(crate) fn entry(&mut self, entry: &[u8]) -> Result<(), StorageError> {
+    pub(crate) fn entry(&mut self, entry: &[u8]) {
         self.entries = self.entries.saturating_add(1);
-        self.frame(ENTRY, entry)
+        put_frame(&mut self.bytes, ENTRY, entry);
     }
 
     /// Adds a node of the commit that was added last.
-    pub(crate) fn node(&mut self, record: NodeRecord) -> Result<(), StorageError> {
+    pub(crate) fn node(&mut self, record: &NodeRecord) -> Result<(), StorageError> {
         self.nodes = self.nodes.saturating_add(1);
-        let attachment = Attachment { manifest: record.manifest, subjects: record.subjects };
-        self.frame(NODE, &encode(&NodeRecord { manifest: None, subjects: None, ..record }))?;
-        if attachment.is_empty() { Ok(()) } else { self.frame(ATTACHMENT, &encode(&attachment)) }
-    }
-
-    /// Ends the segment and returns its bytes.
-    pub(crate) fn finish(mut self) -> Result<Vec<u8>, StorageError> {
-        let counts = [self.entries.to_le_bytes(), self.nodes.to_le_bytes()].concat();
-        self.frame(END, &counts)?;
-        Ok(self.bytes)
-    }
-
-    fn frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), StorageError> {
-        let length = u32::try_from(payload.len())
-            .map_err(|_| StorageError::corrupt("a new segment", "a node has more than 4 GiB of files and subjects"))?;
-        self.bytes.push(kind);
-        self.bytes.extend(length.to_le_bytes());
-        self.bytes.extend(checksum(kind, payload));
-        self.bytes.extend(payload);
+        put_frame(&mut self.bytes, NODE, &record.to_bytes_alone());
+        let Some(attachment) = record.attachment() else { return Ok(()) };
+        if u32::try_from(attachment.len()).is_err() {
+            return Err(StorageError::corrupt("a new segment", "a node has more than 4 GiB of files and subjects"));
+        }
+        put_frame(&mut self.bytes, ATTACHMENT, &attachment);
         Ok(())
     }
+
+    /// Ends the group, at which the tree has this size and root, and returns its bytes.
+    pub(crate) fn finish(mut self, size: u64, root: &Digest) -> Vec<u8> {
+        let end = end_payload(self.entries, self.nodes, size, root);
+        put_frame(&mut self.bytes, END, &end);
+        self.bytes
+    }
+}
+
+fn end_payload(entries: u64, nodes: u64, size: u64, root: &Digest) -> Vec<u8> {
+    let counts = [entries.to_le_bytes(), nodes.to_le_bytes(), size.to_le_bytes()].concat();
+    [&counts, root.as_bytes().as_slice()].concat()
+}
+
+/// Adds a frame. Payloads over 4 GiB never come here: entries and cores are far smaller, and
+/// attachments were measured.
+fn put_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    bytes.push(kind);
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(checksum(kind, payload));
+    bytes.extend(payload);
 }
 
 fn checksum(kind: u8, payload: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&[kind]).update(&wide(payload.len()).to_le_bytes()).update(payload);
+    let [a, b, c, d, e, f, g, h] = wide(payload.len()).to_le_bytes();
+    hasher.update(&[kind, a, b, c, d, e, f, g, h]).update(payload);
+    let sum = hasher.finalize();
     let mut half = [0; 16];
-    hasher.finalize_xof().fill(&mut half);
+    half.copy_from_slice(&sum.as_bytes()[..16]);
     half
 }
 
-/// A segment, taken apart; nothing but its form and checksums was looked at.
+/// A group, taken apart; nothing but its form and checksums was looked at.
 #[derive(Debug)]
-pub(crate) struct Segment<'a> {
-    /// The object's name.
-    pub(crate) name: String,
-    /// Index of the first entry.
+pub(crate) struct Group<'a> {
+    /// The segment's name.
+    pub(crate) name: &'a str,
+    /// The first entry of the segment.
+    pub(crate) segment: u64,
+    /// Index of the group's first entry.
     pub(crate) first: u64,
+    /// The checkpoint of the group before.
+    pub(crate) checkpoint: Option<(FramePlace, &'a [u8])>,
     /// The entries, in log order.
-    pub(crate) entries: Vec<SegmentEntry<'a>>,
+    pub(crate) entries: Vec<GroupEntry<'a>>,
+    /// Where the group ends in its segment.
+    pub(crate) end: u64,
+    /// The root that its end names.
+    pub(crate) root: Digest,
 }
 
 /// An entry, and the nodes of its commit.
 #[derive(Debug)]
-pub(crate) struct SegmentEntry<'a> {
+pub(crate) struct GroupEntry<'a> {
     pub(crate) frame: FramePlace,
     pub(crate) bytes: &'a [u8],
-    pub(crate) nodes: Vec<SegmentNode<'a>>,
+    pub(crate) nodes: Vec<GroupNode<'a>>,
 }
 
 /// A node as it rests.
 #[derive(Debug)]
-pub(crate) struct SegmentNode<'a> {
+pub(crate) struct GroupNode<'a> {
     pub(crate) frame: FramePlace,
     pub(crate) bytes: &'a [u8],
     pub(crate) attachment: Option<&'a [u8]>,
@@ -133,65 +188,89 @@ impl FramePlace {
     }
 }
 
-impl<'a> Segment<'a> {
-    /// Takes a segment apart.
-    pub(crate) fn parse(home: &GenesisHash, first: u64, bytes: &'a [u8]) -> Result<Self, StorageError> {
-        let name = name(first);
-        let bad = |offset: usize, why: &str| StorageError::corrupt(&*name, format!("{why} at byte {offset}"));
-        let mut frames = Frames { name: &name, bytes, offset: 0 };
-        let header = [MAGIC, home.as_bytes().as_slice(), &first.to_le_bytes()].concat();
-        if frames.next()?.is_none_or(|(kind, _, payload)| kind != HEADER || payload != header) {
-            return Err(bad(0, "it does not begin as a segment of this log with this number"));
+/// Groups of one segment, one after the other.
+#[derive(Debug)]
+pub(crate) struct Groups<'a> {
+    name: &'a str,
+    segment: u64,
+    bytes: &'a [u8],
+    /// Where `bytes` begin in the segment.
+    base: u64,
+    at: usize,
+    next: u64,
+}
+
+impl<'a> Groups<'a> {
+    /// Begins with the group at offset `base` of a segment, whose first entry has index `next`.
+    pub(crate) const fn new(name: &'a str, segment: u64, bytes: &'a [u8], base: u64, next: u64) -> Self {
+        Self { name, segment, bytes, base, at: 0, next }
+    }
+
+    /// Returns the next group; `None` where there is nothing but zeros to the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Group<'a>>, StorageError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.first().is_none_or(|kind| *kind == NOTHING) {
+            let stray = rest.iter().position(|byte| *byte != 0);
+            return stray.map_or(Ok(None), |at| {
+                Err(self.bad(self.at.saturating_add(at), "something stands where nothing was written yet,"))
+            });
         }
-        let mut entries: Vec<SegmentEntry<'a>> = Vec::new();
-        while let Some((kind, frame, payload)) = frames.next()? {
-            let at = narrow(frame.offset);
+        let (mut checkpoint, mut entries) = (None, Vec::<GroupEntry<'a>>::new());
+        loop {
+            let offset = self.at;
+            let (kind, frame, payload) = self.frame()?;
             match kind {
-                ENTRY => entries.push(SegmentEntry { frame, bytes: payload, nodes: Vec::new() }),
+                CHECKPOINT if checkpoint.is_none() && entries.is_empty() => checkpoint = Some((frame, payload)),
+                ENTRY => entries.push(GroupEntry { frame, bytes: payload, nodes: Vec::new() }),
                 NODE => {
-                    let entry = entries.last_mut().ok_or_else(|| bad(at, "a node stands before any commit"))?;
-                    entry.nodes.push(SegmentNode { frame, bytes: payload, attachment: None });
+                    let entry = entries.last_mut();
+                    let entry = entry.ok_or_else(|| self.bad(offset, "a node stands before any commit"))?;
+                    entry.nodes.push(GroupNode { frame, bytes: payload, attachment: None });
                 }
                 ATTACHMENT => {
                     let node = entries.last_mut().and_then(|entry| entry.nodes.last_mut());
                     let node = node.filter(|node| node.attachment.is_none());
-                    node.ok_or_else(|| bad(at, "an attachment belongs to no node"))?.attachment = Some(payload);
+                    node.ok_or_else(|| self.bad(offset, "an attachment belongs to no node"))?.attachment =
+                        Some(payload);
                 }
-                END => {
-                    let nodes: usize = entries.iter().map(|entry| entry.nodes.len()).sum();
-                    let counts = [wide(entries.len()).to_le_bytes(), wide(nodes).to_le_bytes()].concat();
-                    if payload != counts || frames.offset != bytes.len() {
-                        return Err(bad(at, "its end does not count what stands before it, or something follows"));
-                    }
-                    return Ok(Self { name, first, entries });
-                }
-                _ => return Err(bad(at, "a frame is of no known kind")),
+                END => return self.end(offset, payload, checkpoint, entries).map(Some),
+                _ => return Err(self.bad(offset, "a frame is of no known kind, or out of place")),
             }
         }
-        Err(bad(bytes.len(), "it is cut short"))
     }
-}
 
-/// A frame: its kind, place and payload.
-type Frame<'a> = (u8, FramePlace, &'a [u8]);
-
-struct Frames<'n, 'a> {
-    name: &'n str,
-    bytes: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Frames<'_, 'a> {
-    fn next(&mut self) -> Result<Option<Frame<'a>>, StorageError> {
-        let rest = self.bytes.get(self.offset..).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(None);
+    fn end(
+        &mut self,
+        offset: usize,
+        payload: &[u8],
+        checkpoint: Option<(FramePlace, &'a [u8])>,
+        entries: Vec<GroupEntry<'a>>,
+    ) -> Result<Group<'a>, StorageError> {
+        let first = self.next;
+        let nodes: usize = entries.iter().map(|entry| entry.nodes.len()).sum();
+        let size = first.saturating_add(wide(entries.len()));
+        let root = payload.last_chunk::<32>().map_or(Digest::ZERO, |root| Digest::from_bytes(*root));
+        if payload != end_payload(wide(entries.len()), wide(nodes), size, &root) {
+            return Err(self.bad(offset, "an end does not count what stands before it,"));
         }
-        let (kind, payload) = read_frame(self.name, wide(self.offset), rest)?;
+        self.next = size;
+        let end = self.base.saturating_add(wide(self.at));
+        Ok(Group { name: self.name, segment: self.segment, first, checkpoint, entries, end, root })
+    }
+
+    fn frame(&mut self) -> Result<(u8, FramePlace, &'a [u8]), StorageError> {
+        let offset = self.base.saturating_add(wide(self.at));
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (kind, payload) = read_frame(self.name, offset, rest)?;
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        let place = FramePlace { offset: wide(self.offset), length };
-        self.offset = narrow(place.end());
-        Ok(Some((kind, place, payload)))
+        let place = FramePlace { offset, length };
+        self.at = narrow(place.end().saturating_sub(self.base));
+        Ok((kind, place, payload))
+    }
+
+    fn bad(&self, at: usize, why: &str) -> StorageError {
+        let offset = self.base.saturating_add(wide(at));
+        StorageError::corrupt(self.name, format!("{why} at byte {offset}"))
     }
 }
 
@@ -222,8 +301,8 @@ pub(crate) fn read_node(name: &str, offset: u64, bytes: &[u8], attached: bool) -
     Ok(record)
 }
 
-/// Reads an entry out of the bytes of its frame.
-pub(crate) fn read_entry(name: &str, offset: u64, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
+/// Reads an entry or a checkpoint out of the bytes of its frame.
+pub(crate) fn read_payload(name: &str, offset: u64, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
     read_frame(name, offset, bytes).map(|(_, payload)| payload.to_vec())
 }
 

@@ -40,7 +40,7 @@ impl Shelf {
     }
 
     /// Opens a shelf: `Ok(None)` if another process has it.
-    fn try_open(path: &Path) -> Result<Option<Self>, Broken> {
+    pub(crate) fn try_open(path: &Path) -> Result<Option<Self>, Broken> {
         if let Some(above) = path.parent() {
             fs::create_dir_all(above).map_err(|_| Broken)?;
         }
@@ -72,6 +72,15 @@ impl Shelf {
     pub(crate) fn write(&self, pairs: Vec<Pair>) -> Result<(), Broken> {
         let db = self.db.as_ref().ok_or(Broken)?;
         let mut batch = sled::Batch::default();
+        pairs.into_iter().for_each(|(key, value)| batch.insert(key, value));
+        guarded(|| db.apply_batch(batch))
+    }
+
+    /// Writes pairs and removes keys, all or none as long as nothing fails.
+    pub(crate) fn swap(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Result<(), Broken> {
+        let db = self.db.as_ref().ok_or(Broken)?;
+        let mut batch = sled::Batch::default();
+        gone.into_iter().for_each(|key| batch.remove(key));
         pairs.into_iter().for_each(|(key, value)| batch.insert(key, value));
         guarded(|| db.apply_batch(batch))
     }

@@ -1,184 +1,348 @@
-//! Snapshots: the catalogue in one compact file, so that opening need not read every segment.
+//! Snapshots: the catalogue of a log up to some size in one compact file, so that opening reads
+//! neither every segment nor all of the snapshot.
 //!
-//! `snapshots/catalogue` is BLAKE3 over the rest, and then bincode, which rests here and is never
-//! hashed into anything. A snapshot that is missing, broken, of another version or of another log
-//! is no fault: the segments are read instead, and it is written again.
+//! `snapshots/catalogue` is a head and blocks. A block holds whole records of one column; the head
+//! has the checksum of every block, and its own. A block is read and checked when it is first
+//! asked for. A snapshot that is missing, broken, of another version or of another log is no fault:
+//! the segments are read instead, and it is written again. A block that turns out damaged later
+//! gives zeros and marks the snapshot as damaged: whoever asked throws the answer away and the
+//! snapshot with it (`Store::ask`).
 
-use bincode::{Decode, Encode};
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use griptrace_core::{
-    commit::StatusLine,
     digest::Digest,
-    id::{GenesisHash, NodeId, StatusKey},
-    node::{Kind, Mark, Role},
+    id::GenesisHash,
     tree::{Frontier, Rfc9162, TreeSize},
 };
 
 use crate::{
-    catalogue::{Catalogue, Placed, PlacedAssessment, PlacedCommit, PlacedEdge},
+    disk::DiskFile,
     error::StorageError,
-    number::place,
+    number::{narrow, wide},
     objects::Objects,
-    segment::FramePlace,
 };
 
-const NAME: &str = "snapshots/catalogue";
-/// The version of what is below: another one is a snapshot that isn't there.
-const VERSION: u32 = 1;
+pub(crate) const NAME: &str = "snapshots/catalogue";
+const MAGIC: &[u8] = b"griptrace snapshot v2";
+/// Bytes of a block: what one question reads at least, against the size of the list of checksums.
+const BLOCK_BYTES: usize = 32 << 10;
+const SUM_BYTES: usize = 16;
 
-type Hash = [u8; 32];
-
-#[derive(Encode, Decode)]
-struct Stored {
-    version: u32,
-    home: Hash,
-    size: u64,
-    frontier: Vec<Hash>,
-    nodes: Vec<StoredPlace>,
-    edges: Vec<(u8, u32)>,
-    commits: Vec<(u64, u64, u64, u32, u32, u32)>,
-    heads: Vec<u64>,
-    lines: Vec<(u64, Hash, Hash)>,
-    assessments: Vec<(u32, Hash, Vec<Hash>)>,
+/// A column: records of one fixed size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Column {
+    /// The ids of the nodes, by number.
+    Id,
+    /// Where each node is.
+    Node,
+    /// Where each edge leads.
+    EdgeTo,
+    /// Its role.
+    EdgeRole,
+    /// For each node the first of the edges that lead to it; one more at the end.
+    IncomingFirst,
+    /// For each edge, by where it leads: where it comes from.
+    IncomingFrom,
+    /// Its role.
+    IncomingRole,
+    /// The nodes, sorted by id.
+    ById,
+    /// The commits, in log order.
+    Commit,
+    /// The status heads, in log order.
+    Head,
+    /// The lines of the status map, in log order.
+    Line,
+    /// The assessments, in log order.
+    Assessment,
+    /// Their subjects.
+    Subject,
 }
 
-#[derive(Encode, Decode)]
-struct StoredPlace {
-    id: Hash,
-    kind: u8,
-    mark: u8,
-    commit: u32,
-    offset: u64,
-    length: u32,
-    attached: bool,
-    first_edge: u32,
-}
+const COLUMNS: [Column; 13] = [
+    Column::Id,
+    Column::Node,
+    Column::EdgeTo,
+    Column::EdgeRole,
+    Column::IncomingFirst,
+    Column::IncomingFrom,
+    Column::IncomingRole,
+    Column::ById,
+    Column::Commit,
+    Column::Head,
+    Column::Line,
+    Column::Assessment,
+    Column::Subject,
+];
 
-/// Writes a snapshot of the whole catalogue.
-pub(crate) fn write(objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
-    let stored = to_stored(catalogue);
-    let body = bincode::encode_to_vec(&stored, bincode::config::standard())
-        .map_err(|e| StorageError::corrupt(NAME, format!("it cannot be encoded: {e}")))?;
-    objects.put(NAME, &[blake3::hash(&body).as_bytes().as_slice(), &body].concat())
-}
-
-/// Reads the snapshot, if there is one that can be believed.
-pub(crate) fn read(objects: &Objects, home: &GenesisHash) -> Result<Option<Catalogue>, StorageError> {
-    let Some(bytes) = objects.read(NAME)? else { return Ok(None) };
-    let Some((sum, body)) = bytes.split_first_chunk::<32>() else { return Ok(None) };
-    if blake3::hash(body).as_bytes() != sum {
-        return Ok(None);
+impl Column {
+    /// Returns the bytes of a record.
+    const fn width(self) -> usize {
+        match self {
+            Self::Id | Self::Subject => 32,
+            Self::Node => 24,
+            Self::EdgeTo | Self::IncomingFirst | Self::IncomingFrom => 4,
+            Self::EdgeRole | Self::IncomingRole => 1,
+            Self::ById => 12,
+            Self::Commit | Self::Assessment => 40,
+            Self::Head => 28,
+            Self::Line => 72,
+        }
     }
-    let decoded: Result<(Stored, usize), _> = bincode::decode_from_slice(body, bincode::config::standard());
-    let stored = decoded.ok().map(|(stored, _)| stored);
-    let stored = stored.filter(|stored| stored.version == VERSION && stored.home == *home.as_bytes());
-    Ok(stored.and_then(from_stored))
-}
 
-fn to_stored(catalogue: &Catalogue) -> Stored {
-    let bytes = |digest: &Digest| *digest.as_bytes();
-    Stored {
-        version: VERSION,
-        home: *catalogue.home.as_bytes(),
-        size: catalogue.size(),
-        frontier: catalogue.frontier.nodes().iter().map(bytes).collect(),
-        nodes: catalogue.nodes.iter().map(to_place).collect(),
-        edges: catalogue.edges.iter().map(|edge| (edge.role.number(), edge.to)).collect(),
-        commits: catalogue
-            .commits
-            .iter()
-            .map(|c| (c.leaf, c.segment, c.frame.offset, c.frame.length, c.first_node, c.nodes))
-            .collect(),
-        heads: catalogue.heads.clone(),
-        lines: catalogue
-            .lines
-            .iter()
-            .map(|(leaf, line)| (*leaf, *line.key.as_bytes(), *line.status.as_bytes()))
-            .collect(),
-        assessments: catalogue
-            .assessments
-            .iter()
-            .map(|a| (a.node, *a.key.as_bytes(), a.subjects.iter().map(|id| *id.as_bytes()).collect()))
-            .collect(),
+    /// Returns how many records a block holds.
+    const fn in_block(self) -> usize {
+        BLOCK_BYTES / self.width()
     }
-}
 
-fn to_place(node: &Placed) -> StoredPlace {
-    StoredPlace {
-        id: *node.id.as_bytes(),
-        kind: node.kind.number(),
-        mark: node.mark.map_or(0, Mark::number),
-        commit: node.commit,
-        offset: node.frame.offset,
-        length: node.frame.length,
-        attached: node.attached,
-        first_edge: node.first_edge,
+    const fn place(self) -> usize {
+        match self {
+            Self::Id => 0,
+            Self::Node => 1,
+            Self::EdgeTo => 2,
+            Self::EdgeRole => 3,
+            Self::IncomingFirst => 4,
+            Self::IncomingFrom => 5,
+            Self::IncomingRole => 6,
+            Self::ById => 7,
+            Self::Commit => 8,
+            Self::Head => 9,
+            Self::Line => 10,
+            Self::Assessment => 11,
+            Self::Subject => 12,
+        }
     }
 }
 
-fn from_stored(stored: Stored) -> Option<Catalogue> {
-    let digest = Digest::from_bytes;
-    let id = |bytes| NodeId::new(Digest::from_bytes(bytes));
-    let key = |bytes| StatusKey::new(Digest::from_bytes(bytes));
-    let mut catalogue = Catalogue::new(GenesisHash::new(digest(stored.home)));
-    let frontier = stored.frontier.into_iter().map(digest).collect();
-    catalogue.frontier = Frontier::from_parts(Rfc9162, TreeSize::new(stored.size), frontier).ok()?;
-    catalogue.nodes = stored.nodes.iter().map(from_place).collect::<Option<_>>()?;
-    catalogue.edges = stored.edges.into_iter().map(|(role, to)| from_edge(role, to)).collect::<Option<_>>()?;
-    catalogue.commits = stored
-        .commits
-        .into_iter()
-        .map(|(leaf, segment, offset, length, first_node, nodes)| PlacedCommit {
-            leaf,
-            segment,
-            frame: FramePlace { offset, length },
-            first_node,
-            nodes,
+/// Where a log stands: what a snapshot leads to, and what is read on from.
+#[derive(Clone, Debug)]
+pub(crate) struct Reached {
+    pub(crate) frontier: Frontier<Rfc9162>,
+    /// The segment of the last group.
+    pub(crate) segment: u64,
+    /// Where that group ends in it.
+    pub(crate) end: u64,
+}
+
+/// A snapshot, open.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    file: Arc<dyn DiskFile>,
+    pub(crate) reached: Reached,
+    counts: [u64; COLUMNS.len()],
+    /// The first block of each column.
+    first_block: [usize; COLUMNS.len()],
+    /// Where the blocks begin in the file.
+    begin: u64,
+    sums: Vec<[u8; SUM_BYTES]>,
+    blocks: Vec<OnceLock<Box<[u8]>>>,
+    damaged: AtomicBool,
+}
+
+impl Snapshot {
+    /// Opens the snapshot, if there is one that can be believed.
+    pub(crate) fn open(objects: &Objects, home: &GenesisHash) -> Result<Option<Self>, StorageError> {
+        let Some(file) = objects.open(NAME)? else { return Ok(None) };
+        let lead = objects.read_part(NAME, &*file, 0, 8)?;
+        let Ok(lead) = <[u8; 8]>::try_from(lead) else { return Ok(None) };
+        let length = u64::from_le_bytes(lead);
+        let head = objects.read_part(NAME, &*file, 8, length)?;
+        if wide(head.len()) != length {
+            return Ok(None);
+        }
+        Ok(Self::parse(&head, length.saturating_add(8), file, home))
+    }
+
+    fn parse(head: &[u8], begin: u64, file: Arc<dyn DiskFile>, home: &GenesisHash) -> Option<Self> {
+        let (sum, body) = head.split_first_chunk::<32>()?;
+        if blake3::hash(body).as_bytes() != sum {
+            return None;
+        }
+        let mut rest = body.strip_prefix(MAGIC)?.strip_prefix(home.as_bytes().as_slice())?;
+        let mut number = || {
+            let (number, after) = rest.split_first_chunk::<8>()?;
+            rest = after;
+            Some(u64::from_le_bytes(*number))
+        };
+        let (size, segment, end) = (number()?, number()?, number()?);
+        let mut counts = [0; COLUMNS.len()];
+        for count in &mut counts {
+            *count = number()?;
+        }
+        let frontier = narrow(number()?);
+        let (nodes, sums) = rest.split_at_checked(frontier.checked_mul(32)?)?;
+        let nodes = nodes.as_chunks::<32>().0.iter().map(|bytes| Digest::from_bytes(*bytes)).collect();
+        let frontier = Frontier::from_parts(Rfc9162, TreeSize::new(size), nodes).ok()?;
+        let (sums, odd) = sums.as_chunks::<SUM_BYTES>();
+        let (first_block, blocks) = layout(&counts)?;
+        if !odd.is_empty() || sums.len() != blocks {
+            return None;
+        }
+        Some(Self {
+            file,
+            reached: Reached { frontier, segment, end },
+            counts,
+            first_block,
+            begin,
+            sums: sums.to_vec(),
+            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+            damaged: AtomicBool::new(false),
         })
-        .collect();
-    catalogue.heads = stored.heads;
-    catalogue.lines = stored
-        .lines
-        .into_iter()
-        .map(|(leaf, k, status)| (leaf, StatusLine { key: key(k), status: id(status) }))
-        .collect();
-    catalogue.assessments = stored
-        .assessments
-        .into_iter()
-        .map(|(node, k, subjects)| PlacedAssessment {
-            node,
-            key: key(k),
-            subjects: subjects.into_iter().map(id).collect(),
+    }
+
+    /// Returns how many records a column has.
+    pub(crate) const fn count(&self, column: Column) -> u64 {
+        self.counts[column.place()]
+    }
+
+    /// Returns a record; zeros where there is none, or where its block is damaged.
+    pub(crate) fn record<const N: usize>(&self, column: Column, at: u64) -> [u8; N] {
+        debug_assert_eq!(N, column.width(), "a record has the width of its column");
+        let inside = narrow(at % wide(column.in_block())).saturating_mul(N);
+        let block = narrow(at / wide(column.in_block())).saturating_add(self.first_block[column.place()]);
+        let found = self.block(block).and_then(|block| block.get(inside..)?.first_chunk::<N>());
+        match found {
+            Some(record) if at < self.count(column) => *record,
+            Some(_) | None => {
+                self.damaged.store(true, Ordering::Relaxed);
+                [0; N]
+            }
+        }
+    }
+
+    /// Tells whether any answer since opening rests on a damaged block.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Notes that what was read makes no sense.
+    pub(crate) fn distrust(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads every block; returns the first that is damaged.
+    pub(crate) fn first_damaged(&self) -> Option<usize> {
+        (0..self.blocks.len()).find(|block| self.block(*block).is_none())
+    }
+
+    fn block(&self, at: usize) -> Option<&[u8]> {
+        let cell = self.blocks.get(at)?;
+        if let Some(block) = cell.get() {
+            return Some(block);
+        }
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let offset = self.begin.saturating_add(wide(at.saturating_mul(BLOCK_BYTES)));
+        let read = self.file.read_at(&mut bytes, offset).ok()?;
+        if read != BLOCK_BYTES || &sum(&bytes) != self.sums.get(at)? {
+            return None;
+        }
+        Some(cell.get_or_init(|| bytes.into_boxed_slice()))
+    }
+}
+
+fn sum(block: &[u8]) -> [u8; SUM_BYTES] {
+    let mut half = [0; SUM_BYTES];
+    half.copy_from_slice(&blake3::hash(block).as_bytes()[..SUM_BYTES]);
+    half
+}
+
+/// Returns the first block of each column, and how many blocks there are.
+fn layout(counts: &[u64; COLUMNS.len()]) -> Option<([usize; COLUMNS.len()], usize)> {
+    let mut first = [0; COLUMNS.len()];
+    let mut blocks: usize = 0;
+    for ((column, count), first) in COLUMNS.iter().zip(counts).zip(&mut first) {
+        *first = blocks;
+        blocks = blocks.checked_add(usize::try_from(*count).ok()?.div_ceil(column.in_block()))?;
+    }
+    Some((first, blocks))
+}
+
+/// Writes a snapshot: the columns in their order, each from its first record to its last.
+#[derive(Debug)]
+pub(crate) struct SnapshotWriter<'a> {
+    objects: &'a Objects,
+    temporary: String,
+    file: Arc<dyn DiskFile>,
+    head: Vec<u8>,
+    begin: u64,
+    counts: [u64; COLUMNS.len()],
+    block: Vec<u8>,
+    sums: Vec<u8>,
+}
+
+impl<'a> SnapshotWriter<'a> {
+    /// Begins a snapshot with so many records in each column.
+    pub(crate) fn begin(
+        objects: &'a Objects,
+        home: &GenesisHash,
+        reached: &Reached,
+        counts: &[(Column, u64)],
+    ) -> Result<Self, StorageError> {
+        let mut by_place = [0; COLUMNS.len()];
+        for (column, count) in counts {
+            by_place[column.place()] = *count;
+        }
+        let mut head = [MAGIC, home.as_bytes()].concat();
+        let nodes = reached.frontier.nodes();
+        let numbers = [reached.frontier.size().get(), reached.segment, reached.end];
+        for number in numbers.into_iter().chain(by_place).chain([wide(nodes.len())]) {
+            head.extend(number.to_le_bytes());
+        }
+        nodes.iter().for_each(|node| head.extend(node.as_bytes()));
+        let blocks = layout(&by_place).map_or(0, |(_, blocks)| blocks);
+        let length = wide(head.len()).saturating_add(32).saturating_add(wide(blocks.saturating_mul(SUM_BYTES)));
+        let (temporary, file) = objects.begin()?;
+        Ok(Self {
+            objects,
+            temporary,
+            file,
+            head,
+            begin: length.saturating_add(8),
+            counts: by_place,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            sums: Vec::new(),
         })
-        .collect();
-    is_sound(&catalogue).then(|| catalogue.derive())
-}
+    }
 
-/// Tells whether every number in it leads somewhere: a snapshot is believed, and never a panic.
-fn is_sound(catalogue: &Catalogue) -> bool {
-    let (nodes, edges, commits) = (catalogue.nodes.len(), catalogue.edges.len(), catalogue.commits.len());
-    let ordered = catalogue.nodes.is_sorted_by_key(|node| (node.commit, node.first_edge));
-    let last = |commit: &PlacedCommit| place(commit.first_node).saturating_add(place(commit.nodes));
-    ordered
-        && catalogue.nodes.iter().all(|node| place(node.commit) < commits && place(node.first_edge) <= edges)
-        && catalogue.edges.iter().all(|edge| place(edge.to) < nodes)
-        && catalogue.commits.iter().all(|commit| last(commit) <= nodes)
-        && catalogue.assessments.iter().all(|assessment| place(assessment.node) < nodes)
-        && catalogue.nodes.first().is_none_or(|node| node.first_edge == 0)
-}
+    /// Writes a column.
+    pub(crate) fn column<const N: usize>(
+        &mut self,
+        column: Column,
+        records: impl Iterator<Item = [u8; N]>,
+    ) -> Result<(), StorageError> {
+        debug_assert_eq!(N, column.width(), "a record has the width of its column");
+        let mut written: u64 = 0;
+        for record in records {
+            self.block.extend(record);
+            written = written.saturating_add(1);
+            if self.block.len().saturating_add(N) > BLOCK_BYTES {
+                self.flush()?;
+            }
+        }
+        if written != self.counts[column.place()] {
+            return Err(StorageError::corrupt(NAME, "a new one is not as long as it said"));
+        }
+        if self.block.is_empty() { Ok(()) } else { self.flush() }
+    }
 
-fn from_place(stored: &StoredPlace) -> Option<Placed> {
-    Some(Placed {
-        id: NodeId::new(Digest::from_bytes(stored.id)),
-        kind: Kind::ALL.iter().copied().find(|kind| kind.number() == stored.kind)?,
-        mark: Mark::ALL.iter().copied().find(|mark| mark.number() == stored.mark),
-        commit: stored.commit,
-        frame: FramePlace { offset: stored.offset, length: stored.length },
-        attached: stored.attached,
-        first_edge: stored.first_edge,
-    })
-}
+    fn flush(&mut self) -> Result<(), StorageError> {
+        self.block.resize(BLOCK_BYTES, 0);
+        let offset = self.begin.saturating_add(wide(self.sums.len() / SUM_BYTES * BLOCK_BYTES));
+        self.file.write_at(&self.block, offset).map_err(self.objects.failed("write", &self.temporary))?;
+        self.sums.extend(sum(&self.block));
+        self.block.clear();
+        Ok(())
+    }
 
-fn from_edge(role: u8, to: u32) -> Option<PlacedEdge> {
-    let role = Role::ALL.iter().copied().find(|known| known.number() == role)?;
-    Some(PlacedEdge { role, to })
+    /// Writes the head, and puts the snapshot in the old one's place.
+    pub(crate) fn finish(mut self) -> Result<(), StorageError> {
+        self.head.extend(&self.sums);
+        let sum = blake3::hash(&self.head);
+        let length = wide(self.head.len()).saturating_add(32);
+        let bytes = [&length.to_le_bytes(), sum.as_bytes().as_slice(), &self.head].concat();
+        self.file.write_at(&bytes, 0).map_err(self.objects.failed("write", &self.temporary))?;
+        self.objects.finish(&self.temporary, &*self.file, NAME)
+    }
 }

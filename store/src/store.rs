@@ -3,7 +3,7 @@
 use core::fmt;
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use griptrace_core::{
@@ -15,12 +15,14 @@ use griptrace_core::{
 };
 
 use crate::{
-    catalogue::{Catalogue, Number},
+    catalogue::Catalogue,
     commit::{Receipt, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
+    head::{Head, Signature},
     index::Index,
     objects::Objects,
     open::{self, Opened},
+    placed::Number,
     reading::SegmentReader,
     record::NodeRecord,
     segment, snapshot,
@@ -71,12 +73,14 @@ pub struct Store(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) objects: Objects,
     pub(crate) genesis: Genesis,
+    pub(crate) home: GenesisHash,
     pub(crate) verifier: griptrace_core::note::NoteVerifier,
-    pub(crate) state: RwLock<State>,
+    state: RwLock<State>,
     writer: Option<Writer>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
-    snapshot_nodes: Mutex<Number>,
+    /// Held by who writes a snapshot.
+    snapshot: Mutex<()>,
 }
 
 /// What changes with every commit.
@@ -104,24 +108,25 @@ impl Store {
     /// taken up first.
     ///
     /// # Errors
-    /// `NoStore`, `Locked` by another writer, `WrongKey`, `SetBack` if less is there than was
-    /// signed, `Storage` with the object that is damaged.
+    /// `NoStore`, `Locked` by another writer, `WrongKey`, `Storage` with the object that is damaged
+    /// or falls short of what was signed.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let store = open::open(dir, options).map(Self::from_opened)?;
-        store.0.keep_snapshot();
+        store.0.keep_snapshot(Share::SMALL);
         Ok(store)
     }
 
-    fn from_opened(opened: Opened) -> Self {
-        let Opened { objects, genesis, verifier, catalogue, note, desk, snapshot_nodes } = opened;
+    pub(crate) fn from_opened(opened: Opened) -> Self {
+        let Opened { objects, genesis, verifier, catalogue, note, desk } = opened;
         Self(Arc::new(Inner {
             objects,
             genesis,
+            home: catalogue.home,
             verifier,
             state: RwLock::new(State { catalogue, note }),
             writer: desk.map(Writer::new),
             index: Mutex::new(None),
-            snapshot_nodes: Mutex::new(snapshot_nodes),
+            snapshot: Mutex::new(()),
         }))
     }
 
@@ -132,7 +137,7 @@ impl Store {
 
     /// Returns the log's genesis hash: the home of its nodes.
     pub fn home(&self) -> GenesisHash {
-        self.0.read().catalogue.home
+        self.0.home
     }
 
     /// Returns how many entries are published.
@@ -159,8 +164,8 @@ impl Store {
         now: u64,
     ) -> Result<Receipt, CommitError> {
         let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
-        let receipt = writer.commit(&self.0.objects, &self.0.state, nodes, signer, issuer, now)?;
-        self.0.keep_snapshot();
+        let receipt = writer.commit(&self.0, nodes, signer, issuer, now)?;
+        self.0.keep_snapshot(Share::LARGE);
         Ok(receipt)
     }
 
@@ -169,30 +174,31 @@ impl Store {
     /// # Errors
     /// `Storage` if it, or its commit, is not what was recorded.
     pub fn node(&self, id: &NodeId) -> Result<Option<StoredNode>, ReadError> {
-        let state = self.0.read();
-        let Some(number) = state.catalogue.number(id) else { return Ok(None) };
-        let mut reader = SegmentReader::new(&self.0.objects);
-        let record = reader.whole(&state.catalogue, number)?;
-        let placed = state.catalogue.commit_of(number);
-        let commit = reader.commit(placed)?;
-        let core = record.core().map_err(|e| StorageError::corrupt(segment::name(placed.segment), e))?;
-        Ok(Some(StoredNode {
-            id: *id,
-            record,
-            core,
-            index: placed.leaf,
-            committer: commit.key(),
-            issuer: commit.issuer().clone(),
-            time: commit.payload.time,
-        }))
+        self.0.ask(|state| {
+            let Some(number) = state.catalogue.number(id) else { return Ok(None) };
+            let mut reader = SegmentReader::new(&self.0.objects);
+            let record = reader.whole(&state.catalogue, number)?;
+            let placed = state.catalogue.commit_of(number);
+            let commit = reader.commit(&placed)?;
+            let core = record.core().map_err(|e| StorageError::corrupt(segment::name(placed.segment), e))?;
+            Ok(Some(StoredNode {
+                id: *id,
+                record,
+                core,
+                index: placed.leaf,
+                committer: commit.key(),
+                issuer: commit.issuer().clone(),
+                time: commit.payload.time,
+            }))
+        })
     }
 
     /// Returns the statuses under a key, in log order.
     ///
     /// # Errors
-    /// None today; a map that is read from disk may fail.
+    /// `Storage` if the catalogue was damaged and can't be derived again.
     pub fn statuses(&self, key: &StatusKey) -> Result<Vec<NodeId>, ReadError> {
-        Ok(self.0.read().catalogue.map.statuses(key.digest()).iter().copied().map(NodeId::new).collect())
+        self.0.ask(|state| Ok(state.catalogue.map().statuses(key.digest()).iter().copied().map(NodeId::new).collect()))
     }
 
     /// Returns what the status map is asked for about a node: for a signed assessment the digest
@@ -201,9 +207,19 @@ impl Store {
     /// # Errors
     /// `NoNode`.
     pub fn status_key(&self, id: &NodeId) -> Result<StatusKey, ReadError> {
-        let state = self.0.read();
-        Ok(state.catalogue.status_key(state.number(id)?))
+        self.0.ask(|state| Ok(state.catalogue.status_key(state.number(id)?)))
     }
+}
+
+/// How large the part behind the snapshot may become, as a share of the nodes in it.
+#[derive(Clone, Copy, Debug)]
+struct Share(Number);
+
+impl Share {
+    /// While open: what it costs to write all again is spread over as many nodes as there were.
+    const LARGE: Self = Self(1);
+    /// Between processes: the next one reads it again.
+    const SMALL: Self = Self(128);
 }
 
 impl State {
@@ -218,23 +234,68 @@ impl Inner {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the index, which may have to be opened. Taken before the state, never after it.
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a snapshot when much came after the last one. That it can't be written costs time
+    /// Answers a question. If the snapshot turns out damaged on the way, the answer is thrown away,
+    /// the catalogue derived from the segments, and the question asked again.
+    pub(crate) fn ask<T, E: From<StorageError>>(
+        &self,
+        mut question: impl FnMut(&State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        loop {
+            let state = self.read();
+            let answer = question(&state);
+            if !state.catalogue.is_damaged() {
+                return answer;
+            }
+            drop(state);
+            self.derive_again()?;
+        }
+    }
+
+    fn derive_again(&self) -> Result<(), StorageError> {
+        let mut state = self.write();
+        if state.catalogue.is_damaged() {
+            let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
+            let signature = Signature { verifier: &self.verifier, origin: &self.genesis.origin };
+            state.catalogue = open::derive(&self.objects, self.home, signature, head)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a snapshot when much came after the last one, or that one is of no use. That it can't be written costs time
     /// on opening, and nothing else.
-    fn keep_snapshot(&self) {
+    fn keep_snapshot(&self, share: Share) {
         if self.writer.is_none() {
             return;
         }
-        let Ok(mut written) = self.snapshot_nodes.try_lock() else { return };
-        let state = self.read();
-        let nodes = state.catalogue.len();
-        if nodes.saturating_sub(*written) >= TAIL_NODES_MIN.max(*written / 8) {
-            *written = nodes;
-            drop(snapshot::write(&self.objects, &state.catalogue));
+        let Ok(_alone) = self.snapshot.try_lock() else { return };
+        let catalogue = {
+            let state = self.read();
+            let tail = state.catalogue.tail_len();
+            let before = state.catalogue.len().saturating_sub(tail);
+            let is_bad = !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME);
+            if tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad {
+                return;
+            }
+            // A copy of what is in memory, so that commits need not wait for the disk.
+            state.catalogue.clone()
+        };
+        if let Ok(Some(snapshot)) = catalogue.write_snapshot(&self.objects) {
+            self.write().catalogue.rebase(snapshot);
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.keep_snapshot(Share::SMALL);
     }
 }

@@ -2,7 +2,10 @@
 
 mod bundle;
 mod damage;
+mod derived;
+mod faults;
 mod log;
 mod measure;
 mod questions;
+mod sea;
 mod world;

@@ -1,5 +1,10 @@
-//! Tiles on disk: written as the log grows, read for proofs.
+//! Tiles on disk: read for proofs, and derived again from the segments where they are damaged.
+//!
+//! What is read is hashed up to the root before it is believed: a full tile against the hash in the
+//! tile above it, the partial ones at the right edge together against the tree's root, an entry
+//! against the tile above it.
 
+use core::ops::Range;
 use std::collections::HashMap;
 
 use griptrace_core::{
@@ -8,111 +13,14 @@ use griptrace_core::{
     tree::{self, Coordinate, ProofError, Rfc9162, TreeSize, consistency_coordinates, fetch_proof, proof_coordinates},
 };
 
-use crate::{error::StorageError, number::narrow, objects::Objects};
-
-/// Levels of tiles that a log of 2^40 entries has.
-const LEVELS: u8 = 6;
-
-/// The right edge of the tiles: what an append needs of them.
-#[derive(Clone, Debug)]
-pub(crate) struct Edge {
-    size: u64,
-    /// For each level the hashes of its last, partial tile.
-    rows: Vec<Vec<Digest>>,
-    entries: Vec<Vec<u8>>,
-}
-
-/// What an append has to write.
-#[derive(Debug, Default)]
-pub(crate) struct Writes {
-    /// Objects, by name.
-    pub(crate) objects: Vec<(String, Vec<u8>)>,
-    /// Folders of partial tiles that a full tile has made superfluous.
-    pub(crate) superfluous: Vec<String>,
-}
-
-impl Edge {
-    /// Begins with no entries.
-    pub(crate) fn new() -> Self {
-        Self { size: 0, rows: vec![Vec::new(); usize::from(LEVELS)], entries: Vec::new() }
-    }
-
-    /// Reads the right edge of a tree of `size` leaves.
-    pub(crate) fn read(reader: &mut TileReader<'_>) -> Result<Self, StorageError> {
-        let mut edge = Self { size: reader.size, ..Self::new() };
-        for (level, row) in (0..LEVELS).zip(&mut edge.rows) {
-            let count = reader.size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
-            let last = Tile::in_tree(level, count / u64::from(TILE_WIDTH), reader.size);
-            if let Some(tile) = last.filter(|tile| tile.is_partial()) {
-                row.clone_from(&reader.tile(tile)?.hashes);
-            }
-        }
-        let last = EntryBundle::in_tree(reader.size / u64::from(TILE_WIDTH), reader.size);
-        if let Some(bundle) = last.filter(|bundle| bundle.is_partial()) {
-            edge.entries.clone_from(reader.bundle(bundle)?);
-        }
-        Ok(edge)
-    }
-
-    /// Appends an entry, and adds the tiles that it fills.
-    pub(crate) fn push(&mut self, entry: &[u8], leaf: Digest, writes: &mut Writes) -> Result<(), StorageError> {
-        self.entries.push(entry.to_vec());
-        self.size = self.size.saturating_add(1);
-        if self.entries.len() == usize::from(TILE_WIDTH) {
-            let index = self.size.saturating_sub(1) / u64::from(TILE_WIDTH);
-            self.write_bundle(index, writes)?;
-            self.entries.clear();
-        }
-        let mut hash = leaf;
-        for level in 0..LEVELS {
-            let Some(row) = self.rows.get_mut(usize::from(level)) else { break };
-            row.push(hash);
-            if row.len() < usize::from(TILE_WIDTH) {
-                break;
-            }
-            let full = core::mem::take(row);
-            let leaves = self.size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
-            write_tile(level, leaves.saturating_sub(1) / u64::from(TILE_WIDTH), &full, writes)?;
-            hash = tree::root(&Rfc9162, &full).unwrap_or(Rfc9162::EMPTY_ROOT);
-        }
-        Ok(())
-    }
-
-    /// Adds the partial tiles at the right edge.
-    pub(crate) fn finish(&self, writes: &mut Writes) -> Result<(), StorageError> {
-        if !self.entries.is_empty() {
-            self.write_bundle(self.size / u64::from(TILE_WIDTH), writes)?;
-        }
-        for (level, row) in (0..LEVELS).zip(&self.rows).filter(|(_, row)| !row.is_empty()) {
-            let count = self.size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
-            write_tile(level, count / u64::from(TILE_WIDTH), row, writes)?;
-        }
-        Ok(())
-    }
-
-    fn write_bundle(&self, index: u64, writes: &mut Writes) -> Result<(), StorageError> {
-        let entries: Vec<&[u8]> = self.entries.iter().map(Vec::as_slice).collect();
-        let width = u16::try_from(entries.len()).unwrap_or(u16::MAX);
-        let bundle = EntryBundle::new(index, width).map_err(|e| StorageError::corrupt("tile/entries", e))?;
-        let bytes = encode_entries(&entries).map_err(|e| StorageError::corrupt(bundle.path(), e))?;
-        if !bundle.is_partial() {
-            writes.superfluous.push(format!("{}.p", bundle.path()));
-        }
-        writes.objects.push((bundle.path(), bytes));
-        Ok(())
-    }
-}
-
-fn write_tile(level: u8, index: u64, hashes: &[Digest], writes: &mut Writes) -> Result<(), StorageError> {
-    let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
-    let tile = Tile::new(level, index, width).map_err(|e| StorageError::corrupt("tile", e))?;
-    let bytes = encode_hashes(hashes).map_err(|e| StorageError::corrupt(tile.path(), e))?;
-    if !tile.is_partial() {
-        writes.superfluous.push(format!("{}.p", tile.path()));
-    }
-    writes.objects.push((tile.path(), bytes));
-    Ok(())
-}
+use crate::{
+    catalogue::Catalogue,
+    edge::LEVELS,
+    error::StorageError,
+    number::narrow,
+    objects::Objects,
+    segment::{self, Groups},
+};
 
 /// A tile with the levels of the tree inside it: only complete nodes.
 #[derive(Debug)]
@@ -122,26 +30,46 @@ struct Grown {
     above: Vec<Vec<Digest>>,
 }
 
-/// Reads tiles of a tree of one size, each once.
+/// Reads the tiles of a tree, each once.
 #[derive(Debug)]
 pub(crate) struct TileReader<'a> {
     objects: &'a Objects,
+    catalogue: &'a Catalogue,
     size: u64,
     tiles: HashMap<Tile, Grown>,
     bundles: HashMap<u64, Vec<Vec<u8>>>,
+    /// Whether the right edge was compared with the root.
+    is_edge_checked: bool,
+    /// Whether anything at the right edge had to be derived.
+    is_edge_derived: bool,
     /// Why the last look-up had no answer.
     failed: Option<StorageError>,
 }
 
 impl<'a> TileReader<'a> {
-    /// Begins to read the tree of `size` leaves.
-    pub(crate) fn new(objects: &'a Objects, size: u64) -> Self {
-        Self { objects, size, tiles: HashMap::new(), bundles: HashMap::new(), failed: None }
+    /// Begins to read the tiles of a catalogue's log.
+    pub(crate) fn new(objects: &'a Objects, catalogue: &'a Catalogue) -> Self {
+        Self {
+            objects,
+            catalogue,
+            size: catalogue.size(),
+            tiles: HashMap::new(),
+            bundles: HashMap::new(),
+            is_edge_checked: false,
+            is_edge_derived: false,
+            failed: None,
+        }
     }
 
-    /// Computes the root of the whole tree from the tiles.
-    pub(crate) fn root(&mut self) -> Result<Digest, StorageError> {
-        self.root_at(self.size)
+    /// Returns how many leaves the tree has.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Tells whether the right edge on disk was not that of the tree.
+    pub(crate) fn had_to_derive_the_edge(&mut self) -> Result<bool, StorageError> {
+        self.check_edge()?;
+        Ok(self.is_edge_derived)
     }
 
     /// Computes the root of the tree that this one grew from.
@@ -164,21 +92,17 @@ impl<'a> TileReader<'a> {
         fetch_proof(&Rfc9162, new, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
     }
 
-    /// Returns an entry, after comparing its hash with the tile above it.
+    /// Returns an entry.
     pub(crate) fn entry(&mut self, index: u64) -> Result<Vec<u8>, StorageError> {
         let (number, inside) = (index / u64::from(TILE_WIDTH), narrow(index % u64::from(TILE_WIDTH)));
         let beyond = || StorageError::corrupt("tile/entries", format!("entry {index} is beyond the log"));
         let bundle = EntryBundle::in_tree(number, self.size).ok_or_else(beyond)?;
-        let entry = self.bundle(bundle)?.get(inside).cloned().ok_or_else(beyond)?;
-        let tile = Tile::in_tree(0, number, self.size).ok_or_else(beyond)?;
-        let expected = self.tile(tile)?.hashes.get(inside).copied();
-        let found = Rfc9162::leaf_hash(&entry);
-        if expected != Some(found) {
-            let expected = expected.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
-            let why = format!("entry {index} has leaf hash {found}, and the tile above it says {expected}");
-            return Err(StorageError::corrupt(bundle.path(), why));
-        }
-        Ok(entry)
+        self.bundle(bundle)?.get(inside).cloned().ok_or_else(beyond)
+    }
+
+    /// Returns the hashes of a tile.
+    pub(crate) fn hashes(&mut self, tile: Tile) -> Result<Vec<Digest>, StorageError> {
+        Ok(self.tile(tile)?.hashes.clone())
     }
 
     fn failure(&mut self, error: &ProofError) -> StorageError {
@@ -204,50 +128,193 @@ impl<'a> TileReader<'a> {
     }
 
     fn tile(&mut self, tile: Tile) -> Result<&Grown, StorageError> {
+        self.check_edge()?;
         if !self.tiles.contains_key(&tile) {
-            let (name, bytes) = self.either(&tile.path(), tile.is_partial(), || {
-                Tile::new(tile.level(), tile.index(), TILE_WIDTH).map(Tile::path)
-            })?;
-            // A full tile holds what the partial one held.
-            let wanted = usize::from(tile.width()).saturating_mul(32);
-            let bytes = if name == tile.path() { &bytes[..] } else { bytes.get(..wanted).unwrap_or_default() };
-            let hashes = decode_hashes(bytes, tile.width()).map_err(|e| StorageError::corrupt(name, e))?;
-            self.tiles.insert(tile, Grown::new(hashes));
+            let grown = self.full_tile(tile)?;
+            self.tiles.insert(tile, grown);
         }
         Ok(&self.tiles[&tile])
     }
 
-    fn bundle(&mut self, bundle: EntryBundle) -> Result<&Vec<Vec<u8>>, StorageError> {
+    /// Reads a full tile and compares it with the tile above it.
+    fn full_tile(&mut self, tile: Tile) -> Result<Grown, StorageError> {
+        let width = u64::from(TILE_WIDTH);
+        let above = Tile::in_tree(tile.level().saturating_add(1), tile.index() / width, self.size);
+        let above = above.ok_or_else(|| StorageError::corrupt(tile.path(), "the log has no such tile"))?;
+        let expected = self.tile(above)?.hashes.get(narrow(tile.index() % width)).copied();
+        let found = self.stored(tile)?.filter(|grown| grown.root() == expected);
+        if let Some(grown) = found {
+            return Ok(grown);
+        }
+        let derived = self.derive(tile)?;
+        if derived.root() != expected {
+            return Err(StorageError::corrupt(above.path(), "it says otherwise than the segments"));
+        }
+        self.heal(&tile.path(), encode_hashes(&derived.hashes))?;
+        Ok(derived)
+    }
+
+    /// Reads the partial tiles at the right edge, and derives them if they don't lead to the root.
+    fn check_edge(&mut self) -> Result<(), StorageError> {
+        if self.is_edge_checked {
+            return Ok(());
+        }
+        self.is_edge_checked = true;
+        let edge: Vec<Tile> = (0..LEVELS).filter_map(|level| partial(level, self.size)).collect();
+        for tile in &edge {
+            if let Some(grown) = self.stored(*tile)? {
+                self.tiles.insert(*tile, grown);
+            }
+        }
+        if self.edge_root() == Some(self.catalogue.root()) {
+            return Ok(());
+        }
+        self.is_edge_derived = true;
+        for tile in edge {
+            let derived = self.derive(tile)?;
+            self.heal(&tile.path(), encode_hashes(&derived.hashes))?;
+            self.tiles.insert(tile, derived);
+        }
+        if self.edge_root() == Some(self.catalogue.root()) {
+            return Ok(());
+        }
+        self.is_edge_checked = false;
+        Err(StorageError::corrupt("segments", "the entries don't lead to the root that was signed"))
+    }
+
+    /// Computes the root from the tiles at the right edge alone.
+    fn edge_root(&self) -> Option<Digest> {
+        let lookup = |at: Coordinate| {
+            let found = place_of(at, self.size)?;
+            let tile = self.tiles.get(&found.tile)?;
+            let row = match found.count.trailing_zeros().checked_sub(1) {
+                None => &tile.hashes,
+                Some(above) => tile.above.get(narrow(above.into()))?,
+            };
+            row.get(usize::from(found.start) / usize::from(found.count)).copied()
+        };
+        tree::range_root(&Rfc9162, 0..self.size, lookup).ok()
+    }
+
+    /// Reads a tile as it is on disk; `None` if it is missing or malformed.
+    fn stored(&self, tile: Tile) -> Result<Option<Grown>, StorageError> {
+        let full = || Tile::new(tile.level(), tile.index(), TILE_WIDTH).map(Tile::path).unwrap_or_default();
+        let Some(bytes) = self.either(&tile.path(), tile.is_partial(), full)? else { return Ok(None) };
+        // A full tile holds what the partial one held.
+        let wanted = usize::from(tile.width()).saturating_mul(32);
+        let hashes = bytes.get(..wanted).and_then(|bytes| decode_hashes(bytes, tile.width()).ok());
+        Ok(hashes.map(Grown::new))
+    }
+
+    /// Derives a tile from the segments.
+    fn derive(&self, tile: Tile) -> Result<Grown, StorageError> {
+        let span = 256_u64.checked_pow(tile.level().into()).unwrap_or(u64::MAX);
+        let first = tile.index().saturating_mul(u64::from(TILE_WIDTH));
+        let range = first.saturating_mul(span)..first.saturating_add(tile.width().into()).saturating_mul(span);
+        let mut leaves = Vec::new();
+        self.visit(range, |entry| leaves.push(Rfc9162::leaf_hash(entry)))?;
+        let roots = leaves.chunks(narrow(span)).filter_map(|leaves| tree::root(&Rfc9162, leaves));
+        Ok(Grown::new(roots.collect()))
+    }
+
+    /// Returns the entries of a bundle, each compared with its hash in the tile above it.
+    pub(crate) fn bundle(&mut self, bundle: EntryBundle) -> Result<&Vec<Vec<u8>>, StorageError> {
         if !self.bundles.contains_key(&bundle.index()) {
-            let (name, bytes) = self.either(&bundle.path(), bundle.is_partial(), || {
-                EntryBundle::new(bundle.index(), TILE_WIDTH).map(EntryBundle::path)
-            })?;
-            let width = if name == bundle.path() { bundle.width() } else { TILE_WIDTH };
-            let entries = decode_entries(&bytes, width).map_err(|e| StorageError::corrupt(name, e))?;
-            let entries = entries.into_iter().take(usize::from(bundle.width())).map(<[u8]>::to_vec).collect();
+            let beyond = || StorageError::corrupt(bundle.path(), "the log has no such bundle");
+            let tile = Tile::in_tree(0, bundle.index(), self.size).ok_or_else(beyond)?;
+            let hashes = self.hashes(tile)?;
+            let fits = |entries: &Vec<Vec<u8>>| {
+                entries.len() == hashes.len()
+                    && entries.iter().zip(&hashes).all(|(entry, hash)| Rfc9162::leaf_hash(entry) == *hash)
+            };
+            let entries = match self.stored_bundle(bundle)?.filter(fits) {
+                Some(entries) => entries,
+                None => self.derive_bundle(bundle, fits)?,
+            };
             self.bundles.insert(bundle.index(), entries);
         }
         Ok(&self.bundles[&bundle.index()])
     }
 
+    fn stored_bundle(&self, bundle: EntryBundle) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
+        let full = || EntryBundle::new(bundle.index(), TILE_WIDTH).map(EntryBundle::path).unwrap_or_default();
+        let Some(bytes) = self.either(&bundle.path(), bundle.is_partial(), full)? else { return Ok(None) };
+        let found = decode_entries(&bytes, bundle.width()).or_else(|_| decode_entries(&bytes, TILE_WIDTH));
+        let entries = found.ok().map(|entries| entries.into_iter().take(usize::from(bundle.width())));
+        Ok(entries.map(|entries| entries.map(<[u8]>::to_vec).collect()))
+    }
+
+    fn derive_bundle(
+        &self,
+        bundle: EntryBundle,
+        fits: impl Fn(&Vec<Vec<u8>>) -> bool,
+    ) -> Result<Vec<Vec<u8>>, StorageError> {
+        let first = bundle.index().saturating_mul(u64::from(TILE_WIDTH));
+        let mut entries = Vec::new();
+        self.visit(first..first.saturating_add(bundle.width().into()), |entry| entries.push(entry.to_vec()))?;
+        if !fits(&entries) {
+            return Err(StorageError::corrupt(bundle.path(), "neither it nor the segments fit the tile above it"));
+        }
+        let slices: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+        self.heal(&bundle.path(), encode_entries(&slices))?;
+        Ok(entries)
+    }
+
+    /// Visits the entries of a range, in order, as the segments have them.
+    fn visit(&self, range: Range<u64>, mut visit: impl FnMut(&[u8])) -> Result<(), StorageError> {
+        let mut index = range.start;
+        let end = range.end.min(self.size);
+        while index < end {
+            let first = self.catalogue.segment_of(index);
+            let name = segment::name(first);
+            let missing =
+                || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
+            let bytes = self.objects.read(&name)?.ok_or_else(missing)?;
+            let begin = segment::check_header(&self.catalogue.home, first, &bytes)?;
+            let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
+            let before = index;
+            while let Some(group) = groups.next()? {
+                for (at, entry) in (group.first..).zip(&group.entries).filter(|(at, _)| range.contains(at)) {
+                    visit(entry.bytes);
+                    index = at.saturating_add(1);
+                }
+                if index >= end {
+                    break;
+                }
+            }
+            if index == before {
+                return Err(StorageError::corrupt(name, format!("entry {index} should stand in it, and does not")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes again what was derived, if this is the writer's process.
+    fn heal<E>(&self, name: &str, bytes: Result<Vec<u8>, E>) -> Result<(), StorageError> {
+        match bytes {
+            Ok(bytes) if self.objects.is_writer() => self.objects.put(name, &bytes),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Reads an object, or the full one that took a partial one's place.
-    fn either<E: core::fmt::Display>(
+    fn either(
         &self,
         name: &str,
         partial: bool,
-        full: impl FnOnce() -> Result<String, E>,
-    ) -> Result<(String, Vec<u8>), StorageError> {
-        if let Some(bytes) = self.objects.read(name)? {
-            return Ok((name.to_owned(), bytes));
+        full: impl FnOnce() -> String,
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.objects.read(name)? {
+            None if partial => self.objects.read(&full()),
+            found => Ok(found),
         }
-        if partial {
-            let full = full().map_err(|e| StorageError::corrupt(name, e))?;
-            if let Some(bytes) = self.objects.read(&full)? {
-                return Ok((full, bytes));
-            }
-        }
-        Err(StorageError::corrupt(name, "it is missing; opening the store for writing makes it again"))
     }
+}
+
+/// Returns the partial tile of a level in a tree of `size` leaves.
+fn partial(level: u8, size: u64) -> Option<Tile> {
+    let count = size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
+    Tile::in_tree(level, count / u64::from(TILE_WIDTH), size).filter(|tile| tile.is_partial())
 }
 
 impl Grown {
@@ -262,6 +329,14 @@ impl Grown {
             let mut row = Vec::with_capacity(pairs.len());
             tree::TreeHash::nodes(&Rfc9162, pairs, &mut row);
             above.push(row);
+        }
+    }
+
+    /// Returns the root over all hashes.
+    fn root(&self) -> Option<Digest> {
+        match self.above.last() {
+            Some(top) if self.hashes.len().is_power_of_two() => top.first().copied(),
+            Some(_) | None => tree::root(&Rfc9162, &self.hashes),
         }
     }
 }

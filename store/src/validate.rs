@@ -15,6 +15,7 @@ use griptrace_core::{
     node::{Core, Kind, Role},
     value::Value,
 };
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     catalogue::Catalogue,
@@ -26,22 +27,8 @@ use crate::{
     record::{ManifestRecord, NodeRecord, SubjectsRecord, file_count, total_bytes},
 };
 
-/// A node that was found good for a commit.
-#[derive(Debug)]
-pub(crate) struct Valid {
-    pub(crate) id: NodeId,
-    pub(crate) record: NodeRecord,
-}
-
-/// Nodes that may be committed together, sorted by id, and the public lines of the statuses among them.
-#[derive(Debug)]
-pub(crate) struct ValidSet {
-    pub(crate) nodes: Vec<Valid>,
-    pub(crate) lines: Vec<StatusLine>,
-}
-
-struct Candidate {
-    record: NodeRecord,
+struct Candidate<'r> {
+    record: &'r NodeRecord,
     core: Core,
     assessed: Option<Assessed>,
 }
@@ -49,22 +36,29 @@ struct Candidate {
 struct Checker<'a> {
     catalogue: &'a Catalogue,
     objects: &'a Objects,
-    candidates: BTreeMap<NodeId, Candidate>,
+    candidates: BTreeMap<NodeId, Candidate<'a>>,
 }
 
-/// Checks nodes strictly, one by one and as a set.
+/// Commits of fewer nodes are checked by one thread.
+const PARALLEL_NODES_MIN: usize = 64;
+
+/// Checks nodes strictly, one by one and as a set, and returns the public lines of the statuses among
+/// them.
 pub(crate) fn validate(
     catalogue: &Catalogue,
     objects: &Objects,
-    records: Vec<NodeRecord>,
-) -> Result<ValidSet, CommitError> {
+    nodes: &[(NodeId, NodeRecord)],
+) -> Result<Vec<StatusLine>, CommitError> {
+    let refused = |id: NodeId| move |why| CommitError::Refused { id, why };
+    let found: Vec<Candidate<'_>> = if nodes.len() < PARALLEL_NODES_MIN {
+        nodes.iter().map(|(id, record)| read(*id, record).map_err(refused(*id))).collect::<Result<_, _>>()?
+    } else {
+        nodes.par_iter().map(|(id, record)| read(*id, record).map_err(refused(*id))).collect::<Result<_, _>>()?
+    };
     let mut candidates = BTreeMap::new();
-    for record in records {
-        let id = record.id();
-        let refused = |why| CommitError::Refused { id, why };
-        let candidate = read(id, record).map_err(refused)?;
-        if catalogue.number(&id).is_some() || candidates.insert(id, candidate).is_some() {
-            return Err(refused(Refusal::Recorded));
+    for ((id, _), candidate) in nodes.iter().zip(found) {
+        if catalogue.number(id).is_some() || candidates.insert(*id, candidate).is_some() {
+            return Err(refused(*id)(Refusal::Recorded));
         }
     }
     let checker = Checker { catalogue, objects, candidates };
@@ -73,19 +67,18 @@ pub(crate) fn validate(
         lines.extend(checker.check(*id, candidate)?);
     }
     checker.check_counts(&lines)?;
-    let nodes = checker.candidates.into_iter().map(|(id, candidate)| Valid { id, record: candidate.record }).collect();
-    Ok(ValidSet { nodes, lines })
+    Ok(lines)
 }
 
 /// Checks what can be checked of a record alone, as a commit checks it.
 pub(crate) fn check_alone(record: &NodeRecord) -> Result<(), Refusal> {
-    let candidate = read(record.id(), record.clone())?;
+    let candidate = read(record.id(), record)?;
     check_manifest(&candidate.core, record)?;
     check_subjects(&candidate)
 }
 
 /// Reads what is inside a record.
-fn read(id: NodeId, record: NodeRecord) -> Result<Candidate, Refusal> {
+fn read(id: NodeId, record: &NodeRecord) -> Result<Candidate<'_>, Refusal> {
     let decode = |what| move |source| Refusal::Decode { what, source };
     let core = Core::from_bytes(&record.core).map_err(decode("its core is refused"))?;
     for value in record.values.values() {
@@ -103,14 +96,14 @@ fn read(id: NodeId, record: NodeRecord) -> Result<Candidate, Refusal> {
 
 impl Checker<'_> {
     /// Checks one node, and returns the public line of a status.
-    fn check(&self, id: NodeId, candidate: &Candidate) -> Result<Option<StatusLine>, CommitError> {
+    fn check(&self, id: NodeId, candidate: &Candidate<'_>) -> Result<Option<StatusLine>, CommitError> {
         let refused = |why| CommitError::Refused { id, why };
         let core = &candidate.core;
         if core.home != self.catalogue.home {
             return Err(refused(Refusal::Home { expected: self.catalogue.home, found: core.home }));
         }
         self.check_edges(core).map_err(refused)?;
-        check_manifest(core, &candidate.record).map_err(refused)?;
+        check_manifest(core, candidate.record).map_err(refused)?;
         check_subjects(candidate).map_err(refused)?;
         let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
         if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
@@ -171,7 +164,7 @@ impl Checker<'_> {
     fn check_counts(&self, lines: &[StatusLine]) -> Result<(), CommitError> {
         let mut counts: BTreeMap<StatusKey, usize> = BTreeMap::new();
         for line in lines {
-            let before = self.catalogue.map.statuses(line.key.digest()).len();
+            let before = self.catalogue.map().statuses(line.key.digest()).len();
             let count = counts.entry(line.key).or_insert(before);
             *count = count.saturating_add(1);
             if *count > STATUSES_PER_KEY_MAX {
@@ -260,7 +253,7 @@ fn check_content(manifest: &ManifestRecord, content: &str) -> Result<(), Refusal
     Err(Refusal::Manifest { why })
 }
 
-fn check_subjects(candidate: &Candidate) -> Result<(), Refusal> {
+fn check_subjects(candidate: &Candidate<'_>) -> Result<(), Refusal> {
     let wrong = |why: String| Refusal::Subjects { why };
     let (subjects, assessed): (&SubjectsRecord, &Assessed) = match (&candidate.record.subjects, &candidate.assessed) {
         (None, _) => return Ok(()),

@@ -8,6 +8,7 @@ mod attacks;
 mod conformance;
 mod differential;
 mod findings;
+mod holding;
 mod hostile;
 mod pipeline;
 mod readme;

@@ -39,6 +39,12 @@ impl Seed {
         Self(seed)
     }
 
+    /// Starts at a number that was drawn from another seed, or handed over; prints nothing.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Returns the stream of numbers that starts here.
     #[must_use]
     pub fn rng(self) -> Rng {

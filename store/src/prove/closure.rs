@@ -8,7 +8,7 @@ use griptrace_core::{
     status_map::StatusMap,
 };
 
-use crate::catalogue::{Catalogue, Number};
+use crate::{catalogue::Catalogue, placed::Number};
 
 /// The closure of a root under one status map.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Closure {
             todo.extend(catalogue.parents(number));
             let node = catalogue.node(number);
             if can_be_opened(node.kind) {
-                todo.extend(catalogue.assessments_of(&node.id).filter(|a| catalogue.leaf(*a) < size));
+                todo.extend(catalogue.assessments_of(&catalogue.id(number)).filter(|a| catalogue.leaf(*a) < size));
             }
             let key = catalogue.status_key(number);
             let ids = map.statuses(key.digest()).iter().copied().map(NodeId::new);

@@ -63,6 +63,12 @@ impl World {
         Self { dir, store, committer: SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap() }
     }
 
+    /// Makes nodes for another store.
+    pub(super) fn at(&self, store: &Store) -> Self {
+        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        Self { dir: tempfile::tempdir().unwrap(), store: store.clone(), committer }
+    }
+
     pub(super) fn home(&self) -> GenesisHash {
         self.store.home()
     }

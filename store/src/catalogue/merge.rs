@@ -1,0 +1,128 @@
+//! Writing the catalogue as a snapshot: the old snapshot's records, and those of the tail.
+
+use griptrace_core::node::Role;
+
+use super::{Catalogue, count_of};
+use crate::{
+    error::StorageError,
+    number::place,
+    objects::Objects,
+    placed::{Number, by_id_from_record, by_id_to_record, line_to_record, prefix},
+    snapshot::{Column, Snapshot, SnapshotWriter},
+};
+
+impl Catalogue {
+    /// Writes a snapshot of the whole catalogue, and opens it. `None` if what was written can't be
+    /// read.
+    pub(crate) fn write_snapshot(&self, objects: &Objects) -> Result<Option<Snapshot>, StorageError> {
+        let mut writer = SnapshotWriter::begin(objects, &self.home, &self.reached, &self.counts())?;
+        self.write_nodes(&mut writer)?;
+        self.write_incoming(&mut writer)?;
+        self.write_order(&mut writer)?;
+        self.write_rest(&mut writer)?;
+        if self.is_damaged() {
+            return Ok(None);
+        }
+        writer.finish()?;
+        Snapshot::open(objects, &self.home)
+    }
+
+    fn counts(&self) -> [(Column, u64); 13] {
+        let subjects = self.tail.assessments.iter().map(|assessment| count_of(&assessment.subjects)).sum::<u64>();
+        let (nodes, edges) = (self.len().into(), self.edges().into());
+        let with = |column, tail: u64| (column, u64::from(self.count(column)).saturating_add(tail));
+        [
+            (Column::Id, nodes),
+            (Column::Node, nodes),
+            (Column::EdgeTo, edges),
+            (Column::EdgeRole, edges),
+            (Column::IncomingFirst, nodes.saturating_add(1)),
+            (Column::IncomingFrom, edges),
+            (Column::IncomingRole, edges),
+            (Column::ById, nodes),
+            with(Column::Commit, count_of(&self.tail.commits)),
+            with(Column::Head, count_of(&self.tail.heads)),
+            with(Column::Line, count_of(&self.tail.lines)),
+            with(Column::Assessment, count_of(&self.tail.assessments)),
+            with(Column::Subject, subjects),
+        ]
+    }
+
+    /// Returns the records of a column in the old snapshot.
+    fn old<const N: usize>(&self, column: Column) -> impl Iterator<Item = [u8; N]> + '_ {
+        let base = self.base.as_ref();
+        base.into_iter().flat_map(move |base| (0..base.count(column)).map(move |at| base.record(column, at)))
+    }
+
+    fn write_nodes(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
+        let tail = &self.tail;
+        writer.column(Column::Id, self.old(Column::Id).chain(tail.ids.iter().map(|id| *id.as_bytes())))?;
+        writer.column(Column::Node, self.old(Column::Node).chain(tail.nodes.iter().map(|node| node.to_record())))?;
+        let to = tail.edges.iter().map(|edge| edge.to.to_le_bytes());
+        writer.column(Column::EdgeTo, self.old(Column::EdgeTo).chain(to))?;
+        let roles = tail.edges.iter().map(|edge| [edge.role.number()]);
+        writer.column(Column::EdgeRole, self.old(Column::EdgeRole).chain(roles))
+    }
+
+    /// Writes the edges by where they lead: counted, and then put in their places.
+    fn write_incoming(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
+        let nodes = place(self.len());
+        let mut first = vec![0_u32; nodes.saturating_add(1)];
+        for at in 0..self.edges() {
+            if let Some(count) = first.get_mut(place(self.edge(at).to).saturating_add(1)) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut sum = 0_u32;
+        for count in &mut first {
+            sum = sum.saturating_add(*count);
+            *count = sum;
+        }
+        writer.column(Column::IncomingFirst, first.iter().map(|first| first.to_le_bytes()))?;
+        let mut incoming: Vec<(Number, Role)> = vec![(0, Role::Used); place(self.edges())];
+        for number in self.numbers() {
+            for edge in self.edges_of(number) {
+                let Some(next) = first.get_mut(place(edge.to)) else { continue };
+                if let Some(slot) = incoming.get_mut(place(*next)) {
+                    *slot = (number, edge.role);
+                }
+                *next = next.saturating_add(1);
+            }
+        }
+        writer.column(Column::IncomingFrom, incoming.iter().map(|(from, _)| from.to_le_bytes()))?;
+        writer.column(Column::IncomingRole, incoming.iter().map(|(_, role)| [role.number()]))
+    }
+
+    /// Writes the nodes in the order of their ids: two sorted lists, merged.
+    fn write_order(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
+        let numbers = self.tail.first_node..self.len();
+        let mut fresh: Vec<(u64, Number)> =
+            self.tail.ids.iter().zip(numbers).map(|(id, number)| (prefix(id), number)).collect();
+        fresh.sort_unstable();
+        let mut fresh = fresh.into_iter().peekable();
+        let mut old = self.old(Column::ById).map(|record| by_id_from_record(&record)).peekable();
+        let merged = core::iter::from_fn(|| match (old.peek(), fresh.peek()) {
+            (Some(a), Some(b)) if a <= b => old.next(),
+            (Some(_), None) => old.next(),
+            _ => fresh.next(),
+        });
+        writer.column(Column::ById, merged.map(|(_, number)| by_id_to_record(&self.id(number), number)))
+    }
+
+    fn write_rest(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
+        let tail = &self.tail;
+        let commits = tail.commits.iter().map(|commit| commit.to_record());
+        writer.column(Column::Commit, self.old(Column::Commit).chain(commits))?;
+        writer.column(Column::Head, self.old(Column::Head).chain(tail.heads.iter().map(|head| head.to_record())))?;
+        writer.column(Column::Line, self.old(Column::Line).chain(tail.lines.iter().map(line_to_record)))?;
+        let mut first = self.count(Column::Subject);
+        let assessments = tail.assessments.iter().map(|assessment| {
+            let record = assessment.to_record(first);
+            first = first.saturating_add(u32::try_from(assessment.subjects.len()).unwrap_or(u32::MAX));
+            record
+        });
+        writer.column(Column::Assessment, self.old(Column::Assessment).chain(assessments))?;
+        let subjects = tail.assessments.iter().flat_map(|assessment| &assessment.subjects);
+        writer.column(Column::Subject, self.old(Column::Subject).chain(subjects.map(|id| *id.as_bytes())))
+    }
+}

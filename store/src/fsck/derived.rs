@@ -1,0 +1,113 @@
+//! What can be made again: the snapshot and the index, compared with what the segments give.
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::{Audit, Progress};
+use crate::{
+    catalogue::Catalogue,
+    error::StorageError,
+    index::Index,
+    number::wide,
+    placed::Number,
+    snapshot::{self, Snapshot},
+};
+
+impl Audit<'_> {
+    /// Compares the snapshot on disk.
+    pub(super) fn snapshot(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
+        if !self.objects.exists(snapshot::NAME) {
+            return Ok(());
+        }
+        progress("checking the snapshot", 0, 1);
+        let Some(snapshot) = Snapshot::open(self.objects, &self.derived.home)? else {
+            self.fault(snapshot::NAME, "it can't be read; opening the store for writing makes it again");
+            return Ok(());
+        };
+        if let Some(block) = snapshot.first_damaged() {
+            self.fault(snapshot::NAME, format!("its block {block} has another checksum; it is made again by itself"));
+            return Ok(());
+        }
+        self.catalogue(&Catalogue::on(self.derived.home, snapshot));
+        Ok(())
+    }
+
+    /// Compares what an open store answers from.
+    pub(super) fn live(&mut self, live: &Catalogue) {
+        // A writer may have gone on meanwhile.
+        if live.size() == self.derived.size() {
+            self.catalogue(live);
+        }
+    }
+
+    fn catalogue(&mut self, found: &Catalogue) {
+        let why = difference(found, &self.derived);
+        if let Some(what) = why {
+            self.fault(snapshot::NAME, format!("it has other {what} than the segments; delete it"));
+        }
+    }
+
+    /// Compares the index with the segments, as far as it has got.
+    pub(super) fn index(&mut self, open: &mut Option<Index>, progress: Progress<'_>) -> Result<(), StorageError> {
+        progress("checking the index", 0, 1);
+        let inspected;
+        let index = match open {
+            Some(index) => &*index,
+            None => match Index::inspect(self.objects.root(), &self.derived) {
+                Ok(Some(index)) => {
+                    inspected = index;
+                    &inspected
+                }
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    self.fault("index", "it can't be read, or is of another log; it is made again by itself");
+                    return Ok(());
+                }
+            },
+        };
+        let expected = index.expected(self.objects, &self.derived);
+        let Some(expected) = self.note(expected)? else { return Ok(()) };
+        match index.all() {
+            Ok(found) if found == expected => {}
+            Ok(found) => {
+                let (found, expected) = (wide(found.len()), wide(expected.len()));
+                let why = format!("its {found} pairs are not the {expected} that the segments give; delete it");
+                self.fault("index", why);
+            }
+            Err(_) => self.fault("index", "it is damaged; it is made again by itself"),
+        }
+        progress("checking the index", 1, 1);
+        Ok(())
+    }
+}
+
+/// Tells what a catalogue has otherwise than one that is derived and at least as large.
+fn difference(found: &Catalogue, derived: &Catalogue) -> Option<&'static str> {
+    let count = found.len();
+    let same_node = |number: Number| {
+        let edges = found.edges_of(number).eq(derived.edges_of(number));
+        let incoming = derived.incoming(number).filter(|(_, from)| *from < count);
+        found.id(number) == derived.id(number)
+            && found.node(number) == derived.node(number)
+            && edges
+            && found.incoming(number).eq(incoming)
+            && found.number(&derived.id(number)) == Some(number)
+    };
+    if count > derived.len() || !(0..count).into_par_iter().all(same_node) {
+        return Some("nodes or edges");
+    }
+    if found.commits() > derived.commits() || !(0..found.commits()).all(|at| found.commit(at) == derived.commit(at)) {
+        return Some("commits");
+    }
+    if found.heads() > derived.heads() || !(0..found.heads()).all(|at| found.head(at) == derived.head(at)) {
+        return Some("status heads");
+    }
+    let size = found.size();
+    if !found.lines().eq(derived.lines().take_while(|(leaf, _)| *leaf < size)) {
+        return Some("lines of the status map");
+    }
+    let assessments = derived.assessments().take_while(|assessment| assessment.node < count);
+    if !found.assessments().eq(assessments) {
+        return Some("assessments");
+    }
+    None
+}

@@ -1,0 +1,185 @@
+//! What is derived can be damaged in any way, and the answers stay the same.
+
+use std::{fs, path::Path};
+
+use griptrace_core::{id::NodeId, node::Kind};
+
+use super::world::{NOW, World, open, reader};
+use crate::{Disclose, Found, LogEntry, ProveOptions, Store};
+
+/// What a store answers.
+#[derive(PartialEq, Debug)]
+struct Answers {
+    ancestors: Vec<Found>,
+    descendants: Vec<Found>,
+    models: Vec<NodeId>,
+    entries: Vec<LogEntry>,
+    bundle: Vec<u8>,
+    by_name: Vec<NodeId>,
+}
+
+fn ask(store: &Store, source: &NodeId) -> Answers {
+    let models = store.of_kind(Kind::Model).unwrap();
+    let options = ProveOptions { disclose: Disclose::All, now: NOW };
+    Answers {
+        ancestors: store.ancestors(&models[0], None).unwrap(),
+        descendants: store.descendants(source, None).unwrap(),
+        entries: store.entries(0..store.size()).unwrap(),
+        bundle: store.prove(&models[0], &options).unwrap(),
+        by_name: store.by_name("camera 1").unwrap(),
+        models,
+    }
+}
+
+/// A store whose snapshot has several blocks in some columns, and a model on all of it.
+fn large() -> (tempfile::TempDir, NodeId) {
+    let world = World::new();
+    let mut used = Vec::new();
+    for round in 0..3 {
+        let sources: Vec<_> = (0..700).map(|i| world.source(&format!("camera {}", round * 700 + i), "CN")).collect();
+        used.extend(world.commit(sources));
+    }
+    world.commit(world.train("grasp", &used, "DE", &["weights"]));
+    let World { dir, store, .. } = world;
+    drop(store);
+    (dir, used[0])
+}
+
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
+const DAMAGES: [Damage; 8] = [
+    ("cut by one byte", |bytes| bytes.truncate(bytes.len() - 1)),
+    ("cut in half", |bytes| bytes.truncate(bytes.len() / 2)),
+    ("empty", Vec::clear),
+    ("a bit at the beginning", |bytes| bytes[9] ^= 1),
+    ("a bit in the middle", |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 64;
+    }),
+    ("a bit at the end", |bytes| {
+        let last = bytes.len() - 1;
+        bytes[last] ^= 128;
+    }),
+    ("a page of zeros", |bytes| {
+        let from = (bytes.len() / 3).min(bytes.len().saturating_sub(4096));
+        let to = (from + 4096).min(bytes.len());
+        bytes[from..to].fill(0);
+    }),
+    ("rubbish", |bytes| bytes.iter_mut().zip(0_u32..).for_each(|(byte, i)| *byte = i.to_le_bytes()[0] ^ 0x5a)),
+];
+
+#[test]
+fn a_damaged_snapshot_answers_the_same() {
+    let (dir, source) = large();
+    let path = dir.path().join("snapshots/catalogue");
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 6 * 32 * 1024, "{} bytes", whole.len());
+    let expected = ask(&reader(dir.path()), &source);
+    assert_eq!(expected.ancestors.len(), 2101);
+    for (what, damage) in DAMAGES {
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        assert!(ask(&reader(dir.path()), &source) == expected, "{what}");
+        let faults = reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
+        assert!(faults.iter().any(|fault| fault.object == "snapshots/catalogue"), "{what}: {faults:?}");
+    }
+    // Every block of it, one by one.
+    for at in (40..whole.len()).step_by(16 * 1024) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(ask(&reader(dir.path()), &source) == expected, "byte {at}");
+    }
+    // A writer makes it anew.
+    let store = open(dir.path());
+    assert!(ask(&store, &source) == expected);
+    drop(store);
+    assert!(reader(dir.path()).fsck(&|_, _, _| {}).unwrap().is_clean());
+    fs::remove_file(&path).unwrap();
+    assert!(ask(&reader(dir.path()), &source) == expected, "deleted");
+}
+
+#[test]
+fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
+    let (dir, _) = large();
+    let path = dir.path().join("snapshots/catalogue");
+    let whole = fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(24 * 1024) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let store = open(dir.path());
+        let size = store.size();
+        let some = store.of_kind(Kind::Dataset).unwrap()[5];
+        let record = store.node(&some).unwrap().unwrap().record;
+        let world = World::new().at(&store);
+        let again = store.commit(vec![record], &world.committer, "Maker", NOW);
+        assert!(again.unwrap_err().to_string().contains("recorded already"), "byte {at}");
+        assert_eq!(store.size(), size);
+        // What nobody asked for is only seen by an audit.
+        let faults = store.fsck(&|_, _, _| {}).unwrap().faults;
+        assert!(faults.iter().all(|fault| fault.object == "snapshots/catalogue"), "byte {at}: {faults:?}");
+    }
+}
+
+#[test]
+fn another_logs_or_an_older_snapshot_is_not_believed() {
+    let (dir, source) = large();
+    let (other, _) = large();
+    let name = "snapshots/catalogue";
+    let expected = ask(&reader(dir.path()), &source);
+    let own = fs::read(dir.path().join(name)).unwrap();
+    // Two logs of one genesis, as it happens: the nodes differ.
+    fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+    assert!(ask(&reader(dir.path()), &source) == expected);
+    fs::write(dir.path().join(name), &own).unwrap();
+    let world = World::new().at(&open(dir.path()));
+    let late = world.add(world.source("late", "CN"));
+    drop(world);
+    fs::write(dir.path().join(name), own).unwrap();
+    assert!(reader(dir.path()).node(&late).unwrap().is_some());
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let all = walkdir::WalkDir::new(folder).into_iter().flatten();
+    all.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+}
+
+#[test]
+fn damaged_tiles_are_derived_again() {
+    let world = World::new();
+    let source = world.add(world.source("camera 1", "CN"));
+    for i in 0..130 {
+        world.add(world.source(&format!("{i}"), "CN"));
+    }
+    world.commit(world.train("grasp", &[source], "DE", &["weights"]));
+    let World { dir, store, .. } = world;
+    assert!(store.size() > 256);
+    drop(store);
+    let expected = ask(&reader(dir.path()), &source);
+    let mut tiles = files_below(&dir.path().join("tile"));
+    // Of the partial ones at the edge only the widest is of this tree.
+    let last = format!("{}", expected.entries.len() % 256);
+    tiles.retain(|tile| !tile.to_string_lossy().contains("001.p/") || tile.ends_with(&last));
+    assert_eq!(tiles.len(), 5, "{tiles:?}");
+    for tile in &tiles {
+        let whole = fs::read(tile).unwrap();
+        for (what, damage) in DAMAGES {
+            let mut bytes = whole.clone();
+            damage(&mut bytes);
+            fs::write(tile, &bytes).unwrap();
+            assert!(ask(&reader(dir.path()), &source) == expected, "{}: {what}", tile.display());
+        }
+        fs::remove_file(tile).unwrap();
+        assert!(ask(&reader(dir.path()), &source) == expected, "{}: deleted", tile.display());
+        let named = |object: &str| dir.path().join(object) == *tile;
+        let faults = reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
+        assert!(faults.iter().any(|fault| named(&fault.object)), "{}: {faults:?}", tile.display());
+        // A writer that reads it puts it back.
+        drop(ask(&open(dir.path()), &source));
+        assert_eq!(fs::read(tile).unwrap(), whole, "{}", tile.display());
+    }
+    fs::remove_dir_all(dir.path().join("tile")).unwrap();
+    assert!(open(dir.path()).fsck(&|_, _, _| {}).unwrap().is_clean(), "all of them");
+}

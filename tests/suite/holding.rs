@@ -1,0 +1,53 @@
+//! What a store holds on to: processes killed, power cut, files damaged, everybody at once.
+//!
+//! Everything here asks the public interface and finds a store's files by walking its folder, so that
+//! it outlives any layout. CONTRIBUTING.md tells how to run the long variants.
+
+mod answers;
+mod child;
+mod command;
+mod concurrency;
+mod damage;
+#[path = "../support/factory.rs"]
+#[allow(dead_code, reason = "the child program uses the rest")]
+mod factory;
+mod faults;
+mod folder;
+mod image;
+mod index;
+mod kill;
+mod model;
+mod power;
+mod rich;
+
+use std::path::Path;
+
+use griptrace_store::{OpenError, OpenOptions, Store};
+
+/// How often something is tried: `GRIPTRACE_ROUNDS`, or else as often as every run has time for.
+fn rounds(usually: u64) -> u64 {
+    std::env::var_os("GRIPTRACE_ROUNDS").map_or(usually, |asked| {
+        asked.to_str().and_then(|asked| asked.parse().ok()).expect("GRIPTRACE_ROUNDS is a number")
+    })
+}
+
+fn writer(dir: &Path) -> Result<Store, OpenError> {
+    Store::open(dir, OpenOptions { signer: Some(factory::log_signer()), progress: None })
+}
+
+fn reader(dir: &Path) -> Result<Store, OpenError> {
+    Store::open(dir, OpenOptions::default())
+}
+
+/// An error with its causes.
+fn told(error: &dyn core::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn quiet(_: &str, _: u64, _: u64) {}
