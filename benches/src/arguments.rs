@@ -7,8 +7,8 @@ use crate::topics::TOPICS;
 /// What to measure, and how.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
-    /// One topic only.
-    pub(crate) topic: Option<String>,
+    /// Some topics only; all if none is named.
+    pub(crate) topics: Vec<String>,
     /// Small sizes.
     pub(crate) smoke: bool,
     /// Where curves are drawn.
@@ -31,9 +31,7 @@ impl Arguments {
                 "--smoke" => arguments.smoke = true,
                 "--svg" => arguments.svg = Some(folder()?),
                 "--temp" => arguments.temp = Some(folder()?),
-                topic if TOPICS.iter().any(|(name, _)| *name == topic) && arguments.topic.is_none() => {
-                    arguments.topic = Some(topic.to_owned());
-                }
+                topic if TOPICS.iter().any(|(name, _)| *name == topic) => arguments.topics.push(topic.to_owned()),
                 _ => return Err(usage()),
             }
         }
@@ -44,7 +42,7 @@ impl Arguments {
 fn usage() -> String {
     let names: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
     format!(
-        "usage: griptrace-benches figures [TOPIC] [--smoke] [--svg DIR] [--temp DIR]\n    topics: {}",
+        "usage: griptrace-benches figures [TOPIC...] [--smoke] [--svg DIR] [--temp DIR]\ntopics: {}",
         names.join(", ")
     )
 }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use figure::Figure;
-use report::{Report, line, progress};
+use report::{Report, line};
 use setup::Setup;
 
 /// Why a figure could not be made.
@@ -34,6 +34,7 @@ pub(crate) type Failure = Box<dyn core::error::Error + Send + Sync>;
 /// Measures what the arguments ask for and prints it. Leaves with 1 if a floor is not met or a
 /// figure was skipped, unless the sizes are small ones; with 2 if the arguments are wrong.
 pub fn figures() -> ExitCode {
+    report::begin();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("child", job)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return child::answer(job);
@@ -46,7 +47,7 @@ pub fn figures() -> ExitCode {
     match measured {
         Ok(holds) => ExitCode::from(u8::from(!holds)),
         Err((code, why)) => {
-            progress(&why);
+            report::wrong(&why);
             ExitCode::from(code)
         }
     }
@@ -60,7 +61,7 @@ fn measure(arguments: Arguments) -> Result<bool, Failure> {
         line("small sizes: what follows shows that the figures can be made, and is no measurement");
     }
     for (name, measure) in topics::TOPICS {
-        if arguments.topic.as_deref().is_some_and(|wanted| wanted != *name) {
+        if !arguments.topics.is_empty() && !arguments.topics.iter().any(|wanted| wanted == name) {
             continue;
         }
         report.topic(name);

@@ -1,4 +1,4 @@
-//! `griptrace-benches figures [TOPIC] [--smoke] [--svg DIR] [--temp DIR]`.
+//! `griptrace-benches figures [TOPIC...] [--smoke] [--svg DIR] [--temp DIR]`.
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@
     reason = "a program that prints figures, and tells how far it is"
 )]
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::OnceLock, time::Instant};
 
 use crate::{
     Failure,
@@ -120,7 +120,21 @@ pub(crate) fn line(text: &str) {
     println!("{text}");
 }
 
-/// Tells whoever waits what is being done.
+/// Tells why nothing was measured.
+pub(crate) fn wrong(why: &str) {
+    eprintln!("{why}");
+}
+
+/// When this process began.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+
+/// Begins to count the seconds that [`progress`] tells.
+pub(crate) fn begin() {
+    BEGUN.get_or_init(Instant::now);
+}
+
+/// Tells whoever waits what is being done, and how long this process has been at work.
 pub(crate) fn progress(text: &str) {
-    eprintln!("    {text}");
+    let seconds = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
+    eprintln!("    {seconds:>4} s: {text}");
 }

@@ -76,10 +76,9 @@ pub(crate) fn load(words: &[String]) -> Result<Json, Failure> {
     let [folder, each, marks] = words else { return Err("load FOLDER NODES COMMITS,...".into()) };
     let marks = marks.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
     let log = Log::make(folder.as_ref())?;
-    let begun = Instant::now();
     let told = |nodes: usize| {
-        if nodes.is_multiple_of(100_000) {
-            progress(&format!("{nodes} nodes after {:.1} s", begun.elapsed().as_secs_f64()));
+        if nodes.is_multiple_of(200_000) {
+            progress(&format!("{nodes} nodes are loaded"));
         }
     };
     let loaded = bulk::load(&log, each.parse()?, &marks, told)?;
