@@ -54,8 +54,9 @@ pub(super) struct Key([u8; 32]);
 
 /// Seconds in which a file may change without a new time of change.
 const RACY_SECONDS: u64 = 2;
-/// Files in one item, on average. A power of two.
-const GROUP_FILES: u64 = 1 << 9;
+/// Files in one item, on average: some 100 KB. More are written faster, but more of them are hashed
+/// again when the file that ends an item goes. A power of two.
+const GROUP_FILES: u64 = 1 << 10;
 /// Bytes that reading one item may take, so that a wrong length costs nothing.
 const ITEM_BYTES_MAX: usize = 1 << 30;
 /// Bytes of the checksum of an item.

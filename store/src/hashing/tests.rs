@@ -1,6 +1,5 @@
 use core::time::Duration;
 use std::{
-    ffi::OsStr,
     fs::{self, File},
     io::Write as _,
     sync::Mutex,
@@ -202,7 +201,7 @@ fn links_are_followed_to_files_and_not_to_folders() {
     let hashed = hash_path(&dir.path().join("in"), &HashOptions::default(), QUIET).unwrap();
     assert_eq!(hashed.files.len(), 1);
     assert_eq!(hashed.passed_over, [dir.path().join("in/folder")]);
-    let name = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff\xfe");
+    let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff\xfe");
     fs::write(dir.path().join("in").join(name), "y").unwrap();
     let hashed = hash_path(&dir.path().join("in"), &HashOptions::default(), QUIET).unwrap();
     assert_eq!(hashed.files[1].path, b"\xff\xfe", "names need not be Unicode");
