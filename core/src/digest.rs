@@ -50,12 +50,12 @@ fn nibble(digit: u8) -> Option<u8> {
 impl fmt::Display for Digest {
     /// Writes 64 lower-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |nibble: u8| b\"0123456789abcdef\".get(usize::from(nibble)).copied().unwrap_or(b'?');
+        let digit = |nibble: u8| b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'?');
         let mut text = [0; 64];
         for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {
             *pair = [digit(byte >> 4), digit(byte & 15)];
         }
-        f.write_str(core::str::from_utf8(&text).unwrap_or(\"?\"))
+        f.write_str(core::str::from_utf8(&text).unwrap_or("?"))
     }
 }
 

@@ -312,22 +312,38 @@ impl<'a> Audit<'a> {
         if !self.objects.exists(HEAD) {
             self.fault(HEAD, "it is missing; opening the store for writing makes it again from the checkpoint");
         }
+        let mut newest = None;
         for slot in self.signature.slots(self.objects)? {
             self.report.checkpoints += 1;
             match slot {
                 Slot::Empty => {}
-                Slot::Signed(signed) => self.root(HEAD, signed.head),
+                Slot::Signed(signed) => {
+                    newest = newest.max(Some(signed.head.size));
+                    self.root(HEAD, signed.head);
+                }
                 Slot::Bad(error) => drop(self.note(Err::<(), _>(error))?),
             }
         }
+        self.older(HEAD, newest);
         self.report.checkpoints += 1;
         let published = self.signature.published(self.objects);
         match self.note(published)? {
-            Some(Some(signed)) => self.root(signed.object, signed.head),
+            Some(Some(signed)) => {
+                self.root(signed.object, signed.head);
+                self.older(signed.object, Some(signed.head.size));
+            }
             Some(None) => self.fault("checkpoint", "it is missing; opening the store for writing publishes it again"),
             None => {}
         }
         Ok(())
+    }
+
+    /// Notes what was signed that lags behind what else tells.
+    fn older(&mut self, object: &str, size: Option<u64>) {
+        if let Some(size) = size.filter(|size| *size < self.size && self.size < u64::MAX) {
+            let why = format!("it is of size {size}, and {} entries were signed: it is an older one", self.size);
+            self.fault(object, why);
+        }
     }
 
     /// Compares a root with that of the segments; what a writer published meanwhile is left alone.

@@ -31,6 +31,8 @@ use crate::{
 };
 
 pub(crate) const GENESIS: &str = "genesis";
+/// Bytes of a segment that hold its header and first entry.
+const FIRST_ENTRY_BYTES: u64 = 1 << 17;
 
 type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
 
@@ -109,7 +111,8 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
         return Err(no_store());
     }
-    let Named { genesis, verifier, home } = read_genesis(&objects)?.ok_or_else(no_store)?;
+    let missing = || StorageError::corrupt(GENESIS, "it is missing, and the first segment does not begin with it");
+    let Named { genesis, verifier, home, entry } = read_genesis(&objects)?.ok_or_else(missing)?;
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
     let signature = Signature { verifier: &verifier, origin: &genesis.origin };
     let reading = Reading { objects: &objects, home, signature, progress: &*progress };
@@ -120,6 +123,9 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     check_signer(&genesis, &signer)?;
     let lock = WriterLock::take(objects.root())?;
     objects.prepare()?;
+    if objects.read(GENESIS)?.as_ref() != Some(&entry) {
+        objects.put(GENESIS, &entry)?;
+    }
     let (catalogue, note, desk) = reading.for_writing(lock, signer)?;
     Ok(Opened { objects, genesis, verifier, catalogue, note, desk: Some(desk) })
 }
@@ -130,11 +136,28 @@ pub(crate) struct Named {
     pub(crate) genesis: Genesis,
     pub(crate) verifier: NoteVerifier,
     pub(crate) home: GenesisHash,
+    pub(crate) entry: Vec<u8>,
 }
 
-/// Reads the genesis; `None` if there is none.
+/// Reads the genesis; `None` if there is none. Where `genesis` is lost or another one, the first
+/// segment has it, and its header tells that it is the right one.
 pub(crate) fn read_genesis(objects: &Objects) -> Result<Option<Named>, StorageError> {
-    let Some(entry) = objects.read(GENESIS)? else { return Ok(None) };
+    let stored = objects.read(GENESIS)?;
+    let name = segment::name(0);
+    let begins = match objects.open(&name)? {
+        Some(file) => objects.read_part(&name, &*file, 0, FIRST_ENTRY_BYTES)?,
+        None => Vec::new(),
+    };
+    let first = segment::first_entry(&begins).filter(|(home, entry)| genesis_hash(entry) == *home);
+    let is_first = |stored: &Vec<u8>| first.is_none_or(|(home, _)| genesis_hash(stored) == home);
+    match (stored.filter(is_first), first) {
+        (Some(entry), _) => named(entry).map(Some),
+        (None, Some((_, entry))) => named(entry.to_vec()).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn named(entry: Vec<u8>) -> Result<Named, StorageError> {
     let genesis = match Entry::parse(&entry) {
         Ok(Entry::Genesis(genesis)) => genesis,
         Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
@@ -145,7 +168,7 @@ pub(crate) fn read_genesis(objects: &Objects) -> Result<Option<Named>, StorageEr
     let bad_key = |why: &dyn core::fmt::Display| StorageError::corrupt(GENESIS, why);
     let key: [u8; 32] = genesis.key.as_bytes().try_into().map_err(|e| bad_key(&e))?;
     let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
-    Ok(Some(Named { genesis, verifier, home: genesis_hash(&entry) }))
+    Ok(Named { genesis, verifier, home: genesis_hash(&entry), entry })
 }
 
 fn check_signer(genesis: &Genesis, signer: &NoteSigner) -> Result<(), OpenError> {
@@ -167,7 +190,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn read_only(&self) -> Result<(Catalogue, Signed), OpenError> {
         // The snapshot first: a writer that goes on meanwhile only makes the head newer.
-        let snapshot = Snapshot::open(self.objects, &self.home)?;
+        let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
         Ok((self.load(snapshot, &newest)?, newest))
     }
@@ -179,7 +202,7 @@ impl Reading<'_> {
 
     /// Reads the log up to what was signed, and takes up where a crash stopped the last writer.
     fn for_writing(&self, lock: WriterLock, signer: NoteSigner) -> Result<(Catalogue, String, Desk), OpenError> {
-        let snapshot = Snapshot::open(self.objects, &self.home)?;
+        let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
         let mut catalogue = self.load(snapshot, &newest)?;
         let edge = self.edge(&catalogue)?;

@@ -103,7 +103,7 @@ impl NodeRecord {
         out.into_bytes()
     }
 
-    fn write_alone(&self, out: &mut Writer) {
+    fn write_alone(&self, out: &mut Writer<'_>) {
         out.array(5).bytes(&self.core).bytes(&self.seed).map(self.values.len());
         for (slot, value) in &self.values {
             out.uint((*slot).into()).bytes(value);
@@ -149,7 +149,7 @@ impl SubjectsRecord {
 }
 
 impl Record for NodeRecord {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         self.write_alone(out);
         write_option(out, self.manifest.as_ref());
         write_option(out, self.subjects.as_ref());
@@ -170,7 +170,7 @@ impl Record for NodeRecord {
     }
 }
 
-fn write_option<T: Record>(out: &mut Writer, item: Option<&T>) {
+fn write_option<T: Record>(out: &mut Writer<'_>, item: Option<&T>) {
     match item {
         Some(item) => item.write(out),
         None => out.null().end(),
@@ -182,7 +182,7 @@ fn read_option<T: Record>(input: &mut Reader<'_>) -> Result<Option<T>, DecodeErr
 }
 
 impl Record for ManifestRecord {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(2).bytes(&self.seed).array(self.files.len());
         self.files.iter().for_each(|file| file.write(out));
     }
@@ -195,7 +195,7 @@ impl Record for ManifestRecord {
 }
 
 impl Record for SubjectsRecord {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         let leaves: Vec<u8> = self.leaves.iter().flat_map(|leaf| *leaf.as_bytes()).collect();
         out.array(2).bytes(&leaves).array(self.openings.len());
         for (id, salt, index) in &self.openings {
@@ -228,7 +228,7 @@ pub(crate) struct Attachment {
 }
 
 impl Record for Attachment {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(2);
         write_option(out, self.manifest.as_ref());
         write_option(out, self.subjects.as_ref());

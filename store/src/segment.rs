@@ -68,6 +68,16 @@ pub(crate) fn check_header(home: &GenesisHash, first: u64, bytes: &[u8]) -> Resu
     Ok(FRAME_HEAD_BYTES.saturating_add(wide(payload.len())))
 }
 
+/// Returns the home that a segment's header names, and the entry that it begins with.
+pub(crate) fn first_entry(bytes: &[u8]) -> Option<(GenesisHash, &[u8])> {
+    let name = name(0);
+    let (kind, header) = read_frame(&name, 0, bytes).ok()?;
+    let home = header.strip_prefix(MAGIC).filter(|_| kind == HEADER)?.first_chunk::<32>()?;
+    let rest = bytes.get(narrow(FRAME_HEAD_BYTES).saturating_add(header.len())..)?;
+    let (_, entry) = read_frame(&name, 0, rest).ok().filter(|(kind, _)| *kind == ENTRY)?;
+    Some((GenesisHash::new(Digest::from_bytes(*home)), entry))
+}
+
 /// Writes a group.
 #[derive(Debug)]
 pub(crate) struct GroupWriter {

@@ -143,17 +143,17 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v2";
 
-    /// Opens the snapshot, if there is one that can be believed.
-    pub(crate) fn open(objects: &Objects, home: &GenesisHash) -> Result<Option<Self>, StorageError> {
-        let Some(file) = objects.open(NAME)? else { return Ok(None) };
-        let lead = objects.read_part(NAME, &*file, 0, 8)?;
-        let Ok(lead) = <[u8; 8]>::try_from(lead) else { return Ok(None) };
-        let length = u64::from_le_bytes(lead);
-        let head = objects.read_part(NAME, &*file, 8, length)?;
+    /// Opens the snapshot, if there is one that can be read and believed: whatever is wrong with it,
+    /// the segments have the same.
+    pub(crate) fn open(objects: &Objects, home: &GenesisHash) -> Option<Self> {
+        let file = objects.open(NAME).ok()??;
+        let lead = objects.read_part(NAME, &*file, 0, 8).ok()?;
+        let length = u64::from_le_bytes(lead.try_into().ok()?);
+        let head = objects.read_part(NAME, &*file, 8, length).ok()?;
         if wide(head.len()) != length {
-            return Ok(None);
+            return None;
         }
-        Ok(Self::parse(&head, length.saturating_add(8), file, home))
+        Self::parse(&head, length.saturating_add(8), file, home)
     }
 
     /// Reads the head: its checksum and all that follows. The blocks begin at `begin` of the file.

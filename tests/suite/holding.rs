@@ -51,3 +51,16 @@ fn told(error: &dyn core::error::Error) -> String {
 }
 
 fn quiet(_: &str, _: u64, _: u64) {}
+
+/// Makes a small store, and returns the records that it holds.
+pub(crate) fn small_store(dir: &Path) -> Vec<Vec<u8>> {
+    let store = Store::init(dir, &factory::genesis(7), factory::log_signer(), factory::NOW).expect("it is new");
+    let mut maker = factory::Factory::new(store.home(), griptrace_tests::seed::Seed::for_test("small store").rng());
+    let source = maker.source("camera");
+    let mut nodes = maker.train("grasp", &[source.id()], &["a", "b"]);
+    nodes.push(maker.assessment(&[source.id()]));
+    nodes.push(source);
+    let records = nodes.iter().map(griptrace_store::record::NodeRecord::to_bytes).collect();
+    store.commit(nodes, &factory::committer(), "Maker", factory::NOW).expect("they are whole");
+    records
+}

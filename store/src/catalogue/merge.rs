@@ -24,7 +24,7 @@ impl Catalogue {
             return Ok(None);
         }
         writer.finish()?;
-        Snapshot::open(objects, &self.home)
+        Ok(Snapshot::open(objects, &self.home))
     }
 
     fn counts(&self) -> [(Column, u64); 13] {

@@ -20,7 +20,7 @@ impl Audit<'_> {
             return Ok(());
         }
         progress("checking the snapshot", 0, 1);
-        let Some(snapshot) = Snapshot::open(self.objects, &self.derived.home)? else {
+        let Some(snapshot) = Snapshot::open(self.objects, &self.derived.home) else {
             self.fault(snapshot::NAME, "it can't be read; opening the store for writing makes it again");
             return Ok(());
         };
