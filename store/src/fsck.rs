@@ -85,7 +85,7 @@ impl Store {
         audit.segments(progress)?;
         audit.heads()?;
         if audit.derived.size() == size {
-            audit.snapshot(progress)?;
+            audit.snapshot(progress);
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
         }
@@ -113,7 +113,7 @@ impl Store {
         audit.segments(progress)?;
         audit.heads()?;
         if Some(audit.derived.size()) == size {
-            audit.snapshot(progress)?;
+            audit.snapshot(progress);
             audit.index(&mut None, progress)?;
         }
         Ok(audit.report)

@@ -212,10 +212,8 @@ fn records_seeds() -> Made {
         }
     }
     let built = targets::fixtures::cases().swap_remove(2).world.build();
-    let Bundle { logs, openings, disclosures, manifests, .. } = &built.bundle;
-    add("log-part", "log-part".into(), &encode(&logs[0]));
+    let Bundle { openings, manifests, .. } = &built.bundle;
     add("subjects", "subjects".into(), &encode(&openings[0]));
-    add("disclosure", "disclosure".into(), &encode(&disclosures[0]));
     add("manifest", "manifest".into(), &encode(&manifests[0]));
     add("files", "files".into(), &manifests[0].files.iter().flat_map(encode).collect::<Vec<u8>>());
     let core = Core::from_bytes(&built.cores["assessment"]).expect("it is a core");

@@ -23,7 +23,7 @@ const MAGIC: &[u8] = b"griptrace draft v1\n";
 struct Records(Vec<NodeRecord>);
 
 impl Record for Records {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(self.0.len());
         self.0.iter().for_each(|record| record.write(out));
     }

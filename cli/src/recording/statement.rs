@@ -40,7 +40,7 @@ pub(crate) struct Statement {
 const KEY_BYTES_MAX: usize = 128;
 
 impl Record for Statement {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer<'_>) {
         out.array(4).bytes(&self.signed).array(self.leaves.len());
         self.leaves.iter().for_each(|leaf| out.bytes(leaf.as_bytes()).end());
         out.array(self.openings.len());

@@ -5,7 +5,7 @@ use core::fmt::{Debug, Display};
 use coset::{CoseSign1, TaggedCborSerializable as _};
 use griptrace_core::{
     assessment::{Assessment, AssessorMark, assessed},
-    bundle::{Disclosure, LogPart, ManifestOpening, SubjectOpening},
+    bundle::{ManifestOpening, SubjectOpening},
     cbor::{Record, decode, encode},
     commit::{Commit, CommitPayload},
     cose::{ASSESSMENT_TYPE, COMMIT_TYPE, MARK_TYPE, Signed},
@@ -40,9 +40,9 @@ pub(crate) const DECODERS: &[(&str, Decoder)] = &[
     ("payload", record::<CommitPayload>),
     ("path", path),
     ("text", text),
-    ("log-part", record::<LogPart>),
+    ("bundle", super::bundle::run),
     ("subjects", record::<SubjectOpening>),
-    ("disclosure", record::<Disclosure>),
+    ("edge-of-a-core", record::<Edge>),
     ("manifest", record::<ManifestOpening>),
 ];
 
