@@ -161,9 +161,9 @@ impl<'a> Audit<'a> {
 
     /// Compares the genesis with the entry that the log begins with.
     fn genesis(&mut self) -> Result<(), StorageError> {
-        let (begins, genesis) = (segment::name(0), self.objects.read(GENESIS)?.unwrap_or_default());
+        let (begins, genesis) = (segment::name(0), self.objects.read(GENESIS)?);
         let Some(bytes) = self.objects.read(&begins)? else { return Ok(()) };
-        if genesis.is_empty() || !bytes.windows(genesis.len()).take(1 << 16).any(|window| window == genesis) {
+        if segment::first_entry(&bytes).map(|(_, entry)| entry) != genesis.as_deref() {
             self.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
         }
         Ok(())

@@ -74,7 +74,16 @@ impl Signature<'_> {
     pub(crate) fn slots(self, objects: &Objects) -> Result<[Slot; 2], StorageError> {
         let bytes = objects.read(HEAD)?.unwrap_or_default();
         let slot = |at: usize| self.slot(bytes.get(at..).unwrap_or_default());
-        Ok([slot(0), slot(SLOT_BYTES)])
+        let whole = SLOT_BYTES.saturating_mul(2);
+        if bytes.len() == whole || bytes.is_empty() {
+            return Ok([slot(0), slot(SLOT_BYTES)]);
+        }
+        let why = format!("it has {} bytes, and {whole} were written", bytes.len());
+        let bad = || Slot::Bad(StorageError::corrupt(HEAD, &why));
+        match slot(0) {
+            Slot::Empty => Ok([bad(), slot(SLOT_BYTES)]),
+            first @ (Slot::Signed(_) | Slot::Bad(_)) => Ok([first, bad()]),
+        }
     }
 
     /// Reads a slot.

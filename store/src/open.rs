@@ -269,9 +269,12 @@ impl Reading<'_> {
         if catalogue.root() == root {
             return Ok(catalogue);
         }
-        let computed = catalogue.root();
-        let why = format!("at size {size} it says root {root}, and the entries in segments/ lead to {computed}");
-        Err(StorageError::corrupt(signed.object, why))
+        let (computed, (last, _)) = (catalogue.root(), catalogue.end());
+        let why = format!(
+            "with it the entries lead to root {computed}, and {} was signed over {root} at size {size}: it, or a segment before it, is of another log",
+            signed.object
+        );
+        Err(StorageError::corrupt(segment::name(last), why))
     }
 
     /// Takes in the groups of the segments until the log has `size` entries.

@@ -114,6 +114,8 @@ impl Answers {
 /// Tells whether a message names an object in a store's folder, and not one whose name only begins
 /// alike: `checkpoint` is not named by `checkpoints/4`.
 pub(super) fn names(message: &str, object: &str) -> bool {
+    // What is inside the index only the index knows.
+    let object = if object.starts_with("index/") { "index" } else { object };
     message.match_indices(object).any(|(place, _)| {
         let after = message[place + object.len()..].chars().next();
         !after.is_some_and(|letter| letter.is_alphanumeric() || letter == '/')
