@@ -111,9 +111,9 @@ pub(crate) fn decode_with<'a, T>(
     let mut input = Reader::new(bytes);
     let record = read(&mut input)?;
     input.finish()?;
-    let mut again = Writer(minicbor::Encoder::new(Sink::Compare { rest: bytes, same: true }));
+    let mut again = Writer(Sink::Compare { rest: bytes, same: true });
     write(&record, &mut again);
-    match again.0.into_writer() {
+    match again.0 {
         Sink::Compare { rest: [], same: true } => Ok(record),
         Sink::Compare { rest, .. } => Err(DecodeError::NotCanonical { offset: bytes.len().saturating_sub(rest.len()) }),
         Sink::Keep(_) => Err(DecodeError::NotCanonical { offset: 0 }),
@@ -122,7 +122,7 @@ pub(crate) fn decode_with<'a, T>(
 
 /// Writes deterministic CBOR. Map keys are the caller's to order; [`decode`] would notice.
 #[derive(Debug)]
-pub struct Writer<'a>(minicbor::Encoder<Sink<'a>>);
+pub struct Writer<'a>(Sink<'a>);
 
 /// Where bytes are written to.
 #[derive(Debug)]
@@ -138,11 +138,9 @@ enum Sink<'a> {
     },
 }
 
-impl minicbor::encode::Write for Sink<'_> {
-    type Error = core::convert::Infallible;
-
+impl Sink<'_> {
     #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+    fn put(&mut self, bytes: &[u8]) {
         match self {
             Self::Keep(kept) => kept.extend_from_slice(bytes),
             Self::Compare { rest, same: true } if rest.starts_with(bytes) => {
@@ -156,7 +154,6 @@ impl minicbor::encode::Write for Sink<'_> {
                 *same = false;
             }
         }
-        Ok(())
     }
 }
 
@@ -166,9 +163,16 @@ impl Default for Writer<'_> {
     }
 }
 
-/// Says that memory takes all that is written to it.
-fn written(ok: bool) {
-    debug_assert!(ok, "writing to memory cannot fail");
+/// The major types of RFC 8949, 3.1, in the three bits where they stand.
+mod major {
+    pub(super) const UINT: u8 = 0;
+    pub(super) const NEGATIVE: u8 = 1 << 5;
+    pub(super) const BYTES: u8 = 2 << 5;
+    pub(super) const TEXT: u8 = 3 << 5;
+    pub(super) const ARRAY: u8 = 4 << 5;
+    pub(super) const MAP: u8 = 5 << 5;
+    pub(super) const TAG: u8 = 6 << 5;
+    pub(super) const SIMPLE: u8 = 7 << 5;
 }
 
 impl Writer<'_> {
@@ -182,61 +186,75 @@ impl Writer<'_> {
     }
     /// Begins after `bytes`, in the memory that they have.
     pub fn after(bytes: Vec<u8>) -> Self {
-        Self(minicbor::Encoder::new(Sink::Keep(bytes)))
+        Self(Sink::Keep(bytes))
     }
     /// Returns what was written.
     pub fn into_bytes(self) -> Vec<u8> {
-        match self.0.into_writer() {
+        match self.0 {
             Sink::Keep(kept) => kept,
             Sink::Compare { .. } => Vec::new(),
         }
     }
+    /// Writes a head with its argument in the shortest form.
+    #[inline]
+    fn head(&mut self, major: u8, argument: u64) -> &mut Self {
+        if let Ok(small) = u8::try_from(argument) {
+            if small < 24 { self.0.put(&[major | small]) } else { self.0.put(&[major | 0x18, small]) }
+        } else if let Ok(two) = u16::try_from(argument) {
+            let [a, b] = two.to_be_bytes();
+            self.0.put(&[major | 0x19, a, b]);
+        } else if let Ok(four) = u32::try_from(argument) {
+            let [a, b, c, d] = four.to_be_bytes();
+            self.0.put(&[major | 0x1a, a, b, c, d]);
+        } else {
+            self.0.put(&[major | 0x1b]);
+            self.0.put(&argument.to_be_bytes());
+        }
+        self
+    }
     /// Writes an unsigned integer.
     pub fn uint(&mut self, value: u64) -> &mut Self {
-        written(self.0.u64(value).is_ok());
-        self
+        self.head(major::UINT, value)
     }
     /// Writes a signed integer.
     pub fn int(&mut self, value: i64) -> &mut Self {
-        written(self.0.i64(value).is_ok());
-        self
+        match u64::try_from(value) {
+            Ok(value) => self.head(major::UINT, value),
+            // -1 is written as 0, -2 as 1: the bits turned over.
+            Err(_) => self.head(major::NEGATIVE, (!value).unsigned_abs()),
+        }
     }
     /// Writes a byte string.
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        written(self.0.bytes(value).is_ok());
+        self.head(major::BYTES, wide(value.len())).0.put(value);
         self
     }
     /// Writes a text string.
     pub fn text(&mut self, value: &str) -> &mut Self {
-        written(self.0.str(value).is_ok());
+        self.head(major::TEXT, wide(value.len())).0.put(value.as_bytes());
         self
     }
     /// Writes a boolean.
     pub fn bool(&mut self, value: bool) -> &mut Self {
-        written(self.0.bool(value).is_ok());
-        self
+        self.head(major::SIMPLE, if value { 21 } else { 20 })
     }
     /// Writes null.
     pub fn null(&mut self) -> &mut Self {
-        written(self.0.null().is_ok());
-        self
+        self.head(major::SIMPLE, 22)
     }
     /// Begins an array of `len` items.
     pub fn array(&mut self, len: usize) -> &mut Self {
-        written(self.0.array(wide(len)).is_ok());
-        self
+        self.head(major::ARRAY, wide(len))
     }
     /// Writes the tag of the item that follows.
     pub(crate) fn tag(&mut self, tag: u64) -> &mut Self {
-        written(self.0.tag(minicbor::data::Tag::new(tag)).is_ok());
-        self
+        self.head(major::TAG, tag)
     }
     /// Ends a chain of calls where nothing is to be returned.
     pub fn end(&mut self) {}
     /// Begins a map of `len` pairs.
     pub fn map(&mut self, len: usize) -> &mut Self {
-        written(self.0.map(wide(len)).is_ok());
-        self
+        self.head(major::MAP, wide(len))
     }
 }
 
@@ -416,4 +434,36 @@ fn within_u64(what: &'static str, found: u64, limit: usize) -> Result<usize, Dec
 /// Makes the error of a field that holds what the format does not allow.
 pub(crate) const fn bad_field(field: &'static str, why: &'static str) -> DecodeError {
     DecodeError::Field { field, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// minicbor's own writer is the oracle.
+    #[test]
+    fn what_is_written_is_what_minicbor_writes() {
+        let edges = [0, 1, 23, 24, 255, 256, 65_535, 65_536, u32::MAX.into(), 1 << 32, u64::MAX >> 1, u64::MAX];
+        for value in edges {
+            let signed = i64::try_from(value).unwrap_or(i64::MAX);
+            let len = usize::try_from(value.min(70_000)).unwrap();
+            let (bytes, text) = (alloc::vec![7; len], "x".repeat(len));
+            let mut out = Writer::after([9].into());
+            out.uint(value)
+                .int(signed)
+                .int(-signed)
+                .int(!signed)
+                .bytes(&bytes)
+                .text(&text)
+                .bool(true)
+                .bool(false)
+                .null();
+            out.array(len).map(len).tag(value);
+            let mut oracle = minicbor::Encoder::new(Vec::from([9]));
+            oracle.u64(value).unwrap().i64(signed).unwrap().i64(-signed).unwrap().i64(!signed).unwrap();
+            oracle.bytes(&bytes).unwrap().str(&text).unwrap().bool(true).unwrap().bool(false).unwrap().null().unwrap();
+            oracle.array(wide(len)).unwrap().map(wide(len)).unwrap().tag(minicbor::data::Tag::new(value)).unwrap();
+            assert_eq!(out.into_bytes(), oracle.into_writer(), "{value}");
+        }
+    }
 }

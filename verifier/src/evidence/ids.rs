@@ -55,7 +55,10 @@ impl<'n> Ids<'n> {
         let bucket = usize::try_from(begin.wrapping_shr(self.shift)).ok()?;
         let [from, to] = *self.first.get(bucket..)?.first_chunk::<2>()?;
         let near = self.sorted.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?;
-        let before = |(other, i): &(u64, u32)| (*other, id(self.nodes, *i)) < (begin, Some(*wanted));
+        let before = |(other, i): &(u64, u32)| {
+            // The node itself is looked at, which costs, only where the beginnings are the same.
+            other.cmp(&begin).then_with(|| id(self.nodes, *i).cmp(&Some(*wanted))).is_lt()
+        };
         let (_, ordinal) = near.get(near.partition_point(before))?;
         (id(self.nodes, *ordinal) == Some(*wanted)).then_some(usize::try_from(*ordinal).ok()?)
     }
