@@ -41,20 +41,28 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
         }
     };
     let (middle, newest) = (middle.to_string(), newest.to_string());
+    let counts = can_count(&program)?;
     let mut start = || run(&program, store, &["show", &middle]);
-    let mut short = || run(&program, store, &["trace", &middle]);
+    let mut short = || run(&program, store, &asked(&middle, counts));
     start()?;
     let turns: [Turn<'_>; 2] = [&mut start, &mut short];
     let [start, short] = by_turns(setup.size(RUNS, 1), turns)?;
     report.add(Figure::new(name, ms(&start), "ms").at_most(50.0, 20.0));
     let beyond = |runs: &Runs| runs.map(|seconds| (seconds - start.median()) * 1e3);
-    let name = format!("griptrace trace --json of {some} nodes, beyond the start");
-    report.add(Figure::new(name, beyond(&short), "ms").at_most(20.0, 5.0));
-    let (words, how) = longest(&program, &newest)?;
-    progress(&format!("griptrace {} of {all} nodes", words.join(" ")));
-    let long = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &words))?;
-    let name = format!("griptrace trace {how} of {all} nodes, beyond the start");
-    report.add(Figure::new(name, beyond(&long), "ms").at_most(1_500.0, 500.0));
+    let name = |counts, nodes| {
+        let how = if counts { "--json --count" } else { "--json" };
+        format!("griptrace trace {how} of {nodes} nodes, beyond the start")
+    };
+    report.add(Figure::new(name(counts, some), beyond(&short), "ms").at_most(20.0, 5.0));
+    progress(&format!("griptrace trace of {all} nodes"));
+    let long = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &asked(&newest, counts)))?;
+    report.add(Figure::new(name(counts, all), beyond(&long), "ms").at_most(1_500.0, 500.0));
+    if counts {
+        let listed = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &asked(&middle, false)))?;
+        report.add(Figure::new(name(false, some), beyond(&listed), "ms"));
+        let listed = repeat(1, || run(&program, store, &asked(&newest, false)))?;
+        report.add(Figure::new(name(false, all), beyond(&listed), "ms"));
+    }
     by_nodes(setup, report, &program, (nodes, start.median()))
 }
 
@@ -62,13 +70,15 @@ fn ms(seconds: &Runs) -> Runs {
     seconds.map(|seconds| seconds * 1e3)
 }
 
-/// Returns how to trace a great many nodes: counted, if the program can count them, else listed.
-fn longest<'a>(program: &Path, node: &'a str) -> Result<(Vec<&'a str>, &'static str), Failure> {
+/// Tells whether the program can count an ancestry without listing it.
+fn can_count(program: &Path) -> Result<bool, Failure> {
     let help = Command::new(program).args(["trace", "--help"]).output()?;
-    if String::from_utf8_lossy(&help.stdout).contains("--count") {
-        return Ok((vec!["trace", node, "--count"], "--json --count"));
-    }
-    Ok((vec!["trace", node], "--json, listed"))
+    Ok(String::from_utf8_lossy(&help.stdout).split_whitespace().any(|word| word == "--count"))
+}
+
+/// Returns how the ancestry of a node is asked for: counted if that can be had, else listed.
+fn asked(node: &str, counts: bool) -> Vec<&str> {
+    if counts { vec!["trace", node, "--count"] } else { vec!["trace", node] }
 }
 
 fn run(program: &Path, store: &Path, words: &[&str]) -> Result<f64, Failure> {
