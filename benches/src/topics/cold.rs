@@ -13,7 +13,7 @@ use crate::{
     Failure, bulk,
     child::{self, peak_bytes, told},
     figure::{Figure, Runs},
-    measure::{Turn, by_turns, number, repeat, timed},
+    measure::{Turn, by_turns, number, repeat, repeat_within, timed},
     report::{Report, progress},
     rivals,
     setup::{AT_1E4, AT_1E6, Setup},
@@ -23,6 +23,8 @@ use crate::{
 
 const RUNS: usize = 15;
 const LONG_RUNS: usize = 3;
+/// What takes longer than this is not run again.
+const LONG_SECONDS_MAX: f64 = 20.0;
 
 pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
     let million = setup.million()?;
@@ -55,7 +57,8 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
     };
     report.add(Figure::new(name(counts, some), beyond(&short), "ms").at_most(20.0, 5.0));
     progress(&format!("griptrace trace of {all} nodes"));
-    let long = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &asked(&newest, counts)))?;
+    let long =
+        repeat_within(LONG_SECONDS_MAX, setup.size(LONG_RUNS, 1), || run(&program, store, &asked(&newest, counts)))?;
     report.add(Figure::new(name(counts, all), beyond(&long), "ms").at_most(1_500.0, 500.0));
     if counts {
         let listed = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &asked(&middle, false)))?;
