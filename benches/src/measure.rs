@@ -19,6 +19,20 @@ pub(crate) fn repeat(runs: usize, mut turn: impl FnMut() -> Result<f64, Failure>
     (0..runs).map(|_| turn()).collect::<Result<_, _>>().map(Runs::new)
 }
 
+/// Runs one thing some times, but begins no further run once they have taken so many seconds.
+pub(crate) fn repeat_within(
+    seconds_max: f64,
+    runs: usize,
+    mut turn: impl FnMut() -> Result<f64, Failure>,
+) -> Result<Runs, Failure> {
+    let begun = Instant::now();
+    let mut values = Vec::new();
+    while values.is_empty() || (values.len() < runs && begun.elapsed().as_secs_f64() < seconds_max) {
+        values.push(turn()?);
+    }
+    Ok(Runs::new(values))
+}
+
 /// Runs several things by turns, in the other order every second time, so that what else happens
 /// on the machine meets all of them alike.
 pub(crate) fn by_turns<const N: usize>(runs: usize, mut turns: [Turn<'_>; N]) -> Result<[Runs; N], Failure> {

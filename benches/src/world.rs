@@ -206,8 +206,22 @@ fn padded(core: Core, details: &[(&str, String)]) -> Result<NodeRecord, Failure>
     let draft = NodeRecord { core: core.to_bytes()?, seed: [0; 32], values, manifest: None, subjects: None };
     let left = RECORD_BYTES.saturating_sub(draft.to_bytes().len());
     let mut values = draft.values;
-    values.insert(note, encode(&Value::text("x".repeat((NOTE_BYTES_MIN + left).min(NOTE_BYTES_MAX)))));
+    let text = noise(&draft.core, details, (NOTE_BYTES_MIN + left).min(NOTE_BYTES_MAX));
+    values.insert(note, encode(&Value::text(text)));
     built(core, values, None)
+}
+
+/// Returns text that does not get smaller when it is packed: other digits for every node.
+fn noise(core: &[u8], details: &[(&str, String)], length: usize) -> String {
+    let name = details.first().map_or(&b""[..], |(_, text)| text.as_bytes());
+    let mut text = String::with_capacity(length + 64);
+    let mut round = 0_u8;
+    while text.len() < length {
+        text.push_str(&file_digest(&[core, name, &[round]].concat()).to_string());
+        round = round.wrapping_add(1);
+    }
+    text.truncate(length);
+    text
 }
 
 fn built(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result<NodeRecord, Failure> {

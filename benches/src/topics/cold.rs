@@ -13,7 +13,7 @@ use crate::{
     Failure, bulk,
     child::{self, peak_bytes, told},
     figure::{Figure, Runs},
-    measure::{Turn, by_turns, number, repeat, timed},
+    measure::{Turn, by_turns, number, repeat, repeat_within, timed},
     report::{Report, progress},
     rivals,
     setup::{AT_1E4, AT_1E6, Setup},
@@ -23,6 +23,8 @@ use crate::{
 
 const RUNS: usize = 15;
 const LONG_RUNS: usize = 3;
+/// What takes longer than this is not run again.
+const LONG_SECONDS_MAX: f64 = 20.0;
 
 pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
     let million = setup.million()?;
@@ -42,19 +44,20 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
     };
     let (middle, newest) = (middle.to_string(), newest.to_string());
     let mut start = || run(&program, store, &["show", &middle]);
-    let mut short = || run(&program, store, &["trace", &middle, "--ids"]);
+    let mut short = || run(&program, store, &["trace", "--ids", &middle]);
     start()?;
     let turns: [Turn<'_>; 2] = [&mut start, &mut short];
     let [start, short] = by_turns(setup.size(RUNS, 1), turns)?;
     report.add(Figure::new(name, ms(&start), "ms").at_most(50.0, 20.0));
     let beyond = |runs: &Runs| runs.map(|seconds| (seconds - start.median()) * 1e3);
-    let name = format!("griptrace trace --ids of {some} nodes, beyond the start");
-    report.add(Figure::new(name, beyond(&short), "ms").at_most(20.0, 5.0));
-    progress(&format!("griptrace trace --ids of {all} nodes"));
-    let words = ["trace", &newest, "--ids"];
-    let long = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &words))?;
-    let name = format!("griptrace trace --ids of {all} nodes, beyond the start");
-    report.add(Figure::new(name, beyond(&long), "ms").at_most(1_500.0, 500.0));
+    let name = |how, nodes| format!("griptrace trace --json {how} of {nodes} nodes, beyond the start");
+    report.add(Figure::new(name("--ids", some), beyond(&short), "ms").at_most(20.0, 5.0));
+    progress(&format!("griptrace trace of {all} nodes"));
+    let words = ["trace", "--ids", &newest];
+    let long = repeat_within(LONG_SECONDS_MAX, setup.size(LONG_RUNS, 1), || run(&program, store, &words))?;
+    report.add(Figure::new(name("--ids", all), beyond(&long), "ms").at_most(1_500.0, 500.0));
+    let whole = repeat(setup.size(LONG_RUNS, 1), || run(&program, store, &["trace", &middle]))?;
+    report.add(Figure::new(name("with every node's details", some), beyond(&whole), "ms"));
     by_nodes(setup, report, &program, (nodes, start.median()))
 }
 

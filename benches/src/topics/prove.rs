@@ -3,12 +3,15 @@
 use crate::{
     Failure,
     figure::{Figure, Runs},
-    measure::{bytes, number, repeat, timed},
+    measure::{bytes, number, repeat_within, timed},
     report::{Report, progress},
     setup::{AT_1E4, AT_1E5, Setup},
     svg::Curve,
     world::{Log, prove},
 };
+
+/// What takes longer than this is not run again.
+const SECONDS_MAX: f64 = 20.0;
 
 pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
     let million = setup.million()?;
@@ -18,7 +21,7 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
         progress(&format!("proving {nodes} nodes"));
         let mut length = 0;
         let runs = setup.size(if nodes > 50_000 { 3 } else { 7 }, 1);
-        let seconds = repeat(runs, || {
+        let seconds = repeat_within(SECONDS_MAX, runs, || {
             let (seconds, bundle) = timed(|| prove(&store, &model))?;
             length = bundle.len();
             Ok(seconds)
