@@ -29,6 +29,7 @@ use crate::{
     delta::Delta,
     error::{CommitError, Refusal, StorageError},
     number::wide,
+    objects::Objects,
     publish::Desk,
     record::NodeRecord,
     segment::{GroupWriter, Groups},
@@ -60,6 +61,10 @@ pub(crate) struct Writer {
     desk: Mutex<Desk>,
     queue: Mutex<Queue>,
     poisoned: AtomicBool,
+    /// Whether a checkpoint waits to be published.
+    is_waiting: AtomicBool,
+    /// Whether somebody will publish it.
+    is_promised: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +130,13 @@ impl Ticket {
 impl Writer {
     /// Makes the writing half of a store whose desk this is.
     pub(crate) fn new(desk: Desk) -> Self {
-        Self { desk: Mutex::new(desk), queue: Mutex::new(Queue::default()), poisoned: AtomicBool::new(false) }
+        Self {
+            desk: Mutex::new(desk),
+            queue: Mutex::new(Queue::default()),
+            poisoned: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
+            is_promised: AtomicBool::new(false),
+        }
     }
 
     /// Commits nodes; returns when they are durable and published.
@@ -257,10 +268,24 @@ impl Writer {
             Ok(Published { index, size, checkpoint: note.clone(), inclusion })
         };
         let published = (first..first.saturating_add(commits)).map(published).collect::<Result<_, StorageError>>()?;
-        let mut state = inner.write();
-        state.catalogue.apply(delta);
-        state.note = note;
+        {
+            let mut state = inner.write();
+            state.catalogue.apply(delta);
+            state.note = note;
+        }
+        self.is_waiting.store(desk.publisher.publish_if_due(objects), Ordering::Release);
         Ok(published)
+    }
+
+    /// Tells whether a checkpoint waits to be published, and nobody has promised yet to do it.
+    pub(crate) fn promises_to_publish(&self) -> bool {
+        self.is_waiting.load(Ordering::Acquire) && !self.is_promised.swap(true, Ordering::AcqRel)
+    }
+
+    /// Publishes what waits.
+    pub(crate) fn publish(&self, objects: &Objects) {
+        self.is_promised.store(false, Ordering::Release);
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).publisher.publish(objects);
     }
 }
 

@@ -36,14 +36,14 @@ struct Row {
     nodes: VecDeque<Digest>,
 }
 
-/// What an append has to write.
+/// Tiles and bundles by name.
+pub(crate) type Tiles = Vec<(String, Vec<u8>)>;
+
+/// What an append has to write: full tiles and bundles. Nothing but the segments holds their hashes
+/// too, and no append comes back to them.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
-    /// Full tiles and bundles: nothing but the segments holds their hashes, and no append comes back
-    /// to them.
-    pub(crate) full: Vec<(String, Vec<u8>)>,
-    /// Partial ones: the next append writes others.
-    pub(crate) partial: Vec<(String, Vec<u8>)>,
+    pub(crate) full: Tiles,
     /// Folders of partial tiles that a full tile has made superfluous.
     pub(crate) superfluous: Vec<String>,
 }
@@ -120,41 +120,33 @@ impl Edge {
         entries: impl Iterator<Item = (&'a [u8], Digest)>,
     ) -> Result<Writes, StorageError> {
         self.forget();
-        let before: Vec<u64> = self.rows.iter().map(Row::end).collect();
-        let mut writes = Writes::default();
+        let mut full = Tiles::new();
         for (entry, leaf) in entries {
             self.push(leaf);
             self.entries.push(entry.to_vec());
             if self.entries.len() == usize::from(TILE_WIDTH) {
                 let index = self.size.saturating_sub(1) / u64::from(TILE_WIDTH);
-                writes.add_bundle(index, &self.entries)?;
+                full.push(bundle_of(index, &self.entries)?);
                 self.entries.clear();
             }
         }
-        self.add_last_bundle(&mut writes)?;
-        let is_new = |level| before.get(row_of(level, 0)) != self.rows.get(row_of(level, 0)).map(Row::end).as_ref();
-        for level in (0..LEVELS).filter(|level| is_new(*level)) {
-            self.add_tiles(level, &mut writes)?;
+        for level in 0..LEVELS {
+            self.add_tiles(level, true, &mut full)?;
         }
-        Ok(writes)
+        let superfluous = full.iter().map(|(path, _)| format!("{path}.p")).collect();
+        Ok(Writes { full, superfluous })
     }
 
     /// Returns the partial tiles and the partial bundle.
-    pub(crate) fn partial(&mut self) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
-        self.forget();
-        let mut writes = Writes::default();
-        self.add_last_bundle(&mut writes)?;
+    pub(crate) fn partial(&self) -> Result<Tiles, StorageError> {
+        let mut partial = Tiles::new();
+        if !self.entries.is_empty() {
+            partial.push(bundle_of(self.size / u64::from(TILE_WIDTH), &self.entries)?);
+        }
         for level in 0..LEVELS {
-            self.add_tiles(level, &mut writes)?;
+            self.add_tiles(level, false, &mut partial)?;
         }
-        Ok(writes.partial)
-    }
-
-    fn add_last_bundle(&self, writes: &mut Writes) -> Result<(), StorageError> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        writes.add_bundle(self.size / u64::from(TILE_WIDTH), &self.entries)
+        Ok(partial)
     }
 
     fn push(&mut self, leaf: Digest) {
@@ -171,13 +163,16 @@ impl Edge {
         }
     }
 
-    /// Adds the tiles of a level that hold anything which was appended since [`Self::forget`].
-    fn add_tiles(&self, level: u8, writes: &mut Writes) -> Result<(), StorageError> {
+    /// Adds the full tiles of a level that are kept, or the partial one.
+    fn add_tiles(&self, level: u8, full: bool, tiles: &mut Tiles) -> Result<(), StorageError> {
         let Some(row) = self.rows.get(row_of(level, 0)) else { return Ok(()) };
         let mut start = tile_start(row.first);
         while start < row.end() {
-            let end = start.saturating_add(u64::from(TILE_WIDTH)).min(row.end());
-            writes.add_tile(level, start / u64::from(TILE_WIDTH), &row.range(start, end))?;
+            let end = start.saturating_add(u64::from(TILE_WIDTH));
+            if (end <= row.end()) == full {
+                let hashes = row.range(start, end.min(row.end()));
+                tiles.push(tile_of(level, start / u64::from(TILE_WIDTH), &hashes)?);
+            }
             start = end;
         }
         Ok(())
@@ -207,32 +202,19 @@ impl Edge {
     }
 }
 
-impl Writes {
-    fn add_bundle(&mut self, index: u64, entries: &[Vec<u8>]) -> Result<(), StorageError> {
-        let width = u16::try_from(entries.len()).unwrap_or(u16::MAX);
-        let bundle = EntryBundle::new(index, width).map_err(|e| StorageError::corrupt("tile/entries", e))?;
-        let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-        let bytes = encode_entries(&entries).map_err(|e| StorageError::corrupt(bundle.path(), e))?;
-        self.add(bundle.path(), bundle.is_partial(), bytes);
-        Ok(())
-    }
+fn bundle_of(index: u64, entries: &[Vec<u8>]) -> Result<(String, Vec<u8>), StorageError> {
+    let width = u16::try_from(entries.len()).unwrap_or(u16::MAX);
+    let bundle = EntryBundle::new(index, width).map_err(|e| StorageError::corrupt("tile/entries", e))?;
+    let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+    let bytes = encode_entries(&entries).map_err(|e| StorageError::corrupt(bundle.path(), e))?;
+    Ok((bundle.path(), bytes))
+}
 
-    fn add_tile(&mut self, level: u8, index: u64, hashes: &[Digest]) -> Result<(), StorageError> {
-        let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
-        let tile = Tile::new(level, index, width).map_err(|e| StorageError::corrupt("tile", e))?;
-        let bytes = encode_hashes(hashes).map_err(|e| StorageError::corrupt(tile.path(), e))?;
-        self.add(tile.path(), tile.is_partial(), bytes);
-        Ok(())
-    }
-
-    fn add(&mut self, path: String, is_partial: bool, bytes: Vec<u8>) {
-        if is_partial {
-            self.partial.push((path, bytes));
-        } else {
-            self.superfluous.push(format!("{path}.p"));
-            self.full.push((path, bytes));
-        }
-    }
+fn tile_of(level: u8, index: u64, hashes: &[Digest]) -> Result<(String, Vec<u8>), StorageError> {
+    let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
+    let tile = Tile::new(level, index, width).map_err(|e| StorageError::corrupt("tile", e))?;
+    let bytes = encode_hashes(hashes).map_err(|e| StorageError::corrupt(tile.path(), e))?;
+    Ok((tile.path(), bytes))
 }
 
 /// Returns how many hashes the tiles of a level hold in a tree of `size` leaves.

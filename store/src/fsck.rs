@@ -19,6 +19,7 @@ use crate::{
     edge::Edge,
     error::{FsckError, StorageError},
     head::{HEAD, Head, Signature, Slot},
+    lock::WriterLock,
     number::{narrow, wide},
     objects::Objects,
     open::{GENESIS, read_genesis},
@@ -80,6 +81,7 @@ impl Store {
         let mut index = self.0.index();
         let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
         let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
+        self.0.publish();
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
         audit.genesis()?;
         audit.segments(progress)?;
@@ -130,13 +132,16 @@ struct Audit<'a> {
     /// The root after each group.
     roots: BTreeMap<u64, Digest>,
     edge: Edge,
+    /// The size that was published, whose partial tiles stand beside it.
+    published: Option<u64>,
     report: FsckReport,
 }
 
 impl<'a> Audit<'a> {
     fn new(objects: &'a Objects, signature: Signature<'a>, derived: Catalogue, size: Option<u64>) -> Self {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
-        Self { objects, signature, size: size.unwrap_or(u64::MAX), derived, roots, edge, report }
+        let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size);
+        Self { objects, signature, size: size.unwrap_or(u64::MAX), derived, roots, edge, published, report }
     }
 
     #[expect(
@@ -199,11 +204,6 @@ impl<'a> Audit<'a> {
                 segment::name(found)
             );
             self.fault(segment::name(last), why);
-            is_whole = false;
-        }
-        if is_whole {
-            let partial = self.edge.partial()?;
-            self.tiles(&partial)?;
         }
         Ok(())
     }
@@ -272,6 +272,9 @@ impl<'a> Audit<'a> {
         let writes = self.edge.append(entries)?;
         self.tiles(&writes.full)?;
         let Head { size, root } = delta.head();
+        if self.published == Some(size) {
+            self.tiles(&self.edge.partial()?)?;
+        }
         self.roots.insert(size, root);
         let marks: Vec<(NodeId, Digest)> =
             delta.lines.iter().map(|(_, line)| (line.status, *line.key.digest())).collect();
@@ -330,7 +333,10 @@ impl<'a> Audit<'a> {
         match self.note(published)? {
             Some(Some(signed)) => {
                 self.root(signed.object, signed.head);
-                self.older(signed.object, Some(signed.head.size));
+                // A writer publishes a little after it signs.
+                if !WriterLock::is_held(self.objects.root()) {
+                    self.older(signed.object, Some(signed.head.size));
+                }
             }
             Some(None) => self.fault("checkpoint", "it is missing; opening the store for writing publishes it again"),
             None => {}

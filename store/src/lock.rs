@@ -23,6 +23,12 @@ pub(crate) struct WriterLock {
 }
 
 impl WriterLock {
+    /// Tells whether somebody writes to the store.
+    pub(crate) fn is_held(root: &Path) -> bool {
+        let file = File::open(root.join("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes the lock, or tells who has held it for as long as was waited.
     pub(crate) fn take(root: &Path) -> Result<Self, OpenError> {
         let path = root.join("lock");

@@ -80,8 +80,9 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     let note = sign(&signer, &genesis.origin, delta.head())?;
     let head = HeadFile::create(&objects, &note)?;
     let verifier = signer.verifier().clone();
-    let mut publisher = Publisher { signer, origin: genesis.origin.clone(), edge: Edge::new(), head };
+    let mut publisher = Publisher::new(signer, genesis.origin.clone(), Edge::new(), head);
     let note = publisher.adopt(&objects, &group, &delta)?;
+    publisher.publish(&objects);
     catalogue.apply(delta);
     let desk = Desk { lock, publisher, appender };
     Ok(Opened { objects, genesis: genesis.clone(), verifier, catalogue, note, desk: Some(desk) })
@@ -208,16 +209,28 @@ impl Reading<'_> {
         let edge = self.edge(&catalogue)?;
         let head = self.head_file(&newest)?;
         // Whole again after a crash before it was published.
-        self.objects.put_soft(CHECKPOINT, newest.note.as_bytes())?;
+        self.publish_again(&newest, &edge)?;
         let origin = self.signature.origin.to_owned();
-        let mut publisher = Publisher { signer, origin, edge, head };
+        let mut publisher = Publisher::new(signer, origin, edge, head);
         let mut note = newest.note;
         while let Some(published) = self.adopt_next(&mut catalogue, &mut publisher)? {
             note = published;
         }
+        publisher.publish(self.objects);
         let (first, end) = catalogue.end();
         let appender = Appender::open(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { lock, publisher, appender }))
+    }
+
+    /// Publishes what was signed, if it is not what is published.
+    fn publish_again(&self, newest: &Signed, edge: &Edge) -> Result<(), StorageError> {
+        if self.objects.read(CHECKPOINT)?.as_deref() == Some(newest.note.as_bytes()) {
+            return Ok(());
+        }
+        for (name, bytes) in edge.partial()? {
+            self.objects.put_soft(&name, &bytes)?;
+        }
+        self.objects.put_soft(CHECKPOINT, newest.note.as_bytes())
     }
 
     /// Adopts a group that was written, but not signed: nobody was told of it, and it is whole. It goes

@@ -1,4 +1,7 @@
-//! From a durable group to a published checkpoint: integrate, sign, publish.
+//! From a durable group to a published checkpoint: integrate, sign, and, a little later, publish.
+
+use core::time::Duration;
+use std::time::Instant;
 
 use griptrace_core::note::NoteSigner;
 
@@ -22,17 +25,31 @@ pub(crate) struct Desk {
     pub(crate) appender: Appender,
 }
 
-/// The log's key, the edge of the tree, and the head.
+/// The log's key, the edge of the tree, the head, and what waits to be published.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    pub(crate) signer: NoteSigner,
-    pub(crate) origin: String,
+    signer: NoteSigner,
+    origin: String,
     pub(crate) edge: Edge,
-    pub(crate) head: HeadFile,
+    head: HeadFile,
+    /// The newest checkpoint, unless it was published.
+    waiting: Option<String>,
+    /// Folders of partial tiles that are superfluous.
+    superfluous: Vec<String>,
+    published: Option<Instant>,
 }
 
+/// How long a checkpoint may wait to be published. Each publication makes and removes files, which
+/// costs a file system far more than the two flushes that a commit waits for (benches/README.md).
+pub(crate) const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+
 impl Publisher {
-    /// Takes a durable group from the log's end to published, whoever wrote it, and returns the
+    /// Makes the publisher of a log whose tree has this edge.
+    pub(crate) const fn new(signer: NoteSigner, origin: String, edge: Edge, head: HeadFile) -> Self {
+        Self { signer, origin, edge, head, waiting: None, superfluous: Vec::new(), published: None }
+    }
+
+    /// Takes a durable group from the log's end to signed, whoever wrote it, and returns the
     /// checkpoint. `delta` was derived from the group's bytes as they were read back; the caller
     /// applies it afterwards.
     pub(crate) fn adopt(
@@ -46,19 +63,45 @@ impl Publisher {
         for (name, bytes) in &writes.full {
             objects.put(name, bytes)?;
         }
-        for (name, bytes) in &writes.partial {
-            objects.put_soft(name, bytes)?;
-        }
         // Crash here: some tiles are of a tree larger than was signed. They are the tiles that will
         // be written again, byte for byte, when the group is adopted on opening.
         let note = sign(&self.signer, &self.origin, delta.head())?;
         self.head.write(objects, &note)?;
-        // Crash here: signed, but not published. Opening for writing publishes it (`open::recover`).
-        objects.put_soft(CHECKPOINT, note.as_bytes())?;
-        for folder in &writes.superfluous {
-            // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
-            objects.remove_folder(folder)?;
-        }
+        // Crash here, or before it is published: opening for writing publishes it (`open::for_writing`).
+        self.superfluous.extend(writes.superfluous);
+        self.waiting = Some(note.clone());
         Ok(note)
+    }
+
+    /// Publishes the newest checkpoint if the last publication is long enough ago. Tells whether one
+    /// waits still.
+    pub(crate) fn publish_if_due(&mut self, objects: &Objects) -> bool {
+        if self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER) {
+            self.publish(objects);
+        }
+        self.waiting.is_some()
+    }
+
+    /// Publishes the newest checkpoint: partial tiles, then the checkpoint. If the disk refuses, it
+    /// waits for the next try: nothing that was acknowledged rests on it.
+    pub(crate) fn publish(&mut self, objects: &Objects) {
+        self.published = Some(Instant::now());
+        if let Some(note) = self.waiting.take()
+            && self.try_publish(objects, &note).is_err()
+        {
+            self.waiting = Some(note);
+        }
+    }
+
+    fn try_publish(&mut self, objects: &Objects, note: &str) -> Result<(), StorageError> {
+        for (name, bytes) in self.edge.partial()? {
+            objects.put_soft(&name, &bytes)?;
+        }
+        objects.put_soft(CHECKPOINT, note.as_bytes())?;
+        while let Some(folder) = self.superfluous.pop() {
+            // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
+            objects.remove_folder(&folder)?;
+        }
+        Ok(())
     }
 }

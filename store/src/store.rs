@@ -4,6 +4,7 @@ use core::fmt;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
 };
 
 use griptrace_core::{
@@ -23,6 +24,7 @@ use crate::{
     objects::Objects,
     open::{self, Opened},
     placed::Number,
+    publish::PUBLISH_AFTER,
     reading::SegmentReader,
     record::NodeRecord,
     segment, snapshot,
@@ -165,6 +167,9 @@ impl Store {
     ) -> Result<Receipt, CommitError> {
         let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
         let receipt = writer.commit(&self.0, nodes, signer, issuer, now)?;
+        if writer.promises_to_publish() {
+            publish_later(&self.0);
+        }
         self.0.keep_snapshot(Share::LARGE);
         Ok(receipt)
     }
@@ -270,6 +275,13 @@ impl Inner {
         Ok(())
     }
 
+    /// Publishes what waits, if this is the writer.
+    pub(crate) fn publish(&self) {
+        if let Some(writer) = &self.writer {
+            writer.publish(&self.objects);
+        }
+    }
+
     /// Writes a snapshot when much came after the last one, or that one is of no use. That it can't be written costs time
     /// on opening, and nothing else.
     fn keep_snapshot(&self, share: Share) {
@@ -294,8 +306,24 @@ impl Inner {
     }
 }
 
+/// Has what waits published in a while, should no commit or the end come before.
+fn publish_later(inner: &Arc<Inner>) {
+    let waiting = Arc::downgrade(inner);
+    let publish = move || {
+        thread::sleep(PUBLISH_AFTER);
+        if let Some(inner) = waiting.upgrade() {
+            inner.publish();
+        }
+    };
+    // Without a thread the next commit publishes, or closing.
+    if thread::Builder::new().name("publish".to_owned()).spawn(publish).is_err() {
+        inner.publish();
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.publish();
         self.keep_snapshot(Share::SMALL);
     }
 }

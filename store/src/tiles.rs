@@ -30,6 +30,9 @@ struct Grown {
     above: Vec<Vec<Digest>>,
 }
 
+/// A way to come by a tile; `None` if it leads nowhere.
+type Way<'a> = fn(&TileReader<'a>, Tile) -> Result<Option<Grown>, StorageError>;
+
 /// Reads the tiles of a tree, each once.
 #[derive(Debug)]
 pub(crate) struct TileReader<'a> {
@@ -161,25 +164,44 @@ impl<'a> TileReader<'a> {
         }
         self.is_edge_checked = true;
         let edge: Vec<Tile> = (0..LEVELS).filter_map(|level| partial(level, self.size)).collect();
-        for tile in &edge {
-            if let Some(grown) = self.stored(*tile)? {
-                self.tiles.insert(*tile, grown);
+        // As they are; from the full tiles below, which is quick; from the segments alone.
+        let ways: [Way<'_>; 3] = [Self::stored, Self::grow, |reader, tile| reader.derive(tile).map(Some)];
+        for (at, way) in ways.into_iter().enumerate() {
+            for tile in &edge {
+                if let Some(grown) = way(self, *tile)? {
+                    self.tiles.insert(*tile, grown);
+                }
             }
-        }
-        if self.edge_root() == Some(self.catalogue.root()) {
-            return Ok(());
-        }
-        self.is_edge_derived = true;
-        for tile in edge {
-            let derived = self.derive(tile)?;
-            self.heal(&tile.path(), encode_hashes(&derived.hashes))?;
-            self.tiles.insert(tile, derived);
-        }
-        if self.edge_root() == Some(self.catalogue.root()) {
-            return Ok(());
+            if self.edge_root() == Some(self.catalogue.root()) {
+                self.is_edge_derived = at > 0;
+                return if at > 0 { self.heal_edge(&edge) } else { Ok(()) };
+            }
         }
         self.is_edge_checked = false;
         Err(StorageError::corrupt("segments", "the entries don't lead to the root that was signed"))
+    }
+
+    fn heal_edge(&self, edge: &[Tile]) -> Result<(), StorageError> {
+        for tile in edge {
+            if let Some(grown) = self.tiles.get(tile) {
+                self.heal(&tile.path(), encode_hashes(&grown.hashes))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Derives a tile from the full tiles below it as they are on disk, or for the lowest level from
+    /// the segments. `None` if one of them is missing or malformed.
+    fn grow(&self, tile: Tile) -> Result<Option<Grown>, StorageError> {
+        let Some(below) = tile.level().checked_sub(1) else { return self.derive(tile).map(Some) };
+        let first = tile.index().saturating_mul(u64::from(TILE_WIDTH));
+        let mut hashes = Vec::new();
+        for index in first..first.saturating_add(tile.width().into()) {
+            let full = Tile::new(below, index, TILE_WIDTH).map_err(|e| StorageError::corrupt(tile.path(), e))?;
+            let Some(root) = self.stored(full)?.and_then(|grown| grown.root()) else { return Ok(None) };
+            hashes.push(root);
+        }
+        Ok(Some(Grown::new(hashes)))
     }
 
     /// Computes the root from the tiles at the right edge alone.
