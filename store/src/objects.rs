@@ -160,6 +160,14 @@ impl Objects {
         self.finish(&temporary, &*file, name)
     }
 
+    /// Writes an object, durably, that nobody reads before something else names it: a torn one is
+    /// written again by whoever would have named it.
+    pub(crate) fn put_unnamed(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let file = self.create(name)?;
+        file.write_at(bytes, 0).and_then(|()| file.sync()).map_err(self.failed("write", name))?;
+        self.sync_name(name)
+    }
+
     /// Writes an object that others can be made from: whole, but not waiting for its durability.
     pub(crate) fn put_soft(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
         let (temporary, file) = self.begin()?;

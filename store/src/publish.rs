@@ -61,7 +61,7 @@ impl Publisher {
         let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
         let writes = self.edge.append(entries)?;
         for (name, bytes) in &writes.full {
-            objects.put(name, bytes)?;
+            objects.put_unnamed(name, bytes)?;
         }
         // Crash here: some tiles are of a tree larger than was signed. They are the tiles that will
         // be written again, byte for byte, when the group is adopted on opening.
