@@ -30,6 +30,7 @@ use crate::{
     error::{CommitError, Refusal, StorageError},
     number::wide,
     objects::Objects,
+    parallel::on_all_processors,
     publish::Desk,
     record::NodeRecord,
     segment::{GroupWriter, Groups},
@@ -257,7 +258,10 @@ impl Writer {
         let bytes = desk.appender.read_back(objects, begin)?;
         let name = desk.appender.name().to_owned();
         let lost = || StorageError::corrupt(&*name, format!("what was written at byte {begin} is not there"));
-        let group = Groups::new(&name, segment, &bytes, begin, first).next()?.ok_or_else(lost)?;
+        if bytes != group {
+            return Err(lost().into());
+        }
+        let group = Groups::new(&name, segment, &bytes, begin, first).checked().next()?.ok_or_else(lost)?;
         let delta = inner.ask(|state| Delta::of(&state.catalogue, &group))?;
         let note = desk.publisher.adopt(objects, &group, &delta)?;
         // Crash here: published, but the committers were not told. They find their nodes by id, or
@@ -291,7 +295,8 @@ impl Writer {
 
 /// Names nodes by their hashes.
 fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
-    records.into_iter().map(|record| (record.id(), record)).collect()
+    let ids = on_all_processors(&records, NodeRecord::id);
+    ids.into_iter().zip(records).collect()
 }
 
 /// Returns for each commit the node that came into the log while it waited, or stands twice.
@@ -333,9 +338,7 @@ fn build(state: &State, batch: &[Pending]) -> Result<Vec<u8>, StorageError> {
     for pending in batch {
         writer.entry(&pending.entry);
         frontier.push(Rfc9162::leaf_hash(&pending.entry)).map_err(full)?;
-        for (_, record) in &pending.nodes {
-            writer.node(record)?;
-        }
+        writer.nodes(&pending.nodes)?;
         for line in &pending.lines {
             map.append(line.key.digest(), line.status.digest());
         }

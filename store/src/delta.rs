@@ -13,19 +13,16 @@ use griptrace_core::{
     status_map::StatusMap,
     tree::{self, Frontier, Rfc9162},
 };
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     catalogue::Catalogue,
     error::StorageError,
     head::Head,
     number::wide,
+    parallel::on_all_processors,
     placed::{Number, Placed, PlacedAssessment, PlacedCommit, PlacedEdge, PlacedHead},
-    segment::{Group, GroupEntry, GroupNode, decode_attachment, decode_node},
+    segment::{Group, GroupEntry, GroupNode, core_of_node, decode_attachment},
 };
-
-/// Commits of fewer nodes are taken apart by one thread.
-const PARALLEL_NODES_MIN: usize = 64;
 
 /// What a group adds.
 #[derive(Debug)]
@@ -84,11 +81,18 @@ impl Delta {
     }
 }
 
-/// A node's core, with its id.
-fn read_core(name: &str, node: &GroupNode<'_>) -> Result<(NodeId, Core), StorageError> {
-    let record = decode_node(name, node.bytes)?;
-    let core = Core::from_bytes(&record.core).map_err(|e| StorageError::corrupt(name, e))?;
-    Ok((node_id(&record.core), core))
+/// A node's core, with its id and where its local edges lead if that is in the log before.
+struct Read {
+    id: NodeId,
+    core: Core,
+    old: Vec<Option<Number>>,
+}
+
+fn read_core(base: &Catalogue, name: &str, node: &GroupNode<'_>) -> Result<Read, StorageError> {
+    let bytes = core_of_node(name, node.bytes)?;
+    let core = Core::from_bytes(bytes).map_err(|e| StorageError::corrupt(name, e))?;
+    let old = core.edges.iter().filter(|edge| edge.home.is_none()).map(|edge| base.number(&edge.to)).collect();
+    Ok(Read { id: node_id(bytes), core, old })
 }
 
 struct Builder<'a> {
@@ -153,27 +157,21 @@ impl Builder<'_> {
         let first_node = counted(self.base.len(), self.delta.nodes.len().saturating_add(entry.nodes.len()), "nodes")?;
         let first_node = first_node.saturating_sub(u32::try_from(entry.nodes.len()).unwrap_or(u32::MAX));
         let number = counted(self.base.commits(), self.delta.commits.len(), "commits")?;
-        let name = self.group.name;
-        let read = || entry.nodes.par_iter().with_min_len(PARALLEL_NODES_MIN / 4).map(|node| read_core(name, node));
-        let cores: Vec<(NodeId, Core)> = if entry.nodes.len() < PARALLEL_NODES_MIN {
-            entry.nodes.iter().map(|node| read_core(name, node)).collect::<Result<_, _>>()?
-        } else {
-            read().collect::<Result<_, _>>()?
-        };
-        let leaves: Vec<Digest> = cores.iter().map(|(id, _)| *id.digest()).collect();
+        let read = on_all_processors(&entry.nodes, |node| read_core(self.base, self.group.name, node));
+        let cores: Vec<Read> = read.into_iter().collect::<Result<_, _>>()?;
+        let leaves: Vec<Digest> = cores.iter().map(|read| *read.id.digest()).collect();
         let root = tree::root(&COMMIT_TREE, &leaves);
         let sorted = leaves.windows(2).all(|pair| pair[0] < pair[1]);
         if root != Some(commit.payload.root) || wide(leaves.len()) != commit.payload.count || !sorted {
             let why = format!("the nodes kept for commit {leaf} are not those under its root {}", commit.payload.root);
             return Err(self.bad(why));
         }
-        let numbered: Vec<(Number, NodeId)> = (first_node..).zip(cores.iter().map(|(id, _)| *id)).collect();
-        self.fresh.extend(numbered.iter().map(|(number, id)| (*id, *number)));
-        for ((id, core), node) in cores.iter().zip(&entry.nodes) {
+        self.fresh.extend(cores.iter().map(|read| read.id).zip(first_node..));
+        for (Read { id, core, old }, node) in cores.iter().zip(&entry.nodes) {
             let first_edge = wide(self.delta.edges.len()).saturating_add(self.base.edges().into());
             let first_edge = u32::try_from(first_edge)
                 .map_err(|_| self.bad("the log has more edges than this version can count"))?;
-            self.edges(*id, core)?;
+            self.edges(*id, core, old)?;
             if core.kind == Kind::Assessment {
                 self.assessment(*id, core, node.attachment)?;
             }
@@ -196,9 +194,9 @@ impl Builder<'_> {
         self.base.number(id).or_else(|| self.fresh.get(id).copied())
     }
 
-    fn edges(&mut self, id: NodeId, core: &Core) -> Result<(), StorageError> {
-        for edge in core.edges.iter().filter(|edge| edge.home.is_none()) {
-            let to = self.number(&edge.to);
+    fn edges(&mut self, id: NodeId, core: &Core, old: &[Option<Number>]) -> Result<(), StorageError> {
+        for (edge, old) in core.edges.iter().filter(|edge| edge.home.is_none()).zip(old) {
+            let to = old.or_else(|| self.fresh.get(&edge.to).copied());
             let to = to.ok_or_else(|| self.bad(format!("node {id} leads to {}, which is not in the log", edge.to)))?;
             self.delta.edges.push(PlacedEdge { role: edge.role, to });
         }

@@ -48,6 +48,7 @@ mod lock;
 mod number;
 mod objects;
 mod open;
+mod parallel;
 mod placed;
 mod prove;
 mod publish;

@@ -110,6 +110,14 @@ impl NodeRecord {
         }
     }
 
+    /// Returns what the bytes of manifest and subjects do not exceed.
+    pub(crate) fn attachment_bytes_max(&self) -> u64 {
+        let files = self.manifest.iter().flat_map(|manifest| &manifest.files);
+        let files = files.fold(0, |sum: u64, file| sum.saturating_add(wide(file.path.len())).saturating_add(128));
+        let subjects = self.subjects.iter().map(|s| wide(s.leaves.len().saturating_add(s.openings.len())));
+        subjects.fold(files, |sum, count| sum.saturating_add(count.saturating_mul(80))).saturating_add(256)
+    }
+
     /// Returns the bytes of manifest and subjects, as [`Attachment`] reads them; `None` if there is
     /// neither.
     pub(crate) fn attachment(&self) -> Option<Vec<u8>> {
@@ -146,6 +154,13 @@ impl SubjectsRecord {
         }
         None
     }
+}
+
+/// Returns the core in a record's bytes, and looks at nothing else.
+pub(crate) fn core_bytes(record: &[u8]) -> Result<&[u8], DecodeError> {
+    let mut input = Reader::new(record);
+    input.tuple(5)?;
+    input.bytes("bytes of a core", CORE_BYTES_MAX)
 }
 
 impl Record for NodeRecord {

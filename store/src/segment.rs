@@ -15,13 +15,14 @@
 use griptrace_core::{
     cbor::{Reader, Record as _},
     digest::Digest,
-    id::GenesisHash,
+    id::{GenesisHash, NodeId},
 };
 
 use crate::{
     error::StorageError,
     number::{narrow, wide},
-    record::{Attachment, NodeRecord},
+    parallel::bytes_on_all_processors,
+    record::{Attachment, NodeRecord, core_bytes},
 };
 
 /// Bytes before a frame's payload.
@@ -102,15 +103,14 @@ impl GroupWriter {
         put_frame(&mut self.bytes, ENTRY, entry);
     }
 
-    /// Adds a node of the commit that was added last.
-    pub(crate) fn node(&mut self, record: &NodeRecord) -> Result<(), StorageError> {
-        self.nodes = self.nodes.saturating_add(1);
-        put_frame(&mut self.bytes, NODE, &record.to_bytes_alone());
-        let Some(attachment) = record.attachment() else { return Ok(()) };
-        if u32::try_from(attachment.len()).is_err() {
+    /// Adds the nodes of the commit that was added last.
+    pub(crate) fn nodes(&mut self, nodes: &[(NodeId, NodeRecord)]) -> Result<(), StorageError> {
+        self.nodes = self.nodes.saturating_add(wide(nodes.len()));
+        let is_too_large = |record: &NodeRecord| record.attachment_bytes_max() > u64::from(u32::MAX);
+        if nodes.iter().any(|(_, record)| is_too_large(record)) {
             return Err(StorageError::corrupt("a new segment", "a node has more than 4 GiB of files and subjects"));
         }
-        put_frame(&mut self.bytes, ATTACHMENT, &attachment);
+        self.bytes.extend(bytes_on_all_processors(nodes, |(_, record), bytes| put_node(record, bytes)));
         Ok(())
     }
 
@@ -119,6 +119,13 @@ impl GroupWriter {
         let end = end_payload(self.entries, self.nodes, size, root);
         put_frame(&mut self.bytes, END, &end);
         self.bytes
+    }
+}
+
+fn put_node(record: &NodeRecord, bytes: &mut Vec<u8>) {
+    put_frame(bytes, NODE, &record.to_bytes_alone());
+    if let Some(attachment) = record.attachment() {
+        put_frame(bytes, ATTACHMENT, &attachment);
     }
 }
 
@@ -207,12 +214,19 @@ pub(crate) struct Groups<'a> {
     base: u64,
     at: usize,
     next: u64,
+    /// Whether the checksums need no second look.
+    is_checked: bool,
 }
 
 impl<'a> Groups<'a> {
     /// Begins with the group at offset `base` of a segment, whose first entry has index `next`.
     pub(crate) const fn new(name: &'a str, segment: u64, bytes: &'a [u8], base: u64, next: u64) -> Self {
-        Self { name, segment, bytes, base, at: 0, next }
+        Self { name, segment, bytes, base, at: 0, next, is_checked: false }
+    }
+
+    /// Spares the checksums: the bytes were compared with those that they were made of.
+    pub(crate) const fn checked(self) -> Self {
+        Self { is_checked: true, ..self }
     }
 
     /// Returns the next group; `None` where there is nothing but zeros to the end.
@@ -270,7 +284,10 @@ impl<'a> Groups<'a> {
     fn frame(&mut self) -> Result<(u8, FramePlace, &'a [u8]), StorageError> {
         let offset = self.base.saturating_add(wide(self.at));
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (kind, payload) = read_frame(self.name, offset, rest)?;
+        let (kind, sum, payload) = split_frame(self.name, offset, rest)?;
+        if !self.is_checked {
+            check_sum(self.name, offset, kind, sum, payload)?;
+        }
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let place = FramePlace { offset, length };
         self.at = narrow(place.end().saturating_sub(self.base));
@@ -285,15 +302,27 @@ impl<'a> Groups<'a> {
 
 /// Reads the frame at the beginning of `bytes`.
 fn read_frame<'a>(name: &str, offset: u64, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), StorageError> {
-    let bad = |why: &str| StorageError::corrupt(name, format!("the frame at byte {offset} {why}"));
-    let (head, rest) = bytes.split_first_chunk::<21>().ok_or_else(|| bad("is cut short"))?;
-    let [kind, a, b, c, d, sum @ ..] = *head;
-    let length = narrow(u32::from_le_bytes([a, b, c, d]).into());
-    let payload = rest.get(..length).ok_or_else(|| bad("is cut short"))?;
-    if checksum(kind, payload) != sum {
-        return Err(bad("has another checksum than its bytes"));
-    }
+    let (kind, sum, payload) = split_frame(name, offset, bytes)?;
+    check_sum(name, offset, kind, sum, payload)?;
     Ok((kind, payload))
+}
+
+/// A frame: its kind, checksum and payload.
+type Frame<'a> = (u8, &'a [u8], &'a [u8]);
+
+fn split_frame<'a>(name: &str, offset: u64, bytes: &'a [u8]) -> Result<Frame<'a>, StorageError> {
+    let cut = || StorageError::corrupt(name, format!("the frame at byte {offset} is cut short"));
+    let (head, rest) = bytes.split_first_chunk::<21>().ok_or_else(cut)?;
+    let ([kind, length @ ..], sum) = head.split_first_chunk::<5>().ok_or_else(cut)?;
+    let payload = rest.get(..narrow(u32::from_le_bytes(*length).into())).ok_or_else(cut)?;
+    Ok((*kind, sum, payload))
+}
+
+fn check_sum(name: &str, offset: u64, kind: u8, sum: &[u8], payload: &[u8]) -> Result<(), StorageError> {
+    if checksum(kind, payload) == sum {
+        return Ok(());
+    }
+    Err(StorageError::corrupt(name, format!("the frame at byte {offset} has another checksum than its bytes")))
 }
 
 /// Reads a node out of the bytes of its frame, and of the frame of its attachment if there is one.
@@ -313,6 +342,11 @@ pub(crate) fn read_node(name: &str, offset: u64, bytes: &[u8], attached: bool) -
 /// Reads an entry or a checkpoint out of the bytes of its frame.
 pub(crate) fn read_payload(name: &str, offset: u64, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
     read_frame(name, offset, bytes).map(|(_, payload)| payload.to_vec())
+}
+
+/// Returns the core in a node's frame, and looks at nothing else in it.
+pub(crate) fn core_of_node<'a>(name: &str, payload: &'a [u8]) -> Result<&'a [u8], StorageError> {
+    core_bytes(payload).map_err(|e| StorageError::corrupt(name, e))
 }
 
 /// Reads a node's frame. What was written was strict, and the checksum held: it isn't written again

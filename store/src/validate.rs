@@ -12,10 +12,9 @@ use griptrace_core::{
     id::{NodeId, StatusKey},
     limits::STATUSES_PER_KEY_MAX,
     manifest::{check_files, content_digest, root as manifest_root},
-    node::{Core, Kind, Role},
+    node::{Core, Edge, Kind, Role},
     value::Value,
 };
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     catalogue::Catalogue,
@@ -23,6 +22,8 @@ use crate::{
     error::{CommitError, Refusal},
     number::wide,
     objects::Objects,
+    parallel::on_all_processors,
+    placed::Number,
     reading::SegmentReader,
     record::{ManifestRecord, NodeRecord, SubjectsRecord, file_count, total_bytes},
 };
@@ -31,6 +32,8 @@ struct Candidate<'r> {
     record: &'r NodeRecord,
     core: Core,
     assessed: Option<Assessed>,
+    /// The nodes of the log that its local edges lead to.
+    old: Vec<Option<Number>>,
 }
 
 struct Checker<'a> {
@@ -39,25 +42,18 @@ struct Checker<'a> {
     candidates: BTreeMap<NodeId, Candidate<'a>>,
 }
 
-/// Commits of fewer nodes are checked by one thread.
-const PARALLEL_NODES_MIN: usize = 64;
-
-/// Checks nodes strictly, one by one and as a set, and returns the public lines of the statuses among
-/// them.
+/// Checks nodes strictly, one by one on all processors and as a set, and returns the public lines of
+/// the statuses among them.
 pub(crate) fn validate(
     catalogue: &Catalogue,
     objects: &Objects,
     nodes: &[(NodeId, NodeRecord)],
 ) -> Result<Vec<StatusLine>, CommitError> {
     let refused = |id: NodeId| move |why| CommitError::Refused { id, why };
-    let found: Vec<Candidate<'_>> = if nodes.len() < PARALLEL_NODES_MIN {
-        nodes.iter().map(|(id, record)| read(*id, record).map_err(refused(*id))).collect::<Result<_, _>>()?
-    } else {
-        nodes.par_iter().map(|(id, record)| read(*id, record).map_err(refused(*id))).collect::<Result<_, _>>()?
-    };
+    let examined = on_all_processors(nodes, |(id, record)| examine(catalogue, *id, record).map_err(refused(*id)));
     let mut candidates = BTreeMap::new();
-    for ((id, _), candidate) in nodes.iter().zip(found) {
-        if catalogue.number(id).is_some() || candidates.insert(*id, candidate).is_some() {
+    for ((id, _), candidate) in nodes.iter().zip(examined) {
+        if candidates.insert(*id, candidate?).is_some() {
             return Err(refused(*id)(Refusal::Recorded));
         }
     }
@@ -68,6 +64,30 @@ pub(crate) fn validate(
     }
     checker.check_counts(&lines)?;
     Ok(lines)
+}
+
+/// Checks what can be checked of a node without the others in its commit.
+fn examine<'r>(catalogue: &Catalogue, id: NodeId, record: &'r NodeRecord) -> Result<Candidate<'r>, Refusal> {
+    let mut candidate = read(id, record)?;
+    if catalogue.number(&id).is_some() {
+        return Err(Refusal::Recorded);
+    }
+    let core = &candidate.core;
+    if core.home != catalogue.home {
+        return Err(Refusal::Home { expected: catalogue.home, found: core.home });
+    }
+    check_manifest(core, record)?;
+    check_subjects(&candidate)?;
+    let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
+    if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
+        return Err(Refusal::Home { expected: core.home, found: signed.home });
+    }
+    candidate.old = local_edges(core).map(|edge| catalogue.number(&edge.to)).collect();
+    Ok(candidate)
+}
+
+fn local_edges(core: &Core) -> impl Iterator<Item = &Edge> {
+    core.edges.iter().filter(|edge| edge.home.is_none())
 }
 
 /// Checks what can be checked of a record alone, as a commit checks it.
@@ -91,24 +111,15 @@ fn read(id: NodeId, record: &NodeRecord) -> Result<Candidate<'_>, Refusal> {
     let is_assessment = core.kind == Kind::Assessment;
     let statement = |why: String| Refusal::Statement { why };
     let assessed = if is_assessment { Some(assessed(id, &core).map_err(|e| statement(e.to_string()))?) } else { None };
-    Ok(Candidate { record, core, assessed })
+    Ok(Candidate { record, core, assessed, old: Vec::new() })
 }
 
 impl Checker<'_> {
-    /// Checks one node, and returns the public line of a status.
+    /// Checks one node among the others, and returns the public line of a status.
     fn check(&self, id: NodeId, candidate: &Candidate<'_>) -> Result<Option<StatusLine>, CommitError> {
         let refused = |why| CommitError::Refused { id, why };
         let core = &candidate.core;
-        if core.home != self.catalogue.home {
-            return Err(refused(Refusal::Home { expected: self.catalogue.home, found: core.home }));
-        }
-        self.check_edges(core).map_err(refused)?;
-        check_manifest(core, candidate.record).map_err(refused)?;
-        check_subjects(candidate).map_err(refused)?;
-        let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
-        if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
-            return Err(refused(Refusal::Home { expected: core.home, found: signed.home }));
-        }
+        self.check_edges(candidate).map_err(refused)?;
         match core.kind {
             Kind::Shipment => self.check_shipment(id, core)?,
             Kind::Status => return self.check_status(id, core).map(Some).map_err(refused),
@@ -117,10 +128,10 @@ impl Checker<'_> {
         Ok(None)
     }
 
-    fn check_edges(&self, core: &Core) -> Result<(), Refusal> {
-        for edge in core.edges.iter().filter(|edge| edge.home.is_none()) {
+    fn check_edges(&self, candidate: &Candidate<'_>) -> Result<(), Refusal> {
+        let core = &candidate.core;
+        for (edge, old) in local_edges(core).zip(&candidate.old) {
             let fresh = self.candidates.get(&edge.to);
-            let old = self.catalogue.number(&edge.to);
             let kind = fresh.map(|candidate| candidate.core.kind);
             let kind = kind.or_else(|| old.map(|number| self.catalogue.node(number).kind));
             let (role, to) = (edge.role, edge.to);
