@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// A segment that is longer than this takes no more groups: what erasure rewrites and an audit
-/// reads at once stays small, and 10^8 nodes are a few thousand files.
-pub(crate) const SEGMENT_BYTES: u64 = 16 << 20;
+/// reads at once stays small, and 10^8 nodes are a few thousand files. In the store's own tests it is
+/// so small that they come by many ends.
+pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 32 << 10 } else { 16 << 20 };
 /// Zeros that are written ahead at first, and at most: twice as many each time.
 const AHEAD_BYTES_MIN: u64 = 64 << 10;
 const AHEAD_BYTES_MAX: u64 = 4 << 20;

@@ -140,7 +140,7 @@ struct Audit<'a> {
 impl<'a> Audit<'a> {
     fn new(objects: &'a Objects, signature: Signature<'a>, derived: Catalogue, size: Option<u64>) -> Self {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
-        let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size);
+        let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         Self { objects, signature, size: size.unwrap_or(u64::MAX), derived, roots, edge, published, report }
     }
 

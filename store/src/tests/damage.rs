@@ -52,6 +52,7 @@ fn damage_under_an_open_store_is_noticed_on_reading_and_by_fsck() {
     let report = world.store.fsck(&|_, _, _| {}).unwrap();
     assert_eq!(report.faults[0].object, SEGMENT);
     flip(&path, at);
+    world.store.0.publish();
     flip(&world.dir.path().join("tile/0/000.p/4"), 5);
     flip(&world.dir.path().join("checkpoint"), 60);
     let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;

@@ -160,6 +160,7 @@ fn tiles_are_those_of_the_tree_and_entries_hash_to_the_root() {
     }
     let size = world.store.size();
     assert!(size > 256, "a full tile, and a second level");
+    world.store.0.publish();
     let mut leaves = Vec::new();
     for bundle in entry_bundles(size) {
         let bytes = fs::read(world.dir.path().join(bundle.path())).unwrap();
