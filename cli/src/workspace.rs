@@ -15,7 +15,7 @@ use griptrace_core::{
     note::{KeyKind, NoteVerifier},
     value::Value,
 };
-use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
+use griptrace_store::{CommitError, OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -96,6 +96,10 @@ impl Workspace {
         }
         let make = |path: &Path| fs::create_dir_all(path).map_err(|e| CommandError::file("create", path, e));
         make(&folder.join("keys"))?;
+        // Segments hold every detail and every secret seed: they are the owner's alone.
+        #[cfg(unix)]
+        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .map_err(|e| CommandError::file("protect", &folder, e))?;
         let keys = KeyPaths { log: "keys/log.key".into(), committer: "keys/committer.key".into() };
         let log = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
         let signer = log.note_signer(origin)?;
@@ -204,9 +208,12 @@ impl Workspace {
 
     /// Commits nodes, all at once.
     pub(crate) fn commit(&self, records: Vec<NodeRecord>) -> Result<Receipt, CommandError> {
-        self.store
-            .commit(records, &self.committer_key()?, &self.config.issuer, clock::now())
-            .map_err(|e| CommandError::because("cannot commit", e))
+        self.store.commit(records, &self.committer_key()?, &self.config.issuer, clock::now()).map_err(|e| {
+            let may_be_in_it = matches!(e, CommitError::Storage(_) | CommitError::Poisoned);
+            let error = CommandError::because("cannot commit", e);
+            let hint = "it may be in the log all the same: griptrace log shows; recording the same again is safe";
+            if may_be_in_it { error.with_hint(hint) } else { error }
+        })
     }
 
     /// Returns a node, which must be there.

@@ -60,6 +60,10 @@ impl Appender {
         let gone = || StorageError::corrupt(&*name, "it is gone again");
         let file = objects.open_for_writing(&name)?.ok_or_else(gone)?;
         let length = file.length().map_err(objects.failed("read", &name))?;
+        if length < end {
+            let why = format!("it has {length} bytes, and its last group ended at {end}: somebody else cut it");
+            return Err(StorageError::corrupt(name, why));
+        }
         if length > end {
             file.set_length(end).and_then(|()| file.sync()).map_err(objects.failed("cut", &name))?;
         }
@@ -78,9 +82,10 @@ impl Appender {
         let end = begin.saturating_add(wide(group.len()));
         let written = self.file.write_at(group, begin).and_then(|()| {
             if end > self.length {
-                // No more than the group itself: a small log stays small on disk.
-                self.file.write_at(&vec![0; narrow(self.ahead)], end)?;
-                self.length = end.saturating_add(self.ahead);
+                // A disk that has no room for them may have room for the group.
+                let ahead = self.file.write_at(&vec![0; narrow(self.ahead)], end);
+                drop(ahead);
+                self.length = self.file.length()?;
                 self.ahead = self.ahead.saturating_mul(2).min(AHEAD_BYTES_MAX);
             }
             self.file.sync()
@@ -124,7 +129,8 @@ impl Appender {
 }
 
 impl Drop for Appender {
-    /// Takes back the zeros; that they stay if this fails costs space, and nothing else.
+    /// Takes back the zeros, and after a failed write the group that nobody was told of; that they stay
+    /// if this fails costs space, and nothing else. The lock is still held.
     fn drop(&mut self) {
         if self.length > self.end && self.file.length().is_ok_and(|length| length == self.length) {
             drop(self.file.set_length(self.end));

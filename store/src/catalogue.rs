@@ -313,7 +313,8 @@ impl Catalogue {
         let base = self.base.iter().flat_map(|base| {
             let last = base.count(Column::Assessment);
             let read = |at: u64| PlacedAssessment::from_record(&base.record(Column::Assessment, at));
-            (0..last).map(move |at| {
+            // After damage all is zeros, and zeros of one key would be put together for ever.
+            (0..last).take_while(|_| !base.is_damaged()).map(move |at| {
                 let (mut assessment, first) = read(at);
                 let next = at.saturating_add(1);
                 let end = if next < last { read(next).1.into() } else { base.count(Column::Subject) };
@@ -327,10 +328,10 @@ impl Catalogue {
 
     /// Returns every line of the status map, in log order, with its commit's leaf.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, StatusLine)> + '_ {
-        let base = self
-            .base
-            .iter()
-            .flat_map(|base| (0..base.count(Column::Line)).map(|at| line_from_record(&base.record(Column::Line, at))));
+        let base = self.base.iter().flat_map(|base| {
+            let lines = (0..base.count(Column::Line)).take_while(|_| !base.is_damaged());
+            lines.map(|at| line_from_record(&base.record(Column::Line, at)))
+        });
         base.chain(self.tail.lines.iter().copied())
     }
 

@@ -101,7 +101,8 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// Why nodes were not committed. Nothing of them is in the log then.
+/// Why nodes were not committed. Nothing of them is in the log then, but for `Storage` and `Poisoned`:
+/// there only reopening tells.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {

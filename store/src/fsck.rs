@@ -18,13 +18,14 @@ use crate::{
     delta::Delta,
     edge::Edge,
     error::{FsckError, StorageError},
-    head::{HEAD, Head, Signature, Slot},
+    head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lock::WriterLock,
     number::{narrow, wide},
     objects::Objects,
     open::{GENESIS, read_genesis},
     record::NodeRecord,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
+    snapshot,
     validate::check_alone,
 };
 
@@ -37,6 +38,8 @@ pub struct Fault {
     pub object: String,
     /// What was found, and what was expected.
     pub why: String,
+    /// Whether nothing is lost: the next writer makes it again from what is whole.
+    pub heals: bool,
 }
 
 /// What was checked, and what is wrong.
@@ -65,7 +68,7 @@ impl FsckReport {
 
     /// Reports what made it impossible to check anything else.
     fn of_one(object: &str, why: String) -> Self {
-        Self { faults: vec![Fault { object: object.to_owned(), why }], ..Self::default() }
+        Self { faults: vec![Fault { object: object.to_owned(), why, heals: false }], ..Self::default() }
     }
 }
 
@@ -91,7 +94,7 @@ impl Store {
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
         }
-        Ok(audit.report)
+        Ok(audit.done())
     }
 
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to
@@ -118,7 +121,7 @@ impl Store {
             audit.snapshot(progress);
             audit.index(&mut None, progress)?;
         }
-        Ok(audit.report)
+        Ok(audit.done())
     }
 }
 
@@ -149,7 +152,21 @@ impl<'a> Audit<'a> {
         reason = "errors and texts are handed over alike, mostly made on the spot"
     )]
     fn fault(&mut self, object: impl Into<String>, why: impl ToString) {
-        self.report.faults.push(Fault { object: object.into(), why: why.to_string() });
+        self.report.faults.push(Fault { object: object.into(), why: why.to_string(), heals: false });
+    }
+
+    /// Ends the audit, and tells of each fault whether it heals.
+    fn done(mut self) -> FsckReport {
+        let is_signed = self.signature.all(self.objects).is_ok();
+        let has_genesis = !self.report.faults.iter().any(|fault| fault.object == segment::name(0));
+        for fault in &mut self.report.faults {
+            fault.heals = match fault.object.as_str() {
+                HEAD | CHECKPOINT => is_signed,
+                GENESIS => has_genesis,
+                object => object.starts_with("tile/") || object == snapshot::NAME || object == "index",
+            };
+        }
+        self.report
     }
 
     /// Notes damage, and hands on what the disk says.
@@ -300,11 +317,8 @@ impl<'a> Audit<'a> {
             self.report.tiles += 1;
             match self.objects.read(name)? {
                 Some(found) if found == *expected => {}
-                Some(_) => self.fault(
-                    name,
-                    "it holds other bytes than the segments give; it is made again when it is read by a writer",
-                ),
-                None => self.fault(name, "it is missing; it is made again when it is read by a writer"),
+                Some(_) => self.fault(name, "it holds other bytes than the segments give"),
+                None => self.fault(name, "it is missing"),
             }
         }
         Ok(())
@@ -313,10 +327,14 @@ impl<'a> Audit<'a> {
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
         if !self.objects.exists(HEAD) {
-            self.fault(HEAD, "it is missing; opening the store for writing makes it again from the checkpoint");
+            self.fault(HEAD, "it is missing");
         }
         let mut newest = None;
-        for slot in self.signature.slots(self.objects)? {
+        let slots = self.signature.slots(self.objects)?;
+        if self.objects.exists(HEAD) && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
+            self.fault(HEAD, "it holds no checkpoint");
+        }
+        for slot in slots {
             self.report.checkpoints += 1;
             match slot {
                 Slot::Empty => {}
@@ -338,7 +356,7 @@ impl<'a> Audit<'a> {
                     self.older(signed.object, Some(signed.head.size));
                 }
             }
-            Some(None) => self.fault("checkpoint", "it is missing; opening the store for writing publishes it again"),
+            Some(None) => self.fault("checkpoint", "it is missing"),
             None => {}
         }
         Ok(())

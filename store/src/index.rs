@@ -35,6 +35,7 @@ use crate::{
     record::NodeRecord,
     recorded::{Unit, units},
     shelf::{Broken, Shelf},
+    snapshot,
 };
 
 /// A fingerprint of a key, and the number of a node that goes by it.
@@ -43,6 +44,8 @@ pub(crate) type Pair = (u64, Number);
 const META: &[u8] = b"meta";
 /// The version of the keys and values: another one is filled anew.
 const VERSION: u32 = 2;
+/// Commits that are taken in while others wait.
+const BEHIND_COMMITS_MAX: u32 = 256;
 /// Nodes whose pairs are gathered before they become a run.
 const BATCH_NODES: u32 = 1 << 17;
 
@@ -74,18 +77,31 @@ impl core::fmt::Debug for Index {
 
 impl Index {
     /// Opens the index of a store, on disk if that can be had.
-    pub(crate) fn open(folder: &Path, catalogue: &Catalogue) -> Self {
-        let path = folder.join("index");
+    pub(crate) fn open(objects: &Objects, catalogue: &Catalogue) -> Self {
+        let path = objects.root().join("index");
+        if path.is_file() {
+            // Nothing else of the store's has this name.
+            std::fs::remove_file(&path).unwrap_or_default();
+        }
         let place = Shelf::open(&path).map_or_else(Place::memory, Place::Disk);
         let fresh = fresh_meta(catalogue);
         let mut index = Self { path, place, meta: fresh };
         let found = index.place.get(META).ok().flatten();
         let found = found.and_then(|bytes| decode::<Meta>(&bytes)).filter(|meta| is_of(meta, catalogue));
+        // Nobody is ahead of the writer: it is of a log that was set back since.
+        let found = found.filter(|meta| !objects.is_writer() || meta.commits <= catalogue.commits());
         match found {
             Some(meta) => index.meta = meta,
+            // A good index must not go because the snapshot is bad.
+            None if catalogue.is_damaged() => index.place = Place::memory(),
             None => index.renew(catalogue),
         }
         index
+    }
+
+    /// Tells how many commits it has taken in.
+    pub(crate) const fn commits(&self) -> u32 {
+        self.meta.commits
     }
 
     /// Opens the index of a store as it is, for an audit. `None` if there is none, or another process
@@ -149,6 +165,10 @@ impl Index {
                 to = to.saturating_add(1);
             }
             let pairs = pairs_of_commits(objects, catalogue, from, to, &self.meta.secret)?;
+            if catalogue.is_damaged() {
+                // What was read may be made up: nothing of it is kept, and whoever asked asks again.
+                return Err(StorageError::corrupt(snapshot::NAME, "a block of it has another checksum"));
+            }
             let mut meta = self.meta.clone();
             (meta.commits, meta.last) = (to, first_id(catalogue, to.saturating_sub(1)));
             if self.take(meta, pairs).is_err() {
@@ -366,13 +386,34 @@ impl Store {
         fingerprint: impl Fn(&[u8; 32]) -> u64,
         answer: impl Fn(&Catalogue, &[Number]) -> Result<T, StorageError>,
     ) -> Result<T, ReadError> {
-        let mut index = self.0.index();
+        let mut place = self.0.index();
+        loop {
+            let catalogue = self.behind(&mut place);
+            // A first fill takes long: commits must not wait for it.
+            let filled = catalogue.map(|catalogue| {
+                let index = place.get_or_insert_with(|| Index::open(&self.0.objects, &catalogue));
+                (index.ask(&self.0.objects, &catalogue, |_| 0), catalogue.is_damaged())
+            });
+            match filled {
+                Some((_, true)) => self.0.derive_again()?,
+                Some((filled, false)) => drop(filled?),
+                None => break,
+            }
+        }
         self.0.ask(|state| {
             let catalogue = &state.catalogue;
-            let index = index.get_or_insert_with(|| Index::open(self.0.objects.root(), catalogue));
+            let index = place.get_or_insert_with(|| Index::open(&self.0.objects, catalogue));
             let numbers = index.ask(&self.0.objects, catalogue, &fingerprint)?;
             Ok(answer(catalogue, &numbers)?)
         })
+    }
+
+    /// Returns a copy of the catalogue if the index lacks much of it.
+    fn behind(&self, place: &mut Option<Index>) -> Option<Catalogue> {
+        let state = self.0.read();
+        let known = place.as_ref().map_or(0, Index::commits);
+        let lacks = state.catalogue.commits().saturating_sub(known);
+        (lacks > BEHIND_COMMITS_MAX).then(|| state.catalogue.clone())
     }
 }
 

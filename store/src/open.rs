@@ -25,12 +25,14 @@ use crate::{
     number::narrow,
     objects::Objects,
     publish::{Desk, Publisher},
-    segment::{self, GroupWriter, Groups},
+    segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
 };
 
 pub(crate) const GENESIS: &str = "genesis";
+/// Bytes that a first segment has beside the genesis: header, status head, frames. A commit has more.
+const INIT_BYTES: usize = 420;
 /// Bytes of a segment that hold its header and first entry.
 const FIRST_ENTRY_BYTES: u64 = 1 << 17;
 
@@ -57,13 +59,12 @@ pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
 pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
     objects.create_root()?;
     let lock = WriterLock::take(objects.root())?;
-    let is_begun = objects.list("segments")?.iter().any(|name| *name != "0000000000000000");
-    if is_begun || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
-        return Err(OpenError::Exists { path: objects.root().to_path_buf() });
-    }
     check_signer(genesis, &signer)?;
     let entry = genesis.to_bytes().map_err(OpenError::Genesis)?;
     let home = genesis_hash(&entry);
+    if is_begun(&objects, entry.len())? || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
+        return Err(OpenError::Exists { path: objects.root().to_path_buf() });
+    }
     objects.prepare()?;
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
     objects.put(GENESIS, &entry)?;
@@ -84,8 +85,17 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     let note = publisher.adopt(&objects, &group, &delta)?;
     publisher.publish(&objects);
     catalogue.apply(delta);
-    let desk = Desk { lock, publisher, appender };
+    let desk = Desk { publisher, appender, lock };
     Ok(Opened { objects, genesis: genesis.clone(), verifier, catalogue, note, desk: Some(desk) })
+}
+
+/// Tells whether there are segments with more in them than an `init` that crashed may have left: a
+/// log that lost its head is still a log.
+fn is_begun(objects: &Objects, genesis_bytes: usize) -> Result<bool, StorageError> {
+    let first = objects.read(&segment::name(0))?.unwrap_or_default();
+    let stands = first.iter().rposition(|byte| *byte != 0).map_or(0, |at| at.saturating_add(1));
+    let more = objects.list("segments")?.iter().any(|name| *name != "0000000000000000");
+    Ok(more || stands > genesis_bytes.saturating_add(INIT_BYTES))
 }
 
 /// Returns the group that a log begins with: the genesis and the first status head.
@@ -110,6 +120,12 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
 pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, OpenError> {
     let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
     if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
+        let genesis = objects.read(GENESIS)?.unwrap_or_default();
+        if is_begun(&objects, genesis.len())? {
+            let why =
+                "it is missing, and so is the checkpoint: nothing tells what was signed; restore either from a copy";
+            return Err(StorageError::corrupt(HEAD, why).into());
+        }
         return Err(no_store());
     }
     let missing = || StorageError::corrupt(GENESIS, "it is missing, and the first segment does not begin with it");
@@ -206,20 +222,27 @@ impl Reading<'_> {
         let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
         let mut catalogue = self.load(snapshot, &newest)?;
-        let edge = self.edge(&catalogue)?;
-        let head = self.head_file(&newest)?;
-        // Whole again after a crash before it was published.
-        self.publish_again(&newest, &edge)?;
+        let mut edge = self.edge(&catalogue);
+        if catalogue.is_damaged() {
+            catalogue = self.load(None, &newest)?;
+            edge = self.edge(&catalogue);
+        }
+        let edge = edge?;
+        let mut head = self.head_file(&newest)?;
+        // Once more: what a crashed writer wrote may be in the system's memory alone.
+        head.write(self.objects, &newest.note)?;
+        // Whole again after a crash before it was published; if the disk refuses, the next time.
+        drop(self.publish_again(&newest, &edge));
         let origin = self.signature.origin.to_owned();
         let mut publisher = Publisher::new(signer, origin, edge, head);
         let mut note = newest.note;
-        while let Some(published) = self.adopt_next(&mut catalogue, &mut publisher)? {
+        while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher)? {
             note = published;
         }
         publisher.publish(self.objects);
         let (first, end) = catalogue.end();
         let appender = Appender::open(self.objects, self.home, first, end)?;
-        Ok((catalogue, note, Desk { lock, publisher, appender }))
+        Ok((catalogue, note, Desk { publisher, appender, lock }))
     }
 
     /// Publishes what was signed, if it is not what is published.
@@ -233,9 +256,10 @@ impl Reading<'_> {
         self.objects.put_soft(CHECKPOINT, newest.note.as_bytes())
     }
 
-    /// Adopts a group that was written, but not signed: nobody was told of it, and it is whole. It goes
-    /// on by the code that would have gone on with it. What is not whole is left to be cut off.
-    fn adopt_next(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, StorageError> {
+    /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and
+    /// they are whole. They go on by the code that would have gone on with them. What is not whole is
+    /// left to be cut off.
+    fn adopt_more(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, StorageError> {
         let (last, end) = catalogue.end();
         for (segment, from) in [(last, end), (catalogue.size(), 0)] {
             let name = segment::name(segment);
@@ -243,17 +267,42 @@ impl Reading<'_> {
             let bytes = self.objects.read_part(&name, &*file, from, u64::MAX)?;
             let header = if from == 0 { segment::check_header(&self.home, segment, &bytes) } else { Ok(0) };
             let Ok(skip) = header else { continue };
-            let (bytes, begin) = (bytes.get(narrow(skip)..).unwrap_or_default(), from.saturating_add(skip));
-            let Ok(Some(group)) = Groups::new(&name, segment, bytes, begin, catalogue.size()).next() else { continue };
-            // The crash may have come before its flush.
-            file.sync().map_err(self.objects.failed("sync", &name))?;
-            self.objects.sync_name(&name)?;
-            let delta = Delta::of(catalogue, &group)?;
-            let note = publisher.adopt(self.objects, &group, &delta)?;
-            catalogue.apply(delta);
-            return Ok(Some(note));
+            let (rest, begin) = (bytes.get(narrow(skip)..).unwrap_or_default(), from.saturating_add(skip));
+            let mut groups = Groups::new(&name, segment, rest, begin, catalogue.size());
+            let mut note = None;
+            while let Ok(Some(group)) = groups.next() {
+                if note.is_none() {
+                    // The crash may have come before its flush, or the flush may have failed: then the
+                    // system holds it to be written though it is not. Written again, it is flushed.
+                    let written = file.write_at(&bytes, from).and_then(|()| file.sync());
+                    written.map_err(self.objects.failed("write", &name))?;
+                    self.objects.sync_name(&name)?;
+                }
+                note = Some(self.adopt(catalogue, publisher, &group)?);
+            }
+            if note.is_some() {
+                return Ok(note);
+            }
         }
         Ok(None)
+    }
+
+    fn adopt(
+        &self,
+        catalogue: &mut Catalogue,
+        publisher: &mut Publisher,
+        group: &Group<'_>,
+    ) -> Result<String, StorageError> {
+        let mut delta = Delta::of(catalogue, group);
+        if catalogue.is_damaged() {
+            let head = Head { size: catalogue.size(), root: catalogue.root() };
+            *catalogue = derive(self.objects, self.home, self.signature, head)?;
+            delta = Delta::of(catalogue, group);
+        }
+        let delta = delta?;
+        let note = publisher.adopt(self.objects, group, &delta)?;
+        catalogue.apply(delta);
+        Ok(note)
     }
 
     /// Opens the head, and makes it anew where anything of it was torn or lost.
@@ -316,8 +365,8 @@ impl Reading<'_> {
                 catalogue.apply(delta);
             }
             let is_cut = file.length().is_ok_and(|length| length < SEGMENT_BYTES);
-            let next = segment::name(catalogue.size());
-            if catalogue.size() < size && !self.objects.exists(&next) && (is_cut || catalogue.size() == before) {
+            let goes_on = catalogue.size() != segment && self.objects.exists(&segment::name(catalogue.size()));
+            if catalogue.size() < size && !goes_on && (is_cut || catalogue.size() == before) {
                 let found = catalogue.size();
                 let why = format!(
                     "it ends with {found} entries, and {size} were signed: it was cut off or set back, and going on would fork the log; restore the newest copy, or begin a new log"
@@ -366,6 +415,7 @@ impl Reading<'_> {
         let mut first = 0;
         while first < catalogue.size() {
             (self.progress)("writing the tiles again", first, catalogue.size());
+            let before = first;
             let segment = catalogue.segment_of(first);
             let name = segment::name(segment);
             let bytes = self.objects.read(&name)?.ok_or_else(|| StorageError::corrupt(&*name, "it is missing"))?;
@@ -374,12 +424,19 @@ impl Reading<'_> {
             let mut groups = Groups::new(&name, segment, bytes, begin, segment);
             while first < catalogue.size() {
                 let Some(group) = groups.next()? else { break };
+                if group.first < edge.size() {
+                    continue;
+                }
                 let hashed = group.entries.iter().map(|entry| (entry.bytes, Rfc9162::leaf_hash(entry.bytes)));
                 let writes = edge.append(hashed)?;
                 for (name, bytes) in &writes.full {
                     self.objects.put(name, bytes)?;
                 }
                 first = edge.size();
+            }
+            if first == before {
+                let why = format!("entry {before} should begin a group in it, and does not");
+                return Err(StorageError::corrupt(name, why));
             }
         }
         for (name, bytes) in edge.partial()? {

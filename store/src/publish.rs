@@ -19,10 +19,12 @@ use crate::{
 /// What only the writer has: the lock, the end of the log, and what publishing needs.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    #[expect(dead_code, reason = "held until the desk is dropped")]
-    pub(crate) lock: WriterLock,
     pub(crate) publisher: Publisher,
     pub(crate) appender: Appender,
+    /// Last, since fields are dropped in their order: what the appender does at its end it does under
+    /// the lock.
+    #[expect(dead_code, reason = "held until the desk is dropped")]
+    pub(crate) lock: WriterLock,
 }
 
 /// The log's key, the edge of the tree, the head, and what waits to be published.

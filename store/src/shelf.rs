@@ -6,7 +6,7 @@
 
 use core::panic::AssertUnwindSafe;
 use std::{
-    fs,
+    fs, io,
     panic::catch_unwind,
     path::{Path, PathBuf},
 };
@@ -47,8 +47,8 @@ impl Shelf {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         match guarded(|| Ok(config.open())) {
             Ok(Ok(db)) => Ok(Some(Self { db: Some(db), path: path.to_path_buf() })),
-            // What sled says of a lock that another process holds.
-            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("lock") => Ok(None),
+            // What sled says of a lock that another process holds, and of a disk that may not be written.
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("lock") || is_of_the_disk(&error) => Ok(None),
             Ok(Err(_)) | Err(Broken) => Err(Broken),
         }
     }
@@ -100,6 +100,12 @@ impl Drop for Shelf {
         let db = self.db.take();
         drop(catch_unwind(AssertUnwindSafe(|| drop(db))));
     }
+}
+
+/// Tells whether the disk can't be written, which says nothing of what is on it.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 /// Runs what may panic on damaged files. Nothing is used after a panic but to throw it away.

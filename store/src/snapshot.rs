@@ -6,7 +6,7 @@
 //! asked for. A snapshot that is missing, broken, of another version or of another log is no fault:
 //! the segments are read instead, and it is written again. A block that turns out damaged later
 //! gives zeros and marks the snapshot as damaged: whoever asked throws the answer away and the
-//! snapshot with it (`Store::ask`).
+//! snapshot with it (`Inner::ask`).
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -272,6 +272,16 @@ pub(crate) struct SnapshotWriter<'a> {
     counts: [u64; COLUMNS.len()],
     block: Vec<u8>,
     sums: Vec<u8>,
+    is_finished: bool,
+}
+
+impl Drop for SnapshotWriter<'_> {
+    /// Gives back the room of a snapshot that came to nothing.
+    fn drop(&mut self) {
+        if !self.is_finished {
+            drop(self.file.set_length(0));
+        }
+    }
 }
 
 impl<'a> SnapshotWriter<'a> {
@@ -305,6 +315,7 @@ impl<'a> SnapshotWriter<'a> {
             counts: by_place,
             block: Vec::with_capacity(BLOCK_BYTES),
             sums: Vec::new(),
+            is_finished: false,
         })
     }
 
@@ -345,6 +356,8 @@ impl<'a> SnapshotWriter<'a> {
         let length = wide(self.head.len()).saturating_add(32);
         let bytes = [&length.to_le_bytes(), sum.as_bytes().as_slice(), &self.head].concat();
         self.file.write_at(&bytes, 0).map_err(self.objects.failed("write", &self.temporary))?;
-        self.objects.finish(&self.temporary, &*self.file, NAME)
+        self.objects.finish(&self.temporary, &*self.file, NAME)?;
+        self.is_finished = true;
+        Ok(())
     }
 }

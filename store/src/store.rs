@@ -81,8 +81,10 @@ pub(crate) struct Inner {
     writer: Option<Writer>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
-    /// Held by who writes a snapshot.
-    snapshot: Mutex<()>,
+    /// Held by who publishes in the background; says whether the last handle is gone.
+    publishing: Arc<Mutex<bool>>,
+    /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
+    snapshot: Mutex<Number>,
 }
 
 /// What changes with every commit.
@@ -128,7 +130,8 @@ impl Store {
             state: RwLock::new(State { catalogue, note }),
             writer: desk.map(Writer::new),
             index: Mutex::new(None),
-            snapshot: Mutex::new(()),
+            publishing: Arc::default(),
+            snapshot: Mutex::new(0),
         }))
     }
 
@@ -265,7 +268,8 @@ impl Inner {
         }
     }
 
-    fn derive_again(&self) -> Result<(), StorageError> {
+    /// Derives the catalogue from the segments if its snapshot is damaged.
+    pub(crate) fn derive_again(&self) -> Result<(), StorageError> {
         let mut state = self.write();
         if state.catalogue.is_damaged() {
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
@@ -288,36 +292,52 @@ impl Inner {
         if self.writer.is_none() {
             return;
         }
-        let Ok(_alone) = self.snapshot.try_lock() else { return };
+        let Ok(mut not_before) = self.snapshot.try_lock() else { return };
         let catalogue = {
             let state = self.read();
             let tail = state.catalogue.tail_len();
             let before = state.catalogue.len().saturating_sub(tail);
             let is_bad = !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME);
-            if tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad {
+            if (tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad) || tail < *not_before {
                 return;
             }
             // A copy of what is in memory, so that commits need not wait for the disk.
             state.catalogue.clone()
         };
-        if let Ok(Some(snapshot)) = catalogue.write_snapshot(&self.objects) {
-            self.write().catalogue.rebase(snapshot);
+        match catalogue.write_snapshot(&self.objects) {
+            Ok(Some(snapshot)) => {
+                *not_before = 0;
+                self.write().catalogue.rebase(snapshot);
+            }
+            // A disk that has no room for it is not to be tried at every commit.
+            Ok(None) | Err(_) => *not_before = catalogue.tail_len().saturating_mul(2),
         }
     }
 }
 
 /// Has what waits published in a while, should no commit or the end come before.
 fn publish_later(inner: &Arc<Inner>) {
-    let waiting = Arc::downgrade(inner);
+    let (waiting, publishing) = (Arc::downgrade(inner), Arc::clone(&inner.publishing));
     let publish = move || {
         thread::sleep(PUBLISH_AFTER);
-        if let Some(inner) = waiting.upgrade() {
+        let is_closed = publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inner) = waiting.upgrade().filter(|_| !*is_closed) {
             inner.publish();
         }
     };
     // Without a thread the next commit publishes, or closing.
     if thread::Builder::new().name("publish".to_owned()).spawn(publish).is_err() {
         inner.publish();
+    }
+}
+
+impl Drop for Store {
+    /// Waits for who publishes in the background, so that the store is closed when its last handle is
+    /// gone, and not a little later.
+    fn drop(&mut self) {
+        let publishing = Arc::clone(&self.0.publishing);
+        let mut is_closed = publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_closed = Arc::strong_count(&self.0) == 1;
     }
 }
 

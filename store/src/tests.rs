@@ -4,6 +4,7 @@ mod bundle;
 mod damage;
 mod derived;
 mod faults;
+mod found;
 mod log;
 mod measure;
 mod questions;

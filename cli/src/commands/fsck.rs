@@ -27,13 +27,18 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     };
     drop(bar);
     for fault in &report.faults {
-        let object = json!({ "object": fault.object, "why": fault.why });
-        context.output.either(&object, &[format!("FAULT  {}: {}", fault.object, fault.why)])?;
+        let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
+        let rest = if fault.heals { " (nothing is lost: the next writer makes it again)" } else { "" };
+        context.output.either(&object, &[format!("FAULT  {}: {}{rest}", fault.object, fault.why)])?;
     }
     let (entries, nodes, tiles) = (report.entries, report.nodes, report.tiles);
     let checkpoints = report.checkpoints;
-    let words =
-        if report.is_clean() { "the store holds together" } else { "the store is damaged; nothing was changed" };
+    let heals = report.faults.iter().all(|fault| fault.heals);
+    let words = match (report.is_clean(), heals) {
+        (true, _) => "the store holds together",
+        (false, true) => "what can be made again differs from the log; nothing was changed",
+        (false, false) => "the store is damaged; nothing was changed",
+    };
     let object = json!({
         "clean": report.is_clean(), "segments": report.segments, "entries": entries, "nodes": nodes, "tiles": tiles,
         "checkpoints": checkpoints,
@@ -41,8 +46,8 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     let line =
         format!("{words}: {entries} entries, {nodes} nodes, {tiles} tiles and {checkpoints} checkpoints were checked");
     context.output.either(&object, &[line])?;
-    if !report.is_clean() {
-        context.output.talk("hint: put each file back from a backup or a mirror");
+    if !heals {
+        context.output.talk("hint: put each file that does not heal back from a backup or a mirror");
     }
     Ok(if report.is_clean() { Answer::YES } else { Answer::NO })
 }

@@ -21,11 +21,11 @@ impl Audit<'_> {
         }
         progress("checking the snapshot", 0, 1);
         let Some(snapshot) = Snapshot::open(self.objects, &self.derived.home) else {
-            self.fault(snapshot::NAME, "it can't be read; opening the store for writing makes it again");
+            self.fault(snapshot::NAME, "it can't be read");
             return;
         };
         if let Some(block) = snapshot.first_damaged() {
-            self.fault(snapshot::NAME, format!("its block {block} has another checksum; it is made again by itself"));
+            self.fault(snapshot::NAME, format!("its block {block} has another checksum"));
             return;
         }
         self.differs(difference(&Catalogue::on(self.derived.home, snapshot), &self.derived));
@@ -45,7 +45,7 @@ impl Audit<'_> {
 
     fn differs(&mut self, what: Option<&str>) {
         if let Some(what) = what {
-            self.fault(snapshot::NAME, format!("it has other {what} than the segments; delete it"));
+            self.fault(snapshot::NAME, format!("it has other {what} than the segments"));
         }
     }
 
@@ -62,7 +62,7 @@ impl Audit<'_> {
                 }
                 Ok(None) => return Ok(()),
                 Err(_) => {
-                    self.fault("index", "it can't be read, or is of another log; it is made again by itself");
+                    self.fault("index", "it can't be read, or is of another log");
                     return Ok(());
                 }
             },
@@ -73,10 +73,11 @@ impl Audit<'_> {
             Ok(found) if found == expected => {}
             Ok(found) => {
                 let (found, expected) = (wide(found.len()), wide(expected.len()));
-                let why = format!("its {found} pairs are not the {expected} that the segments give; delete it");
+                let why =
+                    format!("its {found} pairs are not the {expected} that the segments give; delete it if it stays");
                 self.fault("index", why);
             }
-            Err(_) => self.fault("index", "it is damaged; it is made again by itself"),
+            Err(_) => self.fault("index", "it is damaged"),
         }
         progress("checking the index", 1, 1);
         Ok(())
