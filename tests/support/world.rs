@@ -382,7 +382,7 @@ impl World {
         let places: Vec<usize> = heads.map(|(place, _)| place).collect();
         let place = places[before_head];
         let Step::Head(head) = &self.logs[log].steps[place] else { panic!("it is a head") };
-        let time = head.time - 3_600;
+        let time = head.time.saturating_sub(3_600);
         let names = nodes.iter().map(|node| node.name.clone()).collect();
         self.logs[log].steps.insert(place, Step::Commit(commit(signer, time, names)));
         self.nodes.extend(nodes);
