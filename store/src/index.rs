@@ -206,7 +206,9 @@ impl Index {
 const VALUE_BYTES_MAX: usize = 1 << 20;
 
 fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
-    bincode::decode_from_slice(bytes, bincode::config::standard().with_limit::<VALUE_BYTES_MAX>()).ok().map(|(value, _)| value)
+    bincode::decode_from_slice(bytes, bincode::config::standard().with_limit::<VALUE_BYTES_MAX>())
+        .ok()
+        .map(|(value, _)| value)
 }
 
 /// Tells whether bytes say how far an index is.
