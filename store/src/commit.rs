@@ -140,7 +140,7 @@ impl Writer {
         }
     }
 
-    /// Commits nodes; returns when they are durable and published.
+    /// Commits nodes; returns when they are durable and under a signed checkpoint.
     pub(crate) fn commit(
         &self,
         inner: &Inner,
@@ -254,7 +254,7 @@ impl Writer {
         // Crash here: nothing is on disk, nobody was told anything.
         let (segment, begin) = desk.appender.append(objects, first, &group)?;
         // Crash here: the group is durable, but nothing was signed. Opening for writing adopts it
-        // (`open::recover`), through the same `Desk::adopt` as here.
+        // (`open::Reading::adopt_more`), through the same `Publisher::adopt` as here.
         let bytes = desk.appender.read_back(objects, begin)?;
         let name = desk.appender.name().to_owned();
         let lost = || StorageError::corrupt(&*name, format!("what was written at byte {begin} is not there"));

@@ -45,7 +45,7 @@ pub(crate) struct Opened {
     pub(crate) genesis: Genesis,
     pub(crate) verifier: NoteVerifier,
     pub(crate) catalogue: Catalogue,
-    /// The newest published checkpoint.
+    /// The newest signed checkpoint.
     pub(crate) note: String,
     pub(crate) desk: Option<Desk>,
 }

@@ -69,7 +69,7 @@ impl Publisher {
         // be written again, byte for byte, when the group is adopted on opening.
         let note = sign(&self.signer, &self.origin, delta.head())?;
         self.head.write(objects, &note)?;
-        // Crash here, or before it is published: opening for writing publishes it (`open::for_writing`).
+        // Crash here, or before it is published: opening for writing publishes it (`open::Reading::for_writing`).
         self.superfluous.extend(writes.superfluous);
         self.waiting = Some(note.clone());
         Ok(note)

@@ -91,7 +91,7 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
-    /// The newest published checkpoint.
+    /// The newest signed checkpoint.
     pub(crate) note: String,
 }
 
@@ -150,12 +150,12 @@ impl Store {
         self.0.read().catalogue.size()
     }
 
-    /// Returns the newest published checkpoint, as a signed note.
+    /// Returns the newest signed checkpoint, as a note; its copy for the world follows a little later.
     pub fn checkpoint(&self) -> String {
         self.0.read().note.clone()
     }
 
-    /// Commits nodes, all or none, and returns when they are durable and published. Calls from
+    /// Commits nodes, all or none, and returns when they are durable and under a signed checkpoint. Calls from
     /// several threads share their flushes.
     ///
     /// # Errors
