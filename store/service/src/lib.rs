@@ -1,0 +1,9 @@
+//! Griptrace's store over the network.
+//!
+//! gRPC for those who commit and ask (`grpc`), the log over HTTP for the world (`http`), who may do
+//! what (`access`), and how much at once (`admission`). No logic of lineage is here: a handler reads
+//! a request, asks the store, and writes the answer. The environment and the terminal are the
+//! program's (`griptrace-cli`).
+#![forbid(unsafe_code)]
+
+pub mod access;
