@@ -58,6 +58,7 @@ pub mod record;
 mod recorded;
 mod segment;
 mod shelf;
+mod signing;
 mod snapshot;
 mod store;
 mod tiles;
@@ -69,6 +70,7 @@ pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusa
 pub use fsck::{Fault, FsckReport};
 pub use prove::{Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
+pub use signing::signed_commit;
 pub use store::{OpenOptions, Progress, Store, StoredNode};
 
 pub(crate) use store::State;
