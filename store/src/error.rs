@@ -307,6 +307,12 @@ pub enum ReadError {
         /// The log's size.
         size: u64,
     },
+    /// No checkpoint was signed at this size.
+    #[error("no checkpoint of size {size} was signed; status can be proven only under one that was")]
+    NoCheckpoint {
+        /// The size asked about.
+        size: u64,
+    },
     /// Not hexadecimal digits, or more than an id has.
     #[error("{text:?} is not the beginning of an id: up to 64 hexadecimal digits")]
     Prefix {

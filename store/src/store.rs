@@ -25,9 +25,9 @@ use crate::{
     open::{self, Opened},
     placed::Number,
     publish::PUBLISH_AFTER,
-    reading::SegmentReader,
     record::NodeRecord,
-    segment, snapshot,
+    scan::Nodes,
+    snapshot,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -212,21 +212,8 @@ impl Store {
     /// `Storage` if it, or its commit, is not what was recorded.
     pub fn node(&self, id: &NodeId) -> Result<Option<StoredNode>, ReadError> {
         self.0.ask(|state| {
-            let Some(number) = state.catalogue.number(id) else { return Ok(None) };
-            let mut reader = SegmentReader::new(&self.0.objects);
-            let record = reader.whole(&state.catalogue, number)?;
-            let placed = state.catalogue.commit_of(number);
-            let commit = reader.commit(&placed)?;
-            let core = record.core().map_err(|e| StorageError::corrupt(segment::name(placed.segment), e))?;
-            Ok(Some(StoredNode {
-                id: *id,
-                record,
-                core,
-                index: placed.leaf,
-                committer: commit.key(),
-                issuer: commit.issuer().clone(),
-                time: commit.payload.time,
-            }))
+            let number = state.catalogue.number(id);
+            Ok(number.map(|number| Nodes::new(&self.0.objects, state).read(number)).transpose()?)
         })
     }
 
