@@ -364,8 +364,9 @@ fn recorded(inner: &Inner, state: &State, id: &NodeId, entry: &[u8]) -> Result<O
     if tiles.entry(index)? != entry {
         return Ok(None);
     }
-    let inclusion = tiles.inclusion(&[index])?;
-    Ok(Some(Published { index, size: catalogue.size(), checkpoint: state.note.clone(), inclusion }))
+    let size = catalogue.size();
+    let inclusion = tiles.inclusion(&[index], size)?;
+    Ok(Some(Published { index, size, checkpoint: state.note.clone(), inclusion }))
 }
 
 /// Names nodes by their hashes.

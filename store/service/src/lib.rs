@@ -7,3 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod admission;
+mod audit;
+mod call;
+pub mod check;
+mod grpc;
+pub mod inventory;
+mod layer;
+mod limits;
+mod shared;
+mod status;

@@ -1,0 +1,4 @@
+//! tmp
+/// tmp
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
