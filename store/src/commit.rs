@@ -158,8 +158,13 @@ impl Writer {
         Ok(Receipt { index, ids, inclusion, checkpoint, size })
     }
 
+    /// Tells whether a write failed.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
     fn check_poison(&self) -> Result<(), CommitError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(CommitError::Poisoned) } else { Ok(()) }
+        if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -52,6 +52,7 @@ mod parallel;
 mod placed;
 mod prove;
 mod publish;
+mod published;
 mod query;
 mod reading;
 pub mod record;

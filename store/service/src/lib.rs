@@ -7,3 +7,16 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+#[allow(dead_code, reason = "the handlers that write it are not wired in yet")]
+mod audit;
+pub mod config;
+mod http;
+mod layer;
+pub mod limits;
+mod metrics;
+mod reload;
+mod run;
+mod telemetry;
+mod tls;
+
+pub use run::{ServeError, run};
