@@ -14,3 +14,14 @@ pub(crate) fn store() -> Option<PathBuf> {
 pub(crate) fn passphrase() -> Option<Zeroizing<String>> {
     env::var("GRIPTRACE_PASSPHRASE").ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
 }
+
+/// Returns the settings of a service in `GRIPTRACE_SERVE__...`, without that beginning.
+pub(crate) fn serve() -> Vec<(String, String)> {
+    let ours = env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?.strip_prefix("GRIPTRACE_SERVE__")?.to_owned();
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    let mut ours: Vec<_> = ours.collect();
+    ours.sort();
+    ours
+}

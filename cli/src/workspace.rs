@@ -46,6 +46,20 @@ pub(crate) struct Config {
     pub(crate) assessor: Vec<KnownAssessor>,
 }
 
+impl Config {
+    /// Reads the settings of the store in a folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self, CommandError> {
+        let path = folder.join(CONFIG);
+        let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
+        toml::from_str(&text).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+    }
+
+    /// Returns the committer's public key.
+    pub(crate) fn committer_key(&self) -> Result<PublicKey, CommandError> {
+        PublicKey::parse(&self.committer).map_err(|e| CommandError::because("the settings' committer key", e))
+    }
+}
+
 /// Where the keys are; relative paths begin at the folder of the settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,10 +141,7 @@ impl Workspace {
     /// Opens the store that was named, or that of the environment, or the nearest one upward.
     pub(crate) fn open(output: &Output, named: Option<&Path>, recording: bool) -> Result<Self, CommandError> {
         let folder = Self::find(named)?;
-        let path = folder.join(CONFIG);
-        let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
-        let config: Config =
-            toml::from_str(&text).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))?;
+        let config = Config::read(&folder)?;
         let key = if recording { Some(keyfile::read(&folder.join(&config.keys.log))?) } else { None };
         let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
         let bar = output.progress("reading the log");
@@ -189,7 +200,7 @@ impl Workspace {
 
     /// Returns the committer's public key.
     pub(crate) fn committer(&self) -> Result<PublicKey, CommandError> {
-        PublicKey::parse(&self.config.committer).map_err(|e| CommandError::because("the settings' committer key", e))
+        self.config.committer_key()
     }
 
     /// Reads the committer's key, which must be the one that the settings name.

@@ -215,13 +215,13 @@ impl Writer {
         self.sequence(inner, Pending { entry: entry.to_vec(), nodes, lines, time: now })
     }
 
-    /// Tells whether nothing more is taken before the store was reopened.
+    /// Tells whether a write failed.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
     }
 
     fn check_poison(&self) -> Result<(), CommitError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(CommitError::Poisoned) } else { Ok(()) }
+        if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

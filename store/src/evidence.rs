@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
     id::{NodeId, StatusKey},
-    tree::{TreeHash as _, Rfc9162},
+    tree::{Rfc9162, TreeHash as _},
 };
 
 use crate::{

@@ -9,12 +9,12 @@ mod search;
 
 use std::sync::Arc;
 
+pub(crate) use self::nodes::detail;
 use griptrace_core::{date::Date, digest::Digest, id::NodeId};
 use griptrace_proto::v1::{
     commit_service_server::CommitServiceServer, lineage_service_server::LineageServiceServer,
     proof_service_server::ProofServiceServer,
 };
-pub(crate) use self::nodes::detail;
 use tonic::{Code, Status, service::Routes};
 
 use crate::{
@@ -36,13 +36,6 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
         .add_service(proof.max_encoding_message_size(usize::MAX))
 }
 
-/// Returns the time: seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the service's one look at the clock")]
-pub(crate) fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |time| time.as_secs())
-}
-
 /// Reads an id.
 fn node_id(field: &str, bytes: &[u8]) -> Result<NodeId, Status> {
     let fixed: [u8; 32] = bytes.try_into().map_err(|_| {
@@ -52,9 +45,9 @@ fn node_id(field: &str, bytes: &[u8]) -> Result<NodeId, Status> {
 }
 
 /// Reads a day; an empty text is today.
-fn day(field: &str, text: &str) -> Result<Date, Status> {
+fn day(shared: &Shared, field: &str, text: &str) -> Result<Date, Status> {
     if text.is_empty() {
-        return Ok(Date::from_unix(now()));
+        return Ok(Date::from_unix((shared.clock)()));
     }
     Date::parse(text).ok_or_else(|| bad_field(field, "DATE_MALFORMED", "a day is written YYYY-MM-DD"))
 }

@@ -3,7 +3,7 @@
 use griptrace_store::Store;
 use tokio::sync::watch;
 
-use crate::{access::SharedRegistry, admission::Admission, audit::Trail, limits::Limits};
+use crate::{access::SharedRegistry, admission::Admission, audit::Trail, config::Clock, limits::Limits};
 
 /// What every handler shares.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) audit: Trail,
     pub(crate) limits: Limits,
+    /// Tells the time: seconds since 1970.
+    pub(crate) clock: Clock,
     /// The size of the newest checkpoint, told to watchers.
     pub(crate) reached: watch::Sender<u64>,
     /// Whether the service is closing.
@@ -26,10 +28,11 @@ impl Shared {
         registry: SharedRegistry,
         audit: Trail,
         limits: Limits,
+        clock: Clock,
         closing: watch::Receiver<bool>,
     ) -> Self {
         let reached = watch::Sender::new(store.size());
-        Self { admission: Admission::new(&limits), store, registry, audit, limits, reached, closing }
+        Self { admission: Admission::new(&limits), store, registry, audit, limits, clock, reached, closing }
     }
 
     /// Tells the watchers that the log has grown.

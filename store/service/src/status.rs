@@ -172,14 +172,3 @@ fn chain(error: &dyn core::error::Error) -> String {
     }
     text
 }
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Commit => "commit",
-            Self::Prove => "prove",
-            Self::Admin => "admin",
-        })
-    }
-}

@@ -16,10 +16,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use super::{
-    nodes::{digest, digests, name},
-    now,
-};
+use super::nodes::{digest, digests, name};
 use crate::{
     access::{Caller, Role},
     call::{Answers, Call, blocking},
@@ -135,7 +132,7 @@ fn refusal(status: &Status) -> v1::CommitRefusal {
 fn take(shared: &Shared, caller: &Caller, request: &v1::CommitRequest) -> Result<v1::Receipt, Status> {
     let malformed = |error| bad_field("entry", "COMMIT_MALFORMED", error);
     let signed_by = Commit::parse(&request.entry).map_err(malformed)?.key();
-    let now = now();
+    let now = (shared.clock)();
     let key = shared.registry.committer_key(signed_by, caller, now).map_err(key_refused)?;
     let nodes = records("nodes", &request.nodes)?;
     check_scope(shared, caller, &nodes)?;

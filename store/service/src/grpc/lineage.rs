@@ -8,9 +8,9 @@ use griptrace_store::{Direction, Found, Resolved, StoredNode, Walk, WalkOptions}
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    MESSAGE_BYTES,
+    MESSAGE_BYTES, node_id,
     nodes::{self, Showing, digest},
-    node_id, pinned, reports, search,
+    pinned, reports, search,
 };
 use crate::{
     access::{Caller, Role},

@@ -16,9 +16,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    MESSAGE_BYTES,
+    MESSAGE_BYTES, node_id,
     nodes::{digest, digests, name},
-    node_id, now, pinned,
+    pinned,
 };
 use crate::{
     access::{Caller, Role},
@@ -96,8 +96,7 @@ impl ProofService for Handlers {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         self.answer(request, |shared, asked| {
             let tree_size = pinned(shared, asked.tree_size)?;
-            let found =
-                shared.store.status_evidence(&node_id("id", &asked.id)?, tree_size).map_err(status::read)?;
+            let found = shared.store.status_evidence(&node_id("id", &asked.id)?, tree_size).map_err(status::read)?;
             Ok(v1::GetStatusResponse {
                 tree_size,
                 key: digest(found.key.digest()),
@@ -227,7 +226,7 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
         shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)
     });
     let entry = Entry {
-        time: now(),
+        time: (shared.clock)(),
         client: call.caller.name.clone(),
         id,
         disclosure: if is_full { "full" } else { "minimal" }.to_owned(),
@@ -238,7 +237,11 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
     };
     shared.audit.append(&entry).map_err(|error| {
         tracing::error!(%error, "the audit trail can't be written: no bundle leaves");
-        status::status(Code::Unavailable, "NO_AUDIT", "the audit trail can't be written, and no bundle leaves without it")
+        status::status(
+            Code::Unavailable,
+            "NO_AUDIT",
+            "the audit trail can't be written, and no bundle leaves without it",
+        )
     })?;
     Ok((made?, tree_size))
 }
@@ -282,7 +285,9 @@ async fn watch(
             () = sender.closed() => return,
         };
         let message = match grown {
-            None => Err(status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size")),
+            None => {
+                Err(status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size"))
+            }
             Some(_) => {
                 let store = shared.store.clone();
                 blocking(move || news(&store, before)).await
@@ -321,4 +326,3 @@ fn bundle_request(entry: Entry) -> v1::BundleRequest {
         outcome: entry.outcome,
     }
 }
-

@@ -18,9 +18,9 @@ use griptrace_verifier::{
 use tonic::Status;
 
 use super::{
-    day,
+    day, node_id,
     nodes::{digest, name},
-    node_id, pinned,
+    pinned,
 };
 use crate::{
     access::Caller,
@@ -85,9 +85,9 @@ impl Inventory {
         let size = pinned(shared, asked.tree_size)?;
         let policy = if asked.policy.is_empty() { None } else { Some(read_policy(&asked.policy)?) };
         let expiring_by =
-            if asked.expiring_by.is_empty() { None } else { Some(day("expiring_by", &asked.expiring_by)?) };
+            if asked.expiring_by.is_empty() { None } else { Some(day(shared, "expiring_by", &asked.expiring_by)?) };
         let visible = Visible { shared: Arc::clone(shared), caller: Arc::clone(caller), size };
-        let today = day("today", &asked.today)?;
+        let today = day(shared, "today", &asked.today)?;
         Ok(Self { visible, policy, expiring_by, today, ids: Vec::new().into_iter(), next: Some(0) })
     }
 
@@ -103,7 +103,9 @@ impl Inventory {
         let mut inventory = inventory::Inventory::new(&self.visible, self.policy.as_ref(), self.today);
         let mut rows = Vec::new();
         for id in self.ids.by_ref() {
-            let ends_by = |row: &Row, day: Date| row.assessment.as_ref().is_some_and(|best| best.valid_to <= Some(day) && best.valid_to.is_some());
+            let ends_by = |row: &Row, day: Date| {
+                row.assessment.as_ref().is_some_and(|best| best.valid_to <= Some(day) && best.valid_to.is_some())
+            };
             let row = inventory.row(&id)?.filter(|row| self.expiring_by.is_none_or(|day| ends_by(row, day)));
             rows.extend(row.as_ref().map(row_message));
         }
@@ -132,11 +134,7 @@ fn row_message(row: &Row) -> v1::InventoryRow {
 }
 
 /// Judges a bundle that nobody is given.
-pub(super) fn check(
-    shared: &Shared,
-    caller: &Caller,
-    request: &v1::CheckRequest,
-) -> Result<v1::CheckResponse, Status> {
+pub(super) fn check(shared: &Shared, caller: &Caller, request: &v1::CheckRequest) -> Result<v1::CheckResponse, Status> {
     let tree_size = pinned(shared, request.tree_size)?;
     let id = node_id("id", &request.id)?;
     let policy = read_policy(&request.policy)?;
@@ -145,7 +143,7 @@ pub(super) fn check(
     let of_shipment = node.filter(|node| node.core.kind == Kind::Shipment).and_then(|node| node.core.country);
     let asked = Asked {
         destination: destination(&request.destination)?.or(of_shipment),
-        date: day("date", &request.date)?,
+        date: day(shared, "date", &request.date)?,
         purposes: request.purposes.iter().map(|text| purpose(text)).collect::<Result<_, _>>()?,
     };
     if asked.destination.is_none() {
@@ -153,8 +151,7 @@ pub(super) fn check(
     }
     let sees_all = caller.sees_details && caller.covers(None);
     let disclose = if sees_all { Disclose::All } else { Disclose::Minimal };
-    let bundle =
-        shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)?;
+    let bundle = shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)?;
     let report = judge(&bundle, &trust, &policy, &asked).map_err(status::broken)?;
     let finding = |finding: &griptrace_verifier::finding::Finding| v1::CheckFinding {
         code: finding.code.as_str().to_owned(),

@@ -14,8 +14,9 @@ use tonic::Status;
 use super::{
     MESSAGE_BYTES,
     lineage::bad_token,
+    node_id,
     nodes::{Showing, detail, name},
-    node_id, pinned,
+    pinned,
 };
 use crate::{
     access::Caller,
@@ -51,12 +52,13 @@ enum Source {
 
 impl Search {
     pub(super) fn new(shared: &Arc<Shared>, caller: &Arc<Caller>, asked: v1::SearchRequest) -> Result<Self, Status> {
-        let kind = match v1::NodeKind::try_from(asked.kind) {
-            Ok(v1::NodeKind::Unspecified) => None,
-            known => Some(kind_of(known.ok().map_or(0, i32::from)).ok_or_else(|| {
-                bad_field("kind", "KIND_UNKNOWN", format_args!("{} is no kind of node", asked.kind))
-            })?),
-        };
+        let kind =
+            match v1::NodeKind::try_from(asked.kind) {
+                Ok(v1::NodeKind::Unspecified) => None,
+                known => Some(kind_of(known.ok().map_or(0, i32::from)).ok_or_else(|| {
+                    bad_field("kind", "KIND_UNKNOWN", format_args!("{} is no kind of node", asked.kind))
+                })?),
+            };
         let (size, position) = match read_token(&asked.page_token)? {
             Some((size, _)) if asked.tree_size != 0 && asked.tree_size != size => return Err(bad_token()),
             Some((size, position)) => (pinned(shared, size)?, position),
