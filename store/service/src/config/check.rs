@@ -295,7 +295,8 @@ impl Check {
     }
 
     fn audit(&mut self, path: &Path) {
-        if !path.parent().is_some_and(Path::is_dir) || path.is_dir() {
+        let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        if !folder.is_some_and(Path::is_dir) || path.is_dir() {
             self.wrong(format!("`audit` leads to {}, which is no file in a folder that is there", path.display()));
         }
     }
