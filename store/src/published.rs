@@ -40,11 +40,6 @@ impl Store {
         }
     }
 
-    /// Tells whether a write failed, so that the store takes no commits until it is opened again.
-    pub fn is_poisoned(&self) -> bool {
-        self.0.writer.as_ref().is_some_and(crate::commit::Writer::is_poisoned)
-    }
-
     fn published_copy(&self) -> Result<(u64, String), ReadError> {
         let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
         match signature.published(&self.0.objects) {

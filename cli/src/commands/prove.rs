@@ -84,7 +84,7 @@ pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Resu
         Opened::Minimal => Disclose::Minimal,
         Opened::All => Disclose::All,
     };
-    let options = ProveOptions { disclose, now: clock::now() };
+    let options = ProveOptions { disclose, at: None };
     workspace.store.prove(id, &options).map_err(|e| CommandError::because("cannot prove this", e))
 }
 

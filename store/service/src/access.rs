@@ -107,7 +107,7 @@ pub enum KeyRefusal {
 }
 
 /// Clients and committers, as the configuration has them now.
-pub trait Registry: Send + Sync {
+pub trait Registry: fmt::Debug + Send + Sync {
     /// Returns the key with this hash, if the caller may commit with it at `now` (seconds since 1970).
     ///
     /// # Errors

@@ -7,15 +7,21 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
-#[allow(dead_code, reason = "the handlers that write it are not wired in yet")]
+mod admission;
 mod audit;
+mod call;
+pub mod check;
 pub mod config;
+mod grpc;
 mod http;
+pub mod inventory;
 mod layer;
 pub mod limits;
 mod metrics;
 mod reload;
 mod run;
+mod shared;
+mod status;
 mod telemetry;
 mod tls;
 

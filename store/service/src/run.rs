@@ -27,12 +27,13 @@ use tonic_health::server::HealthReporter;
 use crate::{
     access::{Gate, SharedRegistry},
     audit::Trail,
-    config::{Clock, Connections, Settings},
+    config::{Connections, Settings},
+    grpc,
     http::{self, Site},
     layer::CallLayer,
-    limits::Limits,
     metrics::{ListenerName, Metrics},
     reload::{CurrentPair, Reloader},
+    shared::Shared,
     telemetry,
     tls::{Connection, CurrentTls, Listening, accept},
 };
@@ -94,18 +95,6 @@ pub enum ServeError {
     Server(#[source] tonic::transport::Error),
 }
 
-/// What the gRPC handlers are made from.
-#[allow(dead_code, reason = "the handlers that read it are not wired in yet")]
-pub(crate) struct Parts {
-    pub(crate) store: Store,
-    pub(crate) registry: SharedRegistry,
-    pub(crate) trail: Trail,
-    pub(crate) limits: Limits,
-    pub(crate) clock: Clock,
-    /// Becomes true when streams without an end should end.
-    pub(crate) closing: watch::Receiver<bool>,
-}
-
 /// Serves a store until `shutdown` is over, and what is running then has finished.
 ///
 /// # Errors
@@ -163,15 +152,15 @@ impl Service {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", tonic_health::ServingStatus::Serving).await;
         let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
-        let parts = Parts {
-            store: store.clone(),
+        let shared = Shared::new(
+            store.clone(),
             registry,
             trail,
-            limits: settings.limits.clone(),
-            clock: settings.sources.clock,
-            closing: grpc_closes.clone(),
-        };
-        let routes = routes(parts)?.add_service(health_service);
+            settings.limits.clone(),
+            settings.sources.clock,
+            grpc_closes.clone(),
+        );
+        let routes = with_reflection(grpc::routes(&Arc::new(shared)))?.add_service(health_service);
         let layer = CallLayer { gate: Arc::clone(&gate), metrics: Arc::clone(&metrics), clock: settings.sources.clock };
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
         let site = Arc::new(Site { store, metrics: Arc::clone(&metrics), is_closing: AtomicBool::new(false) });
@@ -242,17 +231,16 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(name, path)
 }
 
-/// Returns all gRPC services but that of health.
-fn routes(parts: Parts) -> Result<Routes, ServeError> {
+/// Adds what describes the services.
+fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
     let contract = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(griptrace_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    drop(parts);
     let reflection = contract().build_v1().map_err(ServeError::Reflection)?;
     let older = contract().build_v1alpha().map_err(ServeError::Reflection)?;
-    Ok(Routes::default().add_service(reflection).add_service(older))
+    Ok(routes.add_service(reflection).add_service(older))
 }
 
 async fn serve_grpc(
