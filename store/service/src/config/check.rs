@@ -1,6 +1,6 @@
 //! From what is written to what is in force: everything that does not fit is found, not only the first.
 
-use core::{fmt::Display, net::SocketAddr};
+use core::net::SocketAddr;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -274,14 +274,20 @@ impl Check {
     }
 
     fn rest(&mut self, file: &File) {
-        let connections = &file.connections;
-        let least: [(&str, bool, &dyn Display); 3] = [
-            ("connections.open_max", connections.open_max == 0, &connections.open_max),
-            ("connections.streams_max", connections.streams_max == 0, &connections.streams_max),
-            ("limits.message_bytes_max", file.limits.message_bytes_max == 0, &file.limits.message_bytes_max),
-        ];
-        for (key, _, value) in least.iter().filter(|(_, is_wrong, _)| *is_wrong) {
-            self.wrong(format!("`{key}` is {value}, and should be 1 at least"));
+        let (connections, limits) = (&file.connections, &file.limits);
+        let streams = usize::try_from(connections.streams_max).unwrap_or(usize::MAX);
+        for (key, value) in [
+            ("connections.open_max", connections.open_max),
+            ("connections.streams_max", streams),
+            ("limits.message_bytes_max", limits.message_bytes_max),
+            ("limits.commits_at_once", limits.commits_at_once),
+            ("limits.questions_at_once", limits.questions_at_once),
+            ("limits.questions_per_client", limits.questions_per_client),
+            ("limits.proofs_at_once", limits.proofs_at_once),
+        ] {
+            if value == 0 {
+                self.wrong(format!("`{key}` is 0, and should be 1 at least"));
+            }
         }
         if let Err(error) = EnvFilter::try_new(&file.log.filter) {
             self.wrong(format!("`log.filter` is {:?}: {error}", file.log.filter));

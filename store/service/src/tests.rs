@@ -1,0 +1,5 @@
+//! The service as its callers see it, over real connections.
+
+mod secure;
+mod site;
+mod world;
