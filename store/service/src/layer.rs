@@ -154,7 +154,7 @@ impl Call {
     fn ended(&self, code: &'static str) {
         let took = self.begun.elapsed();
         self.metrics.call(&self.path, code, took);
-        let ms = took.as_millis();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let peer = self.peer.map(tracing::field::display);
         // Method, client and request id stand in the span.
         tracing::info!(parent: &self.span, peer, code, ms, "call ended");

@@ -11,7 +11,10 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::world::{Authority, Running, World, now};
+use super::{
+    site::ask,
+    world::{Authority, Running, World, now},
+};
 use crate::access::token_digest;
 
 /// A caller: what it shows.
@@ -127,9 +130,9 @@ async fn without_clients_by_token_a_certificate_is_required_and_health_needs_not
 }
 
 #[tokio::test]
-async fn the_request_id_comes_back_with_answers_and_refusals() {
+async fn the_request_id_comes_back_and_each_call_is_counted_by_its_code() {
     let world = World::new();
-    let running = world.serve(&("http = \"off\"\n".to_owned() + &client("robot", &by_token("t")))).await;
+    let running = world.serve(&("http = \"127.0.0.1:0\"\n".to_owned() + &client("robot", &by_token("t")))).await;
     let channel = Channel::from_shared(format!("http://{}", running.grpc)).unwrap().connect().await.unwrap();
     for token in ["t", "wrong"] {
         let mut request = Request::new(GetLogRequest {});
@@ -140,6 +143,14 @@ async fn the_request_id_comes_back_with_answers_and_refusals() {
         let metadata = answer.map_or_else(|status| status.metadata().clone(), |answer| answer.metadata().clone());
         assert_eq!(metadata.get("x-request-id").unwrap(), "build-7");
     }
+    let figures = ask(running.http.as_ref().unwrap(), "GET", "/metrics").await.body;
+    let figures = String::from_utf8(figures).unwrap();
+    for code in ["OK", "UNAUTHENTICATED"] {
+        let line =
+            format!("griptrace_grpc_calls_total{{method=\"/griptrace.v1.ProofService/GetLog\",code=\"{code}\"}} 1");
+        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+    }
+    assert!(figures.contains("griptrace_open_connections{listener=\"grpc\"} 1\n"), "{figures}");
     running.stop().await;
 }
 

@@ -19,10 +19,10 @@ use tokio_rustls::TlsConnector;
 use super::world::{ORIGIN, World};
 
 /// An answer, taken apart.
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -44,7 +44,7 @@ async fn ask_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, method: &str, p
     Answer { status, head, body: bytes[end + 4..].to_vec() }
 }
 
-async fn ask(address: &str, method: &str, path: &str) -> Answer {
+pub(super) async fn ask(address: &str, method: &str, path: &str) -> Answer {
     ask_on(TcpStream::connect(address).await.unwrap(), method, path).await
 }
 
