@@ -196,6 +196,12 @@ impl Catalogue {
         self.commit_of(number).leaf
     }
 
+    /// Returns the number of the first node that the log of `size` entries does not have.
+    pub(crate) fn end_at(&self, size: u64) -> Number {
+        let next = first_where(0, self.commits(), |at| self.commit(at).leaf >= size);
+        if next < self.commits() { self.commit(next).first_node } else { self.len() }
+    }
+
     /// Returns the first entry of the segment that an entry is in.
     pub(crate) fn segment_of(&self, leaf: u64) -> u64 {
         // The first commit from here on is in the same segment, unless the entry is the status head
@@ -227,6 +233,13 @@ impl Catalogue {
     /// Returns the number of the first status head with an index of at least `leaf`.
     pub(crate) fn first_head(&self, leaf: u64) -> u32 {
         first_where(0, self.heads(), |at| self.head(at).index >= leaf)
+    }
+
+    /// Tells whether a checkpoint of this size was signed: one is after every status head.
+    pub(crate) fn is_signed(&self, size: u64) -> bool {
+        let Some(index) = size.checked_sub(1) else { return false };
+        let at = self.first_head(index);
+        at < self.heads() && self.head(at).index == index
     }
 
     /// Returns where the checkpoint of a size stands, unless it is the newest or none was made.
@@ -333,6 +346,26 @@ impl Catalogue {
             lines.map(|at| line_from_record(&base.record(Column::Line, at)))
         });
         base.chain(self.tail.lines.iter().copied())
+    }
+
+    /// Returns the lines of the status map of the commits from leaf `begin` on, in log order, with their leaves.
+    pub(crate) fn lines_from(&self, begin: u64) -> impl Iterator<Item = (u64, StatusLine)> + '_ {
+        let base = self.base.iter().flat_map(move |base| {
+            let read = |at: u32| line_from_record(&base.record(Column::Line, at.into()));
+            let end = self.count(Column::Line);
+            let first = first_where(0, end, |at| read(at).0 >= begin);
+            (first..end).take_while(|_| !base.is_damaged()).map(read)
+        });
+        base.chain(self.tail.lines.iter().copied().filter(move |(leaf, _)| *leaf >= begin))
+    }
+
+    /// Returns the nodes that an assessment can open as its subjects, those of its other records included.
+    pub(crate) fn subjects_of(&self, number: Number) -> Vec<NodeId> {
+        let found = self.assessed().by_key.get(&self.status_key(number)).into_iter().flatten();
+        let mut subjects: Vec<NodeId> = found.flat_map(|assessment| assessment.subjects.iter().copied()).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects
     }
 
     /// Returns the status map over all entries.

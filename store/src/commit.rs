@@ -14,11 +14,11 @@ use std::{
 };
 
 use griptrace_core::{
-    commit::{Commit, CommitError as Unsigned, CommitPayload, StatusLine},
-    digest::{COMMIT_TREE, Digest},
+    commit::StatusLine,
+    digest::Digest,
     entry::StatusHead,
-    id::{GenesisHash, NodeId},
-    key::Signer,
+    id::NodeId,
+    key::{PublicKey, Signer},
     limits::TREE_SIZE_MAX,
     tree::Rfc9162,
 };
@@ -34,7 +34,9 @@ use crate::{
     publish::Desk,
     record::NodeRecord,
     segment::{GroupWriter, Groups},
+    signing::{self, check_nodes, sign},
     store::Inner,
+    tiles::TileReader,
     validate::validate,
 };
 
@@ -51,6 +53,8 @@ pub struct Receipt {
     pub checkpoint: String,
     /// The size of the tree.
     pub size: u64,
+    /// Whether it was in the log before it was committed now.
+    pub is_old: bool,
 }
 
 /// Commits that go into one group at most.
@@ -111,6 +115,13 @@ struct Published {
     inclusion: Vec<Digest>,
 }
 
+impl Published {
+    fn receipt(self, ids: Vec<NodeId>) -> Receipt {
+        let Self { index, size, checkpoint, inclusion } = self;
+        Receipt { index, ids, inclusion, checkpoint, size, is_old: false }
+    }
+}
+
 impl Ticket {
     fn tell(&self, turn: Turn) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
@@ -150,12 +161,63 @@ impl Writer {
         now: u64,
     ) -> Result<Receipt, CommitError> {
         self.check_poison()?;
-        let named = named(records);
+        let mut named = named(records);
         let ids = named.iter().map(|(id, _)| *id).collect();
-        let valid = inner.ask(|state| validate(&state.catalogue, &inner.objects, &named))?;
-        let pending = sign(inner.home, named, valid, signer, issuer, now)?;
-        let Published { index, size, checkpoint, inclusion } = self.sequence(inner, pending)?;
-        Ok(Receipt { index, ids, inclusion, checkpoint, size })
+        let lines = inner.ask(|state| validate(&state.catalogue, &inner.objects, &named))?;
+        named.sort_unstable_by_key(|(id, _)| *id);
+        let mut sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
+        let (entry, payload) = sign(inner.home, &mut sorted, lines, signer, issuer, now)?;
+        let pending = Pending { entry, nodes: named, lines: payload.statuses, time: now };
+        self.sequence(inner, pending).map(|published| published.receipt(ids))
+    }
+
+    /// Takes a commit that was signed elsewhere; returns when it is durable and under a signed checkpoint. One that is in the
+    /// log already gets a receipt for that.
+    pub(crate) fn commit_signed(
+        &self,
+        inner: &Inner,
+        entry: &[u8],
+        records: Vec<NodeRecord>,
+        key: &PublicKey,
+        now: u64,
+    ) -> Result<Receipt, CommitError> {
+        self.check_poison()?;
+        let commit = signing::read(entry, key, inner.home, now)?;
+        let mut named = named(records);
+        let ids: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
+        named.sort_unstable_by_key(|(id, _)| *id);
+        let sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
+        check_nodes(&commit.payload, &sorted)?;
+        let taken = self.take_signed(inner, entry, named, commit.payload.statuses, now);
+        // Only what is there already is looked for, so that a first commit pays nothing.
+        if let Err(CommitError::Refused { why: Refusal::Recorded, id }) = &taken
+            && let Some(published) = inner.ask(|state| recorded(inner, state, id, entry))?
+        {
+            return Ok(Receipt { is_old: true, ..published.receipt(ids) });
+        }
+        taken.map(|published| published.receipt(ids))
+    }
+
+    fn take_signed(
+        &self,
+        inner: &Inner,
+        entry: &[u8],
+        nodes: Vec<(NodeId, NodeRecord)>,
+        stated: Vec<StatusLine>,
+        now: u64,
+    ) -> Result<Published, CommitError> {
+        let mut lines = inner.ask(|state| validate(&state.catalogue, &inner.objects, &nodes))?;
+        lines.sort_unstable();
+        if lines != stated {
+            let first = |of: &[StatusLine], other: &[StatusLine]| of.iter().copied().find(|line| !other.contains(line));
+            return Err(CommitError::Statuses { stated: first(&stated, &lines), computed: first(&lines, &stated) });
+        }
+        self.sequence(inner, Pending { entry: entry.to_vec(), nodes, lines, time: now })
+    }
+
+    /// Tells whether nothing more is taken before the store was reopened.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
     }
 
     fn check_poison(&self) -> Result<(), CommitError> {
@@ -293,6 +355,19 @@ impl Writer {
     }
 }
 
+/// Returns where a commit is that has a node of this id, if it is the same commit to the byte.
+fn recorded(inner: &Inner, state: &State, id: &NodeId, entry: &[u8]) -> Result<Option<Published>, StorageError> {
+    let catalogue = &state.catalogue;
+    let Some(number) = catalogue.number(id) else { return Ok(None) };
+    let index = catalogue.leaf(number);
+    let mut tiles = TileReader::new(&inner.objects, catalogue);
+    if tiles.entry(index)? != entry {
+        return Ok(None);
+    }
+    let inclusion = tiles.inclusion(&[index])?;
+    Ok(Some(Published { index, size: catalogue.size(), checkpoint: state.note.clone(), inclusion }))
+}
+
 /// Names nodes by their hashes.
 fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
     let ids = on_all_processors(&records, NodeRecord::id);
@@ -349,46 +424,4 @@ fn build(state: &State, batch: &[Pending]) -> Result<Vec<u8>, StorageError> {
     writer.entry(&head);
     frontier.push(Rfc9162::leaf_hash(&head)).map_err(full)?;
     Ok(writer.finish(frontier.size().get(), &frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)))
-}
-
-/// Signs a set of nodes.
-fn sign(
-    home: GenesisHash,
-    mut nodes: Vec<(NodeId, NodeRecord)>,
-    lines: Vec<StatusLine>,
-    signer: &dyn Signer,
-    issuer: &str,
-    now: u64,
-) -> Result<Pending, CommitError> {
-    nodes.sort_unstable_by_key(|(id, _)| *id);
-    let mut ids: Vec<NodeId> = nodes.iter().map(|(id, _)| *id).collect();
-    let payload = CommitPayload::over(home, &mut ids, now, lines)
-        .map_err(|error| CommitError::Commit(Unsigned::Payload(error)))?;
-    check_root(&payload, &ids)?;
-    let entry = Commit::sign(&payload, signer, issuer).map_err(CommitError::Commit)?;
-    let commit = Commit::parse(&entry).map_err(CommitError::Commit)?;
-    // A key in a module can fail too: what it signed is checked before it is believed.
-    commit.verify(&signer.public_key()).map_err(CommitError::Commit)?;
-    Ok(Pending { entry, nodes, lines: payload.statuses, time: now })
-}
-
-/// The hash of the commit tree, as `rs_merkle` calls it: on the two children side by side.
-#[derive(Clone)]
-struct CommitHasher;
-
-impl rs_merkle::Hasher for CommitHasher {
-    type Hash = [u8; 32];
-
-    fn hash(data: &[u8]) -> Self::Hash {
-        *COMMIT_TREE.hash(data).as_bytes()
-    }
-}
-
-/// Computes the commit's root once more, by code that is not ours: nothing is signed that only one
-/// program computed.
-fn check_root(payload: &CommitPayload, ids: &[NodeId]) -> Result<(), CommitError> {
-    let leaves: Vec<[u8; 32]> = ids.iter().map(|id| *id.as_bytes()).collect();
-    let root = rs_merkle::MerkleTree::<CommitHasher>::from_leaves(&leaves).root();
-    let other = root.map_or(Digest::ZERO, Digest::from_bytes);
-    if other == payload.root { Ok(()) } else { Err(CommitError::RootsDiffer { ours: payload.root, other }) }
 }

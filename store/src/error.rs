@@ -7,6 +7,7 @@ use std::{io, path::PathBuf};
 
 use griptrace_core::{
     cbor::DecodeError,
+    commit::StatusLine,
     digest::Digest,
     id::{GenesisHash, NodeId},
     node::{Kind, Role},
@@ -121,6 +122,53 @@ pub enum CommitError {
     /// The commit as a whole is refused: no node, too many, or an issuer without a name.
     #[error("the commit is refused")]
     Commit(#[source] griptrace_core::commit::CommitError),
+    /// The signed entry is larger than an entry may be.
+    #[error("the entry has {found} bytes, and an entry has {limit} at most")]
+    EntryTooLarge {
+        /// The most bytes.
+        limit: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// The commit was signed for another log.
+    #[error("the commit is for log {found}, and this is {expected}")]
+    Home {
+        /// This log.
+        expected: GenesisHash,
+        /// The log that it was signed for.
+        found: GenesisHash,
+    },
+    /// The commit's own time is too far ahead of the log's clock.
+    #[error("the commit says that it was made at {time}, and the log's clock says {now} (seconds since 1970)")]
+    Ahead {
+        /// What the commit says.
+        time: u64,
+        /// The log's clock.
+        now: u64,
+    },
+    /// The commit was signed over other nodes.
+    #[error("the commit was signed over {count} nodes under root {stated}; given are {found} under {computed}")]
+    Nodes {
+        /// The signed root.
+        stated: Digest,
+        /// How many nodes were signed for.
+        count: u64,
+        /// The root over the nodes given.
+        computed: Digest,
+        /// How many are given.
+        found: u64,
+    },
+    /// The commit's public lines are not those of its Status nodes.
+    #[error(
+        "the commit's status lines are not those of its nodes: signed is {}, computed {}",
+        shown(stated.as_ref()), shown(computed.as_ref())
+    )]
+    Statuses {
+        /// The first line that was signed and does not belong there.
+        stated: Option<StatusLine>,
+        /// The first line that belongs there and was not signed.
+        computed: Option<StatusLine>,
+    },
     /// The two code paths that compute the commit's root disagree: nothing was signed.
     #[error(
         "two ways to compute the root over the nodes give {ours} and {other}: nothing was signed; this is a fault of the program"
@@ -143,6 +191,10 @@ pub enum CommitError {
     /// The disk failed, or what it holds is bad. Whether the commit is in the log shows after reopening.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+fn shown(line: Option<&StatusLine>) -> String {
+    line.map_or_else(|| "no other line".to_owned(), |line| format!("status {} under key {}", line.status, line.key))
 }
 
 /// Why one node is refused.
@@ -253,6 +305,12 @@ pub enum ReadError {
         /// The size asked about.
         asked: u64,
         /// The log's size.
+        size: u64,
+    },
+    /// No checkpoint was signed at this size.
+    #[error("no checkpoint of size {size} was signed; status can be proven only under one that was")]
+    NoCheckpoint {
+        /// The size asked about.
         size: u64,
     },
     /// Not hexadecimal digits, or more than an id has.

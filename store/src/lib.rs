@@ -37,6 +37,7 @@ mod delta;
 mod disk;
 mod edge;
 mod error;
+mod evidence;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -56,20 +57,27 @@ mod query;
 mod reading;
 pub mod record;
 mod recorded;
+mod scan;
 mod segment;
 mod shelf;
+mod signing;
 mod snapshot;
 mod store;
 mod tiles;
 mod validate;
+mod walk;
 
 pub use commit::Receipt;
 pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusal, StorageError};
 
+pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};
 pub use prove::{Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
+pub use scan::{Scan, ScanOptions};
+pub use signing::signed_commit;
 pub use store::{OpenOptions, Progress, Store, StoredNode};
+pub use walk::{Direction, Walk, WalkOptions};
 
 pub(crate) use store::State;
 

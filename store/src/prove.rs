@@ -22,7 +22,7 @@ use crate::{
     State, Store,
     catalogue::Catalogue,
     error::{ProveError, StorageError},
-    head::{HEAD, Signature},
+    evidence::signed_at,
     number::wide,
     placed::{Number, PlacedCommit},
     reading::SegmentReader,
@@ -262,18 +262,9 @@ impl<'a> Prover<'a> {
         Ok(anchors)
     }
 
-    /// Reads the checkpoint of a size, and verifies the log's signature.
     fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
-        let signature = Signature { verifier: &self.inner.verifier, origin: &self.inner.genesis.origin };
-        let (name, bytes) = match self.catalogue.checkpoint(size) {
-            Some((first, frame)) => (segment::name(first), self.segments.payload(first, frame)?),
-            None => (HEAD.to_owned(), self.state.note.clone().into_bytes()),
-        };
-        let (head, note) = signature.read(&name, &bytes)?;
-        if head.size == size {
-            return Ok((Checkpoint { origin: signature.origin.to_owned(), size, root: head.root }, note));
-        }
-        Err(StorageError::corrupt(name, format!("the checkpoint of size {size} is of size {}", head.size)).into())
+        let (head, note) = signed_at(self.inner, self.state, &mut self.segments, size)?;
+        Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
     }
 
     fn status_part(&self, size: u64) -> StatusPart {

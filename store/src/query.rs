@@ -1,11 +1,18 @@
 //! Questions about ancestry, at a pinned tree size. No depth limit anywhere.
 
 use core::ops::Range;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use griptrace_core::{id::NodeId, node::Kind};
 
-use crate::{State, Store, catalogue::Catalogue, error::ReadError, number::place, placed::Number, tiles::TileReader};
+use crate::{
+    Store,
+    catalogue::Catalogue,
+    error::ReadError,
+    placed::Number,
+    tiles::TileReader,
+    walk::{Direction, WalkOptions},
+};
 
 /// A node that a walk came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +64,7 @@ impl Store {
     /// # Errors
     /// `NoNode`, also for a node that came later; `Beyond` for a size that the log has not reached.
     pub fn ancestors(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.0.ask(|state| state.walk(id, at, |catalogue, number, next| next.extend(catalogue.parents(number))))
+        self.walk(*id, WalkOptions::new(Direction::Ancestors, at))?.rest()
     }
 
     /// Returns everything that stands on a node, nearest first, in the log of `at` entries (`None`:
@@ -66,16 +73,18 @@ impl Store {
     /// # Errors
     /// As [`Self::ancestors`].
     pub fn descendants(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.0.ask(|state| state.walk(id, at, |catalogue, number, next| next.extend(catalogue.children(number))))
+        self.walk(*id, WalkOptions::new(Direction::Descendants, at))?.rest()
     }
 
-    /// Returns up to `limit` ways by which `from` came from `to`.
+    /// Returns up to `limit` ways by which `from` came from `to`, in the log of `at` entries (`None`: now).
     ///
     /// # Errors
-    /// `NoNode`.
-    pub fn paths(&self, from: &NodeId, to: &NodeId, limit: usize) -> Result<Paths, ReadError> {
+    /// As [`Self::ancestors`].
+    pub fn paths(&self, from: &NodeId, to: &NodeId, limit: usize, at: Option<u64>) -> Result<Paths, ReadError> {
         self.0.ask(|state| {
-            let (from, to) = (state.number(from)?, state.number(to)?);
+            let size = at.unwrap_or(state.catalogue.size());
+            state.reached(size)?;
+            let (from, to) = (state.number_at(from, size)?, state.number_at(to, size)?);
             Ok(find_paths(&state.catalogue, from, to, limit))
         })
     }
@@ -140,39 +149,6 @@ impl Store {
     }
 }
 
-impl State {
-    fn walk(
-        &self,
-        id: &NodeId,
-        at: Option<u64>,
-        neighbours: impl Fn(&Catalogue, Number, &mut Vec<Number>),
-    ) -> Result<Vec<Found>, ReadError> {
-        let catalogue = &self.catalogue;
-        let size = at.unwrap_or(catalogue.size());
-        if size > catalogue.size() {
-            return Err(ReadError::Beyond { asked: size, size: catalogue.size() });
-        }
-        let from = self.number(id)?;
-        if catalogue.leaf(from) >= size {
-            return Err(ReadError::NoNode { id: *id });
-        }
-        let mut seen = Seen::new(catalogue.len());
-        seen.insert(from);
-        let mut todo = VecDeque::from([(from, 0_u64)]);
-        let mut found = Vec::new();
-        let mut next = Vec::new();
-        while let Some((number, depth)) = todo.pop_front() {
-            if number != from {
-                found.push(Found { id: catalogue.id(number), kind: catalogue.node(number).kind, depth });
-            }
-            neighbours(catalogue, number, &mut next);
-            let fresh = next.drain(..).filter(|n| catalogue.leaf(*n) < size && seen.insert(*n));
-            todo.extend(fresh.map(|n| (n, depth.saturating_add(1))));
-        }
-        Ok(found)
-    }
-}
-
 /// Finds ways by parents, depth first in the order of the edges. Only nodes that lead to `to` are
 /// walked, so that no step is in vain.
 fn find_paths(catalogue: &Catalogue, from: Number, to: Number, limit: usize) -> Paths {
@@ -231,22 +207,4 @@ fn leading_to(catalogue: &Catalogue, from: Number, to: Number) -> HashSet<Number
         }
     }
     leads
-}
-
-/// Nodes that were come to: a bit for each number.
-struct Seen(Vec<u64>);
-
-impl Seen {
-    fn new(nodes: Number) -> Self {
-        Self(vec![0; place(nodes).div_ceil(64)])
-    }
-
-    /// Notes a node; tells whether it is new.
-    fn insert(&mut self, number: Number) -> bool {
-        let Some(word) = self.0.get_mut(place(number) / 64) else { return false };
-        let bit = 1_u64 << (number % 64);
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
 }

@@ -10,7 +10,7 @@ use std::{
 use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, KeyId, NodeId, StatusKey},
-    key::Signer,
+    key::{PublicKey, Signer},
     node::Core,
     note::NoteSigner,
 };
@@ -25,9 +25,9 @@ use crate::{
     open::{self, Opened},
     placed::Number,
     publish::PUBLISH_AFTER,
-    reading::SegmentReader,
     record::NodeRecord,
-    segment, snapshot,
+    scan::Nodes,
+    snapshot,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -170,11 +170,40 @@ impl Store {
     ) -> Result<Receipt, CommitError> {
         let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
         let receipt = writer.commit(&self.0, nodes, signer, issuer, now)?;
+        self.after_commit(writer);
+        Ok(receipt)
+    }
+
+    /// Takes a commit that was signed elsewhere, all of its nodes or none, and returns when it is durable and under a signed
+    /// checkpoint. Sent twice, it is committed once: the second receipt says so. `now` is the log's clock, which
+    /// dates the status head.
+    ///
+    /// # Errors
+    /// `Commit` for an entry that is malformed or not signed by `key`, `EntryTooLarge`, `Home`, `Ahead`, `Nodes`,
+    /// `Statuses`; otherwise as [`Self::commit`].
+    pub fn commit_signed(
+        &self,
+        entry: &[u8],
+        nodes: Vec<NodeRecord>,
+        key: &PublicKey,
+        now: u64,
+    ) -> Result<Receipt, CommitError> {
+        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
+        let receipt = writer.commit_signed(&self.0, entry, nodes, key, now)?;
+        self.after_commit(writer);
+        Ok(receipt)
+    }
+
+    /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.
+    pub fn is_poisoned(&self) -> bool {
+        self.0.writer.as_ref().is_some_and(Writer::is_poisoned)
+    }
+
+    fn after_commit(&self, writer: &Writer) {
         if writer.promises_to_publish() {
             publish_later(&self.0);
         }
         self.0.keep_snapshot(Share::LARGE);
-        Ok(receipt)
     }
 
     /// Returns a node, with everything that is kept of it.
@@ -183,21 +212,8 @@ impl Store {
     /// `Storage` if it, or its commit, is not what was recorded.
     pub fn node(&self, id: &NodeId) -> Result<Option<StoredNode>, ReadError> {
         self.0.ask(|state| {
-            let Some(number) = state.catalogue.number(id) else { return Ok(None) };
-            let mut reader = SegmentReader::new(&self.0.objects);
-            let record = reader.whole(&state.catalogue, number)?;
-            let placed = state.catalogue.commit_of(number);
-            let commit = reader.commit(&placed)?;
-            let core = record.core().map_err(|e| StorageError::corrupt(segment::name(placed.segment), e))?;
-            Ok(Some(StoredNode {
-                id: *id,
-                record,
-                core,
-                index: placed.leaf,
-                committer: commit.key(),
-                issuer: commit.issuer().clone(),
-                time: commit.payload.time,
-            }))
+            let number = state.catalogue.number(id);
+            Ok(number.map(|number| Nodes::new(&self.0.objects, state).read(number)).transpose()?)
         })
     }
 

@@ -88,6 +88,12 @@ impl<'a> TileReader<'a> {
         fetch_proof(&Rfc9162, size, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
     }
 
+    /// Proves that a leaf is in the tree of `size` leaves, which is not larger than this one.
+    pub(crate) fn inclusion_at(&mut self, index: u64, size: u64) -> Result<Vec<Digest>, StorageError> {
+        let coordinates = proof_coordinates(size, &[index]).map_err(|e| self.failure(&e))?;
+        fetch_proof(&Rfc9162, size, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
+    }
+
     /// Proves that the tree of `new` leaves grew from that of `old` leaves; neither is larger than this one.
     pub(crate) fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Digest>, StorageError> {
         let coordinates =

@@ -90,7 +90,7 @@ fn show_paths(
     }
     let found = workspace
         .store
-        .paths(&from, &to, args.limit)
+        .paths(&from, &to, args.limit, None)
         .map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
     for path in &found.paths {
         let nodes = path.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;

@@ -34,12 +34,12 @@ fn ancestry_and_impact_are_walked_nearest_first() {
     assert_eq!(pinned.iter().map(|f| f.kind).collect::<Vec<_>>(), [Kind::Transformation, Kind::Dataset]);
     assert!(matches!(world.store.ancestors(&model, Some(before_model)), Err(ReadError::NoNode { .. })));
     assert!(matches!(world.store.ancestors(&model, Some(10_000)), Err(ReadError::Beyond { .. })));
-    let paths = world.store.paths(&shipment, &a, 10).unwrap();
+    let paths = world.store.paths(&shipment, &a, 10, None).unwrap();
     assert_eq!((paths.paths.len(), paths.cut), (2, false));
     assert!(paths.paths.iter().all(|path| path[0] == shipment && path[path.len() - 1] == a));
     assert!(paths.paths.iter().any(|path| path.contains(&merged)));
-    assert!(world.store.paths(&shipment, &a, 1).unwrap().cut);
-    assert!(world.store.paths(&a, &shipment, 1).unwrap().paths.is_empty());
+    assert!(world.store.paths(&shipment, &a, 1, None).unwrap().cut);
+    assert!(world.store.paths(&a, &shipment, 1, None).unwrap().paths.is_empty());
 }
 
 #[test]
