@@ -59,8 +59,8 @@ struct Best {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let policy = args.policy.as_deref().map(load).transpose()?;
-    let ids =
-        workspace.store.of_kind(Kind::Dataset).map_err(|e| CommandError::because("cannot list the data sets", e))?;
+    let ids = workspace.store.of_kind(Kind::Dataset).map_err(|e| e.while_doing("cannot list the data sets"))?;
+    workspace.store.prefetch_marks(&ids)?;
     let mut rows = Vec::new();
     let mut inherited = Inherited { workspace: &workspace, policy: policy.as_ref(), known: BTreeMap::new() };
     for id in ids {
@@ -190,10 +190,7 @@ impl Inherited<'_> {
 }
 
 fn best(workspace: &Workspace, node: &StoredNode) -> Result<Option<Best>, CommandError> {
-    let ids = workspace
-        .store
-        .assessments_of(&node.id)
-        .map_err(|e| CommandError::because("cannot look up the assessments", e))?;
+    let ids = workspace.store.assessments_of(&node.id).map_err(|e| e.while_doing("cannot look up the assessments"))?;
     let mut found: Option<Best> = None;
     for id in ids {
         let assessment = workspace.node(&id)?;
