@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Policy(commands::policy::Args),
     /// Check the whole store against its log
     Fsck(commands::fsck::Args),
+    /// Serve the store: gRPC to those who commit and ask, the log over HTTP to the world
+    Serve(commands::serve::Args),
     /// Go the whole way once, with simulated data
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell
@@ -109,6 +111,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Inspect(args) => commands::inspect::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),
+        Command::Serve(args) => commands::serve::run(context, &args),
         Command::Demo(args) => demo::run(&args, &context.output).map(Answer),
         Command::Completions(args) => commands::completions::run(context, &args),
     }

@@ -37,3 +37,14 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
     let home = || path("HOME").map(|home| home.join(".local").join("state"));
     path("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home)
 }
+
+/// Returns the settings of a service in `GRIPTRACE_SERVE__...`, without that beginning.
+pub(crate) fn serve() -> Vec<(String, String)> {
+    let ours = env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?.strip_prefix("GRIPTRACE_SERVE__")?.to_owned();
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    let mut ours: Vec<_> = ours.collect();
+    ours.sort();
+    ours
+}

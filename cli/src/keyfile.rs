@@ -95,11 +95,16 @@ pub(crate) fn write(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> 
         Some(passphrase) => encrypt(line.as_bytes(), passphrase)?,
         None => Zeroizing::new(line.as_bytes().to_vec()),
     };
+    write_secret(path, &bytes)
+}
+
+/// Writes a new file that only its owner can read. Never replaces a file.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+    let written = options.open(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     written.map_err(|e| {
         let hint = if e.kind() == io::ErrorKind::NotFound {
             "the folder that it is to lie in is not there; make it first"

@@ -178,7 +178,7 @@ impl Log {
                     Opened::Minimal => Disclose::Minimal,
                     Opened::All => Disclose::All,
                 };
-                Ok(store.prove(id, &ProveOptions { disclose, now: clock::now() })?)
+                Ok(store.prove(id, &ProveOptions { disclose, at: None })?)
             }
             Self::Remote(remote) => remote.prove(id, opened),
         }

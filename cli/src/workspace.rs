@@ -54,6 +54,27 @@ pub(crate) struct Config {
     pub(crate) assessor: Vec<KnownAssessor>,
 }
 
+impl Config {
+    /// Returns the settings of who only asks.
+    fn of_nobody() -> Self {
+        let keys = KeyPaths { log: None, committer: PathBuf::new() };
+        let (origin, issuer, committer) = (String::new(), String::new(), String::new());
+        Self { origin, issuer, committer, keys, server: None, assessor: Vec::new() }
+    }
+
+    /// Reads the settings in a folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self, CommandError> {
+        let path = folder.join(CONFIG);
+        let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
+        toml::from_str(&text).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+    }
+
+    /// Returns the committer's public key.
+    pub(crate) fn committer_key(&self) -> Result<PublicKey, CommandError> {
+        PublicKey::parse(&self.committer).map_err(|e| CommandError::because("the settings' committer key", e))
+    }
+}
+
 /// Where the keys are; relative paths begin at the folder of the settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,7 +192,7 @@ impl Workspace {
     /// the environment, or the nearest one upward.
     pub(crate) fn open(context: &Context, recording: bool) -> Result<Self, CommandError> {
         let found = match Self::find(context.named_store()) {
-            Ok(folder) => Some((read_config(&folder)?, folder)),
+            Ok(folder) => Some((Config::read(&folder)?, folder)),
             // A server can be asked without a folder, unless one was named.
             Err(_) if context.server.url().is_some() && context.named_store().is_none() => None,
             Err(error) => return Err(error),
@@ -179,7 +200,8 @@ impl Workspace {
         let settings = found.as_ref().and_then(|(config, _)| config.server.as_ref());
         let Some(target) = context.server.target(settings)? else {
             let (config, folder) = found.ok_or_else(|| CommandError::failed("no store and no server was named"))?;
-            return Self::open_store(&context.output, folder, config, recording);
+            let store = open_store(&context.output, &folder, &config, recording)?;
+            return Ok(Self::new(folder, config, Log::Local(store)));
         };
         let (config, folder) = match found {
             Some(found) => found,
@@ -193,24 +215,22 @@ impl Workspace {
 
     /// Returns the address of the server that commands would go to, if they would.
     pub(crate) fn server_url(context: &Context) -> Result<Option<String>, CommandError> {
-        let found = Self::find(context.named_store()).ok().map(|folder| read_config(&folder)).transpose()?;
+        let found = Self::find(context.named_store()).ok().map(|folder| Config::read(&folder)).transpose()?;
         let settings = found.as_ref().and_then(|config| config.server.as_ref());
         Ok(context.server.target(settings)?.map(|target| target.url))
     }
 
-    fn open_store(output: &Output, folder: PathBuf, config: Config, recording: bool) -> Result<Self, CommandError> {
-        let no_key = || CommandError::failed(format!("{} names no log key", folder.join(CONFIG).display()));
-        let key = match (&config.keys.log, recording) {
-            (Some(path), true) => Some(keyfile::read(&folder.join(path))?),
-            (None, true) => return Err(no_key()),
-            (_, false) => None,
-        };
-        let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
-        let bar = output.progress("reading the log");
-        let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
-        let store = Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
-            .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))?;
-        Ok(Self::new(folder, config, Log::Local(store)))
+    /// Opens the store on this machine, for what only a store can do.
+    pub(crate) fn local_store(context: &Context, writing: bool) -> Result<Store, CommandError> {
+        let folder = Self::find(context.named_store())?;
+        let config = Config::read(&folder)?;
+        if let Some(server) = &config.server {
+            let (folder, url) = (folder.display(), &server.url);
+            return Err(CommandError::failed(format!(
+                "{folder} is for the log of the server {url}, and holds no store"
+            )));
+        }
+        open_store(&context.output, &folder, &config, writing)
     }
 
     /// Returns the folder of the store.
@@ -266,7 +286,7 @@ impl Workspace {
         if let (true, Log::Remote(remote)) = (self.config.committer.is_empty(), &self.store) {
             return Err(no_committer(remote.url()));
         }
-        PublicKey::parse(&self.config.committer).map_err(|e| CommandError::because("the settings' committer key", e))
+        self.config.committer_key()
     }
 
     /// Reads the committer's key, which must be the one that the settings name.
@@ -327,19 +347,19 @@ pub(crate) struct NewClient {
     pub(crate) committer_key: Option<PathBuf>,
 }
 
-impl Config {
-    /// Returns the settings of who only asks.
-    fn of_nobody() -> Self {
-        let keys = KeyPaths { log: None, committer: PathBuf::new() };
-        let (origin, issuer, committer) = (String::new(), String::new(), String::new());
-        Self { origin, issuer, committer, keys, server: None, assessor: Vec::new() }
-    }
-}
-
-fn read_config(folder: &Path) -> Result<Config, CommandError> {
-    let path = folder.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
-    toml::from_str(&text).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+/// Opens the store of a folder; to write, with the log's key.
+fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) -> Result<Store, CommandError> {
+    let no_key = || CommandError::failed(format!("{} names no log key", folder.join(CONFIG).display()));
+    let key = match (&config.keys.log, writing) {
+        (Some(path), true) => Some(keyfile::read(&folder.join(path))?),
+        (None, true) => return Err(no_key()),
+        (_, false) => None,
+    };
+    let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
+    let bar = output.progress("reading the log");
+    let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
+    Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
+        .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))
 }
 
 /// Makes the folder for keys and settings, where there must be none yet.

@@ -215,13 +215,13 @@ impl Writer {
         self.sequence(inner, Pending { entry: entry.to_vec(), nodes, lines, time: now })
     }
 
-    /// Tells whether nothing more is taken before the store was reopened.
+    /// Tells whether a write failed.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
     }
 
     fn check_poison(&self) -> Result<(), CommitError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(CommitError::Poisoned) } else { Ok(()) }
+        if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -364,8 +364,9 @@ fn recorded(inner: &Inner, state: &State, id: &NodeId, entry: &[u8]) -> Result<O
     if tiles.entry(index)? != entry {
         return Ok(None);
     }
-    let inclusion = tiles.inclusion(&[index])?;
-    Ok(Some(Published { index, size: catalogue.size(), checkpoint: state.note.clone(), inclusion }))
+    let size = catalogue.size();
+    let inclusion = tiles.inclusion(&[index], size)?;
+    Ok(Some(Published { index, size, checkpoint: state.note.clone(), inclusion }))
 }
 
 /// Names nodes by their hashes.

@@ -337,6 +337,12 @@ pub enum ProveError {
         /// The id.
         id: NodeId,
     },
+    /// No checkpoint was signed at this size.
+    #[error("no checkpoint of size {size} was signed; a bundle is made only under one that was")]
+    NoCheckpoint {
+        /// The size asked about.
+        size: u64,
+    },
     /// Only Shipments, and Models for a pre-check, are proven.
     #[error("{id} is a {kind}; a bundle is about a shipment or, for a pre-check, a model")]
     RootKind {

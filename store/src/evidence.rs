@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
     id::{NodeId, StatusKey},
-    tree::{TreeHash as _, Rfc9162},
+    tree::{Rfc9162, TreeHash as _},
 };
 
 use crate::{
@@ -102,7 +102,7 @@ impl Store {
             }
             let mut tiles = TileReader::new(&self.0.objects, &state.catalogue);
             let leaf_hash = Rfc9162::leaf_hash(&tiles.entry(index)?);
-            Ok(EntryProof { leaf_hash, path: tiles.inclusion_at(index, size)? })
+            Ok(EntryProof { leaf_hash, path: tiles.inclusion(&[index], size)? })
         })
     }
 
@@ -140,7 +140,7 @@ impl Store {
                 key,
                 statuses: map.statuses(key.digest()).iter().copied().map(NodeId::new).collect(),
                 head: tiles.entry(index)?,
-                head_path: tiles.inclusion_at(index, size)?,
+                head_path: tiles.inclusion(&[index], size)?,
                 proof: map.prove(&[*key.digest()]).into_bytes(),
             })
         })
@@ -225,7 +225,7 @@ impl Signed {
             levels.push(above);
         }
         let entry = tiles.entry(placed.leaf)?;
-        let log_path = tiles.inclusion_at(placed.leaf, size)?;
+        let log_path = tiles.inclusion(&[placed.leaf], size)?;
         Ok(Self { entry, index: placed.leaf, first: placed.first_node, levels, log_path })
     }
 

@@ -53,6 +53,7 @@ mod parallel;
 mod placed;
 mod prove;
 mod publish;
+mod published;
 mod query;
 mod reading;
 pub mod record;

@@ -2,7 +2,10 @@
 
 mod closure;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, ManifestOpening, StatusPart, SubjectOpening},
@@ -49,9 +52,8 @@ pub enum Disclose {
 pub struct ProveOptions {
     /// Which details to open.
     pub disclose: Disclose,
-    /// The caller's time, in seconds since 1970. Nothing in a bundle depends on it: the same state
-    /// gives the same bytes.
-    pub now: u64,
+    /// The size of a log that was signed, to prove under; `None` is now.
+    pub at: Option<u64>,
 }
 
 impl Disclose {
@@ -74,12 +76,17 @@ impl Store {
     /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
         self.0.ask(|state| {
-            let number = state.catalogue.number(root).ok_or(ProveError::NoNode { id: *root })?;
+            let size = options.at.unwrap_or(state.catalogue.size());
+            if !state.catalogue.is_signed(size) {
+                return Err(ProveError::NoCheckpoint { size });
+            }
+            let number = state.catalogue.number(root).filter(|number| state.catalogue.leaf(*number) < size);
+            let number = number.ok_or(ProveError::NoNode { id: *root })?;
             let kind = state.catalogue.node(number).kind;
             if !matches!(kind, Kind::Shipment | Kind::Model) {
                 return Err(ProveError::RootKind { id: *root, kind });
             }
-            Prover::new(&self.0, state, number, options).bundle()
+            Prover::new(&self.0, state, number, size, options).bundle()
         })
     }
 }
@@ -98,6 +105,9 @@ struct Prover<'a> {
     state: &'a State,
     catalogue: &'a Catalogue,
     root: Number,
+    size: u64,
+    /// The status map at that size.
+    map: Cow<'a, StatusMap>,
     options: &'a ProveOptions,
     closure: Closure,
     /// Every node of the bundle; its ordinal is its place here.
@@ -107,15 +117,16 @@ struct Prover<'a> {
 }
 
 impl<'a> Prover<'a> {
-    fn new(inner: &'a Inner, state: &'a State, root: Number, options: &'a ProveOptions) -> Self {
+    fn new(inner: &'a Inner, state: &'a State, root: Number, size: u64, options: &'a ProveOptions) -> Self {
         let catalogue = &state.catalogue;
-        let size = catalogue.size();
-        let closure = Closure::walk(catalogue, catalogue.map(), size, root);
+        let is_newest = size == catalogue.size();
+        let map = if is_newest { Cow::Borrowed(catalogue.map()) } else { Cow::Owned(catalogue.map_at(size)) };
+        let closure = Closure::walk(catalogue, &map, size, root);
         // Numbers count through entries and then ids: the order of ordinals.
         let nodes = closure.all().into_iter().collect();
         let segments = SegmentReader::new(&inner.objects);
         let tiles = TileReader::new(&inner.objects, catalogue);
-        Self { inner, state, catalogue, root, options, closure, nodes, segments, tiles }
+        Self { inner, state, catalogue, root, size, map, options, closure, nodes, segments, tiles }
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
@@ -196,7 +207,7 @@ impl<'a> Prover<'a> {
                 leaves.insert(self.catalogue.leaf(*number));
             }
         }
-        let mut sizes: BTreeSet<u64> = [self.catalogue.size()].into();
+        let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
             sizes.insert(self.first_covering(leaf));
         }
@@ -220,7 +231,7 @@ impl<'a> Prover<'a> {
         within("entries of a bundle", indices.len(), ENTRIES_MAX)?;
         let entries = indices.iter().map(|index| Ok((*index, self.tiles.entry(*index)?)));
         let entries: Vec<(u64, Vec<u8>)> = entries.collect::<Result<_, StorageError>>()?;
-        let inclusion = self.tiles.inclusion(&indices)?;
+        let inclusion = self.tiles.inclusion(&indices, self.size)?;
         let anchors = self.anchors(sizes)?;
         self.check_inclusion(&entries, &inclusion, &anchors)?;
         let mut parts = Vec::new();
@@ -249,7 +260,7 @@ impl<'a> Prover<'a> {
     }
 
     fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
-        let newest = self.catalogue.size();
+        let newest = self.size;
         let shipped = self.first_covering(self.catalogue.leaf(self.root));
         let mut anchors = Vec::new();
         let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
@@ -269,8 +280,8 @@ impl<'a> Prover<'a> {
 
     fn status_part(&self, size: u64) -> StatusPart {
         let older: (StatusMap, Closure);
-        let (map, closure) = if size == self.catalogue.size() {
-            (self.catalogue.map(), &self.closure)
+        let (map, closure) = if size == self.size {
+            (&*self.map, &self.closure)
         } else {
             let map = self.catalogue.map_at(size);
             let closure = Closure::walk(self.catalogue, &map, size, self.root);
@@ -297,7 +308,8 @@ impl<'a> Prover<'a> {
     fn opening(&mut self, number: Number) -> Result<Option<SubjectOpening>, ProveError> {
         let mut leaves = Vec::new();
         let mut subjects: BTreeMap<u64, (u64, Salt)> = BTreeMap::new();
-        for sibling in self.catalogue.siblings(number) {
+        let siblings = self.catalogue.siblings(number).into_iter();
+        for sibling in siblings.filter(|sibling| self.catalogue.leaf(*sibling) < self.size) {
             let Some(known) = self.segments.whole(self.catalogue, sibling)?.subjects else { continue };
             for (id, salt, index) in known.openings {
                 let subject = self.catalogue.number(&id).filter(|subject| self.has(*subject));
@@ -327,7 +339,7 @@ impl<'a> Prover<'a> {
         anchors: &[(Anchor, Checkpoint)],
     ) -> Result<(), StorageError> {
         let leaves: Vec<(u64, Digest)> = entries.iter().map(|(i, entry)| (*i, Rfc9162::leaf_hash(entry))).collect();
-        let root = root_from_leaves(&Rfc9162, self.catalogue.size(), &leaves, inclusion);
+        let root = root_from_leaves(&Rfc9162, self.size, &leaves, inclusion);
         for pair in anchors.windows(2) {
             let [(anchor, old), (_, new)] = pair else { continue };
             griptrace_core::tree::verify_consistency(

@@ -28,8 +28,8 @@ pub struct ScanOptions {
 /// A part of a scan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scan {
-    /// The nodes, in log order.
-    pub nodes: Vec<StoredNode>,
+    /// The nodes, in log order, each with its place.
+    pub nodes: Vec<(u32, StoredNode)>,
     /// Where to go on; `None` at the end.
     pub next: Option<u32>,
 }
@@ -54,7 +54,7 @@ impl Store {
             let (mut number, end) = (begin, catalogue.end_at(size));
             while number < end && nodes.len() < most && passed < most.saturating_mul(PASSED_OVER_MAX) {
                 if options.kind.is_none_or(|kind| catalogue.node(number).kind == kind) {
-                    nodes.push(reader.read(number)?);
+                    nodes.push((number, reader.read(number)?));
                 }
                 passed = passed.saturating_add(1);
                 number = number.saturating_add(1);

@@ -102,7 +102,6 @@ pub(crate) fn check_nodes(payload: &CommitPayload, ids: &[NodeId]) -> Result<(),
     check_root(payload, ids)
 }
 
-
 /// The hash of the commit tree, as `rs_merkle` calls it: on the two children side by side.
 #[derive(Clone)]
 struct CommitHasher;

@@ -78,7 +78,7 @@ pub(crate) struct Inner {
     pub(crate) home: GenesisHash,
     pub(crate) verifier: griptrace_core::note::NoteVerifier,
     state: RwLock<State>,
-    writer: Option<Writer>,
+    pub(crate) writer: Option<Writer>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// Held by who publishes in the background; says whether the last handle is gone.

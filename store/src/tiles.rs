@@ -81,16 +81,9 @@ impl<'a> TileReader<'a> {
         root.map_err(|e| self.failure(&e))
     }
 
-    /// Proves that the leaves at `indices` are in this tree.
-    pub(crate) fn inclusion(&mut self, indices: &[u64]) -> Result<Vec<Digest>, StorageError> {
-        let size = self.size;
+    /// Proves that the leaves at `indices` are in the tree of `size` leaves, which is not larger than this one.
+    pub(crate) fn inclusion(&mut self, indices: &[u64], size: u64) -> Result<Vec<Digest>, StorageError> {
         let coordinates = proof_coordinates(size, indices).map_err(|e| self.failure(&e))?;
-        fetch_proof(&Rfc9162, size, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
-    }
-
-    /// Proves that a leaf is in the tree of `size` leaves, which is not larger than this one.
-    pub(crate) fn inclusion_at(&mut self, index: u64, size: u64) -> Result<Vec<Digest>, StorageError> {
-        let coordinates = proof_coordinates(size, &[index]).map_err(|e| self.failure(&e))?;
         fetch_proof(&Rfc9162, size, &coordinates, |at| self.lookup(at)).map_err(|e| self.failure(&e))
     }
 

@@ -3,10 +3,7 @@
 
 use std::collections::VecDeque;
 
-use griptrace_core::{
-    id::NodeId,
-    node::Kind,
-};
+use griptrace_core::{id::NodeId, node::Kind};
 
 use crate::{
     State, Store,

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
-    log_source::Log,
     workspace::Workspace,
 };
 
@@ -19,13 +18,12 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
         return Err(CommandError::failed(format!("fsck checks a store on this machine, and the log is on {url}"))
             .with_hint("run it where the store is; what a server answers is checked with every command"));
     }
-    let opened = context.workspace();
+    let opened = Workspace::local_store(context, false);
     let bar = context.output.progress("checking");
     let progress = |what: &str, done, total| bar.step(what, done, total);
     let wrong = |e| CommandError::because("cannot check the store", e);
     let report = match opened {
-        Ok(Workspace { store: Log::Local(store), .. }) => store.fsck(&progress).map_err(wrong)?,
-        Ok(_) => return Err(CommandError::failed("fsck checks a store on this machine")),
+        Ok(store) => store.fsck(&progress).map_err(wrong)?,
         // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
         Err(error) => match Store::fsck_closed(&context.store_folder()?.join("store"), &progress) {
             Ok(report) if !report.is_clean() => report,

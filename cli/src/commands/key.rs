@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use griptrace_core::{
+    digest::Digest,
     key::{Algorithm, PublicKey},
     note::NoteVerifier,
 };
+use griptrace_service::access::token_digest;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::{
     context::{Answer, Context},
@@ -28,6 +32,12 @@ pub(crate) enum Args {
         #[arg(long)]
         passphrase: bool,
     },
+    /// Make a bearer token, and print the line by which a service knows it
+    Token {
+        /// The file to write; never replaced
+        #[arg(short, long = "output", value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Show the public key of a key file, and its fingerprint for reading on the phone
     Show {
         /// A key file, a public key as text, or a log's key (vkey) as text
@@ -44,6 +54,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             keyfile::write(file, &key, passphrase.as_deref().map(String::as_str))?;
             key.public()?
         }
+        Args::Token { output } => return token(context, output),
         Args::Show { file } => shown(file)?,
     };
     let id = key.id();
@@ -51,6 +62,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let lines =
         [format!("public key   {key}"), format!("key id       {id}"), format!("fingerprint  {}", fingerprint(&id))];
     context.output.either(&object, &lines)?;
+    Ok(Answer::YES)
+}
+
+/// Makes a token: 32 random bytes, which only the file holds.
+fn token(context: &Context, file: &Path) -> Result<Answer, CommandError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    keyfile::fill(bytes.as_mut_slice())?;
+    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+    keyfile::write_secret(file, Zeroizing::new(format!("{}\n", token.as_str())).as_bytes())?;
+    let digest = Digest::from_bytes(token_digest(&token)).to_string();
+    let object = json!({ "token": format!("sha256:{digest}") });
+    context.output.either(&object, &[format!("token = \"sha256:{digest}\"")])?;
     Ok(Answer::YES)
 }
 

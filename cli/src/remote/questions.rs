@@ -270,13 +270,14 @@ impl Remote {
         ids.iter().map(|id| self.node(id)).collect()
     }
 
-    /// Returns the bytes of a bundle of this node, whose checkpoint is of the history that was seen.
+    /// Returns the bytes of a bundle of this node, under the pinned checkpoint.
     pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
         let disclosure = match opened {
             Opened::Minimal => v1::Disclosure::Minimal,
             Opened::All => v1::Disclosure::Full,
         };
-        let question = v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into() };
+        let question =
+            v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into(), tree_size: self.size() };
         let (stated, bytes) = self.connection.ask(|caller| {
             let question = question.clone();
             async { pieces(proofs(caller).prove(request(question)).await?).await }
@@ -285,8 +286,9 @@ impl Remote {
         if stated != found || !bytes.starts_with(MAGIC) {
             return Err(Lie::BundleBytes { stated, found }.into());
         }
-        let anchor = check::bundle(&bytes, *id)?;
-        self.check_history(&check::checkpoint(&self.verifier, &anchor)?)?;
+        let anchor = check::checkpoint(&self.verifier, &check::bundle(&bytes, *id)?)?;
+        self.pinned.at(anchor.size)?;
+        self.check_history(&anchor)?;
         Ok(bytes)
     }
 }

@@ -463,8 +463,8 @@ pub mod commit_service_client {
         ///
         /// The commit is named by its digest: sending it again, for instance after a lost answer, gives a receipt for
         /// the one that is there. Codes: INVALID_ARGUMENT for bytes that are not canonical, a signature that is not
-        /// the key's, a root that is not the nodes'; FAILED_PRECONDITION for an edge that leads nowhere or a
-        /// node that is recorded already in another commit; PERMISSION_DENIED for a key that may not write,
+        /// the key's, a root that is not the nodes'; FAILED_PRECONDITION for an edge that leads nowhere;
+        /// ALREADY_EXISTS for a node that another commit has; PERMISSION_DENIED for a key that may not write,
         /// or not there; RESOURCE_EXHAUSTED, with advice when to try again, where the queue is full.
         pub async fn commit(
             &mut self,
@@ -559,8 +559,8 @@ pub mod commit_service_server {
         ///
         /// The commit is named by its digest: sending it again, for instance after a lost answer, gives a receipt for
         /// the one that is there. Codes: INVALID_ARGUMENT for bytes that are not canonical, a signature that is not
-        /// the key's, a root that is not the nodes'; FAILED_PRECONDITION for an edge that leads nowhere or a
-        /// node that is recorded already in another commit; PERMISSION_DENIED for a key that may not write,
+        /// the key's, a root that is not the nodes'; FAILED_PRECONDITION for an edge that leads nowhere;
+        /// ALREADY_EXISTS for a node that another commit has; PERMISSION_DENIED for a key that may not write,
         /// or not there; RESOURCE_EXHAUSTED, with advice when to try again, where the queue is full.
         async fn commit(
             &self,
@@ -1149,6 +1149,9 @@ pub struct InventoryRequest {
     /// The day that counts as today, YYYY-MM-DD; empty for the server's.
     #[prost(string, tag = "3")]
     pub today: ::prost::alloc::string::String,
+    /// The size to answer at; 0 for the newest.
+    #[prost(uint64, tag = "4")]
+    pub tree_size: u64,
 }
 /// Some of the datasets.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1225,6 +1228,9 @@ pub struct CheckRequest {
     /// What it is for.
     #[prost(string, repeated, tag = "6")]
     pub purposes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The size of a checkpoint that was published, to answer at; 0 for the newest.
+    #[prost(uint64, tag = "7")]
+    pub tree_size: u64,
 }
 /// What blocks.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2508,6 +2514,9 @@ pub struct ProveRequest {
     /// Which details it opens.
     #[prost(enumeration = "Disclosure", tag = "2")]
     pub disclosure: i32,
+    /// The size of a checkpoint that was published, to prove under; 0 for the newest.
+    #[prost(uint64, tag = "3")]
+    pub tree_size: u64,
 }
 /// A piece of a bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2518,6 +2527,9 @@ pub struct ProveResponse {
     /// In the first message: how many bytes there are in all.
     #[prost(uint64, tag = "2")]
     pub total_bytes: u64,
+    /// The size of the log that it was made from.
+    #[prost(uint64, tag = "3")]
+    pub tree_size: u64,
 }
 /// Asks to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,11 +1,25 @@
 //! Who may do what.
 
+mod certificate;
+mod gate;
+mod register;
+mod token;
+
+use core::fmt;
 use std::sync::Arc;
 
 use griptrace_core::{id::KeyId, key::PublicKey};
+use serde::Deserialize;
+
+pub(crate) use certificate::{CertificateName, Presented};
+pub(crate) use gate::{Credentials, Gate, Refused};
+pub(crate) use register::{Client, Committer, Register, RegisteredKey};
+pub use token::token_digest;
+pub(crate) use token::{Period, Token};
 
 /// What a client may do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Ask questions.
     Read,
@@ -15,6 +29,17 @@ pub enum Role {
     Prove,
     /// Everything, everywhere; and read the audit trail.
     Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Commit => "commit",
+            Self::Prove => "prove",
+            Self::Admin => "admin",
+        })
+    }
 }
 
 /// Who is calling, as the configuration knows them.
@@ -82,7 +107,7 @@ pub enum KeyRefusal {
 }
 
 /// Clients and committers, as the configuration has them now.
-pub trait Registry: Send + Sync {
+pub trait Registry: fmt::Debug + Send + Sync {
     /// Returns the key with this hash, if the caller may commit with it at `now` (seconds since 1970).
     ///
     /// # Errors

@@ -7,3 +7,22 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod admission;
+mod audit;
+mod call;
+pub mod check;
+pub mod config;
+mod grpc;
+mod http;
+pub mod inventory;
+mod layer;
+pub mod limits;
+mod metrics;
+mod reload;
+mod run;
+mod shared;
+mod status;
+mod telemetry;
+mod tls;
+
+pub use run::{ServeError, run};

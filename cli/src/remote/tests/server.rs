@@ -24,8 +24,6 @@ use griptrace_store::{Disclose, Found, ProveOptions, ReadError, Receipt, Store, 
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::NOW;
-
 /// In which one respect the server lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Trick {
@@ -125,8 +123,8 @@ impl Server {
     fn node(&self, id: NodeId, size: u64) -> Result<v1::Node, Status> {
         let id = if self.plays(Trick::NodeOfAnother) { self.other() } else { id };
         let store = self.store();
-        let node = store.nodes(&[id], Some(size)).map_err(wrong)?.remove(0);
-        let proof = store.node_proofs(&[id], size).map_err(wrong)?.remove(0);
+        let node = store.nodes(&[id], Some(size)).map_err(|e| wrong(&e))?.remove(0);
+        let proof = store.node_proofs(&[id], size).map_err(|e| wrong(&e))?.remove(0);
         let mut record = node.record.clone();
         let mut answer = v1::Node {
             id: wire(node.id.digest()),
@@ -174,13 +172,13 @@ impl Server {
     fn ids_of(&self, question: &v1::SearchRequest) -> Result<Vec<NodeId>, Status> {
         let store = self.store();
         if let Some(digest) = Digest::from_slice(&question.content) {
-            return store.by_content(&digest).map_err(wrong);
+            return store.by_content(&digest).map_err(|e| wrong(&e));
         }
         if let Some(digest) = Digest::from_slice(&question.assesses) {
-            return store.assessments_of(&NodeId::new(digest)).map_err(wrong);
+            return store.assessments_of(&NodeId::new(digest)).map_err(|e| wrong(&e));
         }
         let kind = Kind::ALL.iter().find(|kind| i32::from(kind.number()) == question.kind);
-        kind.map_or(Ok(Vec::new()), |kind| store.of_kind(*kind)).map_err(wrong)
+        kind.map_or(Ok(Vec::new()), |kind| store.of_kind(*kind)).map_err(|e| wrong(&e))
     }
 
     fn receipt(&self, of: &Receipt, entry: &[u8]) -> v1::Receipt {
@@ -204,7 +202,7 @@ impl Server {
     }
 }
 
-fn wrong(error: ReadError) -> Status {
+fn wrong(error: &ReadError) -> Status {
     if matches!(error, ReadError::NoNode { .. }) {
         return Status::not_found(error.to_string());
     }
@@ -270,7 +268,7 @@ impl lineage::LineageService for Server {
     ) -> Result<Response<Self::AncestorsStream>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let mut found = self.store().ancestors(&id(&request.id), Some(tree_size)).map_err(wrong)?;
+        let mut found = self.store().ancestors(&id(&request.id), Some(tree_size)).map_err(|e| wrong(&e))?;
         if self.plays(Trick::AncestorLeftOut) {
             found.pop();
         }
@@ -284,7 +282,7 @@ impl lineage::LineageService for Server {
     ) -> Result<Response<Self::DescendantsStream>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let found = self.store().descendants(&id(&request.id), Some(tree_size)).map_err(wrong)?;
+        let found = self.store().descendants(&id(&request.id), Some(tree_size)).map_err(|e| wrong(&e))?;
         let nodes = self.walked(found, Trick::DescendantAdded);
         Ok(one(v1::DescendantsResponse { tree_size, nodes, cut: false }))
     }
@@ -293,7 +291,8 @@ impl lineage::LineageService for Server {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
         let limit = usize::try_from(request.limit).unwrap();
-        let found = self.store().paths(&id(&request.from), &id(&request.to), limit, Some(tree_size)).map_err(wrong)?;
+        let found =
+            self.store().paths(&id(&request.from), &id(&request.to), limit, Some(tree_size)).map_err(|e| wrong(&e))?;
         let paths = if self.plays(Trick::NoWay) { Vec::new() } else { found.paths };
         let way = |way: Vec<NodeId>| {
             let ids = way.iter().map(|id| wire(id.digest())).collect();
@@ -317,7 +316,7 @@ impl lineage::LineageService for Server {
     async fn names(&self, request: Request<v1::NamesRequest>) -> Result<Response<Self::NamesStream>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let mut ids = self.store().by_name(&request.name).map_err(wrong)?;
+        let mut ids = self.store().by_name(&request.name).map_err(|e| wrong(&e))?;
         if self.plays(Trick::OtherName) {
             ids = vec![self.other()];
         }
@@ -358,7 +357,7 @@ impl proof::ProofService for Server {
         let mut checkpoint = self.store().checkpoint();
         if self.plays(Trick::SmallerTree) {
             tree_size = 2;
-            checkpoint = self.store().checkpoint_at(2).map_err(wrong)?.unwrap();
+            checkpoint = self.store().checkpoint_at(2).map_err(|e| wrong(&e))?.unwrap();
         }
         if self.plays(Trick::OtherRoot) {
             checkpoint = self.note(tree_size, Digest::from_bytes([9; 32]));
@@ -377,7 +376,7 @@ impl proof::ProofService for Server {
     ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let proof = self.store().inclusion(request.index, tree_size).map_err(wrong)?;
+        let proof = self.store().inclusion(request.index, tree_size).map_err(|e| wrong(&e))?;
         let (leaf_hash, log_path) = (wire(&proof.leaf_hash), wires(&proof.path));
         Ok(Response::new(v1::GetInclusionProofResponse { tree_size, leaf_hash, log_path }))
     }
@@ -387,7 +386,7 @@ impl proof::ProofService for Server {
         request: Request<v1::GetConsistencyProofRequest>,
     ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
         let v1::GetConsistencyProofRequest { old_size, new_size } = request.into_inner();
-        let proof = self.store().consistency(old_size, new_size).map_err(wrong)?;
+        let proof = self.store().consistency(old_size, new_size).map_err(|e| wrong(&e))?;
         Ok(Response::new(v1::GetConsistencyProofResponse { old_size, new_size, consistency: wires(&proof) }))
     }
 
@@ -397,7 +396,7 @@ impl proof::ProofService for Server {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let found = self.store().status_evidence(&id(&request.id), tree_size).map_err(wrong)?;
+        let found = self.store().status_evidence(&id(&request.id), tree_size).map_err(|e| wrong(&e))?;
         let statuses = if self.plays(Trick::NoStatuses) { Vec::new() } else { found.statuses };
         Ok(Response::new(v1::GetStatusResponse {
             tree_size,
@@ -414,7 +413,7 @@ impl proof::ProofService for Server {
         request: Request<v1::ListEntriesRequest>,
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
         let v1::ListEntriesRequest { begin, end } = request.into_inner();
-        let mut found = self.store().entries(begin..end).map_err(wrong)?;
+        let mut found = self.store().entries(begin..end).map_err(|e| wrong(&e))?;
         if self.plays(Trick::EntryChanged) {
             found[1].bytes[40] ^= 1;
         }
@@ -422,12 +421,14 @@ impl proof::ProofService for Server {
     }
 
     async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<Self::ProveStream>, Status> {
-        let asked = id(&request.into_inner().id);
+        let request = request.into_inner();
+        let (asked, tree_size) = (id(&request.id), request.tree_size);
         let asked = if self.plays(Trick::BundleOfAnother) { self.other() } else { asked };
-        let options = ProveOptions { disclose: Disclose::Minimal, now: NOW };
+        let options = ProveOptions { disclose: Disclose::Minimal, at: Some(tree_size) };
         let bytes = self.store().prove(&asked, &options).map_err(|e| Status::internal(e.to_string()))?;
         let total_bytes = u64::try_from(bytes.len()).unwrap();
-        let piece = |piece: &[u8]| Ok(v1::ProveResponse { piece: Bytes::copy_from_slice(piece), total_bytes });
+        let piece =
+            |piece: &[u8]| Ok(v1::ProveResponse { piece: Bytes::copy_from_slice(piece), total_bytes, tree_size });
         Ok(Response::new(tokio_stream::iter(bytes.chunks(100).map(piece).collect::<Vec<_>>())))
     }
 
@@ -472,7 +473,7 @@ impl commit::CommitService for Server {
     ) -> Result<Response<v1::FindRecordedResponse>, Status> {
         let unit = request.into_inner().unit;
         let unit: Vec<NodeRecord> = unit.iter().map(|bytes| NodeRecord::from_bytes(bytes).unwrap()).collect();
-        let mut ids = self.store().find_recorded(&unit).map_err(wrong)?.unwrap_or_default();
+        let mut ids = self.store().find_recorded(&unit).map_err(|e| wrong(&e))?.unwrap_or_default();
         if self.plays(Trick::OtherUnit) {
             ids = vec![self.other()];
         }

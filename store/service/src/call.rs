@@ -1,0 +1,145 @@
+//! One call: who calls, until when, and how its answer is made without holding anybody else up.
+
+use core::{future::Future, pin::Pin, time::Duration};
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Status, metadata::MetadataMap};
+
+use crate::{
+    access::{Caller, Role},
+    layer::RequestId,
+    limits::Limits,
+    status::{broken, late, role_missing},
+};
+
+/// The stream of an answer.
+pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Who calls, and until when.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) id: String,
+    deadline: Instant,
+    stalled_max: Duration,
+}
+
+/// Messages that are made before the reader has taken the last one.
+const AHEAD: usize = 2;
+
+impl Call {
+    /// Takes a request's caller, who must have a role.
+    pub(crate) fn of<T>(request: &Request<T>, role: Role, limits: &Limits) -> Result<Self, Status> {
+        let extensions = request.extensions();
+        let caller = extensions.get::<Arc<Caller>>().ok_or_else(|| broken("a call without a caller"))?;
+        if !caller.may(role) {
+            return Err(role_missing(caller, role));
+        }
+        let id = extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+        let time = timeout(request.metadata()).unwrap_or(Duration::MAX).min(limits.call_max());
+        let deadline = Instant::now().checked_add(time).ok_or_else(late)?;
+        Ok(Self { caller: Arc::clone(caller), id, deadline, stalled_max: limits.stalled_max() })
+    }
+
+    /// Returns the same call without the service's own limit of time: only the client's counts.
+    pub(crate) fn without_deadline(mut self, metadata: &MetadataMap) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let time = timeout(metadata).unwrap_or(YEAR).min(YEAR);
+        self.deadline = Instant::now().checked_add(time).unwrap_or(self.deadline);
+        self
+    }
+
+    /// Does blocking work, until the deadline.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.in_time(blocking(work)).await?
+    }
+
+    /// Waits for something, until the deadline.
+    pub(crate) async fn in_time<T>(&self, what: impl Future<Output = T>) -> Result<T, Status> {
+        tokio::time::timeout_at(self.deadline, what).await.map_err(|_| late())
+    }
+
+    /// Makes an answer message by message: each in blocking work of its own, no further ahead than the
+    /// reader follows, until the deadline. `place` is held as long as it is made.
+    pub(crate) fn stream<T: Send + 'static>(
+        &self,
+        place: impl Send + 'static,
+        mut next: impl FnMut() -> Result<Option<T>, Status> + Send + 'static,
+    ) -> Answers<T> {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let call = self.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            loop {
+                let made = call.in_time(blocking(move || Ok((next(), next)))).await.and_then(|made| made);
+                let (message, again) = match made {
+                    Ok((Ok(Some(message)), again)) => (Ok(message), Some(again)),
+                    Ok((Ok(None), _)) => return,
+                    Ok((Err(status), _)) | Err(status) => (Err(status), None),
+                };
+                let is_taken = call.send(&sender, message).await;
+                match again {
+                    Some(again) if is_taken => next = again,
+                    Some(_) | None => return,
+                }
+            }
+        });
+        Box::pin(ReceiverStream::new(receiver))
+    }
+
+    /// Hands a message to its reader; tells whether there still is one.
+    pub(crate) async fn send<T>(&self, sender: &mpsc::Sender<Result<T, Status>>, message: Result<T, Status>) -> bool {
+        let patience = Instant::now().checked_add(self.stalled_max).map_or(self.deadline, |end| end.min(self.deadline));
+        tokio::time::timeout_at(patience, sender.send(message)).await.is_ok_and(|sent| sent.is_ok())
+    }
+}
+
+/// Does blocking work on a thread for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(broken)?
+}
+
+/// Reads the time that a client gives a call (the gRPC protocol over HTTP/2, `grpc-timeout`).
+fn timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    let time = match unit {
+        "H" => Duration::from_secs(value.saturating_mul(3600)),
+        "M" => Duration::from_secs(value.saturating_mul(60)),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    };
+    Some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_read_as_the_protocol_writes_it() {
+        let read = |text: &'static str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            timeout(&metadata)
+        };
+        assert_eq!(read("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        for wrong in ["", "S", "5", "5x", "-5S", "123456789S", "5 S"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The settings of a service: a file, the environment over it, and the command line over both.
+//!
+//! Everything that is wrong is found at once and named: the file or variable, the key, what stands
+//! there and what would do. The environment itself is read by the program and comes in as pairs.
+
+mod check;
+mod file;
+mod problem;
+mod sources;
+
+use core::{net::SocketAddr, time::Duration};
+use std::path::{Path, PathBuf};
+
+use griptrace_core::key::PublicKey;
+use serde::Deserialize;
+
+pub use problem::{ConfigError, Problem};
+
+use crate::{access::Register, limits::Limits, tls::Tls};
+
+/// What time it is: seconds since 1970.
+pub type Clock = fn() -> u64;
+
+/// Where the settings come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The folder at which relative paths begin where there is no file.
+    pub folder: PathBuf,
+    /// The variables of the environment, without `GRIPTRACE_SERVE__`, and their values.
+    pub environment: Vec<(String, String)>,
+    /// What the command line says.
+    pub flags: Flags,
+    /// The store's own committer, who alone is registered where no other is.
+    pub own_committer: OwnCommitter,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// What the command line says.
+#[derive(Clone, Default, Debug)]
+pub struct Flags {
+    /// Where gRPC is served.
+    pub listen: Option<String>,
+    /// Where the log is served over HTTP; `off` for nowhere.
+    pub http: Option<String>,
+    /// Whether others than this machine may be served without TLS and without knowing who they are.
+    pub is_open_to_everyone: bool,
+    /// Where the addresses are written when both are listened at.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// The store's own committer.
+#[derive(Clone, Debug)]
+pub struct OwnCommitter {
+    /// Who it says to be.
+    pub name: String,
+    /// Its key.
+    pub key: PublicKey,
+}
+
+/// What is in force.
+#[derive(Debug)]
+pub struct Settings {
+    pub(crate) sources: Sources,
+    pub(crate) listen: SocketAddr,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) register: Register,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Connections,
+    pub(crate) log: Log,
+    pub(crate) trace: Option<String>,
+    pub(crate) audit: PathBuf,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// How many connections there may be, and how long they last.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Connections {
+    /// Open at once at one listener.
+    pub(crate) open_max: usize,
+    /// Calls at once on one connection.
+    pub(crate) streams_max: u32,
+    /// Seconds that running calls have to finish when the service ends.
+    pub(crate) drain_seconds: u64,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { open_max: 1024, streams_max: 128, drain_seconds: 30 }
+    }
+}
+
+impl Connections {
+    pub(crate) const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    /// Directives as those of the crate tracing-subscriber.
+    pub(crate) filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Settings {
+    /// Reads the settings, and all files that they name.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let file = sources::read(&sources)?;
+        check::check(sources, file)
+    }
+
+    /// Returns what is in force, a line each, without secrets.
+    pub fn lines(&self) -> Vec<String> {
+        let or_off = |text: Option<String>| text.unwrap_or_else(|| "off".to_owned());
+        let file = self.sources.file.as_ref().map(|file| file.display().to_string());
+        let tls = self.tls.as_ref().map(|tls| tls.describe().to_owned());
+        let mut lines = vec![
+            format!("file        {}", file.unwrap_or_else(|| "none".to_owned())),
+            format!("listen      {}", self.listen),
+            format!("http        {}", or_off(self.http.map(|http| http.to_string()))),
+            format!("tls         {}", or_off(tls)),
+            format!("audit       {}", self.audit.display()),
+            format!("log         {:?}, {}", self.log.format, self.log.filter).to_lowercase(),
+            format!("trace       {}", or_off(self.trace.clone())),
+            format!(
+                "connections {} open, {} calls on each, {} s to finish",
+                self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds
+            ),
+            format!("limits      {:?}", self.limits),
+        ];
+        lines.extend(self.register.lines());
+        lines
+    }
+}
+
+/// Returns where a path of the configuration leads.
+pub(crate) fn resolve(sources: &Sources, path: &Path) -> PathBuf {
+    let folder = sources.file.as_deref().and_then(Path::parent).unwrap_or(&sources.folder);
+    folder.join(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! From what is written to what is in force: everything that does not fit is found, not only the first.
+
+use core::{fmt::Display, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use griptrace_core::{date::Date, digest::Digest, key::PublicKey};
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    ConfigError, Problem, Settings, Sources,
+    file::{ClientEntry, CommitterEntry, File, KeyEntry},
+    resolve,
+};
+use crate::{
+    access::{Caller, CertificateName, Client, Committer, Period, Register, RegisteredKey, Token},
+    tls::{Tls, TlsFiles},
+};
+
+const LISTEN: &str = "127.0.0.1:7400";
+const HTTP: &str = "127.0.0.1:7401";
+const AUDIT: &str = "audit.jsonl";
+
+/// Makes settings of what is written.
+pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigError> {
+    let place = sources.file.as_ref().map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
+    let mut check = Check { place, problems: Vec::new() };
+    let listen = check.address("listen", file.listen.as_deref().unwrap_or(LISTEN));
+    let http = file.http.as_deref().unwrap_or(HTTP);
+    let http = if http == "off" { Some(None) } else { check.address("http", http).map(Some) };
+    let register = Register {
+        clients: check.clients(&file.client),
+        committers: check.committers(&file.committer, &file.client, &sources),
+    };
+    let (tls, files) = check.tls(&sources, &file, &register);
+    if let (Some(listen), Some(http)) = (listen, http) {
+        let is_open = sources.flags.is_open_to_everyone;
+        check.addresses(listen, http, tls.is_some(), !register.clients.is_empty(), is_open);
+    }
+    check.rest(&file);
+    let audit = resolve(&sources, file.audit.as_deref().unwrap_or(Path::new(AUDIT)));
+    check.audit(&audit);
+    let (Some(listen), Some(http), true) = (listen, http, check.problems.is_empty()) else {
+        return Err(ConfigError { problems: check.problems });
+    };
+    Ok(Settings {
+        sources,
+        listen,
+        http,
+        tls,
+        register,
+        limits: file.limits,
+        connections: file.connections,
+        log: file.log,
+        trace: file.trace.otlp,
+        audit,
+        files,
+    })
+}
+
+/// What was found to be wrong so far.
+struct Check {
+    place: String,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn wrong(&mut self, text: impl Into<String>) {
+        self.problems.push(Problem { place: self.place.clone(), text: text.into(), hint: None });
+    }
+
+    fn wrong_with(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        let hint = Some(hint.into());
+        self.problems.push(Problem { place: self.place.clone(), text: text.into(), hint });
+    }
+
+    fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let found = text.parse().ok();
+        if found.is_none() {
+            let hint = if key == "http" { ", or off" } else { "" };
+            self.wrong(format!("`{key}` is {text:?}, and should be an address with a port, such as {LISTEN}{hint}"));
+        }
+        found
+    }
+
+    fn addresses(&mut self, listen: SocketAddr, http: Option<SocketAddr>, tls: bool, knows: bool, is_open: bool) {
+        if http.is_some_and(|http| http == listen && http.port() != 0) {
+            self.wrong(format!("`listen` and `http` are both {listen}"));
+        }
+        let hint = "set [tls] and a [[client]], or give --insecure-open-to-everyone";
+        let is_guarded = tls && knows;
+        if !(listen.ip().is_loopback() || is_guarded || is_open) {
+            let lacks = match (tls, knows) {
+                (false, false) => "there is neither [tls] nor a [[client]]",
+                (false, true) => "there is no [tls]",
+                (true, _) => "there is no [[client]]",
+            };
+            self.wrong_with(format!("`listen` is {listen}, which others than this machine reach, and {lacks}"), hint);
+        }
+        if let Some(http) = http.filter(|http| !http.ip().is_loopback() && !tls && !is_open) {
+            self.wrong_with(
+                format!("`http` is {http}, which others than this machine reach, and there is no [tls]"),
+                "set [tls], or give --insecure-open-to-everyone",
+            );
+        }
+    }
+
+    fn clients(&mut self, entries: &[ClientEntry]) -> Vec<Client> {
+        let mut once = Once::default();
+        entries.iter().map(|entry| self.client(entry, &mut once)).collect()
+    }
+
+    fn client(&mut self, entry: &ClientEntry, once: &mut Once) -> Client {
+        let what = format!("client {:?}", entry.name);
+        if entry.name.is_empty() {
+            self.wrong("a client has the empty `name`");
+        }
+        if once.was_there("name", &entry.name, &what).is_some() {
+            self.wrong(format!("two clients have the name {:?}", entry.name));
+        }
+        if entry.roles.is_empty() {
+            self.wrong(format!("{what} has no `roles`: read, commit, prove or admin"));
+        }
+        let certificate = entry.certificate.as_deref().and_then(|text| self.certificate(&what, text));
+        let token = self.token(&what, entry);
+        if entry.certificate.is_none() && entry.token.is_none() {
+            self.wrong(format!("{what} has neither `certificate` nor `token`"));
+        }
+        let by =
+            [("certificate", certificate.as_ref().map(|name| format!("{name:?}"))), ("token", hex_of(token.as_ref()))];
+        for (key, value) in by {
+            let Some(value) = value else { continue };
+            if let Some(other) = once.was_there(key, &value, &what) {
+                self.wrong(format!("{other} and {what} have the same `{key}`"));
+            }
+        }
+        let caller = Caller {
+            name: entry.name.clone(),
+            roles: entry.roles.clone(),
+            prefixes: entry.prefix.clone(),
+            sees_details: entry.details,
+        };
+        Client { caller: Arc::new(caller), certificate, token }
+    }
+
+    fn certificate(&mut self, what: &str, text: &str) -> Option<CertificateName> {
+        let found = match text.split_once(':') {
+            Some(("sha256", hex)) => digest(hex).map(CertificateName::Digest),
+            Some(("cn", name)) if !name.is_empty() => Some(CertificateName::CommonName(name.to_owned())),
+            Some(("san", name)) if !name.is_empty() => Some(CertificateName::AlternativeName(name.to_owned())),
+            Some(_) | None => None,
+        };
+        if found.is_none() {
+            self.wrong(format!(
+                "{what} has the `certificate` {text:?}, and should have sha256:HEX of 64 digits, cn:NAME or san:NAME"
+            ));
+        }
+        found
+    }
+
+    fn token(&mut self, what: &str, entry: &ClientEntry) -> Option<Token> {
+        let from = self.day(what, "token_from", entry.token_from.as_ref());
+        let to = self.day(what, "token_to", entry.token_to.as_ref());
+        let period = self.period(what, from, to);
+        let Some(text) = &entry.token else {
+            if entry.token_from.is_some() || entry.token_to.is_some() {
+                self.wrong(format!("{what} has `token_from` or `token_to`, and no `token`"));
+            }
+            return None;
+        };
+        let found = text.strip_prefix("sha256:").and_then(digest);
+        if found.is_none() {
+            // What stands there may be the token itself, so it is not repeated.
+            self.wrong_with(
+                format!("{what} has a `token` of {} letters that is not sha256:HEX of 64 digits", text.len()),
+                "griptrace key token -o FILE makes a token, and prints the line",
+            );
+        }
+        found.map(|digest| Token { digest, period })
+    }
+
+    fn committers(&mut self, entries: &[CommitterEntry], clients: &[ClientEntry], sources: &Sources) -> Vec<Committer> {
+        if entries.is_empty() {
+            let own = &sources.own_committer;
+            let key = RegisteredKey { key: own.key.clone(), period: Period::default() };
+            return vec![Committer { name: own.name.clone(), clients: Vec::new(), keys: vec![key] }];
+        }
+        let mut once = Once::default();
+        entries.iter().map(|entry| self.committer(entry, clients, &mut once)).collect()
+    }
+
+    fn committer(&mut self, entry: &CommitterEntry, clients: &[ClientEntry], once: &mut Once) -> Committer {
+        let what = format!("committer {:?}", entry.name);
+        if entry.name.is_empty() {
+            self.wrong("a committer has the empty `name`");
+        }
+        if once.was_there("name", &entry.name, &what).is_some() {
+            self.wrong(format!("two committers have the name {:?}", entry.name));
+        }
+        if entry.key.is_empty() {
+            self.wrong(format!("{what} has no [[committer.key]]"));
+        }
+        for name in entry.clients.iter().filter(|name| !clients.iter().any(|client| client.name == **name)) {
+            self.wrong(format!("{what} names the client {name:?}, and there is no such [[client]]"));
+        }
+        let keys = entry.key.iter().filter_map(|key| self.key(&what, key, once)).collect();
+        Committer { name: entry.name.clone(), clients: entry.clients.clone(), keys }
+    }
+
+    fn key(&mut self, what: &str, entry: &KeyEntry, once: &mut Once) -> Option<RegisteredKey> {
+        let from = self.day(what, "from", entry.from.as_ref());
+        let to = self.day(what, "to", entry.to.as_ref());
+        let period = self.period(what, from, to);
+        match PublicKey::parse(&entry.key) {
+            Ok(key) => {
+                if let Some(other) = once.was_there("key", &key.to_string(), what) {
+                    self.wrong(format!("{other} and {what} have the same key {key}; a key is registered once"));
+                }
+                Some(RegisteredKey { key, period })
+            }
+            Err(error) => {
+                self.wrong(format!("{what} has the `key` {:?}: {error}", entry.key));
+                None
+            }
+        }
+    }
+
+    fn day(&mut self, what: &str, key: &str, value: Option<&Value>) -> Option<Date> {
+        let value = value?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let day = Date::parse(&text);
+        if day.is_none() {
+            self.wrong(format!("{what} has `{key}` = {text}, and should have a day, such as 2026-03-31"));
+        }
+        day
+    }
+
+    fn period(&mut self, what: &str, from: Option<Date>, to: Option<Date>) -> Period {
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            self.wrong(format!("{what} has something that counts from {from} to {to}, which is never"));
+        }
+        Period { from, to }
+    }
+
+    fn tls(&mut self, sources: &Sources, file: &File, register: &Register) -> (Option<Tls>, Vec<PathBuf>) {
+        let mut files: Vec<PathBuf> = sources.file.iter().cloned().collect();
+        let with_certificate = register.clients.iter().find(|client| client.certificate.is_some());
+        if let Some(client) = with_certificate
+            && file.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())
+        {
+            let name = &client.caller.name;
+            self.wrong(format!(
+                "client {name:?} has a `certificate`, and [tls] has no `client_ca` to verify it against"
+            ));
+        }
+        let Some(paths) = &file.tls else { return (None, files) };
+        let paths = TlsFiles {
+            cert: resolve(sources, &paths.cert),
+            key: resolve(sources, &paths.key),
+            client_ca: paths.client_ca.as_ref().map(|path| resolve(sources, path)),
+        };
+        files.extend([paths.cert.clone(), paths.key.clone()]);
+        files.extend(paths.client_ca.clone());
+        // Who has a token alone has no certificate to show.
+        let may_lack_one = register.clients.iter().any(|client| client.certificate.is_none());
+        let tls = Tls::load(&paths, may_lack_one).map_err(|error| self.wrong(format!("[tls]: {error}"))).ok();
+        (tls, files)
+    }
+
+    fn rest(&mut self, file: &File) {
+        let connections = &file.connections;
+        let least: [(&str, bool, &dyn Display); 3] = [
+            ("connections.open_max", connections.open_max == 0, &connections.open_max),
+            ("connections.streams_max", connections.streams_max == 0, &connections.streams_max),
+            ("limits.message_bytes_max", file.limits.message_bytes_max == 0, &file.limits.message_bytes_max),
+        ];
+        for (key, _, value) in least.iter().filter(|(_, is_wrong, _)| *is_wrong) {
+            self.wrong(format!("`{key}` is {value}, and should be 1 at least"));
+        }
+        if let Err(error) = EnvFilter::try_new(&file.log.filter) {
+            self.wrong(format!("`log.filter` is {:?}: {error}", file.log.filter));
+        }
+        if let Some(otlp) = file.trace.otlp.as_deref().filter(|otlp| !otlp.starts_with("http://")) {
+            self.wrong_with(
+                format!("`trace.otlp` is {otlp:?}, and should begin with http://"),
+                "spans go to a collector on this machine; let that one speak to others",
+            );
+        }
+    }
+
+    fn audit(&mut self, path: &Path) {
+        if !path.parent().is_some_and(Path::is_dir) || path.is_dir() {
+            self.wrong(format!("`audit` leads to {}, which is no file in a folder that is there", path.display()));
+        }
+    }
+}
+
+/// What was there before, by kind and value.
+#[derive(Default)]
+struct Once(HashMap<(&'static str, String), String>);
+
+impl Once {
+    /// Returns who had this value before, and remembers it.
+    fn was_there(&mut self, kind: &'static str, value: &str, who: &str) -> Option<String> {
+        self.0.insert((kind, value.to_owned()), who.to_owned())
+    }
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    Digest::from_hex(hex).map(|digest| *digest.as_bytes())
+}
+
+fn hex_of(token: Option<&Token>) -> Option<String> {
+    token.map(|token| Digest::from_bytes(token.digest).to_string())
+}

@@ -1,0 +1,81 @@
+//! `serve.toml`, as it is written.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Value;
+
+use super::{Connections, Log};
+use crate::{access::Role, limits::Limits};
+
+/// The whole file.
+#[derive(Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    pub(super) http: Option<String>,
+    pub(super) tls: Option<TlsPaths>,
+    pub(super) client: Vec<ClientEntry>,
+    pub(super) committer: Vec<CommitterEntry>,
+    pub(super) limits: Limits,
+    pub(super) connections: Connections,
+    pub(super) log: Log,
+    pub(super) trace: Trace,
+    pub(super) audit: Option<PathBuf>,
+}
+
+/// Where certificates and keys are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsPaths {
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) client_ca: Option<PathBuf>,
+}
+
+/// One client.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientEntry {
+    pub(super) name: String,
+    pub(super) certificate: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) token_from: Option<Value>,
+    pub(super) token_to: Option<Value>,
+    pub(super) roles: Vec<Role>,
+    #[serde(default)]
+    pub(super) prefix: Vec<String>,
+    #[serde(default = "yes")]
+    pub(super) details: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// One committer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CommitterEntry {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) clients: Vec<String>,
+    #[serde(default)]
+    pub(super) key: Vec<KeyEntry>,
+}
+
+/// One key of a committer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyEntry {
+    pub(super) key: String,
+    pub(super) from: Option<Value>,
+    pub(super) to: Option<Value>,
+}
+
+/// Where spans go.
+#[derive(Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Trace {
+    pub(super) otlp: Option<String>,
+}

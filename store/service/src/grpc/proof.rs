@@ -1,0 +1,328 @@
+//! `ProofService`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use griptrace_core::{
+    digest::{Digest, file_digest},
+    id::NodeId,
+    node::Kind,
+    note::{KeyKind, NoteVerifier},
+};
+use griptrace_proto::v1::{self, proof_service_server::ProofService};
+use griptrace_store::{Disclose, ProveOptions, Store, StoredNode};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{
+    MESSAGE_BYTES, node_id,
+    nodes::{digest, digests, name},
+    pinned,
+};
+use crate::{
+    access::{Caller, Role},
+    audit::Entry,
+    call::{Answers, Call, blocking},
+    shared::Shared,
+    status::{self, broken, out_of_scope},
+};
+
+/// Bytes of a piece of a bundle.
+const PIECE_BYTES: usize = 256 << 10;
+/// Entries that are read at a time: a tile of them.
+const ENTRIES_AT_ONCE: u64 = 256;
+/// Requests of the audit trail in one message.
+const REQUESTS_AT_ONCE: usize = 1000;
+
+#[derive(Debug)]
+pub(crate) struct Handlers(pub(crate) Arc<Shared>);
+
+impl Handlers {
+    /// Answers a question that takes one message.
+    async fn answer<Q: Send + 'static, A: Send + 'static>(
+        &self,
+        request: Request<Q>,
+        answer: impl FnOnce(&Shared, Q) -> Result<A, Status> + Send + 'static,
+    ) -> Result<Response<A>, Status> {
+        let call = Call::of(&request, Role::Read, &self.0.limits)?;
+        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let shared = Arc::clone(&self.0);
+        Ok(Response::new(call.work(move || answer(&shared, request.into_inner())).await?))
+    }
+}
+
+#[tonic::async_trait]
+impl ProofService for Handlers {
+    async fn get_log(&self, request: Request<v1::GetLogRequest>) -> Result<Response<v1::GetLogResponse>, Status> {
+        self.answer(request, |shared, _| log(&shared.store)).await
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<v1::GetCheckpointRequest>,
+    ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
+        self.answer(request, |shared, asked| checkpoint(&shared.store, asked)).await
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<v1::GetInclusionProofRequest>,
+    ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
+        self.answer(request, |shared, asked| {
+            let tree_size = pinned(shared, asked.tree_size)?;
+            let proof = shared.store.inclusion(asked.index, tree_size).map_err(status::read)?;
+            let (leaf_hash, log_path) = (digest(&proof.leaf_hash), digests(&proof.path));
+            Ok(v1::GetInclusionProofResponse { tree_size, leaf_hash, log_path })
+        })
+        .await
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<v1::GetConsistencyProofRequest>,
+    ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
+        self.answer(request, |shared, asked| {
+            let (old_size, new_size) = (asked.old_size, pinned(shared, asked.new_size)?);
+            let proof = shared.store.consistency(old_size, new_size).map_err(status::read)?;
+            Ok(v1::GetConsistencyProofResponse { old_size, new_size, consistency: digests(&proof) })
+        })
+        .await
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        self.answer(request, |shared, asked| {
+            let tree_size = pinned(shared, asked.tree_size)?;
+            let found = shared.store.status_evidence(&node_id("id", &asked.id)?, tree_size).map_err(status::read)?;
+            Ok(v1::GetStatusResponse {
+                tree_size,
+                key: digest(found.key.digest()),
+                statuses: found.statuses.iter().map(|id| digest(id.digest())).collect(),
+                head: found.head.into(),
+                head_path: digests(&found.head_path),
+                proof: found.proof.into(),
+            })
+        })
+        .await
+    }
+
+    type ListEntriesStream = Answers<v1::ListEntriesResponse>;
+
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<Self::ListEntriesStream>, Status> {
+        let call = Call::of(&request, Role::Read, &self.0.limits)?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
+        let asked = request.into_inner();
+        let end = pinned(&self.0, asked.end)?;
+        let mut begin = asked.begin;
+        let store = self.0.store.clone();
+        let next = move || {
+            if begin >= end {
+                return Ok(None);
+            }
+            let some = begin..end.min(begin.saturating_add(ENTRIES_AT_ONCE));
+            let mut entries = Vec::new();
+            let mut bytes = 0_usize;
+            for entry in store.entries(some).map_err(status::read)? {
+                bytes = bytes.saturating_add(entry.bytes.len());
+                if bytes > MESSAGE_BYTES && !entries.is_empty() {
+                    break;
+                }
+                entries.push(Bytes::from(entry.bytes));
+            }
+            let first = begin;
+            begin = begin.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+            Ok(Some(v1::ListEntriesResponse { begin: first, entries }))
+        };
+        Ok(Response::new(call.stream(place, next)))
+    }
+
+    type ProveStream = Answers<v1::ProveResponse>;
+
+    async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<Self::ProveStream>, Status> {
+        let call = Call::of(&request, Role::Prove, &self.0.limits)?;
+        let place = call.in_time(self.0.admission.proofs.enter()).await??;
+        let (shared, of) = (Arc::clone(&self.0), call.clone());
+        let asked = request.into_inner();
+        let (bundle, tree_size) = call.work(move || prove(&shared, &of, &asked)).await?;
+        let total_bytes = u64::try_from(bundle.len()).unwrap_or(u64::MAX);
+        let mut rest = Bytes::from(bundle);
+        let mut is_first = true;
+        let next = move || {
+            let head = core::mem::replace(&mut is_first, false).then_some((total_bytes, tree_size));
+            let (total_bytes, tree_size) = head.unwrap_or_default();
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+            Ok((!piece.is_empty()).then_some(v1::ProveResponse { piece, total_bytes, tree_size }))
+        };
+        Ok(Response::new(call.stream(place, next)))
+    }
+
+    type WatchStream = Answers<v1::WatchResponse>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        // A watcher stays for as long as it likes.
+        let call = Call::of(&request, Role::Read, &self.0.limits)?.without_deadline(request.metadata());
+        let place = self.0.admission.watchers.enter().await?;
+        let after = pinned(&self.0, request.into_inner().after_size)?;
+        let (sender, receiver) = mpsc::channel(1);
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let _place = place;
+            watch(&shared, &call, after, &sender).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    type ListBundleRequestsStream = Answers<v1::ListBundleRequestsResponse>;
+
+    async fn list_bundle_requests(
+        &self,
+        request: Request<v1::ListBundleRequestsRequest>,
+    ) -> Result<Response<Self::ListBundleRequestsStream>, Status> {
+        let call = Call::of(&request, Role::Admin, &self.0.limits)?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
+        let shared = Arc::clone(&self.0);
+        let from = request.into_inner().time_from;
+        let mut entries = call.work(move || shared.audit.since(from).map_err(broken)).await?.into_iter();
+        let next = move || {
+            let requests: Vec<_> = entries.by_ref().take(REQUESTS_AT_ONCE).map(bundle_request).collect();
+            Ok((!requests.is_empty()).then_some(v1::ListBundleRequestsResponse { requests }))
+        };
+        Ok(Response::new(call.stream(place, next)))
+    }
+}
+
+fn log(store: &Store) -> Result<v1::GetLogResponse, Status> {
+    let genesis = store.genesis();
+    let fixed = genesis.key.as_bytes().try_into().map_err(|_| broken("the log's key is no Ed25519 key"))?;
+    let vkey = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(broken)?.to_vkey();
+    let entry = store.entries(0..1).map_err(status::read)?.pop().ok_or_else(|| broken("the log has no entry"))?;
+    Ok(v1::GetLogResponse { origin: genesis.origin.clone(), vkey, genesis: entry.bytes.into() })
+}
+
+fn checkpoint(store: &Store, asked: v1::GetCheckpointRequest) -> Result<v1::GetCheckpointResponse, Status> {
+    let tree_size = if asked.tree_size == 0 { store.size() } else { asked.tree_size };
+    let note = store.checkpoint_at(tree_size).map_err(status::read)?.ok_or_else(|| {
+        let text = format!("no checkpoint of size {tree_size} was signed");
+        status::status(Code::FailedPrecondition, "NO_CHECKPOINT", text)
+    })?;
+    let known = asked.known_size;
+    let proof = if known == 0 { Vec::new() } else { store.consistency(known, tree_size).map_err(status::read)? };
+    Ok(v1::GetCheckpointResponse { checkpoint: note, tree_size, consistency: digests(&proof) })
+}
+
+/// Makes a bundle, and writes who asked for it into the audit trail before any of it leaves.
+fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<u8>, u64), Status> {
+    let id = node_id("id", &asked.id)?;
+    let tree_size = pinned(shared, asked.tree_size)?;
+    let is_full = asked.disclosure() == v1::Disclosure::Full;
+    let made = allowed(shared, &call.caller, &id, is_full).and_then(|()| {
+        let disclose = if is_full { Disclose::All } else { Disclose::Minimal };
+        shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)
+    });
+    let entry = Entry {
+        time: (shared.clock)(),
+        client: call.caller.name.clone(),
+        id,
+        disclosure: if is_full { "full" } else { "minimal" }.to_owned(),
+        tree_size,
+        digest: made.as_ref().ok().map(|bundle| file_digest(bundle)),
+        request_id: call.id.clone(),
+        outcome: made.as_ref().map_or_else(|status| status.message().to_owned(), |_| "made".to_owned()),
+    };
+    shared.audit.append(&entry).map_err(|error| {
+        tracing::error!(%error, "the audit trail can't be written: no bundle leaves");
+        status::status(
+            Code::Unavailable,
+            "NO_AUDIT",
+            "the audit trail can't be written, and no bundle leaves without it",
+        )
+    })?;
+    Ok((made?, tree_size))
+}
+
+/// Refuses a bundle that would show a client what it may not see.
+fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Result<(), Status> {
+    let covers = |node: &StoredNode| caller.covers(name(node.core.kind, &node.record).as_deref());
+    let Some(node) = shared.store.node(id).map_err(status::read)? else { return Ok(()) };
+    if !covers(&node) {
+        return Err(out_of_scope(caller, "the name of what is to be proven"));
+    }
+    if is_full && !(caller.sees_details && caller.covers(None)) && !caller.may(Role::Admin) {
+        let text = format!("the client {} may not see every detail, and a full bundle opens them", caller.name);
+        return Err(status::status(Code::PermissionDenied, "DETAILS_WITHHELD", text));
+    }
+    // What is shipped is opened in every bundle: its content and its files.
+    let shipped = node.core.edges.iter().filter(|edge| edge.home.is_none() && node.core.kind == Kind::Shipment);
+    for edge in shipped {
+        let model = shared.store.node(&edge.to).map_err(status::read)?;
+        if model.is_some_and(|model| !covers(&model)) {
+            return Err(out_of_scope(caller, "the name of a model that is shipped"));
+        }
+    }
+    Ok(())
+}
+
+/// Tells a watcher of checkpoints and statuses, until it leaves or the service closes.
+async fn watch(
+    shared: &Arc<Shared>,
+    call: &Call,
+    mut told: u64,
+    sender: &mpsc::Sender<Result<v1::WatchResponse, Status>>,
+) {
+    let mut reached = shared.reached.subscribe();
+    let mut closing = shared.closing.clone();
+    loop {
+        let before = told;
+        let grown = tokio::select! {
+            grown = reached.wait_for(|size| *size > before) => grown.map(|size| *size).ok(),
+            _ = closing.wait_for(|closing| *closing) => None,
+            () = sender.closed() => return,
+        };
+        let message = match grown {
+            None => {
+                Err(status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size"))
+            }
+            Some(_) => {
+                let store = shared.store.clone();
+                blocking(move || news(&store, before)).await
+            }
+        };
+        told = message.as_ref().map_or(told, |news| news.tree_size);
+        let is_last = message.is_err();
+        if !call.send(sender, message).await || is_last {
+            return;
+        }
+    }
+}
+
+fn news(store: &Store, before: u64) -> Result<v1::WatchResponse, Status> {
+    let tree_size = store.size();
+    let checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?.unwrap_or_default();
+    let changes = store.status_changes(before, tree_size).map_err(status::read)?;
+    let change = |change: &griptrace_store::StatusChange| v1::StatusChange {
+        key: digest(change.key.digest()),
+        status: digest(change.status.digest()),
+        index: change.index,
+    };
+    Ok(v1::WatchResponse { tree_size, checkpoint, statuses: changes.iter().map(change).collect() })
+}
+
+fn bundle_request(entry: Entry) -> v1::BundleRequest {
+    let disclosure = if entry.disclosure == "full" { v1::Disclosure::Full } else { v1::Disclosure::Minimal };
+    v1::BundleRequest {
+        time: entry.time,
+        client: entry.client,
+        id: digest(entry.id.digest()),
+        disclosure: disclosure.into(),
+        tree_size: entry.tree_size,
+        digest: entry.digest.as_ref().map_or_else(Bytes::new, |found: &Digest| digest(found)),
+        request_id: entry.request_id,
+        outcome: entry.outcome,
+    }
+}

@@ -1,0 +1,207 @@
+//! Figures for a monitoring system, in the text format of `OpenMetrics`.
+
+use core::{fmt, time::Duration};
+use std::{collections::BTreeSet, fs};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+pub(crate) enum ListenerName {
+    /// gRPC.
+    Grpc,
+    /// The log over HTTP.
+    Http,
+}
+
+impl fmt::Display for ListenerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CallLabels {
+    method: String,
+    code: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct MethodLabel {
+    method: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ListenerLabel {
+    listener: ListenerName,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct HttpLabels {
+    resource: &'static str,
+    status: u16,
+}
+
+/// The figures.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    methods: BTreeSet<String>,
+    calls: Family<CallLabels, Counter>,
+    seconds: Family<MethodLabel, Histogram>,
+    http: Family<HttpLabels, Counter>,
+    open: Family<ListenerLabel, Gauge>,
+    reloads_failed: Counter,
+    reload_is_broken: Gauge,
+    log_size: Gauge,
+    resident: Gauge,
+}
+
+impl Metrics {
+    /// Makes figures that are all zero.
+    pub(crate) fn new() -> Self {
+        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 16));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("griptrace"),
+            methods: methods(),
+            calls: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            http: Family::default(),
+            open: Family::default(),
+            reloads_failed: Counter::default(),
+            reload_is_broken: Gauge::default(),
+            log_size: Gauge::default(),
+            resident: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("grpc_calls", "Calls that ended, by method and code", self.calls.clone());
+        registry.register("grpc_call_seconds", "How long calls took", self.seconds.clone());
+        registry.register("http_requests", "Requests of the log over HTTP, by what was asked for", self.http.clone());
+        registry.register("open_connections", "Connections that are open", self.open.clone());
+        registry.register(
+            "config_reloads_failed",
+            "Changed configurations that were refused",
+            self.reloads_failed.clone(),
+        );
+        let broken = "1 while the configuration on disk is refused and an older one is in force";
+        registry.register("config_is_refused", broken, self.reload_is_broken.clone());
+        registry.register("log_size", "Entries of the log under the newest signed checkpoint", self.log_size.clone());
+        registry.register("resident_memory_bytes", "Resident memory of the process", self.resident.clone());
+    }
+
+    /// Counts a call that ended.
+    pub(crate) fn call(&self, path: &str, code: &'static str, took: Duration) {
+        // Callers choose the path: one that is no method must not become a label.
+        let method = self.methods.get(path).map_or("other", String::as_str);
+        self.calls.get_or_create(&CallLabels { method: method.to_owned(), code: code.to_owned() }).inc();
+        self.seconds.get_or_create(&MethodLabel { method: method.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a request of the log over HTTP.
+    pub(crate) fn http_request(&self, resource: &'static str, status: u16) {
+        self.http.get_or_create(&HttpLabels { resource, status }).inc();
+    }
+
+    /// Returns the gauge of a listener's open connections.
+    pub(crate) fn open_connections(&self, listener: ListenerName) -> Gauge {
+        self.open.get_or_create_owned(&ListenerLabel { listener })
+    }
+
+    /// Notes whether the configuration on disk is in force.
+    pub(crate) fn reloaded(&self, went_well: bool) {
+        if !went_well {
+            self.reloads_failed.inc();
+        }
+        self.reload_is_broken.set(i64::from(!went_well));
+    }
+
+    /// Writes all figures.
+    ///
+    /// # Errors
+    /// None that is known of; the writer's.
+    pub(crate) fn text(&self, log_size: u64) -> Result<String, fmt::Error> {
+        self.log_size.set(i64::try_from(log_size).unwrap_or(i64::MAX));
+        if let Some(bytes) = resident_bytes() {
+            self.resident.set(bytes);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Returns the paths of all methods that are served.
+fn methods() -> BTreeSet<String> {
+    let sets = [
+        griptrace_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let mut found = BTreeSet::new();
+    // A set that can't be read only costs its methods their names.
+    for file in sets.iter().filter_map(|set| FileDescriptorSet::decode(*set).ok()).flat_map(|set| set.file) {
+        for service in &file.service {
+            let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+            found.extend(service.method.iter().map(|method| path(method.name())));
+        }
+    }
+    found
+}
+
+/// Returns the resident memory of the process, where the system says it in a file.
+fn resident_bytes() -> Option<i64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<i64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_their_labels_and_strangers_paths_have_none() {
+        let metrics = Metrics::new();
+        metrics.call("/grpc.health.v1.Health/Check", "OK", Duration::from_millis(3));
+        metrics.call("/griptrace.v1.ProofService/Prove", "PERMISSION_DENIED", Duration::from_millis(3));
+        metrics.call("/made/Up", "UNIMPLEMENTED", Duration::from_millis(3));
+        metrics.http_request("tile", 404);
+        metrics.reloaded(false);
+        let open = metrics.open_connections(ListenerName::Grpc);
+        open.inc();
+        let text = metrics.text(7).unwrap();
+        for line in [
+            "griptrace_grpc_calls_total{method=\"/grpc.health.v1.Health/Check\",code=\"OK\"} 1",
+            "griptrace_grpc_calls_total{method=\"/griptrace.v1.ProofService/Prove\",code=\"PERMISSION_DENIED\"} 1",
+            "griptrace_grpc_calls_total{method=\"other\",code=\"UNIMPLEMENTED\"} 1",
+            "griptrace_http_requests_total{resource=\"tile\",status=\"404\"} 1",
+            "griptrace_config_reloads_failed_total 1",
+            "griptrace_config_is_refused 1",
+            "griptrace_open_connections{listener=\"Grpc\"} 1",
+            "griptrace_log_size 7",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("made"), "{text}");
+    }
+}

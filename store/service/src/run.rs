@@ -1,0 +1,266 @@
+//! From settings to a running service, and to its end.
+
+use core::{
+    future::Future,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use griptrace_store::Store;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{service::Routes, transport::Server};
+use tonic_health::server::HealthReporter;
+
+use crate::{
+    access::{Gate, SharedRegistry},
+    audit::Trail,
+    config::{Connections, Settings},
+    grpc,
+    http::{self, Site},
+    layer::CallLayer,
+    metrics::{ListenerName, Metrics},
+    reload::{CurrentPair, Reloader},
+    shared::Shared,
+    telemetry,
+    tls::{Connection, CurrentTls, Listening, accept},
+};
+
+/// How long a connection may be silent before it is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long the answer to that may take.
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(20);
+/// How old a connection may become before it is told to go, so that its certificate is verified anew; and
+/// how long its calls may then go on.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
+const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(600);
+
+/// Why the service could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Spans can't be sent.
+    #[error("cannot send spans to {endpoint}")]
+    Telemetry {
+        /// Where to.
+        endpoint: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn core::error::Error + Send + Sync>,
+    },
+    /// The audit trail can't be written.
+    #[error("cannot open the audit trail {}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// An address can't be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The addresses can't be written down.
+    #[error("cannot write the ready file {}", path.display())]
+    ReadyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The contract can't be served.
+    #[error("cannot serve the contract for reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The gRPC server failed.
+    #[error("the gRPC server failed")]
+    Server(#[source] tonic::transport::Error),
+}
+
+/// Serves a store until `shutdown` is over, and what is running then has finished.
+///
+/// # Errors
+/// [`ServeError`], all of them before the first connection is taken in, but `Server`.
+pub async fn run(
+    store: Store,
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let telemetry = telemetry::start(&settings.log, settings.trace.as_deref()).map_err(|source| {
+        ServeError::Telemetry { endpoint: settings.trace.clone().unwrap_or_default(), source: source.into() }
+    })?;
+    let served = Service::begin(store, settings).await;
+    let ended = match served {
+        Ok(service) => service.until(shutdown).await,
+        Err(error) => Err(error),
+    };
+    // The collector may take its time: nobody else waits for it on this thread.
+    tokio::task::spawn_blocking(|| telemetry.flush()).await.ok();
+    ended
+}
+
+/// A service that runs.
+struct Service {
+    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    http: JoinHandle<()>,
+    reload: JoinHandle<()>,
+    health: HealthReporter,
+    site: Arc<Site>,
+    drain: Duration,
+    /// gRPC first, so that the world can read, and ask whether this is ready, until the last call ended.
+    grpc_closing: watch::Sender<bool>,
+    http_closing: watch::Sender<bool>,
+}
+
+impl Service {
+    async fn begin(store: Store, settings: Settings) -> Result<Self, ServeError> {
+        let metrics = Arc::new(Metrics::new());
+        let gate = Arc::new(Gate::new(settings.register.clone()));
+        let audit = settings.audit.clone();
+        let trail = Trail::open(&audit).map_err(|source| ServeError::Audit { path: audit, source })?;
+        let (grpc, http) = listeners(&settings).await?;
+        let (grpc_closing, grpc_closes) = watch::channel(false);
+        let (http_closing, http_closes) = watch::channel(false);
+        let tls = settings.tls.as_ref().map(CurrentPair::new);
+        let open_max = settings.connections.open_max;
+        let taken_in = |name, listener, tls, closing: &watch::Receiver<bool>| {
+            let (metrics, closing) = (Arc::clone(&metrics), closing.clone());
+            accept(Listening { name, listener, tls, open_max, metrics, closing })
+        };
+        let of = |pick: fn(&CurrentPair) -> &CurrentTls| tls.as_ref().map(pick).cloned();
+        let grpc = taken_in(ListenerName::Grpc, grpc, of(|tls| &tls.grpc), &grpc_closes);
+        let http = http.map(|http| taken_in(ListenerName::Http, http, of(|tls| &tls.http), &http_closes));
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
+        let shared = Shared::new(
+            store.clone(),
+            registry,
+            trail,
+            settings.limits.clone(),
+            settings.sources.clock,
+            grpc_closes.clone(),
+        );
+        let routes = with_reflection(grpc::routes(&Arc::new(shared)))?.add_service(health_service);
+        let layer = CallLayer { gate: Arc::clone(&gate), metrics: Arc::clone(&metrics), clock: settings.sources.clock };
+        let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
+        let site = Arc::new(Site { store, metrics: Arc::clone(&metrics), is_closing: AtomicBool::new(false) });
+        let drain = settings.connections.drain();
+        let resources = http::router(Arc::clone(&site));
+        let http = tokio::spawn(async move {
+            if let Some(connections) = http {
+                http::serve(connections, resources, drain).await;
+            }
+        });
+        let reload = tokio::spawn(Reloader::new(settings, gate, tls, metrics).run());
+        Ok(Self { grpc, http, reload, health, site, drain, grpc_closing, http_closing })
+    }
+
+    async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let failed = tokio::select! {
+            () = shutdown => None,
+            ended = &mut self.grpc => Some(ended),
+        };
+        tracing::info!(drain = ?self.drain, "closing: no more calls are taken, and running ones may finish");
+        self.reload.abort();
+        self.site.is_closing.store(true, Ordering::Relaxed);
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.grpc_closing.send_replace(true);
+        let ended = match failed {
+            Some(ended) => ended,
+            None => timeout(self.drain, &mut self.grpc).await.unwrap_or_else(|_| {
+                tracing::warn!("some calls did not end in time");
+                self.grpc.abort();
+                Ok(Ok(()))
+            }),
+        };
+        self.http_closing.send_replace(true);
+        self.http.await.ok();
+        tracing::info!("closed");
+        // A task that was ended by the runtime ends with it, and that is no failure of the server.
+        ended.unwrap_or(Ok(())).map_err(ServeError::Server)
+    }
+}
+
+/// Listens at both addresses, and says where.
+async fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListener>), ServeError> {
+    let grpc = listen(settings.listen).await?;
+    let http = match settings.http {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let address = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted).to_string();
+    let at_grpc = address(&grpc, settings.listen);
+    let at_http = http.as_ref().zip(settings.http).map(|(listener, wanted)| address(listener, wanted));
+    tracing::info!(grpc = at_grpc, http = at_http, tls = settings.tls.is_some(), "listening");
+    if let Some(path) = &settings.sources.flags.ready_file {
+        let text = format!("{}\n", json!({ "grpc": at_grpc, "http": at_http }));
+        write_whole(path, &text).map_err(|source| ServeError::ReadyFile { path: path.clone(), source })?;
+    }
+    Ok((grpc, http))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Writes a file that is whole as soon as it has its name.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    fs::write(&name, text)?;
+    fs::rename(name, path)
+}
+
+/// Adds what describes the services.
+fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
+    let contract = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(griptrace_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = contract().build_v1().map_err(ServeError::Reflection)?;
+    let older = contract().build_v1alpha().map_err(ServeError::Reflection)?;
+    Ok(routes.add_service(reflection).add_service(older))
+}
+
+async fn serve_grpc(
+    connections: mpsc::Receiver<Connection>,
+    routes: Routes,
+    layer: CallLayer,
+    limits: Connections,
+    mut closing: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = ReceiverStream::new(connections).map(Ok::<_, io::Error>);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
+        .max_concurrent_streams(limits.streams_max)
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .max_connection_age_grace(CONNECTION_AGE_GRACE)
+        .layer(layer)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, async move {
+            closing.wait_for(|closing| *closing).await.ok();
+        })
+        .await
+}

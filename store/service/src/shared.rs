@@ -1,0 +1,46 @@
+//! What every handler shares.
+
+use griptrace_store::Store;
+use tokio::sync::watch;
+
+use crate::{access::SharedRegistry, admission::Admission, audit::Trail, config::Clock, limits::Limits};
+
+/// What every handler shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) registry: SharedRegistry,
+    pub(crate) admission: Admission,
+    pub(crate) audit: Trail,
+    pub(crate) limits: Limits,
+    /// Tells the time: seconds since 1970.
+    pub(crate) clock: Clock,
+    /// The size of the newest checkpoint, told to watchers.
+    pub(crate) reached: watch::Sender<u64>,
+    /// Whether the service is closing.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Puts together what every handler shares.
+    pub(crate) fn new(
+        store: Store,
+        registry: SharedRegistry,
+        audit: Trail,
+        limits: Limits,
+        clock: Clock,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        let reached = watch::Sender::new(store.size());
+        Self { admission: Admission::new(&limits), store, registry, audit, limits, clock, reached, closing }
+    }
+
+    /// Tells the watchers that the log has grown.
+    pub(crate) fn has_grown(&self, size: u64) {
+        self.reached.send_if_modified(|reached| {
+            let is_news = size > *reached;
+            *reached = size.max(*reached);
+            is_news
+        });
+    }
+}

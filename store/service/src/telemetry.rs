@@ -1,0 +1,51 @@
+//! Logs to stderr, and spans to a collector.
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::{Log, LogFormat};
+
+type Boxed = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
+
+/// What has to be flushed at the end.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Begins to log. Where the process has a subscriber already, that one stays.
+pub(crate) fn start(log: &Log, otlp: Option<&str>) -> Result<Telemetry, ExporterBuildError> {
+    let filter = || EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let written: Boxed = match log.format {
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()).boxed(),
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true);
+            layer.with_span_list(false).with_writer(std::io::stderr).with_filter(filter()).boxed()
+        }
+    };
+    let provider = otlp.map(provider).transpose()?;
+    let mut layers = vec![written];
+    if let Some(provider) = &provider {
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("griptrace"));
+        layers.push(layer.with_filter(filter()).boxed());
+    }
+    tracing_subscriber::registry().with(layers).try_init().ok();
+    Ok(Telemetry { provider })
+}
+
+fn provider(endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder().with_service_name("griptrace").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+impl Telemetry {
+    /// Sends what waits. Blocks.
+    pub(crate) fn flush(self) {
+        if let Some(Err(error)) = self.provider.map(|provider| provider.shutdown()) {
+            tracing::warn!(%error, "the last spans could not be sent");
+        }
+    }
+}
