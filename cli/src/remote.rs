@@ -116,7 +116,7 @@ impl Remote {
             Some(last) => remote.check_growth(&last)?,
             None => remote.first_contact(output, target.log.is_some())?,
         }
-        remote.seen.keep(&remote.pinned)?;
+        remote.keep(&remote.pinned)?;
         Ok(remote)
     }
 
@@ -170,6 +170,14 @@ impl Remote {
             return self.seen.check_growth(old, new, &[]);
         }
         self.seen.check_extends(old, new, &self.consistency(old.size, new.size)?)
+    }
+
+    /// Keeps a checkpoint as the newest that was seen; one that another command kept meanwhile has to extend it.
+    fn keep(&self, new: &Pinned) -> Result<(), CommandError> {
+        match self.seen.keep(new)? {
+            Some(newer) => self.seen.check_extends(new, &newer, &self.consistency(new.size, newer.size)?),
+            None => Ok(()),
+        }
     }
 
     /// Returns the log's first entry.

@@ -14,6 +14,7 @@ mod hostile;
 mod pipeline;
 mod readme;
 mod rules;
+mod service_client;
 mod spec_example;
 mod tidy;
 mod vectors;

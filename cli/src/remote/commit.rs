@@ -116,6 +116,6 @@ impl Remote {
         under.at(receipt.tree_size)?;
         under.holds("the commit", entry, receipt.index, &receipt.log_path)?;
         self.check_history(&under)?;
-        self.seen.keep(&under)
+        self.keep(&under)
     }
 }

@@ -89,9 +89,9 @@ impl Seen {
 
     /// Keeps a checkpoint that was found to extend the one before.
     ///
-    /// Another command may have kept a newer one meanwhile, which stays. A crash leaves the old file or the
-    /// new one, and perhaps a temporary one that is written over.
-    pub(crate) fn keep(&self, new: &Pinned) -> Result<(), CommandError> {
+    /// Another command may have kept a newer one meanwhile, which stays and is returned. A crash leaves the old
+    /// file or the new one, and perhaps a temporary one that is written over.
+    pub(crate) fn keep(&self, new: &Pinned) -> Result<Option<Pinned>, CommandError> {
         let path = self.path();
         let wrong = |e| CommandError::file("write", &path, e);
         fs::create_dir_all(self.folder.join("seen")).map_err(wrong)?;
@@ -102,12 +102,13 @@ impl Seen {
                 return Err(self.attack(&last, new, &[], Attack::TwoRoots));
             }
             if last.size >= new.size {
-                return Ok(());
+                return Ok(Some(last).filter(|last| last.size > new.size));
             }
         }
         let (genesis, vkey) = (self.genesis, self.verifier.to_vkey());
         let text = format!("{MAGIC}\ngenesis {genesis}\nvkey {vkey}\n\n{}", new.note);
-        replace(&path, text.as_bytes()).map_err(wrong)
+        replace(&path, text.as_bytes()).map_err(wrong)?;
+        Ok(None)
     }
 
     fn path(&self) -> PathBuf {

@@ -54,12 +54,13 @@ pub(crate) fn is_lost(status: &Status) -> bool {
 
 /// Returns what kept a call from its server, the innermost cause last.
 fn cause(status: &Status) -> Option<String> {
-    let mut words = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     let mut cause = status.source();
     while let Some(error) = cause {
         words.push(error.to_string());
         cause = error.source();
     }
+    words.dedup();
     (!words.is_empty()).then(|| words.join(": "))
 }
 
