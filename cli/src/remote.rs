@@ -49,7 +49,7 @@ use crate::{error::CommandError, output::Output};
 /// Ids that are asked for at once.
 const BATCH: usize = 1000;
 /// Statuses that are asked for at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
 /// A log on a server, at one size.
 #[derive(Debug)]
@@ -268,18 +268,27 @@ impl Remote {
         let lacking: BTreeSet<NodeId> =
             ids.iter().filter(|id| !self.statuses.borrow().contains_key(id)).copied().collect();
         let lacking: Vec<NodeId> = lacking.into_iter().collect();
+        let mut found = Vec::new();
+        for some in lacking.chunks(BATCH) {
+            found.extend(self.load_statuses(some)?);
+        }
+        self.prefetch(&found)
+    }
+
+    /// Loads and checks the statuses of nodes that are loaded, and returns all of them.
+    fn load_statuses(&self, ids: &[NodeId]) -> Result<Vec<NodeId>, CommandError> {
         let answers = self.connection.ask(|caller| {
-            let calls = lacking.iter().map(move |id| ask_status(caller.clone(), *id, self.pinned.size));
+            let calls = ids.iter().map(move |id| ask_status(caller.clone(), *id, self.pinned.size));
             stream::iter(calls.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect::<Vec<_>>()
         })?;
         let mut found = Vec::new();
-        for (id, answer) in lacking.iter().zip(&answers) {
+        for (id, answer) in ids.iter().zip(&answers) {
             let key = self.nodes.borrow().get(id).map(|node| status_key(*id, &node.core));
             let statuses = self.pinned.statuses(*id, key.ok_or(Lie::Missing { id: *id })?, answer)?;
             found.extend(statuses.iter().copied());
             self.statuses.borrow_mut().insert(*id, statuses);
         }
-        self.prefetch(&found)
+        Ok(found)
     }
 
     /// Returns all statuses of a node, in log order.

@@ -16,22 +16,20 @@ use tonic::{Code, Request, Status};
 use super::{
     Remote, check,
     check::{digests, status_key},
-    connection::client,
+    connection::{busy_for, client},
     lie::Lie,
-    trouble::{is_lost, retry_after, trouble},
+    trouble::{is_lost, trouble},
 };
 use crate::{clock, error::CommandError};
 
 /// How long one try may take: the server answers when the commit is under a checkpoint.
-const TRY_MAX: Duration = Duration::from_secs(60);
+const TRY_MAX: Duration = Duration::from_secs(120);
 /// How long a commit is tried anew after the first answer was lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The first pause; each is twice the one before.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause, and what is waited where the queue is full and nobody said how long.
+/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How often a full queue is waited for.
-const FULL_MAX: u32 = 100;
 
 impl Remote {
     /// Commits nodes, all at once, under the committer's key.
@@ -65,8 +63,7 @@ impl Remote {
 
     /// Sends a commit until it is answered: the same bytes are the same commit, however often they come.
     fn send(&self, message: &v1::CommitRequest) -> Result<v1::CommitResponse, Status> {
-        let begun = Instant::now();
-        let (mut pause, mut full) = (PAUSE, 0_u32);
+        let (mut lost, mut pause, mut busy) = (None, PAUSE, 0_u32);
         loop {
             let answer = self.connection.call(TRY_MAX, async {
                 let mut request = Request::new(message.clone());
@@ -77,16 +74,17 @@ impl Remote {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
-            let is_full = status.code() == Code::ResourceExhausted && retry_after(&status).is_some();
-            if is_full && full < FULL_MAX {
-                full = full.saturating_add(1);
-                self.connection.pause(retry_after(&status).unwrap_or(PAUSE_MAX));
-            } else if is_lost(&status) && begun.elapsed().saturating_add(pause) < PATIENCE {
+            if let Some(pause) = busy_for(&status, busy) {
+                busy = busy.saturating_add(1);
                 self.connection.pause(pause);
-                pause = pause.saturating_mul(2).min(PAUSE_MAX);
-            } else {
+                continue;
+            }
+            let since = lost.get_or_insert_with(Instant::now);
+            if !is_lost(&status) || since.elapsed().saturating_add(pause) >= PATIENCE {
                 return Err(status);
             }
+            self.connection.pause(pause);
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
         }
     }
 

@@ -13,15 +13,19 @@ use tonic::{
 
 use super::{
     settings::Target,
-    trouble::{is_lost, trouble},
+    trouble::{is_lost, retry_after, trouble},
 };
 use crate::error::CommandError;
 
 /// What the generated clients call through.
 pub(crate) type Caller = InterceptedService<Channel, Bearer>;
 
-/// How long one question may take.
-const QUESTION_MAX: Duration = Duration::from_secs(120);
+/// How long one question may take, a bundle of many nodes too.
+const QUESTION_MAX: Duration = Duration::from_secs(600);
+/// After which silence, while a call runs, the server has to show that it is there; and how long it has for that.
+const ALIVE: Duration = Duration::from_secs(20);
+/// How often a server that has too much to do is waited for.
+const BUSY_MAX: u32 = 100;
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Pauses before a question is asked again: while files were hashed the server may have closed the connection.
@@ -69,6 +73,7 @@ impl Connection {
         };
         let mut endpoint = Endpoint::from_shared(url.clone()).map_err(wrong)?;
         endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
+        endpoint = endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
         if url.starts_with("https:") {
             endpoint = endpoint.tls_config(tls(target)?).map_err(wrong)?;
         }
@@ -85,7 +90,7 @@ impl Connection {
         &self.url
     }
 
-    /// Asks a question, again where the way to the server broke.
+    /// Asks a question; again where the way to the server broke, or it asks to be left alone for a while.
     pub(crate) fn ask<T, F: Future<Output = Result<T, Status>>>(
         &self,
         question: impl Fn(Caller) -> F,
@@ -98,15 +103,20 @@ impl Connection {
         &self,
         question: impl Fn(Caller) -> F,
     ) -> Result<T, Status> {
-        let mut pauses = PAUSES.iter();
+        let (mut pauses, mut busy) = (PAUSES.into_iter(), 0_u32);
         loop {
-            let answer = self.call(QUESTION_MAX, question(self.caller.clone()));
-            match (answer, pauses.next()) {
-                (Err(status), Some(pause)) if is_lost(&status) && status.code() != Code::DeadlineExceeded => {
-                    self.pause(*pause);
-                }
-                (answer, _) => return answer,
-            }
+            let status = match self.call(QUESTION_MAX, question(self.caller.clone())) {
+                Ok(answer) => return Ok(answer),
+                Err(status) => status,
+            };
+            let is_late = status.code() == Code::DeadlineExceeded;
+            let pause = match busy_for(&status, busy) {
+                Some(pause) => Some(pause),
+                None if is_lost(&status) && !is_late => pauses.next(),
+                None => None,
+            };
+            busy = busy.saturating_add(1);
+            self.pause(pause.ok_or(status)?);
         }
     }
 
@@ -126,6 +136,12 @@ impl Connection {
         // A timer can be made inside of the runtime only.
         self.runtime.block_on(async { time::sleep(pause).await });
     }
+}
+
+/// Returns how long a server that has too much to do wants to be left alone, unless it was waited for often.
+pub(crate) fn busy_for(status: &Status, times: u32) -> Option<Duration> {
+    let is_busy = status.code() == Code::ResourceExhausted && times < BUSY_MAX;
+    retry_after(status).filter(|_| is_busy)
 }
 
 /// Makes a request that tells the server how long anybody waits for it.

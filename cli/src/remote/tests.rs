@@ -2,8 +2,8 @@
 
 mod server;
 
-use core::sync::atomic::Ordering;
-use std::{fs, path::Path, sync::Arc};
+use core::{sync::atomic::Ordering, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use griptrace_core::{
     cbor::encode,
@@ -194,6 +194,23 @@ fn a_commit_is_in_the_log_once_though_its_answer_is_lost_twice() {
     assert!(text.ends_with(&receipt.checkpoint), "the receipt's checkpoint is the newest that was seen");
     let again = dataset(remote.home(), "tactile");
     assert_eq!(world.connect().unwrap().find_recorded(&[again]).unwrap(), Some(vec![record.id()]));
+}
+
+#[test]
+fn a_server_that_is_busy_is_waited_for() {
+    let world = World::new();
+    let remote = world.connect().unwrap();
+    for call in 0..2 {
+        world.state.busy.store(3, Ordering::SeqCst);
+        let begun = Instant::now();
+        if call == 0 {
+            remote.node(&world.model).unwrap().unwrap();
+        } else {
+            remote.commit(&[dataset(remote.home(), "tactile")], &committer(), "Maker").unwrap();
+        }
+        assert_eq!(world.state.busy.load(Ordering::SeqCst), 0);
+        assert!(begun.elapsed() >= Duration::from_millis(60), "three times as long as it said");
+    }
 }
 
 #[test]

@@ -94,3 +94,29 @@ const fn words(code: Code) -> &'static str {
         Code::Unauthenticated => "who calls is not known",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_server_code_message_hints_and_request() {
+        let mut details = ErrorDetails::with_error_info("KEY_UNKNOWN", "griptrace", [("hint".into(), "ask".into())]);
+        details.add_bad_request_violation("entry", "is malformed");
+        details.set_retry_info(Some(Duration::from_millis(1500)));
+        let mut status = Status::with_error_details(Code::PermissionDenied, "no such key", details);
+        status.metadata_mut().insert("x-request-id", "abc".parse().unwrap());
+        let expected = [
+            "error: the server https://log.example answers: permission denied: no such key",
+            "",
+            "hint: entry: is malformed",
+            "hint: ask",
+            "hint: the server's reason is KEY_UNKNOWN",
+            "hint: the server asks to be tried again in 1.5 s",
+            "hint: the operator finds the call by its request id abc",
+        ];
+        assert_eq!(trouble("https://log.example", &status).lines(), expected);
+    }
+}

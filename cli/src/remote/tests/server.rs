@@ -1,6 +1,9 @@
 //! A server over a real store: honest, but for the one lie that a test asks for.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use std::{
     net::TcpListener,
     sync::{Arc, Mutex, MutexGuard},
@@ -22,7 +25,8 @@ use griptrace_proto::v1::{
 };
 use griptrace_store::{Disclose, Found, ProveOptions, ReadError, Receipt, Store, record::NodeRecord};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// In which one respect the server lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +62,8 @@ pub(super) struct State {
     pub(super) other: Mutex<Option<NodeId>>,
     /// Answers that are lost after the work was done.
     pub(super) lost: AtomicU32,
+    /// Calls that are put off.
+    pub(super) busy: AtomicU32,
     signer: NoteSigner,
     committer: PublicKey,
 }
@@ -75,6 +81,7 @@ impl Server {
             trick: Mutex::new(Trick::None),
             other: Mutex::new(None),
             lost: AtomicU32::new(0),
+            busy: AtomicU32::new(0),
             signer,
             committer,
         });
@@ -108,6 +115,15 @@ impl Server {
 
     fn other(&self) -> NodeId {
         self.0.other.lock().unwrap().expect("the test names another node")
+    }
+
+    /// Puts a call off, as often as the test says.
+    fn put_off(&self) -> Result<(), Status> {
+        if !counts_down(&self.0.busy) {
+            return Ok(());
+        }
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(20)));
+        Err(Status::with_error_details(Code::ResourceExhausted, "too many questions", details))
     }
 
     fn size(&self, asked: u64) -> u64 {
@@ -202,6 +218,11 @@ impl Server {
     }
 }
 
+/// Takes one away, and tells whether there was one.
+fn counts_down(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
 fn wrong(error: &ReadError) -> Status {
     if matches!(error, ReadError::NoNode { .. }) {
         return Status::not_found(error.to_string());
@@ -248,6 +269,7 @@ impl lineage::LineageService for Server {
         &self,
         request: Request<v1::BatchGetNodesRequest>,
     ) -> Result<Response<Self::BatchGetNodesStream>, Status> {
+        self.put_off()?;
         let request = request.into_inner();
         let size = self.size(request.tree_size);
         let nodes = request.ids.iter().map(|bytes| self.node(id(bytes), size)).collect::<Result<Vec<_>, _>>()?;
@@ -449,12 +471,12 @@ impl commit::CommitService for Server {
     type CommitStreamStream = Items<v1::CommitStreamResponse>;
 
     async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitResponse>, Status> {
+        self.put_off()?;
         let v1::CommitRequest { entry, nodes } = request.into_inner();
         let nodes = nodes.iter().map(|bytes| NodeRecord::from_bytes(bytes).unwrap()).collect();
         let receipt = self.store().commit_signed(&entry, nodes, &self.0.committer, crate::clock::now());
         let receipt = receipt.map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let lost = self.0.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if lost.is_ok() {
+        if counts_down(&self.0.lost) {
             return Err(Status::unavailable("the answer is lost"));
         }
         Ok(Response::new(v1::CommitResponse { receipt: Some(self.receipt(&receipt, &entry)) }))
