@@ -14,6 +14,7 @@ mod measure;
 mod raw;
 mod report;
 mod rivals;
+mod serving;
 mod setup;
 mod svg;
 mod topics;

@@ -34,7 +34,7 @@ use crate::Failure;
 /// 2026-06-01, at noon.
 pub(crate) const NOW: u64 = 1_780_315_200;
 const ORIGIN: &str = "bench.example/2026";
-const ISSUER: &str = "Bench";
+pub(crate) const ISSUER: &str = "Bench";
 /// Bytes of a dataset's or step's record: core, seed and details, as they are written.
 pub(crate) const RECORD_BYTES: usize = 400;
 /// Bytes of the shortest note whose length takes as many bytes as that of the longest.
@@ -94,6 +94,11 @@ impl Log {
         Ok(Store::open(&store_of(folder), OpenOptions::default())?)
     }
 
+    /// Opens a log to commit to it.
+    pub(crate) fn open_to_write(folder: &Path) -> Result<Store, Failure> {
+        Ok(Store::open(&store_of(folder), OpenOptions { signer: Some(log_signer()?), progress: None })?)
+    }
+
     pub(crate) fn maker(&self, prefix: &'static str) -> Maker {
         Maker { home: self.store.home(), prefix, made: 0 }
     }
@@ -108,6 +113,12 @@ impl Log {
 }
 
 impl Maker {
+    /// Makes nodes as one of several clients.
+    pub(crate) fn for_client(home: GenesisHash, client: usize) -> Self {
+        // Names of clients stay apart by where they begin to count.
+        Self { home, prefix: "client", made: u64::try_from(client).unwrap_or(0) * 1_000_000_000 }
+    }
+
     fn core(&self, kind: Kind) -> Core {
         Core { country: Country::parse("DE"), ..Core::new(kind, self.home, [0; 16], Digest::ZERO) }
     }

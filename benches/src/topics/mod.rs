@@ -10,9 +10,10 @@ mod index;
 mod mlmd;
 mod proof_size;
 mod prove;
+mod service;
 mod verify;
 
-use crate::{Failure, child::Job, report::Report, setup::Setup};
+use crate::{Failure, child::Job, report::Report, serving, setup::Setup};
 
 /// A topic: its name, and what measures it.
 pub(crate) type Topic = (&'static str, fn(&Setup, &mut Report) -> Result<(), Failure>);
@@ -30,6 +31,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     ("proof-size", proof_size::measure),
     ("disk", disk::measure),
     ("fsck", fsck::measure),
+    ("service", service::measure),
     ("mlmd", mlmd::measure),
 ];
 
@@ -41,4 +43,8 @@ pub(crate) const JOBS: &[Job] = &[
     ("ancestors", cold::ancestors),
     ("verify", verify::verified),
     ("fsck", fsck::checked),
+    ("serve", serving::serve),
+    ("service-commits", service::clients::commits),
+    ("service-bulk", service::clients::bulk),
+    ("service-ask", service::clients::ask),
 ];
