@@ -32,7 +32,8 @@ impl Answer {
 
 impl Context {
     /// Makes the context of a run: JSON or words, and the store and the server that were named.
-    pub(crate) const fn new(json: bool, store: Option<PathBuf>, server: ServerArgs) -> Self {
+    pub(crate) fn new(json: bool, store: Option<PathBuf>, mut server: ServerArgs) -> Self {
+        server.is_store_named = store.is_some();
         Self { output: Output::new(json), store, server }
     }
 

@@ -82,6 +82,14 @@ impl Log {
         }
     }
 
+    /// Loads the assessments of nodes, and the marks on them.
+    pub(crate) fn prefetch_assessments(&self, ids: &[NodeId]) -> Result<(), CommandError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Remote(remote) => remote.prefetch_assessments(ids),
+        }
+    }
+
     /// Returns all statuses of a node, in log order.
     pub(crate) fn statuses(&self, id: &NodeId) -> Result<Vec<NodeId>, CommandError> {
         match self {

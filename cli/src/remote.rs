@@ -48,7 +48,7 @@ use crate::{error::CommandError, output::Output};
 
 /// Ids that are asked for at once.
 const BATCH: usize = 1000;
-/// Statuses that are asked for at once.
+/// Questions of one kind that are asked at once.
 const AT_ONCE: usize = 16;
 
 /// A log on a server, at one size.
@@ -66,6 +66,8 @@ pub(crate) struct Remote {
     withheld: RefCell<BTreeSet<NodeId>>,
     /// Verified statuses, by node.
     statuses: RefCell<BTreeMap<NodeId, Vec<NodeId>>>,
+    /// Assessments, by subject, as far as the server tells.
+    assessments: RefCell<BTreeMap<NodeId, Vec<NodeId>>>,
 }
 
 /// Calls the service of questions.
@@ -111,6 +113,7 @@ impl Remote {
             nodes: RefCell::default(),
             withheld: RefCell::default(),
             statuses: RefCell::default(),
+            assessments: RefCell::default(),
         };
         match last {
             Some(last) => remote.check_growth(&last)?,

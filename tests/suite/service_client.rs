@@ -50,13 +50,23 @@ fn works(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(finished.stdout).unwrap()
 }
 
-/// Writes a certificate for this machine and its key; it is its own authority.
-fn certificate(folder: &Path) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-    fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
-    fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+/// Writes an authority's certificate, one for this machine and one for a client, each with its key.
+fn certificates(folder: &Path) {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = key();
+    fs::write(folder.join("ca.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
+    let authority = rcgen::Issuer::new(authority, authority_key);
+    let mut client = rcgen::CertificateParams::default();
+    client.distinguished_name.push(rcgen::DnType::CommonName, "plant-8");
+    let server = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    for (name, params) in [("server", server), ("client", client)] {
+        let own = key();
+        let certificate = params.signed_by(&own, &authority).unwrap();
+        fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(folder.join(format!("{name}.key")), own.serialize_pem()).unwrap();
+    }
 }
 
 /// Writes what is recorded: a data set of two files, and the step that made a model of it.
@@ -91,7 +101,7 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        certificate(at);
+        certificates(at);
         sources(at);
         works(at, &["init", "server", "--origin", "log.example/2026", "--name", "Operator"]);
         works(at, &["key", "new", "committer.key"]);
@@ -99,11 +109,11 @@ impl World {
         let made = works(at, &["key", "token", "-o", "token"]);
         let token = made.lines().find(|line| line.starts_with("token = ")).expect("it prints a line for the settings");
         let settings = format!(
-            "listen = \"127.0.0.1:0\"\nhttp = \"off\"\n[tls]\ncert = '{}'\nkey = '{}'\n\
+            "listen = \"127.0.0.1:0\"\nhttp = \"off\"\n[tls]\ncert = '{0}/server.pem'\nkey = '{0}/server.key'\nclient_ca = '{0}/ca.pem'\n\
              [[client]]\nname = \"maker\"\n{token}\nroles = [\"read\", \"commit\", \"prove\"]\n\
-             [[committer]]\nname = \"Maker\"\nclients = [\"maker\"]\n[[committer.key]]\nkey = {}\n",
-            at.join("ca.pem").display(),
-            at.join("tls.key").display(),
+             [[client]]\nname = \"plant-8\"\ncertificate = \"cn:plant-8\"\nroles = [\"read\"]\ndetails = false\n\
+             [[committer]]\nname = \"Maker\"\nclients = [\"maker\"]\n[[committer.key]]\nkey = {1}\n",
+            at.display(),
             shown["public_key"],
         );
         fs::write(at.join("serve.toml"), settings).unwrap();
@@ -215,6 +225,24 @@ fn a_server_is_used_as_a_store_is() {
 }
 
 #[test]
+fn withheld_details_are_said_to_be_withheld() {
+    let world = World::new();
+    let recorded = world.client_works(&["record", "lineage.toml", "--json"]);
+    let first: Value = serde_json::from_str(recorded.lines().next().unwrap()).unwrap();
+    let id = first["id"].as_str().unwrap();
+    let flags = ["--server", &world.url, "--ca", "ca.pem", "--client-cert", "client.pem", "--client-key", "client.key"];
+    let ask = |question: &[&str]| said(&program(world.at(), &[&flags[..], question].concat()).output().unwrap());
+    let shown = ask(&["show", id]);
+    assert!(shown.contains("details withheld by the server"), "{shown}");
+    assert!(shown.contains("important") && !shown.contains("camera"), "the core is shown and the name is not: {shown}");
+    let traced = ask(&["trace", "model", "--json"]);
+    assert!(traced.contains(id) && traced.contains("\"name\":null"), "{traced}");
+    let listed = ask(&["inventory"]);
+    assert!(listed.contains("important") && !listed.contains("camera"), "{listed}");
+    assert!(ask(&["log"]).contains("leaf 2"), "{}", ask(&["log"]));
+}
+
+#[test]
 fn commands_that_run_at_once_do_not_take_each_other_for_an_attack() {
     let world = World::new();
     let running: Vec<Child> = (0..8)
@@ -249,6 +277,10 @@ fn who_is_not_let_in_is_told_how_to_get_in() {
     assert!(again.status.success() && !said(&again).contains("first contact"), "{}", said(&again));
     let recorded = program(world.at(), &[&token[..], &["record", "lineage.toml"]].concat()).output().unwrap();
     assert!(said(&recorded).contains("griptrace init --server"), "{}", said(&recorded));
+
+    let shown = ["--client-cert", "client.pem", "--client-key", "client.key"];
+    let known = program(world.at(), &[&url[..], &shown, &["log"]].concat()).output().unwrap();
+    assert!(known.status.success(), "a certificate lets in too: {}", said(&known));
 
     let other = world.at().join("elsewhere");
     let wrong =

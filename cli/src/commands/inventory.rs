@@ -61,6 +61,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let policy = args.policy.as_deref().map(load).transpose()?;
     let ids = workspace.store.of_kind(Kind::Dataset).map_err(|e| e.while_doing("cannot list the data sets"))?;
     workspace.store.prefetch_marks(&ids)?;
+    workspace.store.prefetch_assessments(&ids)?;
     let mut rows = Vec::new();
     let mut inherited = Inherited { workspace: &workspace, policy: policy.as_ref(), known: BTreeMap::new() };
     for id in ids {

@@ -3,6 +3,7 @@
 use core::ops::Range;
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use griptrace_core::{
     bundle::MAGIC,
     details::{read_value, slot},
@@ -16,9 +17,9 @@ use griptrace_store::{Found, LogEntry, Paths, Resolved, StoredNode, record::Node
 use tonic::{Response, Status, Streaming};
 
 use super::{
-    Remote, check,
+    AT_ONCE, BATCH, Remote, check,
     check::read_id,
-    connection::{client, drain, request},
+    connection::{Caller, client, drain, request},
     lie::Lie,
     lineage, proofs, read_ids, wire,
 };
@@ -59,12 +60,44 @@ impl Remote {
 
     /// Returns the assessments that the server finds for a subject, in log order.
     pub(crate) fn assessments_of(&self, subject: &NodeId) -> Result<Vec<NodeId>, CommandError> {
-        let ids = self.search(v1::SearchRequest { assesses: wire(subject.digest()), ..Default::default() })?;
-        let nodes = self.nodes_of(&ids)?;
-        match nodes.values().find(|node| node.core.kind != Kind::Assessment) {
-            Some(node) => Err(Lie::NotMeant { id: node.id, wanted: format!("an assessment of {subject}") }.into()),
-            None => Ok(ids),
+        self.prefetch_assessments(core::slice::from_ref(subject))?;
+        Ok(self.assessments.borrow().get(subject).cloned().unwrap_or_default())
+    }
+
+    /// Loads the assessments of nodes that will be asked for, with the marks on them, many at once.
+    pub(crate) fn prefetch_assessments(&self, subjects: &[NodeId]) -> Result<(), CommandError> {
+        let lacking: BTreeSet<NodeId> =
+            subjects.iter().filter(|id| !self.assessments.borrow().contains_key(id)).copied().collect();
+        let lacking: Vec<NodeId> = lacking.into_iter().collect();
+        let mut all = Vec::new();
+        for some in lacking.chunks(BATCH) {
+            let answers = self.connection.ask(|caller| {
+                let calls = some.iter().map(move |id| ask_assessments(caller.clone(), *id, self.size()));
+                stream::iter(calls.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect::<Vec<_>>()
+            })?;
+            for (subject, answers) in some.iter().zip(&answers) {
+                let found = self.found_ids(answers)?;
+                all.extend(found.iter().copied());
+                self.assessments.borrow_mut().insert(*subject, found);
+            }
         }
+        self.prefetch_marks(&all)?;
+        match self.nodes_of(&all)?.values().find(|node| node.core.kind != Kind::Assessment) {
+            Some(node) => Err(Lie::NotMeant { id: node.id, wanted: "an assessment".to_owned() }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the ids in the answers to a search.
+    fn found_ids(&self, answers: &[v1::SearchResponse]) -> Result<Vec<NodeId>, Lie> {
+        let mut ids = Vec::new();
+        for answer in answers {
+            self.pinned.at(answer.tree_size)?;
+            for node in &answer.nodes {
+                ids.push(read_id("a node's id", &node.id)?);
+            }
+        }
+        Ok(ids)
     }
 
     fn search(&self, mut question: v1::SearchRequest) -> Result<Vec<NodeId>, CommandError> {
@@ -76,11 +109,7 @@ impl Remote {
                 let question = question.clone();
                 async { drain(lineage(caller).search(request(question)).await?).await }
             })?;
-            for answer in &answers {
-                self.pinned.at(answer.tree_size)?;
-                let found = answer.nodes.iter().map(|node| read_id("a node's id", &node.id));
-                ids.extend(found.collect::<Result<Vec<_>, _>>()?);
-            }
+            ids.extend(self.found_ids(&answers)?);
             match answers.last().filter(|last| last.cut && !last.next_page_token.is_empty()) {
                 Some(last) => question.page_token.clone_from(&last.next_page_token),
                 None => return Ok(ids),
@@ -291,6 +320,12 @@ impl Remote {
         self.check_history(&anchor)?;
         Ok(bytes)
     }
+}
+
+async fn ask_assessments(caller: Caller, id: NodeId, tree_size: u64) -> Result<Vec<v1::SearchResponse>, Status> {
+    let view = v1::NodeView::Core.into();
+    let question = v1::SearchRequest { assesses: wire(id.digest()), tree_size, view, ..Default::default() };
+    drain(lineage(caller).search(request(question)).await?).await
 }
 
 /// Joins the pieces of a bundle, which is larger than no bundle may be.

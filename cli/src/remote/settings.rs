@@ -32,6 +32,9 @@ pub(crate) struct ServerArgs {
     /// Call http:// on another machine: whoever is on the way reads everything, the token too
     #[arg(long, global = true)]
     pub(crate) plain_http: bool,
+    /// Whether a store was named, so that the environment names no server.
+    #[arg(skip)]
+    pub(crate) is_store_named: bool,
 }
 
 /// The server of a client's folder, as its settings name it.
@@ -74,7 +77,8 @@ pub(crate) struct Target {
 impl ServerArgs {
     /// Returns the server's address, if one was named.
     pub(crate) fn url(&self) -> Option<String> {
-        self.server.clone().or_else(environment::server).map(|url| url.trim_end_matches('/').to_owned())
+        let elsewhere = || if self.is_store_named { None } else { environment::server() };
+        self.server.clone().or_else(elsewhere).map(|url| url.trim_end_matches('/').to_owned())
     }
 
     /// Returns the server that is meant: the one named, or that of the settings.
