@@ -290,22 +290,38 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
     let ancestors: Question = |remote, world| remote.ancestors(&world.shipments[0]).map(drop);
     let record: Question =
         |remote, _| remote.commit(&[dataset(remote.home(), "tactile")], &committer(), "Maker").map(drop);
-    let cases: [(Trick, Question, &str); 16] = [
+    let ways: Question = |remote, w| remote.paths(&w.shipments[0], &w.source, 9).map(drop);
+    let statuses: Question = |remote, world| remote.statuses(&world.withdrawn).map(drop);
+    let bundle: Question = |remote, world| remote.prove(&world.model, Opened::All).map(drop);
+    let entries: Question = |remote, _| remote.entries(2..8).map(drop);
+    let cases: [(Trick, Question, &str); 24] = [
         (Trick::CoreChanged, node, "what it gives out as the node"),
         (Trick::RecordChanged, node, "the private record of"),
         (Trick::CommitterChanged, node, "it says issuer Somebody Else, and the signed entry says Maker"),
         (Trick::NodeOfAnother, node, "is in the answer and was not asked for"),
         (Trick::StaleSize, node, "it was asked at the tree size 10 and answered at 8"),
+        (Trick::PlaceChanged, node, "is not proven to be in its commit"),
+        (Trick::NodeLeftOut, node, "was asked for and is not in the answer"),
+        (Trick::WayNotAnEdge, ways, "and no edge does"),
+        (Trick::StatusesOfAnother, statuses, "the statuses are those of the key"),
+        (Trick::OlderHead, statuses, "the status head is not proven to be in the log"),
+        (Trick::EntryLeftOut, entries, "the entries from 2 to 8 were asked for, and 5 came"),
+        (Trick::BundleCut, bundle, "were announced"),
+        (
+            Trick::AssessmentIsNone,
+            |remote, w| remote.assessments_of(&w.source).map(drop),
+            "was found for an assessment",
+        ),
         (Trick::AncestorLeftOut, ancestors, "the ancestry leaves out"),
         (Trick::AncestorAdded, ancestors, "to which no edge leads"),
         (Trick::DescendantAdded, |remote, world| remote.descendants(&world.source).map(drop), "at a distance of 1"),
-        (Trick::NoWay, |remote, w| remote.paths(&w.shipments[0], &w.source, 9).map(drop), "are not those that"),
-        (Trick::NoStatuses, |remote, world| remote.statuses(&world.withdrawn).map(drop), "the statuses of"),
+        (Trick::NoWay, ways, "are not those that"),
+        (Trick::NoStatuses, statuses, "the statuses of"),
         (Trick::OtherName, |remote, _| remote.by_name("grasp").map(drop), "was found for the name \"grasp\""),
-        (Trick::EntryChanged, |remote, _| remote.entries(2..8).map(drop), "a range of entries is not proven"),
+        (Trick::EntryChanged, entries, "a range of entries is not proven"),
         (Trick::ReceiptOfAnother, record, "the receipt is for the commit"),
         (Trick::ReceiptRenamed, record, "the commit is not proven to be in the log"),
-        (Trick::BundleOfAnother, |remote, w| remote.prove(&w.model, Opened::All).map(drop), "the bundle is of"),
+        (Trick::BundleOfAnother, bundle, "the bundle is of"),
         (
             Trick::OtherUnit,
             |remote, _| remote.find_recorded(&[dataset(remote.home(), "tactile")]).map(drop),

@@ -52,6 +52,14 @@ pub(super) enum Trick {
     OtherName,
     OtherUnit,
     NoWay,
+    WayNotAnEdge,
+    PlaceChanged,
+    NodeLeftOut,
+    StatusesOfAnother,
+    OlderHead,
+    EntryLeftOut,
+    BundleCut,
+    AssessmentIsNone,
 }
 
 /// What the handlers share.
@@ -169,6 +177,9 @@ impl Server {
         if self.plays(Trick::RecordChanged) {
             record.values.values_mut().for_each(|value| *value = b"\x61x".to_vec());
         }
+        if let Some(proof) = answer.proof.as_mut().filter(|_| self.plays(Trick::PlaceChanged)) {
+            proof.place ^= 1;
+        }
         if self.plays(Trick::CommitterChanged) {
             answer.issuer = "Somebody Else".to_owned();
         }
@@ -189,6 +200,9 @@ impl Server {
         let store = self.store();
         if let Some(digest) = Digest::from_slice(&question.content) {
             return store.by_content(&digest).map_err(|e| wrong(&e));
+        }
+        if self.plays(Trick::AssessmentIsNone) {
+            return Ok(vec![self.other()]);
         }
         if let Some(digest) = Digest::from_slice(&question.assesses) {
             return store.assessments_of(&NodeId::new(digest)).map_err(|e| wrong(&e));
@@ -273,6 +287,7 @@ impl lineage::LineageService for Server {
         let request = request.into_inner();
         let size = self.size(request.tree_size);
         let nodes = request.ids.iter().map(|bytes| self.node(id(bytes), size)).collect::<Result<Vec<_>, _>>()?;
+        let nodes = if self.plays(Trick::NodeLeftOut) { Vec::new() } else { nodes };
         let tree_size = if self.plays(Trick::StaleSize) { size - 2 } else { size };
         Ok(one(v1::BatchGetNodesResponse { tree_size, nodes }))
     }
@@ -316,7 +331,10 @@ impl lineage::LineageService for Server {
         let found =
             self.store().paths(&id(&request.from), &id(&request.to), limit, Some(tree_size)).map_err(|e| wrong(&e))?;
         let paths = if self.plays(Trick::NoWay) { Vec::new() } else { found.paths };
-        let way = |way: Vec<NodeId>| {
+        let way = |mut way: Vec<NodeId>| {
+            if self.plays(Trick::WayNotAnEdge) {
+                way.remove(1);
+            }
             let ids = way.iter().map(|id| wire(id.digest())).collect();
             Ok(v1::PathsResponse { tree_size, ids, cut: found.cut })
         };
@@ -418,7 +436,9 @@ impl proof::ProofService for Server {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
-        let found = self.store().status_evidence(&id(&request.id), tree_size).map_err(|e| wrong(&e))?;
+        let of = if self.plays(Trick::StatusesOfAnother) { self.other() } else { id(&request.id) };
+        let at = if self.plays(Trick::OlderHead) { tree_size - 2 } else { tree_size };
+        let found = self.store().status_evidence(&of, at).map_err(|e| wrong(&e))?;
         let statuses = if self.plays(Trick::NoStatuses) { Vec::new() } else { found.statuses };
         Ok(Response::new(v1::GetStatusResponse {
             tree_size,
@@ -436,6 +456,9 @@ impl proof::ProofService for Server {
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
         let v1::ListEntriesRequest { begin, end } = request.into_inner();
         let mut found = self.store().entries(begin..end).map_err(|e| wrong(&e))?;
+        if self.plays(Trick::EntryLeftOut) {
+            found.pop();
+        }
         if self.plays(Trick::EntryChanged) {
             found[1].bytes[40] ^= 1;
         }
@@ -449,6 +472,7 @@ impl proof::ProofService for Server {
         let options = ProveOptions { disclose: Disclose::Minimal, at: Some(tree_size) };
         let bytes = self.store().prove(&asked, &options).map_err(|e| Status::internal(e.to_string()))?;
         let total_bytes = u64::try_from(bytes.len()).unwrap();
+        let bytes = if self.plays(Trick::BundleCut) { &bytes[..bytes.len() - 1] } else { &bytes[..] };
         let piece =
             |piece: &[u8]| Ok(v1::ProveResponse { piece: Bytes::copy_from_slice(piece), total_bytes, tree_size });
         Ok(Response::new(tokio_stream::iter(bytes.chunks(100).map(piece).collect::<Vec<_>>())))
