@@ -15,6 +15,7 @@ mod pipeline;
 mod readme;
 mod rules;
 mod serve;
+mod service_client;
 mod spec_example;
 mod tidy;
 mod vectors;
