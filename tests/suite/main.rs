@@ -14,6 +14,9 @@ mod hostile;
 mod pipeline;
 mod readme;
 mod rules;
+#[path = "../support/service.rs"]
+mod served;
+mod service;
 mod spec_example;
 mod tidy;
 mod vectors;
