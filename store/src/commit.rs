@@ -57,6 +57,26 @@ pub struct Receipt {
     pub is_old: bool,
 }
 
+/// A commit that was signed elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedCommit {
+    entry: Vec<u8>,
+    nodes: Vec<(NodeId, NodeRecord)>,
+    key: PublicKey,
+}
+
+impl SignedCommit {
+    /// Puts together an entry, its nodes, in any order, and the key that has to have signed it.
+    pub fn new(entry: Vec<u8>, nodes: Vec<NodeRecord>, key: PublicKey) -> Self {
+        Self { entry, nodes: named(nodes), key }
+    }
+
+    /// Returns the ids of its nodes, in the order in which they were given.
+    pub fn ids(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes.iter().map(|(id, _)| id)
+    }
+}
+
 /// Commits that go into one group at most.
 const BATCH_COMMITS_MAX: usize = 1024;
 
@@ -168,51 +188,51 @@ impl Writer {
         let mut sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
         let (entry, payload) = sign(inner.home, &mut sorted, lines, signer, issuer, now)?;
         let pending = Pending { entry, nodes: named, lines: payload.statuses, time: now };
-        self.sequence(inner, pending).map(|published| published.receipt(ids))
+        let mut taken = self.sequence_checked(inner, vec![Ok(pending)]);
+        // One was handed in, and one comes back.
+        taken.pop().unwrap_or(Err(CommitError::Poisoned)).map(|published| published.receipt(ids))
     }
 
-    /// Takes a commit that was signed elsewhere; returns when it is durable and under a signed checkpoint. One that is in the
-    /// log already gets a receipt for that.
+    /// Takes commits that were signed elsewhere; returns when they are durable and under a signed checkpoint. One that
+    /// is in the log already gets a receipt for that.
     pub(crate) fn commit_signed(
         &self,
         inner: &Inner,
-        entry: &[u8],
-        records: Vec<NodeRecord>,
-        key: &PublicKey,
+        commits: Vec<SignedCommit>,
         now: u64,
-    ) -> Result<Receipt, CommitError> {
-        self.check_poison()?;
-        let commit = signing::read(entry, key, inner.home, now)?;
-        let mut named = named(records);
-        let ids: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
-        named.sort_unstable_by_key(|(id, _)| *id);
-        let sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
-        check_nodes(&commit.payload, &sorted)?;
-        let taken = self.take_signed(inner, entry, named, commit.payload.statuses, now);
-        // Only what is there already is looked for, so that a first commit pays nothing.
-        if let Err(CommitError::Refused { why: Refusal::Recorded, id }) = &taken
-            && let Some(published) = inner.ask(|state| recorded(inner, state, id, entry))?
-        {
-            return Ok(Receipt { is_old: true, ..published.receipt(ids) });
-        }
-        taken.map(|published| published.receipt(ids))
+    ) -> Vec<Result<Receipt, CommitError>> {
+        let known: Vec<(Vec<NodeId>, Vec<u8>)> =
+            commits.iter().map(|commit| (commit.nodes.iter().map(|(id, _)| *id).collect(), commit.entry.clone())).collect();
+        let checked = commits.into_iter().map(|commit| self.check_signed(inner, commit, now)).collect();
+        let taken = self.sequence_checked(inner, checked);
+        let receipt = |(taken, (ids, entry)): (Result<Published, CommitError>, (Vec<NodeId>, Vec<u8>))| {
+            // Only what is there already is looked for, so that a first commit pays nothing.
+            if let Err(CommitError::Refused { why: Refusal::Recorded, id }) = &taken
+                && let Some(published) = inner.ask(|state| recorded(inner, state, id, &entry))?
+            {
+                return Ok(Receipt { is_old: true, ..published.receipt(ids) });
+            }
+            taken.map(|published| published.receipt(ids))
+        };
+        taken.into_iter().zip(known).map(receipt).collect()
     }
 
-    fn take_signed(
-        &self,
-        inner: &Inner,
-        entry: &[u8],
-        nodes: Vec<(NodeId, NodeRecord)>,
-        stated: Vec<StatusLine>,
-        now: u64,
-    ) -> Result<Published, CommitError> {
-        let mut lines = inner.ask(|state| validate(&state.catalogue, &inner.objects, &nodes))?;
+    /// Checks a commit that was signed elsewhere, up to its place in the queue.
+    fn check_signed(&self, inner: &Inner, commit: SignedCommit, now: u64) -> Result<Pending, CommitError> {
+        self.check_poison()?;
+        let SignedCommit { entry, nodes: mut named, key } = commit;
+        let stated = signing::read(&entry, &key, inner.home, now)?.payload;
+        named.sort_unstable_by_key(|(id, _)| *id);
+        let sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
+        check_nodes(&stated, &sorted)?;
+        let mut lines = inner.ask(|state| validate(&state.catalogue, &inner.objects, &named))?;
         lines.sort_unstable();
-        if lines != stated {
+        if lines != stated.statuses {
             let first = |of: &[StatusLine], other: &[StatusLine]| of.iter().copied().find(|line| !other.contains(line));
+            let stated = stated.statuses;
             return Err(CommitError::Statuses { stated: first(&stated, &lines), computed: first(&lines, &stated) });
         }
-        self.sequence(inner, Pending { entry: entry.to_vec(), nodes, lines, time: now })
+        Ok(Pending { entry, nodes: named, lines, time: now })
     }
 
     /// Tells whether a write failed.
@@ -228,17 +248,35 @@ impl Writer {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the commit is in the log, leading a batch if it is told to.
-    fn sequence(&self, inner: &Inner, pending: Pending) -> Result<Published, CommitError> {
-        let ticket = Arc::new(Ticket::default());
+    /// Waits until the commits that are good so far are in the log, leading a batch if it is told to.
+    fn sequence_checked(
+        &self,
+        inner: &Inner,
+        checked: Vec<Result<Pending, CommitError>>,
+    ) -> Vec<Result<Published, CommitError>> {
+        let mut fresh = Vec::new();
+        let tickets: Vec<Result<Arc<Ticket>, CommitError>> = checked
+            .into_iter()
+            .map(|checked| {
+                let ticket = Arc::new(Ticket::default());
+                fresh.push((Arc::clone(&ticket), checked?));
+                Ok(ticket)
+            })
+            .collect();
         let leads = {
             let mut queue = self.queue();
-            queue.waiting.push((Arc::clone(&ticket), pending));
-            !core::mem::replace(&mut queue.is_busy, true)
+            let is_empty = fresh.is_empty();
+            queue.waiting.extend(fresh);
+            !is_empty && !core::mem::replace(&mut queue.is_busy, true)
         };
         if leads {
             self.take_turn(inner);
         }
+        // In the order of the queue: who is told to lead is its head, so that what stands before it was answered.
+        tickets.into_iter().map(|ticket| self.wait(inner, &*ticket?)).collect()
+    }
+
+    fn wait(&self, inner: &Inner, ticket: &Ticket) -> Result<Published, CommitError> {
         loop {
             match ticket.wait() {
                 Turn::Done(result) => return result,

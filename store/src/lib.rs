@@ -68,7 +68,7 @@ mod tiles;
 mod validate;
 mod walk;
 
-pub use commit::Receipt;
+pub use commit::{Receipt, SignedCommit};
 pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusal, StorageError};
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

@@ -10,14 +10,14 @@ use std::{
 use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, KeyId, NodeId, StatusKey},
-    key::{PublicKey, Signer},
+    key::Signer,
     node::Core,
     note::NoteSigner,
 };
 
 use crate::{
     catalogue::Catalogue,
-    commit::{Receipt, Writer},
+    commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
     head::{Head, Signature},
     index::Index,
@@ -174,24 +174,20 @@ impl Store {
         Ok(receipt)
     }
 
-    /// Takes a commit that was signed elsewhere, all of its nodes or none, and returns when it is durable and under a signed
-    /// checkpoint. Sent twice, it is committed once: the second receipt says so. `now` is the log's clock, which
-    /// dates the status head.
+    /// Takes commits that were signed elsewhere, of each all nodes or none, and returns when they are durable and under a
+    /// signed checkpoint. Sent twice, one is committed once: the second receipt says so. `now` is the log's clock,
+    /// which dates the status head.
     ///
     /// # Errors
-    /// `Commit` for an entry that is malformed or not signed by `key`, `EntryTooLarge`, `Home`, `Ahead`, `Nodes`,
-    /// `Statuses`; otherwise as [`Self::commit`].
-    pub fn commit_signed(
-        &self,
-        entry: &[u8],
-        nodes: Vec<NodeRecord>,
-        key: &PublicKey,
-        now: u64,
-    ) -> Result<Receipt, CommitError> {
-        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
-        let receipt = writer.commit_signed(&self.0, entry, nodes, key, now)?;
+    /// For each commit: `Commit` for an entry that is malformed or not signed by the key, `EntryTooLarge`, `Home`, `Ahead`,
+    /// `Nodes`, `Statuses`; otherwise as [`Self::commit`].
+    pub fn commit_signed(&self, commits: Vec<SignedCommit>, now: u64) -> Vec<Result<Receipt, CommitError>> {
+        let Some(writer) = &self.0.writer else {
+            return commits.iter().map(|_| Err(CommitError::ReadOnly)).collect();
+        };
+        let receipts = writer.commit_signed(&self.0, commits, now);
         self.after_commit(writer);
-        Ok(receipt)
+        receipts
     }
 
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.

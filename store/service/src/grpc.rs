@@ -9,7 +9,7 @@ mod search;
 
 use std::sync::Arc;
 
-pub(crate) use self::nodes::detail;
+pub(crate) use self::nodes::{detail, digest, digests, name};
 use griptrace_core::{date::Date, digest::Digest, id::NodeId};
 use griptrace_proto::v1::{
     commit_service_server::CommitServiceServer, lineage_service_server::LineageServiceServer,

@@ -11,6 +11,7 @@ mod admission;
 mod audit;
 mod call;
 pub mod check;
+mod committing;
 pub mod config;
 mod grpc;
 mod http;

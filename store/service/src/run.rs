@@ -154,7 +154,7 @@ impl Service {
         let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
         let shared = Shared::new(
             store.clone(),
-            registry,
+            &registry,
             trail,
             settings.limits.clone(),
             settings.sources.clock,

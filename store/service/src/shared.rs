@@ -3,13 +3,13 @@
 use griptrace_store::Store;
 use tokio::sync::watch;
 
-use crate::{access::SharedRegistry, admission::Admission, audit::Trail, config::Clock, limits::Limits};
+use crate::{access::SharedRegistry, admission::Admission, audit::Trail, committing::Committers, config::Clock, limits::Limits};
 
 /// What every handler shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) store: Store,
-    pub(crate) registry: SharedRegistry,
+    pub(crate) committers: Committers,
     pub(crate) admission: Admission,
     pub(crate) audit: Trail,
     pub(crate) limits: Limits,
@@ -25,14 +25,15 @@ impl Shared {
     /// Puts together what every handler shares.
     pub(crate) fn new(
         store: Store,
-        registry: SharedRegistry,
+        registry: &SharedRegistry,
         audit: Trail,
         limits: Limits,
         clock: Clock,
         closing: watch::Receiver<bool>,
     ) -> Self {
         let reached = watch::Sender::new(store.size());
-        Self { admission: Admission::new(&limits), store, registry, audit, limits, clock, reached, closing }
+        let committers = Committers::start(&store, registry, clock);
+        Self { admission: Admission::new(&limits), store, committers, audit, limits, clock, reached, closing }
     }
 
     /// Tells the watchers that the log has grown.

@@ -3,25 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use griptrace_core::{
-    commit::Commit,
-    id::NodeId,
-    node::{Core, Kind, Role as EdgeRole},
-    tree::Rfc9162,
-};
+use griptrace_core::id::NodeId;
 use griptrace_proto::v1::{self, commit_service_server::CommitService};
-use griptrace_store::{Receipt, record::NodeRecord};
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use super::nodes::{digest, digests, name};
+use super::nodes::digest;
 use crate::{
     access::{Caller, Role},
-    call::{Answers, Call, blocking},
+    call::{Answers, Call},
+    committing::{check_scope, records},
     shared::Shared,
-    status::{self, bad_field, key_refused, out_of_scope},
+    status,
 };
 
 /// Receipts that may wait for the reader of a stream.
@@ -72,9 +67,8 @@ impl CommitService for Handlers {
 /// Takes one commit.
 async fn commit(shared: &Arc<Shared>, call: &Call, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
     let _place = call.in_time(shared.admission.commits.enter()).await??;
-    let (store, caller) = (Arc::clone(shared), Arc::clone(&call.caller));
     // Once it is on its way it is seen to its end, whether or not anybody still waits.
-    let receipt = call.in_time(blocking(move || take(&store, &caller, &request))).await??;
+    let receipt = call.in_time(shared.committers.take(Arc::clone(&call.caller), request)).await??;
     shared.has_grown(receipt.tree_size);
     Ok(receipt)
 }
@@ -129,82 +123,9 @@ fn refusal(status: &Status) -> v1::CommitRefusal {
     }
 }
 
-fn take(shared: &Shared, caller: &Caller, request: &v1::CommitRequest) -> Result<v1::Receipt, Status> {
-    let malformed = |error| bad_field("entry", "COMMIT_MALFORMED", error);
-    let signed_by = Commit::parse(&request.entry).map_err(malformed)?.key();
-    let now = (shared.clock)();
-    let key = shared.registry.committer_key(signed_by, caller, now).map_err(key_refused)?;
-    let nodes = records("nodes", &request.nodes)?;
-    check_scope(shared, caller, &nodes)?;
-    let ids: Vec<NodeId> = nodes.iter().map(NodeRecord::id).collect();
-    let place = |id: &NodeId| ids.iter().position(|other| other == id);
-    let receipt =
-        shared.store.commit_signed(&request.entry, nodes, &key, now).map_err(|error| status::commit(error, place))?;
-    Ok(receipt_message(&request.entry, &receipt))
-}
-
-fn receipt_message(entry: &[u8], receipt: &Receipt) -> v1::Receipt {
-    v1::Receipt {
-        commit_digest: digest(&Rfc9162::leaf_hash(entry)),
-        index: receipt.index,
-        tree_size: receipt.size,
-        log_path: digests(&receipt.inclusion),
-        checkpoint: receipt.checkpoint.clone(),
-        already_recorded: receipt.is_old,
-    }
-}
-
-fn records(field: &str, bytes: &[Bytes]) -> Result<Vec<NodeRecord>, Status> {
-    let read = |(at, bytes): (usize, &Bytes)| {
-        NodeRecord::from_bytes(bytes).map_err(|error| status::record(&format!("{field}[{at}]"), error))
-    };
-    bytes.iter().enumerate().map(read).collect()
-}
-
-/// Refuses what a client that is held to some names may not write: nodes of other names, or what is said of them.
-fn check_scope(shared: &Shared, caller: &Caller, nodes: &[NodeRecord]) -> Result<(), Status> {
-    if caller.covers(None) {
-        return Ok(());
-    }
-    let fresh: Vec<(NodeId, Core, &NodeRecord)> = nodes.iter().map(with_core).collect::<Result<_, Status>>()?;
-    let covers = |id: &NodeId| -> Result<bool, Status> {
-        if let Some((_, core, record)) = fresh.iter().find(|(fresh, ..)| fresh == id) {
-            return Ok(caller.covers(name(core.kind, record).as_deref()));
-        }
-        let node = shared.store.node(id).map_err(status::read)?;
-        Ok(node.is_some_and(|node| caller.covers(name(node.core.kind, &node.record).as_deref())))
-    };
-    for (id, core, record) in &fresh {
-        let about: Vec<NodeId> = match core.kind {
-            Kind::Dataset | Kind::Model | Kind::Shipment => vec![*id],
-            // What it generates is in the same commit; a step that has a name is held to it too.
-            Kind::Transformation if name(core.kind, record).is_none() => continue,
-            Kind::Transformation => vec![*id],
-            Kind::Assessment => {
-                record.subjects.iter().flat_map(|subjects| subjects.openings.iter().map(|(id, ..)| *id)).collect()
-            }
-            Kind::Status | Kind::Erasure => {
-                let said = |role| matches!(role, EdgeRole::Marks | EdgeRole::Successor | EdgeRole::Erases);
-                core.edges.iter().filter(|edge| said(edge.role)).map(|edge| edge.to).collect()
-            }
-        };
-        for node in about {
-            if !covers(&node)? {
-                return Err(out_of_scope(caller, &format!("the name of the node {node}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn with_core(record: &NodeRecord) -> Result<(NodeId, Core, &NodeRecord), Status> {
-    let core = record.core().map_err(|error| status::record("nodes", error))?;
-    Ok((record.id(), core, record))
-}
-
 fn find(shared: &Shared, caller: &Caller, unit: &[Bytes]) -> Result<Vec<NodeId>, Status> {
     let unit = records("unit", unit)?;
     // Whoever knows all of a unit learns only that it is there; but not outside of its own names.
-    check_scope(shared, caller, &unit)?;
+    check_scope(&shared.store, caller, &unit)?;
     Ok(shared.store.find_recorded(&unit).map_err(status::read)?.unwrap_or_default())
 }
