@@ -201,8 +201,10 @@ impl Writer {
         commits: Vec<SignedCommit>,
         now: u64,
     ) -> Vec<Result<Receipt, CommitError>> {
-        let known: Vec<(Vec<NodeId>, Vec<u8>)> =
-            commits.iter().map(|commit| (commit.nodes.iter().map(|(id, _)| *id).collect(), commit.entry.clone())).collect();
+        let known: Vec<(Vec<NodeId>, Vec<u8>)> = commits
+            .iter()
+            .map(|commit| (commit.nodes.iter().map(|(id, _)| *id).collect(), commit.entry.clone()))
+            .collect();
         let checked = commits.into_iter().map(|commit| self.check_signed(inner, commit, now)).collect();
         let taken = self.sequence_checked(inner, checked);
         let receipt = |(taken, (ids, entry)): (Result<Published, CommitError>, (Vec<NodeId>, Vec<u8>))| {

@@ -3,3 +3,4 @@
 //! A caller believes nothing that it is only told; CONTRIBUTING.md tells how to run the long variants.
 
 mod contract;
+mod strangers;

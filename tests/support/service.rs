@@ -1,5 +1,7 @@
 //! A service in a process of its own, and who calls it: what every test of `griptrace serve` begins with.
 
+#[path = "service/certificates.rs"]
+mod certificates;
 #[path = "service/client.rs"]
 mod client;
 #[path = "service/http.rs"]
@@ -27,6 +29,7 @@ use griptrace_core::{
 use griptrace_store::{OpenOptions, Store};
 use tempfile::TempDir;
 
+pub(crate) use certificates::{Authority, Counts, with};
 pub(crate) use client::{Client, Endpoints, all, block_on, reason};
 pub(crate) use http::Http;
 pub(crate) use maker::{Lineage, Maker};

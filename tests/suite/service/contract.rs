@@ -5,3 +5,6 @@ mod pinned;
 mod proofs;
 mod questions;
 mod watching;
+
+pub(super) use pinned::{policy, trust};
+pub(super) use questions::id;

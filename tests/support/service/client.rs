@@ -6,8 +6,12 @@ use griptrace_proto::v1::{
     commit_service_client::CommitServiceClient, lineage_service_client::LineageServiceClient,
     proof_service_client::ProofServiceClient,
 };
+use prost::bytes::{Buf as _, BufMut as _};
 use tonic::{
     Code, Request, Response, Status, Streaming,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, ClientTlsConfig, Endpoint, Error},
@@ -80,16 +84,68 @@ pub(crate) struct Client {
     pub(crate) commits: CommitServiceClient<Connection>,
     pub(crate) lineage: LineageServiceClient<Connection>,
     pub(crate) proofs: ProofServiceClient<Connection>,
+    connection: Connection,
 }
 
 impl Client {
     fn over(channel: Channel, token: WithToken) -> Self {
         let connection = InterceptedService::new(channel, token);
         Self {
+            connection: connection.clone(),
             commits: CommitServiceClient::new(connection.clone()).max_decoding_message_size(usize::MAX),
             lineage: LineageServiceClient::new(connection.clone()).max_decoding_message_size(usize::MAX),
             proofs: ProofServiceClient::new(connection).max_decoding_message_size(usize::MAX),
         }
+    }
+}
+
+impl Client {
+    /// Makes a call that is answered by one message, with whatever bytes stand for the request.
+    pub(crate) async fn raw(&self, path: &'static str, request: Vec<u8>) -> Result<Vec<u8>, Status> {
+        let mut grpc = Grpc::new(self.connection.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = PathAndQuery::from_static(path);
+        Ok(grpc.unary(Request::new(request), path, AsTheyAre).await?.into_inner())
+    }
+}
+
+/// Messages as the bytes that they are.
+#[derive(Clone, Copy, Debug)]
+struct AsTheyAre;
+
+impl Codec for AsTheyAre {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for AsTheyAre {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for AsTheyAre {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        let mut bytes = vec![0; buffer.remaining()];
+        buffer.copy_to_slice(&mut bytes);
+        Ok(Some(bytes))
     }
 }
 

@@ -91,12 +91,22 @@ pub(crate) struct Lineage {
 impl Lineage {
     /// Commits one.
     pub(crate) async fn commit(client: &Client, maker: &mut Maker) -> Self {
+        Self::commit_named(client, maker, "").await
+    }
+
+    /// Commits one whose names, and files, all begin alike.
+    pub(crate) async fn commit_named(client: &Client, maker: &mut Maker, prefix: &str) -> Self {
         let mut made = Self::default();
-        let sources = ["camera", "force", "tactile"].map(|name| maker.nodes.source(name));
+        let named = |name: &str| format!("{prefix}{name}");
+        let sources = ["camera", "force", "tactile"].map(|name| maker.nodes.source(&named(name)));
         made.sources = made.put(client, maker, &sources).await;
-        let derived = maker.nodes.derive("features", &made.sources);
+        let derived = maker.nodes.derive(&named("features"), &made.sources);
         made.derived = made.put(client, maker, &derived).await;
-        let trained = maker.nodes.train("grasp", &[made.derived[1]], &["model.onnx", "labels.txt"]);
+        let trained = maker.nodes.train(
+            &named("grasp"),
+            &[made.derived[1]],
+            &[named("model.onnx").as_str(), named("labels.txt").as_str()],
+        );
         made.trained = made.put(client, maker, &trained).await;
         let assessment = maker.nodes.assessment(&made.sources[..2]);
         made.assessments = made.put(client, maker, &[assessment]).await;

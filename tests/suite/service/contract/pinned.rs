@@ -23,12 +23,12 @@ const POLICY: &str = "id = \"own\"\nversion = \"1\"\nstatus = \"reference\"\njud
                       any_of = [\"security-assessment\"]\nstrength = \"signed\"\nsource = \"own\"\nread = \"own-choice\"\n";
 
 /// Returns a policy file's text.
-pub(super) const fn policy() -> &'static str {
+pub(in crate::service) const fn policy() -> &'static str {
     POLICY
 }
 
 /// Returns a trust file's text that believes the factory's keys.
-pub(super) fn trust() -> String {
+pub(in crate::service) fn trust() -> String {
     let (log, committer, assessor) =
         (log_signer().verifier().to_vkey(), committer().public_key(), assessor().public_key());
     format!(

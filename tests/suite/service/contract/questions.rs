@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Returns an id as it travels.
-pub(super) fn id(id: &NodeId) -> Vec<u8> {
+pub(in crate::service) fn id(id: &NodeId) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
 
