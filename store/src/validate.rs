@@ -50,7 +50,13 @@ pub(crate) fn validate(
     nodes: &[(NodeId, NodeRecord)],
 ) -> Result<Vec<StatusLine>, CommitError> {
     let refused = |id: NodeId| move |why| CommitError::Refused { id, why };
-    let examined = on_all_processors(nodes, |(id, record)| examine(catalogue, *id, record).map_err(refused(*id)));
+    let mut examined = on_all_processors(nodes, |(id, record)| examine(catalogue, *id, record).map_err(refused(*id)));
+    // That a node is there already is said last: a commit that is sent again is answered as the one that is there only
+    // if its records, too, are whole.
+    let is_recorded = |error: &CommitError| matches!(error, CommitError::Refused { why: Refusal::Recorded, .. });
+    if let Some(place) = examined.iter().position(|found| found.as_ref().is_err_and(|error| !is_recorded(error))) {
+        examined.swap(0, place);
+    }
     let mut candidates = BTreeMap::new();
     for ((id, _), candidate) in nodes.iter().zip(examined) {
         if candidates.insert(*id, candidate?).is_some() {
@@ -69,9 +75,6 @@ pub(crate) fn validate(
 /// Checks what can be checked of a node without the others in its commit.
 fn examine<'r>(catalogue: &Catalogue, id: NodeId, record: &'r NodeRecord) -> Result<Candidate<'r>, Refusal> {
     let mut candidate = read(id, record)?;
-    if catalogue.number(&id).is_some() {
-        return Err(Refusal::Recorded);
-    }
     let core = &candidate.core;
     if core.home != catalogue.home {
         return Err(Refusal::Home { expected: catalogue.home, found: core.home });
@@ -81,6 +84,9 @@ fn examine<'r>(catalogue: &Catalogue, id: NodeId, record: &'r NodeRecord) -> Res
     let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
     if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
         return Err(Refusal::Home { expected: core.home, found: signed.home });
+    }
+    if catalogue.number(&id).is_some() {
+        return Err(Refusal::Recorded);
     }
     candidate.old = local_edges(core).map(|edge| catalogue.number(&edge.to)).collect();
     Ok(candidate)

@@ -10,10 +10,10 @@ mod concurrency;
 mod damage;
 #[path = "../support/factory.rs"]
 #[allow(dead_code, reason = "the child program uses the rest")]
-mod factory;
+pub(crate) mod factory;
 mod faults;
 mod folder;
-mod image;
+pub(crate) mod image;
 mod index;
 mod kill;
 mod model;
@@ -25,7 +25,7 @@ use std::path::Path;
 use griptrace_store::{OpenError, OpenOptions, Store};
 
 /// How often something is tried: `GRIPTRACE_ROUNDS`, or else as often as every run has time for.
-fn rounds(usually: u64) -> u64 {
+pub(crate) fn rounds(usually: u64) -> u64 {
     std::env::var_os("GRIPTRACE_ROUNDS").map_or(usually, |asked| {
         asked.to_str().and_then(|asked| asked.parse().ok()).expect("GRIPTRACE_ROUNDS is a number")
     })

@@ -16,6 +16,9 @@ mod readme;
 mod rules;
 mod serve;
 mod service_client;
+#[path = "../support/service.rs"]
+mod served;
+mod service;
 mod spec_example;
 mod tidy;
 mod vectors;

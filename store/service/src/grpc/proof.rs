@@ -284,21 +284,18 @@ async fn watch(
             _ = closing.wait_for(|closing| *closing) => None,
             () = sender.closed() => return,
         };
-        let message = match grown {
-            None => {
-                Err(status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size"))
-            }
-            Some(_) => {
-                let store = shared.store.clone();
-                blocking(move || news(&store, before)).await
-            }
-        };
+        let store = shared.store.clone();
+        let message = if grown.is_some() { blocking(move || news(&store, before)).await } else { Err(closing_now()) };
         told = message.as_ref().map_or(told, |news| news.tree_size);
         let is_last = message.is_err();
         if !call.send(sender, message).await || is_last {
             return;
         }
     }
+}
+
+fn closing_now() -> Status {
+    status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size")
 }
 
 fn news(store: &Store, before: u64) -> Result<v1::WatchResponse, Status> {

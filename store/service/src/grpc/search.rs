@@ -1,6 +1,9 @@
 //! Searching: by what is said of nodes, as far as the caller may see it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use griptrace_core::{
     digest::Digest,
@@ -161,23 +164,29 @@ fn meets_core(asked: &v1::SearchRequest, core: &Core) -> bool {
         && (asked.modality.is_empty() || core.modality.iter().any(|word| word.as_str() == asked.modality))
 }
 
-/// Returns the nodes that an index leads to, in log order, if a filter has one.
+/// Returns the nodes to which every index leads that a filter has, in log order; `None` if no filter has one.
 fn listed(shared: &Shared, asked: &v1::SearchRequest) -> Result<Option<Vec<NodeId>>, Status> {
+    let mut lists = Vec::new();
     if !asked.content.is_empty() {
         let bytes: [u8; 32] = asked.content.as_ref().try_into().map_err(|_| {
             let text = format!("a digest has 32 bytes, and this has {}", asked.content.len());
             bad_field("content", "DIGEST_MALFORMED", text)
         })?;
-        return shared.store.by_content(&Digest::from_bytes(bytes)).map(Some).map_err(status::read);
+        lists.push(shared.store.by_content(&Digest::from_bytes(bytes)).map_err(status::read)?);
     }
     if !asked.name.is_empty() {
-        return shared.store.by_name(&asked.name).map(Some).map_err(status::read);
+        lists.push(shared.store.by_name(&asked.name).map_err(status::read)?);
     }
     if !asked.assesses.is_empty() {
         let subject = node_id("assesses", &asked.assesses)?;
-        return shared.store.assessments_of(&subject).map(Some).map_err(status::read);
+        lists.push(shared.store.assessments_of(&subject).map_err(status::read)?);
     }
-    Ok(None)
+    let Some(mut ids) = lists.pop() else { return Ok(None) };
+    for other in lists {
+        let other: HashSet<NodeId> = other.into_iter().collect();
+        ids.retain(|id| other.contains(id));
+    }
+    Ok(Some(ids))
 }
 
 fn kind_of(number: i32) -> Option<Kind> {
