@@ -147,7 +147,8 @@ pub(crate) type Connection = InterceptedService<Channel, WithToken>;
 
 /// Connects to a service.
 pub(crate) async fn connect(address: &str, certificate: &Path) -> Result<Connection, Failure> {
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(certificate)?)).domain_name("localhost");
+    let tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(certificate)?)).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?.tcp_nodelay(true);
     let token = format!("Bearer {TOKEN}").parse()?;
     Ok(InterceptedService::new(endpoint.connect().await?, WithToken(token)))

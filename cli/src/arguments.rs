@@ -13,6 +13,7 @@ use crate::{
     context::{Answer, Context},
     demo,
     error::CommandError,
+    remote::ServerArgs,
 };
 
 /// Lineage of robot-gripper training data: record it, prove it, verify it offline
@@ -27,6 +28,8 @@ pub(crate) struct Arguments {
     /// Write JSON, one object a line where there are many
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,

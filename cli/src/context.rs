@@ -8,13 +8,15 @@ use std::{
 
 use griptrace_core::{date::Date, limits::BUNDLE_BYTES_MAX};
 
-use crate::{clock, error::CommandError, output::Output, workspace::Workspace};
+use crate::{clock, error::CommandError, output::Output, remote::ServerArgs, workspace::Workspace};
 
 /// What every command is given.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) output: Output,
     store: Option<PathBuf>,
+    /// The server that was named, and how to get in.
+    pub(crate) server: ServerArgs,
 }
 
 /// The exit code of a command that came to its end.
@@ -29,19 +31,25 @@ impl Answer {
 }
 
 impl Context {
-    /// Makes the context of a run: JSON or words, and the store that was named.
-    pub(crate) const fn new(json: bool, store: Option<PathBuf>) -> Self {
-        Self { output: Output::new(json), store }
+    /// Makes the context of a run: JSON or words, and the store and the server that were named.
+    pub(crate) fn new(json: bool, store: Option<PathBuf>, mut server: ServerArgs) -> Self {
+        server.is_store_named = store.is_some();
+        Self { output: Output::new(json), store, server }
     }
 
-    /// Opens the store for questions; no key is read.
+    /// Opens the store, or goes to the server, for questions; no key is read.
     pub(crate) fn workspace(&self) -> Result<Workspace, CommandError> {
-        Workspace::open(&self.output, self.store.as_deref(), false)
+        Workspace::open(self, false)
     }
 
-    /// Opens the store for recording; the log's key is read.
+    /// Opens the store for recording, with the log's key; or goes to the server, with that of a committer.
     pub(crate) fn workspace_for_recording(&self) -> Result<Workspace, CommandError> {
-        Workspace::open(&self.output, self.store.as_deref(), true)
+        Workspace::open(self, true)
+    }
+
+    /// Returns the store that was named.
+    pub(crate) fn named_store(&self) -> Option<&Path> {
+        self.store.as_deref()
     }
 
     /// Returns the folder of the store, unopened.

@@ -15,6 +15,29 @@ pub(crate) fn passphrase() -> Option<Zeroizing<String>> {
     env::var("GRIPTRACE_PASSPHRASE").ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
 }
 
+/// Returns the server that `GRIPTRACE_SERVER` names.
+#[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
+pub(crate) fn server() -> Option<String> {
+    env::var("GRIPTRACE_SERVER").ok().filter(|text| !text.is_empty())
+}
+
+/// Returns the token in `GRIPTRACE_TOKEN`.
+#[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
+pub(crate) fn token() -> Option<Zeroizing<String>> {
+    env::var("GRIPTRACE_TOKEN").ok().filter(|text| !text.is_empty()).map(Zeroizing::new)
+}
+
+/// Returns the file that a variable names.
+pub(crate) fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the folder for what programs remember of this user: `XDG_STATE_HOME`, or `.local/state` at home.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let home = || path("HOME").map(|home| home.join(".local").join("state"));
+    path("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home)
+}
+
 /// Returns the settings of a service in `GRIPTRACE_SERVE__...`, without that beginning.
 pub(crate) fn serve() -> Vec<(String, String)> {
     let ours = env::vars_os().filter_map(|(name, value)| {

@@ -7,6 +7,7 @@ use core::{error::Error, fmt};
 use std::{io, path::Path};
 
 use griptrace_core::bundle::BundleError;
+use griptrace_store::{ProveError, ReadError};
 
 /// What kind of trouble it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +110,18 @@ impl CommandError {
 impl From<BundleError> for CommandError {
     fn from(error: BundleError) -> Self {
         Self::because("cannot read the bundle", error)
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        Self { kind: ErrorKind::CouldNot, source: Box::new(error), hints: Vec::new() }
+    }
+}
+
+impl From<ProveError> for CommandError {
+    fn from(error: ProveError) -> Self {
+        Self { kind: ErrorKind::CouldNot, source: Box::new(error), hints: Vec::new() }
     }
 }
 

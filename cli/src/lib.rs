@@ -17,8 +17,10 @@ mod demo;
 mod environment;
 mod error;
 mod keyfile;
+mod log_source;
 mod output;
 mod recording;
+mod remote;
 mod resolve;
 mod suggest;
 mod view;
@@ -37,7 +39,7 @@ use crate::{
 /// Runs the program with the arguments of the process.
 pub fn run_program() -> ExitCode {
     let arguments = Arguments::parse();
-    let context = Context::new(arguments.json, arguments.store);
+    let context = Context::new(arguments.json, arguments.store, arguments.server);
     match dispatch(&context, arguments.command) {
         Ok(answer) => ExitCode::from(answer.0),
         Err(error) => {

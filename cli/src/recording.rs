@@ -63,7 +63,7 @@ pub(crate) fn commit_records(
     let mut fresh = Vec::new();
     for (record, name) in records {
         let (id, kind) = (build::id_of(&record), build::core_of(&record)?.kind);
-        let wrong = |e| CommandError::because(format!("cannot look up {id}"), e);
+        let wrong = |e: CommandError| e.while_doing(format!("cannot look up {id}"));
         let already = workspace.store.node(&id).map_err(wrong)?.is_some();
         nodes.push(RecordedNode { id, kind, name, already });
         if !already {

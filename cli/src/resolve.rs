@@ -75,8 +75,7 @@ fn find(
 
 /// Refuses the name of a node that is the beginning of another one's id.
 fn refuse_prefix(workspace: &Workspace, text: &str, named: NodeId) -> Result<(), CommandError> {
-    let found =
-        workspace.store.resolve(text).map_err(|e| CommandError::because(format!("cannot look up {text}"), e))?;
+    let found = workspace.store.resolve(text).map_err(|e| e.while_doing(format!("cannot look up {text}")))?;
     let mut ids = match found {
         Resolved::None => return Ok(()),
         Resolved::One(id) => vec![id],
@@ -92,8 +91,8 @@ fn refuse_prefix(workspace: &Workspace, text: &str, named: NodeId) -> Result<(),
 
 /// Returns the newest node of a kind that is not put aside: `assessment` means the last one.
 fn newest_of_kind(workspace: &Workspace, kind: Kind) -> Result<Option<NodeId>, CommandError> {
-    let found =
-        workspace.store.of_kind(kind).map_err(|e| CommandError::because(format!("cannot list every {kind}"), e))?;
+    let found = workspace.store.of_kind(kind).map_err(|e| e.while_doing(format!("cannot list every {kind}")))?;
+    workspace.store.prefetch(&found)?;
     let mut nodes = found.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| node.index);
     for node in nodes.iter().rev() {
@@ -151,10 +150,9 @@ fn by_name(
     (kind, kinds): (Option<Kind>, &[Kind]),
     shared: Shared,
 ) -> Result<Option<NodeId>, CommandError> {
-    let found = workspace
-        .store
-        .by_name(wanted)
-        .map_err(|e| CommandError::because(format!("cannot look up the name {wanted:?}"), e))?;
+    let found =
+        workspace.store.by_name(wanted).map_err(|e| e.while_doing(format!("cannot look up the name {wanted:?}")))?;
+    workspace.store.prefetch_marks(&found)?;
     let mut nodes = Vec::new();
     for id in found {
         let node = workspace.node(&id)?;
@@ -212,8 +210,7 @@ fn unknown(text: &str) -> CommandError {
 
 fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, CommandError> {
     let prefix = text.to_lowercase();
-    let found =
-        workspace.store.resolve(&prefix).map_err(|e| CommandError::because(format!("cannot look up {text}"), e))?;
+    let found = workspace.store.resolve(&prefix).map_err(|e| e.while_doing(format!("cannot look up {text}")))?;
     match found {
         Resolved::One(id) => Ok(Some(id)),
         Resolved::None => Ok(None),
@@ -234,10 +231,8 @@ fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId
     let hashed = hash(workspace, output, path, false)?;
     let mut found = Vec::new();
     for digest in content_digests(&hashed) {
-        let ids = workspace
-            .store
-            .by_content(&digest)
-            .map_err(|e| CommandError::because("cannot look up a content digest", e))?;
+        let ids = workspace.store.by_content(&digest).map_err(|e| e.while_doing("cannot look up a content digest"))?;
+        workspace.store.prefetch_marks(&ids)?;
         for id in ids {
             if workspace.put_aside(&id)?.is_none() && !found.contains(&id) {
                 found.push(id);

@@ -5,7 +5,7 @@ use griptrace_core::{
     date::Date,
     details::{read_value, slot_name},
     id::NodeId,
-    node::{Core, Edge, Mark, Role},
+    node::{Core, Edge, Role},
     value::Value,
 };
 use griptrace_store::StoredNode;
@@ -19,17 +19,6 @@ const SHORT_DIGITS: usize = 16;
 /// Returns the first digits of an id.
 pub(crate) fn short(id: &NodeId) -> String {
     id.to_string().chars().take(SHORT_DIGITS).collect()
-}
-
-/// Returns a mark that puts a node aside, as what the node is.
-pub(crate) const fn marked(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Withdraw => "withdrawn",
-        Mark::Supersede => "superseded",
-        Mark::Reclassify => "reclassified",
-        Mark::Recall => "recalled",
-        Mark::Refuse => "refused",
-    }
 }
 
 /// Returns a node in one phrase: id, kind and name, or what stands in a name's place.

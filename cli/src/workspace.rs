@@ -1,4 +1,5 @@
-//! A store on disk, found like git finds its own, with its keys and settings.
+//! A folder with keys and settings, found like git finds its own, and the log that it is for: a store in it, or
+//! one on a server.
 
 use core::cell::OnceCell;
 use std::{
@@ -15,14 +16,18 @@ use griptrace_core::{
     note::{KeyKind, NoteVerifier},
     value::Value,
 };
-use griptrace_store::{CommitError, OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
+use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock, environment,
+    clock,
+    context::Context,
+    environment,
     error::CommandError,
     keyfile::{self, PrivateKey},
+    log_source::Log,
     output::Output,
+    remote::{Remote, ServerConfig, Target},
 };
 
 /// The folder that holds a store, its keys and its settings.
@@ -41,13 +46,23 @@ pub(crate) struct Config {
     pub(crate) committer: String,
     /// Where the keys are.
     pub(crate) keys: KeyPaths,
+    /// The server that has the log, where it is not in this folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<ServerConfig>,
     /// Assessors whose statements were recorded with their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) assessor: Vec<KnownAssessor>,
 }
 
 impl Config {
-    /// Reads the settings of the store in a folder.
+    /// Returns the settings of who only asks.
+    fn of_nobody() -> Self {
+        let keys = KeyPaths { log: None, committer: PathBuf::new() };
+        let (origin, issuer, committer) = (String::new(), String::new(), String::new());
+        Self { origin, issuer, committer, keys, server: None, assessor: Vec::new() }
+    }
+
+    /// Reads the settings in a folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, CommandError> {
         let path = folder.join(CONFIG);
         let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
@@ -64,8 +79,9 @@ impl Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyPaths {
-    /// The key that signs checkpoints.
-    pub(crate) log: PathBuf,
+    /// The key that signs checkpoints; a server's own folder has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<PathBuf>,
     /// The key that signs commits.
     pub(crate) committer: PathBuf,
 }
@@ -82,14 +98,14 @@ pub(crate) struct KnownAssessor {
     pub(crate) schemes: Vec<String>,
 }
 
-/// A store on disk.
+/// A log, and what is kept on this machine to use it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     folder: PathBuf,
     /// The settings.
     pub(crate) config: Config,
-    /// The store itself.
-    pub(crate) store: Store,
+    /// The log.
+    pub(crate) store: Log,
     /// Opened when first asked for; `None` inside where it can't be had.
     hash_cache: OnceCell<Option<HashCache>>,
     /// Whether every file is read again, whatever the cache of digests says.
@@ -104,20 +120,13 @@ impl Workspace {
         issuer: &str,
         passphrase: Option<&str>,
     ) -> Result<Self, CommandError> {
-        let folder = dir.join(FOLDER);
-        if folder.join(CONFIG).exists() {
-            return Err(CommandError::failed(format!("{} holds a store already", folder.display())));
-        }
-        let make = |path: &Path| fs::create_dir_all(path).map_err(|e| CommandError::file("create", path, e));
-        make(&folder.join("keys"))?;
-        // Segments hold every detail and every secret seed: they are the owner's alone.
-        #[cfg(unix)]
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-            .map_err(|e| CommandError::file("protect", &folder, e))?;
-        let keys = KeyPaths { log: "keys/log.key".into(), committer: "keys/committer.key".into() };
+        let folder = new_folder(dir)?;
+        let log_key = Path::new("keys/log.key");
+        let keys = KeyPaths { log: Some(log_key.into()), committer: "keys/committer.key".into() };
         let log = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
         let signer = log.note_signer(origin)?;
-        keyfile::write(&folder.join(&keys.log), &log, passphrase)?;
+        make_folder(&folder.join("keys"))?;
+        keyfile::write(&folder.join(log_key), &log, passphrase)?;
         let committer = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
         keyfile::write(&folder.join(&keys.committer), &committer, passphrase)?;
         let config = Config {
@@ -125,6 +134,7 @@ impl Workspace {
             issuer: issuer.to_owned(),
             committer: committer.public()?.to_string(),
             keys,
+            server: None,
             assessor: Vec::new(),
         };
         let mut nonce = [0; 16];
@@ -133,22 +143,94 @@ impl Workspace {
         let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers: Vec::new() };
         let store = Store::init(&folder.join("store"), &genesis, signer, time)
             .map_err(|e| CommandError::because("cannot make the store", e))?;
-        let workspace = Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false };
+        let workspace = Self::new(folder, config, Log::Local(store));
         workspace.save_config()?;
         Ok(workspace)
     }
 
-    /// Opens the store that was named, or that of the environment, or the nearest one upward.
-    pub(crate) fn open(output: &Output, named: Option<&Path>, recording: bool) -> Result<Self, CommandError> {
-        let folder = Self::find(named)?;
+    /// Makes a folder for the log of a server, with a committer key, after a first contact with it.
+    pub(crate) fn create_client(
+        output: &Output,
+        dir: &Path,
+        client: NewClient,
+        passphrase: Option<&str>,
+    ) -> Result<Self, CommandError> {
+        let folder = new_folder(dir)?;
+        let NewClient { target, mut server, issuer, committer_key } = client;
+        let remote = Remote::connect(output, &target, &folder, None)
+            // Nothing is left behind of a folder that nobody can use.
+            .inspect_err(|_| drop(fs::remove_dir(&folder)))?;
+        let (key, path) = if let Some(path) = committer_key {
+            (keyfile::read(&path)?, path)
+        } else {
+            let path = PathBuf::from("keys/committer.key");
+            let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
+            make_folder(&folder.join("keys"))?;
+            keyfile::write(&folder.join(&path), &key, passphrase)?;
+            (key, path)
+        };
+        let genesis = remote.genesis();
+        server.log = vkey(genesis)?;
+        let config = Config {
+            origin: genesis.origin.clone(),
+            issuer,
+            committer: key.public()?.to_string(),
+            keys: KeyPaths { log: None, committer: path },
+            server: Some(server),
+            assessor: Vec::new(),
+        };
+        let workspace = Self::new(folder, config, Log::Remote(Box::new(remote)));
+        workspace.save_config()?;
+        Ok(workspace)
+    }
+
+    const fn new(folder: PathBuf, config: Config, store: Log) -> Self {
+        Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false }
+    }
+
+    /// Goes to the server that was named, or that of the settings; or opens the store that was named, or that of
+    /// the environment, or the nearest one upward.
+    pub(crate) fn open(context: &Context, recording: bool) -> Result<Self, CommandError> {
+        let found = match Self::find(context.named_store()) {
+            Ok(folder) => Some((Config::read(&folder)?, folder)),
+            // A server can be asked without a folder, unless one was named.
+            Err(_) if context.server.url().is_some() && context.named_store().is_none() => None,
+            Err(error) => return Err(error),
+        };
+        let settings = found.as_ref().and_then(|(config, _)| config.server.as_ref());
+        let Some(target) = context.server.target(settings)? else {
+            let (config, folder) = found.ok_or_else(|| CommandError::failed("no store and no server was named"))?;
+            let store = open_store(&context.output, &folder, &config, recording)?;
+            return Ok(Self::new(folder, config, Log::Local(store)));
+        };
+        let (config, folder) = match found {
+            Some(found) => found,
+            None if recording => return Err(no_committer(&target.url)),
+            None => (Config::of_nobody(), user_folder()?),
+        };
+        let origin = target.log.is_some().then_some(config.origin.as_str());
+        let remote = Remote::connect(&context.output, &target, &folder, origin)?;
+        Ok(Self::new(folder, config, Log::Remote(Box::new(remote))))
+    }
+
+    /// Returns the address of the server that commands would go to, if they would.
+    pub(crate) fn server_url(context: &Context) -> Result<Option<String>, CommandError> {
+        let found = Self::find(context.named_store()).ok().map(|folder| Config::read(&folder)).transpose()?;
+        let settings = found.as_ref().and_then(|config| config.server.as_ref());
+        Ok(context.server.target(settings)?.map(|target| target.url))
+    }
+
+    /// Opens the store on this machine, for what only a store can do.
+    pub(crate) fn local_store(context: &Context, writing: bool) -> Result<Store, CommandError> {
+        let folder = Self::find(context.named_store())?;
         let config = Config::read(&folder)?;
-        let key = if recording { Some(keyfile::read(&folder.join(&config.keys.log))?) } else { None };
-        let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
-        let bar = output.progress("reading the log");
-        let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
-        let store = Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
-            .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))?;
-        Ok(Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false })
+        if let Some(server) = &config.server {
+            let (folder, url) = (folder.display(), &server.url);
+            return Err(CommandError::failed(format!(
+                "{folder} is for the log of the server {url}, and holds no store"
+            )));
+        }
+        open_store(&context.output, &folder, &config, writing)
     }
 
     /// Returns the folder of the store.
@@ -166,6 +248,7 @@ impl Workspace {
         here.ancestors().map(|dir| dir.join(FOLDER)).find(|path| is_store(path)).ok_or_else(|| {
             CommandError::failed(format!("no store in {} or a folder above it", here.display()))
                 .with_hint("griptrace init --origin ORIGIN makes one here; --store DIR or GRIPTRACE_STORE name another")
+                .with_hint("--server URL or GRIPTRACE_SERVER name a server in place of a store")
         })
     }
 
@@ -200,6 +283,9 @@ impl Workspace {
 
     /// Returns the committer's public key.
     pub(crate) fn committer(&self) -> Result<PublicKey, CommandError> {
+        if let (true, Log::Remote(remote)) = (self.config.committer.is_empty(), &self.store) {
+            return Err(no_committer(remote.url()));
+        }
         self.config.committer_key()
     }
 
@@ -219,25 +305,20 @@ impl Workspace {
 
     /// Commits nodes, all at once.
     pub(crate) fn commit(&self, records: Vec<NodeRecord>) -> Result<Receipt, CommandError> {
-        self.store.commit(records, &self.committer_key()?, &self.config.issuer, clock::now()).map_err(|e| {
-            let may_be_in_it = matches!(e, CommitError::Storage(_) | CommitError::Poisoned);
-            let error = CommandError::because("cannot commit", e);
-            let hint = "it may be in the log all the same: griptrace log shows; recording the same again is safe";
-            if may_be_in_it { error.with_hint(hint) } else { error }
-        })
+        self.store.commit(records, &self.committer_key()?, &self.config.issuer)
     }
 
     /// Returns a node, which must be there.
     pub(crate) fn node(&self, id: &NodeId) -> Result<StoredNode, CommandError> {
-        let found = self.store.node(id).map_err(|e| CommandError::because(format!("cannot read node {id}"), e))?;
+        let found = self.store.node(id).map_err(|e| e.while_doing(format!("cannot read node {id}")))?;
         found.ok_or_else(|| CommandError::failed(format!("no node {id} in this log")))
     }
 
     /// Returns the marks on a node, in log order.
     pub(crate) fn marks(&self, id: &NodeId) -> Result<Vec<StoredNode>, CommandError> {
-        let wrong = |e| CommandError::because(format!("cannot read the marks on {id}"), e);
-        let key = self.store.status_key(id).map_err(wrong)?;
-        self.store.statuses(&key).map_err(wrong)?.iter().map(|status| self.node(status)).collect()
+        let statuses = self.store.statuses(id);
+        let statuses = statuses.map_err(|e| e.while_doing(format!("cannot read the marks on {id}")))?;
+        statuses.iter().map(|status| self.node(status)).collect()
     }
 
     /// Returns the last mark that puts a node aside, if there is one.
@@ -253,12 +334,80 @@ impl Workspace {
     }
 }
 
+/// What a client's folder is made of.
+#[derive(Debug)]
+pub(crate) struct NewClient {
+    /// The server to call.
+    pub(crate) target: Target,
+    /// The server as the settings will name it.
+    pub(crate) server: ServerConfig,
+    /// Who commits.
+    pub(crate) issuer: String,
+    /// A committer's key that is there already.
+    pub(crate) committer_key: Option<PathBuf>,
+}
+
+/// Opens the store of a folder; to write, with the log's key.
+fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) -> Result<Store, CommandError> {
+    let no_key = || CommandError::failed(format!("{} names no log key", folder.join(CONFIG).display()));
+    let key = match (&config.keys.log, writing) {
+        (Some(path), true) => Some(keyfile::read(&folder.join(path))?),
+        (None, true) => return Err(no_key()),
+        (_, false) => None,
+    };
+    let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
+    let bar = output.progress("reading the log");
+    let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
+    Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
+        .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))
+}
+
+/// Makes the folder for keys and settings, where there must be none yet.
+fn new_folder(dir: &Path) -> Result<PathBuf, CommandError> {
+    let folder = dir.join(FOLDER);
+    if folder.join(CONFIG).exists() {
+        return Err(CommandError::failed(format!("{} holds a store already", folder.display())));
+    }
+    make_folder(&folder)?;
+    Ok(folder)
+}
+
+/// Makes a folder that is its owner's alone: segments hold every detail and every secret seed.
+fn make_folder(folder: &Path) -> Result<(), CommandError> {
+    fs::create_dir_all(folder).map_err(|e| CommandError::file("create", folder, e))?;
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(|e| CommandError::file("protect", folder, e))?;
+    Ok(())
+}
+
+/// Returns the folder for what is remembered of servers that are only asked.
+fn user_folder() -> Result<PathBuf, CommandError> {
+    let folder = environment::state_folder().ok_or_else(|| {
+        CommandError::failed("nothing says where to keep what was seen of a log")
+            .with_hint("set HOME or XDG_STATE_HOME, or make a folder with griptrace init --server URL --issuer NAME")
+    })?;
+    let folder = folder.join("griptrace");
+    make_folder(&folder)?;
+    Ok(folder)
+}
+
+fn no_committer(url: &str) -> CommandError {
+    CommandError::failed("there is no committer's key here, and recording needs one")
+        .with_hint(format!("griptrace init --server {url} --issuer NAME makes one, for the operator to register"))
+}
+
 /// Returns a log's key as checkpoints name it.
 pub(crate) fn vkey(genesis: &Genesis) -> Result<String, CommandError> {
+    Ok(verifier(genesis)?.to_vkey())
+}
+
+/// Returns what verifies a log's checkpoints.
+pub(crate) fn verifier(genesis: &Genesis) -> Result<NoteVerifier, CommandError> {
     let wrong = |e| CommandError::because("the log's key is malformed", e);
     let fixed =
         genesis.key.as_bytes().try_into().map_err(|_| CommandError::failed("the log's key is no Ed25519 key"))?;
-    Ok(NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(wrong)?.to_vkey())
+    NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(wrong)
 }
 
 /// Returns a detail of a node.

@@ -75,6 +75,7 @@ pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};
 pub use prove::{Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
+pub use recorded::says_the_same;
 pub use scan::{Scan, ScanOptions};
 pub use signing::signed_commit;
 pub use store::{OpenOptions, Progress, Store, StoredNode};

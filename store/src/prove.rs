@@ -75,20 +75,51 @@ impl Store {
     /// `NoNode`, `RootKind`, `Limit` for what no verifier would read; `Storage` if what is read is not
     /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
-        self.0.ask(|state| {
-            let size = options.at.unwrap_or(state.catalogue.size());
-            if !state.catalogue.is_signed(size) {
-                return Err(ProveError::NoCheckpoint { size });
-            }
-            let number = state.catalogue.number(root).filter(|number| state.catalogue.leaf(*number) < size);
-            let number = number.ok_or(ProveError::NoNode { id: *root })?;
-            let kind = state.catalogue.node(number).kind;
-            if !matches!(kind, Kind::Shipment | Kind::Model) {
-                return Err(ProveError::RootKind { id: *root, kind });
-            }
+        let small = self.0.ask(|state| {
+            let (number, size) = provable(state, root, options)?;
+            let is_small = is_small(&state.catalogue, number);
+            if is_small { Prover::new(&self.0, state, number, size, options).bundle().map(Some) } else { Ok(None) }
+        })?;
+        if let Some(bundle) = small {
+            return Ok(bundle);
+        }
+        self.0.ask_aside(|state| {
+            let (number, size) = provable(state, root, options)?;
             Prover::new(&self.0, state, number, size, options).bundle()
         })
     }
+}
+
+/// Returns the number of what is to be proven, and the size of the log under which.
+fn provable(state: &State, root: &NodeId, options: &ProveOptions) -> Result<(Number, u64), ProveError> {
+    let catalogue = &state.catalogue;
+    let size = options.at.unwrap_or(catalogue.size());
+    if !catalogue.is_signed(size) {
+        return Err(ProveError::NoCheckpoint { size });
+    }
+    let number = catalogue.number(root).filter(|number| catalogue.leaf(*number) < size);
+    let number = number.ok_or(ProveError::NoNode { id: *root })?;
+    let kind = catalogue.node(number).kind;
+    if matches!(kind, Kind::Shipment | Kind::Model) {
+        return Ok((number, size));
+    }
+    Err(ProveError::RootKind { id: *root, kind })
+}
+
+/// Ancestors up to which a bundle is made while commits wait: making one takes less than copying a catalogue.
+const SMALL_NODES: usize = 1_000;
+
+/// Tells whether a node has few ancestors.
+fn is_small(catalogue: &Catalogue, root: Number) -> bool {
+    let mut seen = BTreeSet::from([root]);
+    let mut todo = vec![root];
+    while let Some(number) = todo.pop() {
+        todo.extend(catalogue.parents(number).filter(|parent| seen.insert(*parent)));
+        if seen.len() > SMALL_NODES || catalogue.is_damaged() {
+            return false;
+        }
+    }
+    true
 }
 
 /// What reading the nodes of a bundle gives.

@@ -13,7 +13,11 @@ use griptrace_core::{
     node::{Core, node_id},
 };
 
-use crate::number::{narrow, wide};
+use crate::{
+    error::Refusal,
+    number::{narrow, wide},
+    validate::check_alone,
+};
 
 /// A node: its core, and what is kept of it in private.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,6 +92,15 @@ impl NodeRecord {
     /// `Decode`.
     pub fn core(&self) -> Result<Core, RecordError> {
         Core::from_bytes(&self.core).map_err(RecordError::Decode)
+    }
+
+    /// Checks all that can be checked of a record alone: that core and details are read strictly, that the
+    /// details' root, the manifest and the subjects are those that the node binds.
+    ///
+    /// # Errors
+    /// [`Refusal`], as a commit of it would be refused.
+    pub fn check(&self) -> Result<(), Refusal> {
+        check_alone(self)
     }
 
     /// Returns the record's bytes.

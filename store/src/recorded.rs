@@ -36,6 +36,18 @@ impl Unit {
     }
 }
 
+/// Tells whether two lists of nodes are one unit each, and say the same, node by node, but for what is random in
+/// them: what [`crate::Store::find_recorded`] looks for. For who was told by somebody else that it was found.
+pub fn says_the_same(one: &[NodeRecord], other: &[NodeRecord]) -> bool {
+    let unit = |records: &[NodeRecord]| {
+        let read = |record: &NodeRecord| Some((record.id(), record.core().ok()?, record.clone()));
+        let nodes: Vec<_> = records.iter().map(read).collect::<Option<_>>()?;
+        let mut units = units(&nodes);
+        units.pop().filter(|unit| units.is_empty() && unit.places.len() == nodes.len())
+    };
+    unit(one).zip(unit(other)).is_some_and(|(one, other)| one == other)
+}
+
 /// Finds the units among nodes that are, or would be, in one commit.
 pub(crate) fn units(nodes: &[(NodeId, Core, NodeRecord)]) -> Vec<Unit> {
     let places: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(place, (id, ..))| (*id, place)).collect();

@@ -88,7 +88,7 @@ pub(crate) struct Inner {
 }
 
 /// What changes with every commit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
     /// The newest signed checkpoint.
@@ -276,6 +276,22 @@ impl Inner {
                 return answer;
             }
             drop(state);
+            self.derive_again()?;
+        }
+    }
+
+    /// Answers a question that takes long, as [`Self::ask`] does, on a copy of what is in memory: commits wait for the
+    /// copy, and not for the answer.
+    pub(crate) fn ask_aside<T, E: From<StorageError>>(
+        &self,
+        mut question: impl FnMut(&State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        loop {
+            let state = self.read().clone();
+            let answer = question(&state);
+            if !state.catalogue.is_damaged() {
+                return answer;
+            }
             self.derive_again()?;
         }
     }

@@ -7,6 +7,7 @@ mod faults;
 mod found;
 mod log;
 mod measure;
+mod published;
 mod questions;
 mod sea;
 mod world;

@@ -97,7 +97,12 @@ const WALLS: &[(&str, &[&str])] = &[
     ("griptrace-core", NO_WORLD),
     ("griptrace-verifier", NO_WORLD),
     ("griptrace-verify", &["bincode", "griptrace-store", "object_store", "rs_merkle", "sled", "tokio", "tonic"]),
-    ("griptrace-store", &["clap", "griptrace-cli", "griptrace-verifier", "indicatif"]),
+    (
+        "griptrace-store",
+        &["clap", "griptrace-cli", "griptrace-proto", "griptrace-verifier", "hyper", "indicatif", "tokio", "tonic"],
+    ),
+    ("griptrace-proto", &["clap", "griptrace-core", "griptrace-store", "sled"]),
+    ("griptrace-service", &["clap", "griptrace-cli", "indicatif", "openssl-sys", "aws-lc-sys"]),
 ];
 
 /// Storage, network, threads, clocks, randomness.

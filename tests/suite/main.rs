@@ -14,9 +14,11 @@ mod hostile;
 mod pipeline;
 mod readme;
 mod rules;
+mod serve;
 #[path = "../support/service.rs"]
 mod served;
 mod service;
+mod service_client;
 mod spec_example;
 mod tidy;
 mod vectors;

@@ -325,7 +325,7 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
 /// Finds the node that holds this statement and can open all of its subjects.
 fn recorded_before(workspace: &Workspace, statement: &Statement) -> Result<Option<StoredNode>, CommandError> {
     let Some((subject, ..)) = statement.openings.first() else { return Ok(None) };
-    let wrong = |e| CommandError::because("cannot look up the assessments", e);
+    let wrong = |e: CommandError| e.while_doing("cannot look up the assessments");
     for id in workspace.store.assessments_of(subject).map_err(wrong)? {
         let node = workspace.node(&id)?;
         let opened = node.record.subjects.as_ref().map(|subjects| &subjects.openings);

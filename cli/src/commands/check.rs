@@ -7,14 +7,12 @@ use griptrace_core::{
     node::Kind,
     word::{Country, Word},
 };
+use griptrace_service::check::{self, Asked, blocking, remedy, verdict};
 use griptrace_verifier::{
-    finding::{Code, Finding, Severity, Verdict, When},
+    finding::{Code, Finding},
     policy::Policy,
-    question::{ModelInHand, Question},
-    render::meaning,
     report::Report,
     trust::{self, Trust},
-    verify::verify,
 };
 use serde_json::json;
 
@@ -56,58 +54,6 @@ pub(crate) struct Args {
     pub(crate) trust: Option<PathBuf>,
 }
 
-/// Findings that a pre-check always has.
-const OF_A_PRE_CHECK: [Code; 3] = [Code::NoShipment, Code::ModelNotChecked, Code::DestinationNotChecked];
-
-/// What would clear a finding, said to the exporter; others are explained as to a buyer.
-const REMEDIES: &[(Code, &str)] = &[
-    (Code::AssessmentMissing, "have the source or what crosses assessed, then `griptrace assess record`"),
-    (Code::AssessmentOnlyStated, "ask the assessor to sign: `griptrace assess sign`, then `griptrace assess record`"),
-    (Code::AssessmentExpired, "have the assessment renewed, or ship before it ends"),
-    (Code::AssessmentNotYetValid, "ship after the assessment's first day of validity"),
-    (Code::AssessmentScheme, "have it assessed under a scheme that the policy accepts here"),
-    (Code::AssessmentPurpose, "have the purpose assessed too"),
-    (Code::AssessmentModality, "have the modality assessed too"),
-    (Code::AssessmentGrade, "have it assessed up to the effective grade"),
-    (Code::AssessmentDestination, "have the destination assessed too, or ship elsewhere"),
-    (Code::AssessmentRefused, "leave this source out and train again"),
-    (Code::AssessmentWithdrawn, "have it assessed again, or leave this source out and train again"),
-    (Code::AssessorUntrusted, "name the assessor's key in the trust file, once confirmed"),
-    (Code::UpstreamUnknown, "record what this was made from, or what its supplier proves of it"),
-    (Code::NoSource, "record the sources that it was made from"),
-    (Code::ForeignUnresolved, "ask the supplier for the evidence of the node in their log"),
-    (
-        Code::GradeUndetermined,
-        "grade it, record it anew with its grade, and mark the old one `supersede`; or `griptrace mark reclassify`",
-    ),
-    (
-        Code::GradeLowered,
-        "record the higher grade, or have somebody trusted for it reclassify: `griptrace mark reclassify`",
-    ),
-    (Code::LicenceForbids, "get another licence, or leave this source out and train again"),
-    (Code::LicenceUnknown, "record whether the licence allows this use: detail licence = { allows = true }"),
-    (Code::PersonsNotExamined, "look for persons, and record it anew with the detail persons"),
-    (Code::WeakDigest, "hash the bytes and record it anew"),
-    (Code::CountryUndeclared, "record it anew with its country"),
-    (Code::DateUndeclared, "record the step anew with its date"),
-    (Code::DateInFuture, "correct the date: record it anew, then `griptrace mark supersede`"),
-    (Code::RecordedAfterShipment, "nothing clears this afterwards: record first, then ship"),
-    (Code::Withdrawn, "leave it out and train again"),
-    (Code::Recalled, "nothing: what was recalled does not ship"),
-    (Code::Refused, "leave it out and train again"),
-];
-
-/// What is asked of a bundle.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    /// Where it goes.
-    pub(crate) destination: Option<Country>,
-    /// On which day.
-    pub(crate) date: Date,
-    /// What for.
-    pub(crate) purposes: Vec<Word>,
-}
-
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve_kind(&workspace, &context.output, &args.node, &[Kind::Model, Kind::Shipment])?;
@@ -139,38 +85,9 @@ pub(crate) fn own_trust(workspace: &Workspace) -> Result<Trust, CommandError> {
     })
 }
 
-/// Judges a bundle as a buyer would, without a file in hand.
+/// Judges the own bundle as a buyer would, without a file in hand.
 pub(crate) fn judge(bytes: &[u8], trust: &Trust, policy: &Policy, asked: &Asked) -> Result<Report, CommandError> {
-    let question = Question {
-        now: asked.date,
-        destination: asked.destination,
-        consignee: None,
-        purposes: asked.purposes.clone(),
-        model: ModelInHand::NotGiven,
-    };
-    verify(bytes, trust, policy, &question).map_err(|e| CommandError::because("the own evidence can't be read", e))
-}
-
-/// Returns the findings that block, without those that every pre-check has.
-///
-/// A model has no shipment yet, so that "at shipment" would be the day on which it was recorded: what
-/// was recorded since, as an assessment of its sources, would not count. A shipment that is recorded
-/// now is judged by what stands now.
-pub(crate) fn blocking(report: &Report) -> Vec<&Finding> {
-    let counts = |f: &&Finding| report.shipment.is_some() || f.when != When::AtShipment;
-    let blocks = |f: &&Finding| f.severity == Severity::Error && !OF_A_PRE_CHECK.contains(&f.code);
-    report.findings.iter().filter(blocks).filter(counts).collect()
-}
-
-/// Returns the verdict that counts, as for the findings.
-fn verdict(report: &Report) -> Verdict {
-    if report.shipment.is_some() { report.verdict } else { report.now.verdict }
-}
-
-/// Returns what would clear a finding.
-fn remedy(code: Code) -> &'static str {
-    let own = REMEDIES.iter().find(|(of, _)| *of == code).map(|(_, remedy)| *remedy);
-    own.or_else(|| meaning(code).map(|meaning| meaning.clear)).unwrap_or("see docs/spec/verify.md")
+    check::judge(bytes, trust, policy, asked).map_err(|e| CommandError::because("the own evidence can't be read", e))
 }
 
 fn tell(context: &Context, workspace: &Workspace, report: &Report) -> Result<Answer, CommandError> {

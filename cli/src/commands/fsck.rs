@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    workspace::Workspace,
 };
 
 /// Check the whole store against its log: every byte is read and hashed again
@@ -13,12 +14,16 @@ use crate::{
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
-    let opened = context.workspace();
+    if let Some(url) = Workspace::server_url(context)? {
+        return Err(CommandError::failed(format!("fsck checks a store on this machine, and the log is on {url}"))
+            .with_hint("run it where the store is; what a server answers is checked with every command"));
+    }
+    let opened = Workspace::local_store(context, false);
     let bar = context.output.progress("checking");
     let progress = |what: &str, done, total| bar.step(what, done, total);
     let wrong = |e| CommandError::because("cannot check the store", e);
     let report = match opened {
-        Ok(workspace) => workspace.store.fsck(&progress).map_err(wrong)?,
+        Ok(store) => store.fsck(&progress).map_err(wrong)?,
         // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
         Err(error) => match Store::fsck_closed(&context.store_folder()?.join("store"), &progress) {
             Ok(report) if !report.is_clean() => report,

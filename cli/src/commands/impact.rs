@@ -23,9 +23,9 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve(&workspace, &context.output, &args.node)?;
-    let found =
-        workspace.store.descendants(&id, None).map_err(|e| CommandError::because("cannot walk the descendants", e))?;
+    let found = workspace.store.descendants(&id).map_err(|e| e.while_doing("cannot walk the descendants"))?;
     let mut graph = Graph::default();
+    Graph::prefetch(&workspace, &id, &found)?;
     graph.add(&workspace, &id, 0)?;
     for descendant in found {
         graph.add(&workspace, &descendant.id, descendant.depth)?;

@@ -1,6 +1,6 @@
 //! `griptrace init`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use griptrace_core::word::is_note_name;
 use serde_json::json;
@@ -9,28 +9,45 @@ use crate::{
     context::{Answer, Context},
     error::CommandError,
     keyfile,
-    workspace::Workspace,
+    remote::{ServerConfig, Target},
+    workspace::{NewClient, Workspace},
 };
 
-/// Make a store, a log key and a committer key
+/// Make a store, a log key and a committer key; with --server, only a committer key for the log there
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Where to make .griptrace
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
     /// The name of the log, like a URL without its scheme: lineage.example.com/2026
-    #[arg(long)]
-    pub(crate) origin: String,
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) origin: Option<String>,
     /// Who commits [default: the origin up to its first slash]
-    #[arg(long, value_name = "PARTY")]
+    #[arg(long, visible_alias = "issuer", value_name = "PARTY")]
     pub(crate) name: Option<String>,
-    /// Encrypt both keys with the passphrase in `GRIPTRACE_PASSPHRASE`
+    /// Encrypt the keys with the passphrase in `GRIPTRACE_PASSPHRASE`
     #[arg(long)]
     pub(crate) passphrase: bool,
+    /// With --server: refuse any log but the one with this key (vkey), as the operator told you
+    #[arg(long, value_name = "VKEY", conflicts_with = "origin")]
+    pub(crate) log: Option<String>,
+    /// With --server: commit with this key file, which stays where it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["origin", "passphrase"])]
+    pub(crate) committer_key: Option<PathBuf>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let workspace = create(args)?;
+    match &args.origin {
+        Some(origin) => tell_store(context, &create(args, origin)?),
+        None => match context.server.target(None)? {
+            Some(target) => tell_client(context, &create_client(context, args, target)?),
+            None => Err(CommandError::failed("nothing says which log is meant")
+                .with_hint("--origin ORIGIN makes a new log on this machine; --server URL uses that of a server")),
+        },
+    }
+}
+
+fn tell_store(context: &Context, workspace: &Workspace) -> Result<Answer, CommandError> {
     let log = workspace.log_vkey()?;
     let committer = workspace.committer()?;
     let folder = workspace.folder().display().to_string();
@@ -50,13 +67,62 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     Ok(Answer::YES)
 }
 
+fn tell_client(context: &Context, workspace: &Workspace) -> Result<Answer, CommandError> {
+    let log = workspace.log_vkey()?;
+    let committer = workspace.committer()?;
+    let folder = workspace.folder().display().to_string();
+    let url = workspace.config.server.as_ref().map(|server| server.url.clone()).unwrap_or_default();
+    let object = json!({
+        "folder": folder, "server": url, "origin": workspace.config.origin, "home": workspace.home().to_string(),
+        "vkey": log, "committer": committer.to_string(), "committer_id": committer.id().to_string(),
+    });
+    let lines = [
+        format!("folder     {folder}"),
+        format!("server     {url}"),
+        format!("origin     {}", workspace.config.origin),
+        format!("genesis    {}", workspace.home()),
+        format!("log key    {log}"),
+        format!("committer  {committer} ({})", workspace.config.issuer),
+    ];
+    context.output.either(&object, &lines)?;
+    context.output.talk("give the committer's public key to the operator, who registers it; the secret one stays here");
+    Ok(Answer::YES)
+}
+
 /// Makes the store.
-pub(crate) fn create(args: &Args) -> Result<Workspace, CommandError> {
-    if !is_note_name(&args.origin) {
-        return Err(CommandError::failed(format!("{:?} can't name a log", args.origin))
+fn create(args: &Args, origin: &str) -> Result<Workspace, CommandError> {
+    if !is_note_name(origin) {
+        return Err(CommandError::failed(format!("{origin:?} can't name a log"))
             .with_hint("an origin is 1 to 255 bytes without white space, control characters or `+`"));
     }
-    let issuer = args.name.clone().unwrap_or_else(|| args.origin.split('/').next().unwrap_or_default().to_owned());
+    let issuer = args.name.clone().unwrap_or_else(|| origin.split('/').next().unwrap_or_default().to_owned());
     let passphrase = if args.passphrase { Some(keyfile::passphrase("for the new keys")?) } else { None };
-    Workspace::create(&args.dir, &args.origin, &issuer, passphrase.as_deref().map(String::as_str))
+    Workspace::create(&args.dir, origin, &issuer, passphrase.as_deref().map(String::as_str))
+}
+
+/// Makes a folder for the log of a server.
+fn create_client(context: &Context, args: &Args, mut target: Target) -> Result<Workspace, CommandError> {
+    let issuer = args.name.clone().ok_or_else(|| {
+        CommandError::failed("nothing says who commits").with_hint("add --issuer NAME, the name that commits will bear")
+    })?;
+    let whole = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
+    let server = ServerConfig {
+        url: target.url.clone(),
+        log: String::new(),
+        ca: whole(&target.ca)?,
+        client_cert: whole(&target.client_cert)?,
+        client_key: whole(&target.client_key)?,
+        token_file: whole(&context.server.token_file)?,
+        plain_http: context.server.plain_http,
+    };
+    target.log.clone_from(&args.log);
+    let committer_key = whole(&args.committer_key)?;
+    let passphrase = if args.passphrase { Some(keyfile::passphrase("for the new key")?) } else { None };
+    let client = NewClient { target, server, issuer, committer_key };
+    Workspace::create_client(&context.output, &args.dir, client, passphrase.as_deref().map(String::as_str))
+}
+
+/// Settings are used from any folder, so that their paths have to say where they begin.
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|e| CommandError::file("find", path, e))
 }

@@ -27,6 +27,8 @@ pub(crate) struct Args {
 
 /// Entries that are read at a time, going backwards.
 const CHUNK: u64 = 256;
+/// Nodes that are loaded at a time, going backwards.
+const CHUNK_NODES: usize = 256;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
@@ -34,8 +36,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let mut end = workspace.store.size();
     while end > 0 && commits.len() < args.limit {
         let start = end.saturating_sub(CHUNK);
-        let entries =
-            workspace.store.entries(start..end).map_err(|e| CommandError::because("cannot read the log", e))?;
+        let entries = workspace.store.entries(start..end).map_err(|e| e.while_doing("cannot read the log"))?;
         for entry in entries.iter().rev() {
             if let Ok(Entry::Commit(commit)) = Entry::parse(&entry.bytes) {
                 commits.push((entry.index, commit));
@@ -55,13 +56,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 fn since(workspace: &Workspace, first: u64) -> Result<BTreeMap<u64, Vec<StoredNode>>, CommandError> {
     let mut nodes: BTreeMap<u64, Vec<StoredNode>> = BTreeMap::new();
     for kind in Kind::ALL {
-        let ids = workspace.store.of_kind(*kind).map_err(|e| CommandError::because("cannot list the nodes", e))?;
-        for id in ids.iter().rev() {
-            let node = workspace.node(id)?;
-            if node.index < first {
-                break;
+        let ids = workspace.store.of_kind(*kind).map_err(|e| e.while_doing("cannot list the nodes"))?;
+        'older: for some in ids.rchunks(CHUNK_NODES) {
+            workspace.store.prefetch(some)?;
+            for id in some.iter().rev() {
+                let node = workspace.node(id)?;
+                if node.index < first {
+                    break 'older;
+                }
+                nodes.entry(node.index).or_default().push(node);
             }
-            nodes.entry(node.index).or_default().push(node);
         }
     }
     Ok(nodes)

@@ -158,7 +158,8 @@ fn check_grade(
         }
     }
     for kind in [Kind::Dataset, Kind::Model] {
-        let ids = workspace.store.of_kind(kind).map_err(|e| CommandError::because("cannot list the nodes", e))?;
+        let ids = workspace.store.of_kind(kind).map_err(|e| e.while_doing("cannot list the nodes"))?;
+        workspace.store.prefetch(&ids)?;
         for id in ids {
             if workspace.node(&id)?.core.grade.as_ref() == Some(grade) {
                 return Ok(());

@@ -7,12 +7,12 @@ use griptrace_core::{
     id::NodeId,
     node::Kind,
 };
-use griptrace_store::{Disclose, ProveOptions};
+use griptrace_service::check::{Asked, blocking};
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;
 
 use super::{
-    check::{Asked, blocking, judge, own_trust},
+    check::{judge, own_trust},
     policy,
 };
 use crate::{
@@ -80,12 +80,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Returns the bytes of a bundle.
 pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
-    let disclose = match opened {
-        Opened::Minimal => Disclose::Minimal,
-        Opened::All => Disclose::All,
-    };
-    let options = ProveOptions { disclose, at: None };
-    workspace.store.prove(id, &options).map_err(|e| CommandError::because("cannot prove this", e))
+    workspace.store.prove(id, opened).map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

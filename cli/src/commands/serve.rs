@@ -11,7 +11,7 @@ use crate::{
     context::{Answer, Context},
     environment,
     error::CommandError,
-    workspace::Config,
+    workspace::{Config, Workspace},
 };
 
 /// What the settings of a service are called where they lie beside the store.
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Ok(Answer::YES);
     }
     let settings = Settings::load(sources).map_err(|error| refused(&error))?;
-    let store = context.workspace_for_recording()?.store;
+    let store = Workspace::local_store(context, true)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

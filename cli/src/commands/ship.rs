@@ -117,6 +117,10 @@ fn refuse_collisions(workspace: &Workspace, models: &[NodeId]) -> Result<(), Com
         if let Some(mark) = workspace.put_aside(id)? {
             return Err(CommandError::failed(format!("{title} can't ship: it bears the mark {mark}")));
         }
+        if workspace.store.is_withheld(id) {
+            return Err(CommandError::failed(format!("{title} can't ship: its files are withheld by the server"))
+                .with_hint("ask the operator to let you see the details of what you ship"));
+        }
         let Some(manifest) = &node.record.manifest else {
             return Err(CommandError::failed(format!("{title} can't ship: its files were not recorded"))
                 .with_hint("a buyer compares files; record the model with its path"));

@@ -45,6 +45,9 @@ fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json,
         map.insert("details".to_owned(), Json::Object(details));
         map.insert("marks".to_owned(), Json::Array(marks));
         map.insert("assessments".to_owned(), Json::Array(assessments));
+        if workspace.store.is_withheld(&node.id) {
+            map.insert("details_withheld".to_owned(), Json::Bool(true));
+        }
         if files {
             let records = node.record.manifest.iter().flat_map(|manifest| &manifest.files);
             let files = records.map(|file| {
@@ -60,10 +63,7 @@ fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json,
 }
 
 fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNode>, CommandError> {
-    let ids = workspace
-        .store
-        .assessments_of(&node.id)
-        .map_err(|e| CommandError::because("cannot look up the assessments", e))?;
+    let ids = workspace.store.assessments_of(&node.id).map_err(|e| e.while_doing("cannot look up the assessments"))?;
     ids.iter().map(|id| workspace.node(id)).collect()
 }
 
@@ -72,6 +72,9 @@ fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<St
     let field = |name: &str, value: &str| format!("  {name:<18} {value}");
     lines.extend(view::core_fields(&node.core).iter().map(|(name, value)| field(name, value)));
     lines.extend(view::details(node).iter().map(|(name, value)| field(name, &value.to_string())));
+    if workspace.store.is_withheld(&node.id) {
+        lines.push("  details withheld by the server".to_owned());
+    }
     for edge in &node.core.edges {
         let to = match edge.home {
             Some(home) => format!("{} in the log {home}", edge.to),

@@ -7,6 +7,7 @@ use griptrace_core::{
     id::NodeId,
     node::{Kind, Mark},
 };
+use griptrace_service::inventory;
 use griptrace_store::{Found, StoredNode};
 use serde_json::json;
 
@@ -45,12 +46,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     if let Some(to) = &args.to {
         return show_paths(context, &workspace, args, id, to);
     }
-    let found =
-        workspace.store.ancestors(&id, None).map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
+    let found = workspace.store.ancestors(&id).map_err(|e| e.while_doing("cannot walk the ancestry"))?;
     if args.ids {
         return list(&context.output, &found);
     }
     let mut graph = Graph::default();
+    Graph::prefetch(&workspace, &id, &found)?;
     graph.add(&workspace, &id, 0)?;
     for ancestor in found {
         graph.add(&workspace, &ancestor.id, ancestor.depth)?;
@@ -88,10 +89,7 @@ fn show_paths(
     if args.limit == 0 {
         return Err(CommandError::failed("--limit 0 shows no way at all").with_hint("1 is the least"));
     }
-    let found = workspace
-        .store
-        .paths(&from, &to, args.limit, None)
-        .map_err(|e| CommandError::because("cannot walk the ancestry", e))?;
+    let found = workspace.store.paths(&from, &to, args.limit).map_err(|e| e.while_doing("cannot walk the ancestry"))?;
     for path in &found.paths {
         let nodes = path.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
         if args.dot || !context.output.is_json() {
@@ -124,6 +122,12 @@ pub(crate) struct Graph {
 pub(crate) type Below = BTreeMap<NodeId, Vec<NodeId>>;
 
 impl Graph {
+    /// Loads what will be added, in few calls where the log is on a server.
+    pub(crate) fn prefetch(workspace: &Workspace, id: &NodeId, found: &[Found]) -> Result<(), CommandError> {
+        let ids: Vec<NodeId> = core::iter::once(*id).chain(found.iter().map(|found| found.id)).collect();
+        workspace.store.prefetch_marks(&ids)
+    }
+
     /// Adds a node that is `depth` edges away.
     pub(crate) fn add(&mut self, workspace: &Workspace, id: &NodeId, depth: u64) -> Result<(), CommandError> {
         if self.nodes.insert(*id, (workspace.node(id)?, depth)).is_none() {
@@ -201,7 +205,7 @@ impl Graph {
             let under = below.get(&id).map(Vec::as_slice).unwrap_or_default();
             let again = !drawn.insert(id);
             let mark = if again && !under.is_empty() { " ^" } else { "" };
-            let aside = self.aside.get(&id).map_or_else(String::new, |mark| format!(" [{}]", view::marked(*mark)));
+            let aside = self.aside.get(&id).map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(*mark)));
             output.line(format_args!("{lead}{}{aside}{mark}", line(node)))?;
             if again {
                 continue;

@@ -112,10 +112,8 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
 
 /// Returns the key id, issuer and scheme of every signed assessment in the store.
 fn signed_by(workspace: &Workspace) -> Result<Vec<(KeyId, String, String)>, CommandError> {
-    let ids = workspace
-        .store
-        .of_kind(Kind::Assessment)
-        .map_err(|e| CommandError::because("cannot list the assessments", e))?;
+    let ids = workspace.store.of_kind(Kind::Assessment).map_err(|e| e.while_doing("cannot list the assessments"))?;
+    workspace.store.prefetch(&ids)?;
     let mut found = Vec::new();
     for id in ids {
         let node = workspace.node(&id)?;

@@ -173,7 +173,7 @@ impl Builder<'_> {
             .workspace
             .store
             .find_recorded(&records)
-            .map_err(|e| CommandError::because("cannot look up what was recorded", e))?;
+            .map_err(|e| e.while_doing("cannot look up what was recorded"))?;
         let already = known.is_some();
         if !already {
             for (record, name) in records.iter().zip(&names) {
@@ -200,7 +200,7 @@ impl Builder<'_> {
             .workspace
             .store
             .by_name(name)
-            .map_err(|e| CommandError::because(format!("cannot look up the name {name:?}"), e))?;
+            .map_err(|e| e.while_doing(format!("cannot look up the name {name:?}")))?;
         for id in found.iter().rev() {
             let node = self.workspace.node(id)?;
             let same = node.core.kind == core.kind

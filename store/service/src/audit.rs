@@ -148,7 +148,7 @@ mod tests {
             id: NodeId::new(Digest::from_bytes([7; 32])),
             disclosure: "minimal".to_owned(),
             tree_size: 9,
-            digest: (time % 2 == 0).then(|| Digest::from_bytes([8; 32])),
+            digest: time.is_multiple_of(2).then(|| Digest::from_bytes([8; 32])),
             request_id: "r".to_owned(),
             outcome: "made".to_owned(),
         }

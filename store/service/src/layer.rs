@@ -69,7 +69,6 @@ pub(crate) struct Calls<S> {
 struct Call {
     path: String,
     peer: Option<SocketAddr>,
-    client: String,
     request_id: RequestId,
     span: Span,
     begun: Instant,
@@ -91,8 +90,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let mut call = self.layer.begin(&request);
-        match self.layer.admit(&request, &mut call) {
+        let call = self.layer.begin(&request);
+        match self.layer.admit(&request, &call) {
             Ok(caller) => {
                 request.extensions_mut().insert(call.request_id.clone());
                 if let Some(caller) = caller {
@@ -117,12 +116,11 @@ impl CallLayer {
         let span = tracing::info_span!("call", method = path, request_id = request_id.0, client = Empty);
         trace_context(&span, request.headers());
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
-        let (client, metrics) = (String::new(), Arc::clone(&self.metrics));
-        Call { path, peer, client, request_id, span, begun: Instant::now(), metrics }
+        Call { path, peer, request_id, span, begun: Instant::now(), metrics: Arc::clone(&self.metrics) }
     }
 
     /// Tells who calls; `None` for who may call without being known.
-    fn admit(&self, request: &Request<Body>, call: &mut Call) -> Result<Option<Arc<Caller>>, Refused> {
+    fn admit(&self, request: &Request<Body>, call: &Call) -> Result<Option<Arc<Caller>>, Refused> {
         let peer = request.extensions().get::<Peer>();
         let credentials = Credentials {
             certificate: peer.and_then(|peer| peer.certificate.as_deref()),
@@ -133,7 +131,6 @@ impl CallLayer {
         }
         let caller = self.gate.admit(credentials, (self.clock)())?;
         call.span.record("client", &caller.name);
-        call.client.clone_from(&caller.name);
         Ok(Some(caller))
     }
 }
@@ -157,9 +154,9 @@ impl Call {
     fn ended(&self, code: &'static str) {
         let took = self.begun.elapsed();
         self.metrics.call(&self.path, code, took);
-        let ms = took.as_millis();
-        let (method, client, id) = (&self.path, &self.client, &self.request_id.0);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let peer = self.peer.map(tracing::field::display);
-        tracing::info!(parent: &self.span, method, client, peer, request_id = id, code, ms, "call ended");
+        // Method, client and request id stand in the span.
+        tracing::info!(parent: &self.span, peer, code, ms, "call ended");
     }
 }

@@ -24,6 +24,8 @@ mod run;
 mod shared;
 mod status;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use run::{ServeError, run};

@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 use std::{collections::BTreeSet, fs};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::{EncodeLabelSet, text::encode},
     metrics::{
         counter::Counter,
         family::Family,
@@ -17,7 +17,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 /// Which listener a connection came in by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum ListenerName {
     /// gRPC.
     Grpc,
@@ -47,7 +47,7 @@ struct MethodLabel {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ListenerLabel {
-    listener: ListenerName,
+    listener: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -123,7 +123,7 @@ impl Metrics {
 
     /// Returns the gauge of a listener's open connections.
     pub(crate) fn open_connections(&self, listener: ListenerName) -> Gauge {
-        self.open.get_or_create_owned(&ListenerLabel { listener })
+        self.open.get_or_create_owned(&ListenerLabel { listener: listener.to_string() })
     }
 
     /// Notes whether the configuration on disk is in force.
@@ -197,7 +197,7 @@ mod tests {
             "griptrace_http_requests_total{resource=\"tile\",status=\"404\"} 1",
             "griptrace_config_reloads_failed_total 1",
             "griptrace_config_is_refused 1",
-            "griptrace_open_connections{listener=\"Grpc\"} 1",
+            "griptrace_open_connections{listener=\"grpc\"} 1",
             "griptrace_log_size 7",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

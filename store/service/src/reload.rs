@@ -42,7 +42,7 @@ pub(crate) struct Reloader {
     tls: Option<CurrentPair>,
     metrics: Arc<Metrics>,
     /// What the files held when they were looked at last.
-    seen: [u8; 32],
+    seen: Option<[u8; 32]>,
     /// Why what they hold is not in force.
     refused: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// Begins to look at the files that these settings came from.
     pub(crate) fn new(in_force: Settings, gate: Arc<Gate>, tls: Option<CurrentPair>, metrics: Arc<Metrics>) -> Self {
-        Self { in_force, gate, tls, metrics, seen: [0; 32], refused: None }
+        Self { in_force, gate, tls, metrics, seen: None, refused: None }
     }
 
     /// Looks at the files for ever.
@@ -59,22 +59,26 @@ impl Reloader {
             sleep(EVERY).await;
             let (files, sources) = (self.in_force.files.clone(), self.in_force.sources.clone());
             // After a refusal other files may matter than those that were read before.
-            let seen = self.refused.is_none().then_some(self.seen);
+            let seen = self.seen.filter(|_| self.refused.is_none());
             match spawn_blocking(move || look(&files, sources, seen)).await {
                 Ok(Look::Same) => {}
                 Ok(Look::Changed(seen, loaded)) => {
-                    self.seen = seen;
-                    self.take(*loaded);
+                    // The first look is for what changed while the store was being opened.
+                    let is_first = self.seen.replace(seen).is_none();
+                    self.take(*loaded, is_first);
                 }
                 Err(_) => return,
             }
         }
     }
 
-    fn take(&mut self, loaded: Result<Settings, ConfigError>) {
+    fn take(&mut self, loaded: Result<Settings, ConfigError>, is_first: bool) {
         let taken = loaded.map_err(|error| error.to_string()).and_then(|settings| self.put_in_force(settings));
         match taken {
             Ok(()) => {
+                if !is_first {
+                    tracing::info!("clients, committers and certificates are in force as the files have them now");
+                }
                 self.refused = None;
                 self.metrics.reloaded(true);
             }
@@ -109,7 +113,6 @@ impl Reloader {
         if let (Some(current), Some(tls)) = (&self.tls, &settings.tls) {
             current.replace(tls);
         }
-        tracing::info!("clients, committers and certificates are in force as the files have them now");
         self.in_force.register = settings.register;
         self.in_force.files = settings.files;
         Ok(())

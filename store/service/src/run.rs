@@ -18,11 +18,11 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{service::Routes, transport::Server};
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     access::{Gate, SharedRegistry},
@@ -46,6 +46,9 @@ const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(20);
 /// how long its calls may then go on.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(600);
+
+/// How often the health service is told whether the store takes commits.
+const HEALTH_EVERY: Duration = Duration::from_secs(2);
 
 /// Why the service could not run.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +124,8 @@ pub async fn run(
 struct Service {
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
     http: JoinHandle<()>,
-    reload: JoinHandle<()>,
+    /// What goes on for ever: it ends with the service.
+    keepers: [JoinHandle<()>; 2],
     health: HealthReporter,
     site: Arc<Site>,
     drain: Duration,
@@ -150,7 +154,7 @@ impl Service {
         let http = http.map(|http| taken_in(ListenerName::Http, http, of(|tls| &tls.http), &http_closes));
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        health.set_service_status("", ServingStatus::Serving).await;
         let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
         let shared = Shared::new(
             store.clone(),
@@ -171,8 +175,11 @@ impl Service {
                 http::serve(connections, resources, drain).await;
             }
         });
-        let reload = tokio::spawn(Reloader::new(settings, gate, tls, metrics).run());
-        Ok(Self { grpc, http, reload, health, site, drain, grpc_closing, http_closing })
+        let keepers = [
+            tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
+            tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
+        ];
+        Ok(Self { grpc, http, keepers, health, site, drain, grpc_closing, http_closing })
     }
 
     async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
@@ -181,9 +188,9 @@ impl Service {
             ended = &mut self.grpc => Some(ended),
         };
         tracing::info!(drain = ?self.drain, "closing: no more calls are taken, and running ones may finish");
-        self.reload.abort();
         self.site.is_closing.store(true, Ordering::Relaxed);
-        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.keepers.iter().for_each(JoinHandle::abort);
+        self.health.set_service_status("", ServingStatus::NotServing).await;
         self.grpc_closing.send_replace(true);
         let ended = match failed {
             Some(ended) => ended,
@@ -198,6 +205,18 @@ impl Service {
         tracing::info!("closed");
         // A task that was ended by the runtime ends with it, and that is no failure of the server.
         ended.unwrap_or(Ok(())).map_err(ServeError::Server)
+    }
+}
+
+/// Tells the health service what `/readyz` tells.
+async fn keep_health(site: Arc<Site>, health: HealthReporter) {
+    loop {
+        let serving = match site.why_not_ready() {
+            None => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
+        };
+        health.set_service_status("", serving).await;
+        sleep(HEALTH_EVERY).await;
     }
 }
 

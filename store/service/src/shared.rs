@@ -3,7 +3,9 @@
 use griptrace_store::Store;
 use tokio::sync::watch;
 
-use crate::{access::SharedRegistry, admission::Admission, audit::Trail, committing::Committers, config::Clock, limits::Limits};
+use crate::{
+    access::SharedRegistry, admission::Admission, audit::Trail, committing::Committers, config::Clock, limits::Limits,
+};
 
 /// What every handler shares.
 #[derive(Debug)]

@@ -7,6 +7,9 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt a
 
 use crate::config::{Log, LogFormat};
 
+/// The spans that are sent.
+const SPANS: &str = "off,griptrace_service=info";
+
 type Boxed = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
 
 /// What has to be flushed at the end.
@@ -29,7 +32,8 @@ pub(crate) fn start(log: &Log, otlp: Option<&str>) -> Result<Telemetry, Exporter
     let mut layers = vec![written];
     if let Some(provider) = &provider {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("griptrace"));
-        layers.push(layer.with_filter(filter()).boxed());
+        // Ours alone, whatever is logged: the sending of spans would make spans of its own.
+        layers.push(layer.with_filter(EnvFilter::new(SPANS)).boxed());
     }
     tracing_subscriber::registry().with(layers).try_init().ok();
     Ok(Telemetry { provider })

@@ -142,3 +142,47 @@ impl CurrentTls {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn files_that_can_not_be_used_are_named_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        let ((cert, key), (_, other)) = (pair(), pair());
+        let (cert, key, other) = (file("cert", &cert), file("key", &key), file("other", &other));
+        let (text, gone) = (file("text", "no certificate"), dir.path().join("gone"));
+        let load = |cert: &Path, key: &Path, client_ca: Option<&Path>| {
+            let files = TlsFiles {
+                cert: cert.to_path_buf(),
+                key: key.to_path_buf(),
+                client_ca: client_ca.map(Path::to_path_buf),
+            };
+            Tls::load(&files, false).map(|tls| tls.asks).map_err(|error| error.to_string())
+        };
+        assert_eq!(load(&cert, &key, None), Ok(Asks::Never));
+        assert_eq!(load(&cert, &key, Some(&cert)), Ok(Asks::Required));
+        for (cert, key, client_ca, expected) in [
+            (&cert, &other, None, "cert does not go with "),
+            (&text, &key, None, "text holds no certificate"),
+            (&cert, &cert, None, "cert holds no key"),
+            (&gone, &key, None, "gone cannot be read"),
+            (&cert, &key, Some(text.as_path()), "text holds no certificate"),
+            (&cert, &key, Some(gone.as_path()), "gone cannot be read"),
+        ] {
+            let error = load(cert, key, client_ca).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

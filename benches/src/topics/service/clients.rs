@@ -215,7 +215,8 @@ pub(crate) fn ask(words: &[String]) -> Result<Json, Failure> {
         };
         match what.as_str() {
             "ancestors" => {
-                let mut stream = client.ancestors(v1::AncestorsRequest { id, ..Default::default() }).await?.into_inner();
+                let mut stream =
+                    client.ancestors(v1::AncestorsRequest { id, ..Default::default() }).await?.into_inner();
                 while let Some(answer) = stream.next().await {
                     take(answer?.nodes);
                 }

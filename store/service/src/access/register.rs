@@ -241,6 +241,9 @@ mod tests {
         assert_eq!(name(Some("robot"), Some("wrong")), Err(Stranger::Token));
         assert_eq!(name(None, Some("past")), Err(Stranger::TokenDates("past".to_owned())));
         assert_eq!(name(None, Some("future")), Err(Stranger::TokenDates("future".to_owned())));
+        // rcgen's certificates end with the year 4096.
+        let late = register().caller(Some(&presented("robot")), None, 70_000_000_000).map(|caller| caller.name.clone());
+        assert_eq!(late, Err(Stranger::CertificateDates("robot".to_owned())));
         let twins = Stranger::Ambiguous("robot again".to_owned(), "robot once more".to_owned());
         assert_eq!(name(Some("twins"), None), Err(twins));
     }

@@ -1,6 +1,6 @@
 //! From what is written to what is in force: everything that does not fit is found, not only the first.
 
-use core::{fmt::Display, net::SocketAddr};
+use core::net::SocketAddr;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -37,9 +37,14 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
         committers: check.committers(&file.committer, &file.client, &sources),
     };
     let (tls, files) = check.tls(&sources, &file, &register);
-    if let (Some(listen), Some(http)) = (listen, http) {
-        let is_open = sources.flags.is_open_to_everyone;
-        check.addresses(listen, http, tls.is_some(), !register.clients.is_empty(), is_open);
+    if !sources.flags.is_open_to_everyone {
+        check.guarded(listen, http.flatten(), file.tls.is_some(), !register.clients.is_empty());
+    }
+    if let (Some(listen), Some(Some(http))) = (listen, http)
+        && listen == http
+        && listen.port() != 0
+    {
+        check.wrong(format!("`listen` and `http` are both {listen}"));
     }
     check.rest(&file);
     let audit = resolve(&sources, file.audit.as_deref().unwrap_or(Path::new(AUDIT)));
@@ -87,21 +92,22 @@ impl Check {
         found
     }
 
-    fn addresses(&mut self, listen: SocketAddr, http: Option<SocketAddr>, tls: bool, knows: bool, is_open: bool) {
-        if http.is_some_and(|http| http == listen && http.port() != 0) {
-            self.wrong(format!("`listen` and `http` are both {listen}"));
+    /// Others than this machine are served with TLS and by name only.
+    fn guarded(&mut self, listen: Option<SocketAddr>, http: Option<SocketAddr>, tls: bool, knows: bool) {
+        let is_reached = |address: &SocketAddr| !address.ip().is_loopback();
+        let lacks = match (tls, knows) {
+            (true, true) => None,
+            (false, false) => Some("there is neither [tls] nor a [[client]]"),
+            (false, true) => Some("there is no [tls]"),
+            (true, false) => Some("there is no [[client]]"),
+        };
+        if let Some((listen, lacks)) = listen.filter(is_reached).zip(lacks) {
+            self.wrong_with(
+                format!("`listen` is {listen}, which others than this machine reach, and {lacks}"),
+                "set [tls] and a [[client]], or give --insecure-open-to-everyone",
+            );
         }
-        let hint = "set [tls] and a [[client]], or give --insecure-open-to-everyone";
-        let is_guarded = tls && knows;
-        if !(listen.ip().is_loopback() || is_guarded || is_open) {
-            let lacks = match (tls, knows) {
-                (false, false) => "there is neither [tls] nor a [[client]]",
-                (false, true) => "there is no [tls]",
-                (true, _) => "there is no [[client]]",
-            };
-            self.wrong_with(format!("`listen` is {listen}, which others than this machine reach, and {lacks}"), hint);
-        }
-        if let Some(http) = http.filter(|http| !http.ip().is_loopback() && !tls && !is_open) {
+        if let Some(http) = http.filter(is_reached).filter(|_| !tls) {
             self.wrong_with(
                 format!("`http` is {http}, which others than this machine reach, and there is no [tls]"),
                 "set [tls], or give --insecure-open-to-everyone",
@@ -274,14 +280,20 @@ impl Check {
     }
 
     fn rest(&mut self, file: &File) {
-        let connections = &file.connections;
-        let least: [(&str, bool, &dyn Display); 3] = [
-            ("connections.open_max", connections.open_max == 0, &connections.open_max),
-            ("connections.streams_max", connections.streams_max == 0, &connections.streams_max),
-            ("limits.message_bytes_max", file.limits.message_bytes_max == 0, &file.limits.message_bytes_max),
-        ];
-        for (key, _, value) in least.iter().filter(|(_, is_wrong, _)| *is_wrong) {
-            self.wrong(format!("`{key}` is {value}, and should be 1 at least"));
+        let (connections, limits) = (&file.connections, &file.limits);
+        let streams = usize::try_from(connections.streams_max).unwrap_or(usize::MAX);
+        for (key, value) in [
+            ("connections.open_max", connections.open_max),
+            ("connections.streams_max", streams),
+            ("limits.message_bytes_max", limits.message_bytes_max),
+            ("limits.commits_at_once", limits.commits_at_once),
+            ("limits.questions_at_once", limits.questions_at_once),
+            ("limits.questions_per_client", limits.questions_per_client),
+            ("limits.proofs_at_once", limits.proofs_at_once),
+        ] {
+            if value == 0 {
+                self.wrong(format!("`{key}` is 0, and should be 1 at least"));
+            }
         }
         if let Err(error) = EnvFilter::try_new(&file.log.filter) {
             self.wrong(format!("`log.filter` is {:?}: {error}", file.log.filter));
@@ -295,7 +307,8 @@ impl Check {
     }
 
     fn audit(&mut self, path: &Path) {
-        if !path.parent().is_some_and(Path::is_dir) || path.is_dir() {
+        let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        if !folder.is_some_and(Path::is_dir) || path.is_dir() {
             self.wrong(format!("`audit` leads to {}, which is no file in a folder that is there", path.display()));
         }
     }

@@ -94,8 +94,8 @@ fn certificates_are_named_in_three_ways() {
     for good in [DIGEST, "cn:robot 7", "san:spiffe://example/robot"] {
         assert_eq!(named(good), 1, "{good}");
     }
-    let names = [CertificateName::CommonName("a".to_owned()), CertificateName::AlternativeName("b".to_owned())];
-    assert_eq!(names.map(|name| name.to_string()), ["cn:a", "san:b"]);
+    let in_words = [CertificateName::CommonName("a".to_owned()), CertificateName::AlternativeName("b".to_owned())];
+    assert_eq!(in_words.map(|name| name.to_string()), ["cn:a", "san:b"]);
 }
 
 #[test]

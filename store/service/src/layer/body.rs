@@ -8,6 +8,7 @@ use core::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
+use tracing::Span;
 
 use super::{Call, code::code_of};
 
@@ -40,7 +41,9 @@ impl HttpBody for Ending {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        let span = this.call.as_ref().map_or_else(Span::none, |call| call.span.clone());
+        // What a handler logs while its answer is read belongs to the call too.
+        let frame = ready!(span.in_scope(|| Pin::new(&mut this.body).poll_frame(context)));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {

@@ -53,7 +53,30 @@ impl Extractor for Headers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_call_is_part_of_the_trace_that_its_header_names() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("griptrace"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let of = |headers: &HeaderMap| {
+                let span = tracing::info_span!("call");
+                trace_context(&span, headers);
+                span.context().span().span_context().trace_id().to_string()
+            };
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", HeaderValue::from_str(&format!("00-{trace}-b7ad6b7169203331-01")).unwrap());
+            assert_eq!(of(&headers), trace);
+            headers.insert("traceparent", HeaderValue::from_static("00-nonsense"));
+            assert_ne!(of(&headers), trace);
+        });
+    }
 
     #[test]
     fn an_id_is_the_callers_if_it_is_sane() {

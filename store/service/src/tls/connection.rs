@@ -144,3 +144,53 @@ impl Connected for Connection {
         self.peer.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::Instant,
+    };
+
+    use super::*;
+
+    /// A connection, and its other end.
+    async fn pair(open: &Gauge) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        let peer = Peer { address, certificate: None };
+        (Connection::new(Stream::Plain(stream), peer, Open::new(None, open.clone())), other)
+    }
+
+    // The clock stands still, and jumps to the next deadline when nothing else can happen.
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_given_up_and_who_said_something_is_not() {
+        let open = Gauge::default();
+        let (mut connection, mut other) = pair(&open).await;
+        let begun = Instant::now();
+        let error = connection.read_u8().await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, FIRST_BYTE_MAX));
+
+        let (mut connection, mut speaker) = pair(&open).await;
+        speaker.write_all(b"a").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'a');
+        let later = tokio::time::timeout(FIRST_BYTE_MAX * 100, connection.read_u8()).await;
+        assert!(later.is_err(), "how long it may then be silent is another's concern");
+        other.shutdown().await.ok();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_is_given_up() {
+        let open = Gauge::default();
+        let (mut connection, other) = pair(&open).await;
+        assert_eq!(open.get(), 1);
+        let begun = Instant::now();
+        let error = connection.write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= STALLED_MAX);
+        drop((connection, other));
+        assert_eq!(open.get(), 0);
+    }
+}

@@ -1,0 +1,201 @@
+//! The way to a server: TLS, who calls, a deadline on every call, and calls that wait for their answer.
+
+use core::{fmt, future::Future, time::Duration};
+use std::{fs, path::Path};
+
+use tokio::{runtime::Runtime, time};
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use super::{
+    settings::Target,
+    trouble::{is_lost, retry_after, trouble},
+};
+use crate::error::CommandError;
+
+/// What the generated clients call through.
+pub(crate) type Caller = InterceptedService<Channel, Bearer>;
+
+/// How long one question may take, a bundle of many nodes too.
+const QUESTION_MAX: Duration = Duration::from_secs(600);
+/// After which silence, while a call runs, the server has to show that it is there; and how long it has for that.
+const ALIVE: Duration = Duration::from_secs(20);
+/// How often a server that has too much to do is waited for.
+const BUSY_MAX: u32 = 100;
+/// How long connecting may take.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Pauses before a question is asked again: while files were hashed the server may have closed the connection.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+/// Bytes of the largest message that is taken: a record holds up to a million files.
+const MESSAGE_BYTES_MAX: usize = 512 << 20;
+
+/// A server, and the thread's own runtime to call it with.
+pub(crate) struct Connection {
+    url: String,
+    runtime: Runtime,
+    caller: Caller,
+}
+
+/// Says with every call who calls.
+#[derive(Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Makes the way to a server; the first call connects.
+    pub(crate) fn new(target: &Target) -> Result<Self, CommandError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| CommandError::because("the system gives no runtime for the network", e))?;
+        let url = target.url.clone();
+        let wrong = |e: tonic::transport::Error| {
+            let cause = core::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            CommandError::because(format!("cannot call the server {url}"), cause)
+        };
+        let mut endpoint = Endpoint::from_shared(url.clone()).map_err(wrong)?;
+        endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
+        endpoint = endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
+        if url.starts_with("https:") {
+            endpoint = endpoint.tls_config(tls(target)?).map_err(wrong)?;
+        }
+        let channel = {
+            let _inside = runtime.enter();
+            endpoint.connect_lazy()
+        };
+        let caller = InterceptedService::new(channel, Bearer(bearer(target)?));
+        Ok(Self { url, runtime, caller })
+    }
+
+    /// Returns the server's address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks a question; again where the way to the server broke, or it asks to be left alone for a while.
+    pub(crate) fn ask<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        question: impl Fn(Caller) -> F,
+    ) -> Result<T, CommandError> {
+        self.ask_status(question).map_err(|status| trouble(&self.url, &status))
+    }
+
+    /// Asks a question, and returns the status where the server has no answer.
+    pub(crate) fn ask_status<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        question: impl Fn(Caller) -> F,
+    ) -> Result<T, Status> {
+        let (mut pauses, mut busy) = (PAUSES.into_iter(), 0_u32);
+        loop {
+            let status = match self.call(QUESTION_MAX, question(self.caller.clone())) {
+                Ok(answer) => return Ok(answer),
+                Err(status) => status,
+            };
+            let is_late = status.code() == Code::DeadlineExceeded;
+            let pause = match busy_for(&status, busy) {
+                Some(pause) => Some(pause),
+                None if is_lost(&status) && !is_late => pauses.next(),
+                None => None,
+            };
+            busy = busy.saturating_add(1);
+            self.pause(pause.ok_or(status)?);
+        }
+    }
+
+    /// Makes one call, with a deadline over all of it.
+    pub(crate) fn call<T>(&self, limit: Duration, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let late = |_| Err(Status::deadline_exceeded(format!("nothing came within {} s", limit.as_secs())));
+        self.runtime.block_on(async { time::timeout(limit, call).await }).unwrap_or_else(late)
+    }
+
+    /// Returns what calls go through.
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// Waits.
+    pub(crate) fn pause(&self, pause: Duration) {
+        // A timer can be made inside of the runtime only.
+        self.runtime.block_on(async { time::sleep(pause).await });
+    }
+}
+
+/// Returns how long a server that has too much to do wants to be left alone, unless it was waited for often.
+pub(crate) fn busy_for(status: &Status, times: u32) -> Option<Duration> {
+    let is_busy = status.code() == Code::ResourceExhausted && times < BUSY_MAX;
+    retry_after(status).filter(|_| is_busy)
+}
+
+/// Makes a request that tells the server how long anybody waits for it.
+pub(crate) fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(QUESTION_MAX);
+    request
+}
+
+/// Reads a whole stream.
+pub(crate) async fn drain<T>(response: Response<Streaming<T>>) -> Result<Vec<T>, Status> {
+    let mut stream = response.into_inner();
+    let mut all = Vec::new();
+    while let Some(message) = stream.message().await? {
+        all.push(message);
+    }
+    Ok(all)
+}
+
+/// Sets up a generated client, whose answers may be large.
+macro_rules! client {
+    ($client:ident, $caller:expr) => {
+        $client::new($caller).max_decoding_message_size($crate::remote::connection::message_bytes_max())
+    };
+}
+pub(crate) use client;
+
+/// Returns how large a message may be.
+pub(crate) const fn message_bytes_max() -> usize {
+    MESSAGE_BYTES_MAX
+}
+
+fn tls(target: &Target) -> Result<ClientTlsConfig, CommandError> {
+    let config = match &target.ca {
+        Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(path)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    match (&target.client_cert, &target.client_key) {
+        (Some(cert), Some(key)) => Ok(config.identity(Identity::from_pem(pem(cert)?, pem(key)?))),
+        (None, None) => Ok(config),
+        (Some(_), None) => Err(CommandError::failed("a client certificate needs --client-key too")),
+        (None, Some(_)) => Err(CommandError::failed("a client key needs --client-cert too")),
+    }
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>, CommandError> {
+    fs::read(path).map_err(|e| CommandError::file("read", path, e))
+}
+
+fn bearer(target: &Target) -> Result<Option<MetadataValue<Ascii>>, CommandError> {
+    let Some(token) = &target.token else { return Ok(None) };
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.as_str())
+        .parse()
+        .map_err(|_| CommandError::failed("the token has characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
