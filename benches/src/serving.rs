@@ -1,5 +1,6 @@
 //! A service in a process of its own, with TLS and a token, and clients that come to it.
 
+use core::{fmt::Write as _, time::Duration};
 use std::{
     fs,
     io::{Read as _, Write as _, stdin},
@@ -7,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use griptrace_core::key::Signer as _;
@@ -49,7 +50,11 @@ impl Service {
         let certificate = folder.join("server.pem");
         fs::write(&certificate, made.cert.pem())?;
         fs::write(folder.join("server.key"), made.signing_key.serialize_pem())?;
-        let token: String = Sha256::digest(TOKEN.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = Sha256::digest(TOKEN.as_bytes()).iter().fold(String::new(), |mut text, byte| {
+            // Writing to a `String` does not fail.
+            write!(text, "{byte:02x}").unwrap_or_default();
+            text
+        });
         let config = format!(
             "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\naudit = \"audit.jsonl\"\n\
              [tls]\ncert = \"server.pem\"\nkey = \"server.key\"\n\

@@ -27,7 +27,7 @@ use crate::{
     State,
     catalogue::Catalogue,
     delta::Delta,
-    error::{CommitError, Refusal, StorageError},
+    error::{CommitError, OtherLines, Refusal, StorageError},
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
@@ -232,7 +232,8 @@ impl Writer {
         if lines != stated.statuses {
             let first = |of: &[StatusLine], other: &[StatusLine]| of.iter().copied().find(|line| !other.contains(line));
             let stated = stated.statuses;
-            return Err(CommitError::Statuses { stated: first(&stated, &lines), computed: first(&lines, &stated) });
+            let other = OtherLines { stated: first(&stated, &lines), computed: first(&lines, &stated) };
+            return Err(CommitError::Statuses(Box::new(other)));
         }
         Ok(Pending { entry, nodes: named, lines, time: now })
     }

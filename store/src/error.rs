@@ -3,6 +3,7 @@
 //! Three natures are kept apart: the caller erred (each enum's own variants), the data is bad
 //! ([`StorageError::Corrupt`]), the disk failed ([`StorageError::Io`]).
 
+use core::fmt;
 use std::{io, path::PathBuf};
 
 use griptrace_core::{
@@ -159,16 +160,8 @@ pub enum CommitError {
         found: u64,
     },
     /// The commit's public lines are not those of its Status nodes.
-    #[error(
-        "the commit's status lines are not those of its nodes: signed is {}, computed {}",
-        shown(stated.as_ref()), shown(computed.as_ref())
-    )]
-    Statuses {
-        /// The first line that was signed and does not belong there.
-        stated: Option<StatusLine>,
-        /// The first line that belongs there and was not signed.
-        computed: Option<StatusLine>,
-    },
+    #[error("the commit's status lines are not those of its nodes: {0}")]
+    Statuses(Box<OtherLines>),
     /// The two code paths that compute the commit's root disagree: nothing was signed.
     #[error(
         "two ways to compute the root over the nodes give {ours} and {other}: nothing was signed; this is a fault of the program"
@@ -193,8 +186,25 @@ pub enum CommitError {
     Storage(#[from] StorageError),
 }
 
-fn shown(line: Option<&StatusLine>) -> String {
-    line.map_or_else(|| "no other line".to_owned(), |line| format!("status {} under key {}", line.status, line.key))
+/// The first lines in which what was signed and what belongs there differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OtherLines {
+    /// The first line that was signed and does not belong there.
+    pub stated: Option<StatusLine>,
+    /// The first line that belongs there and was not signed.
+    pub computed: Option<StatusLine>,
+}
+
+impl fmt::Display for OtherLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |line: Option<StatusLine>| {
+            line.map_or_else(
+                || "no other line".to_owned(),
+                |line| format!("status {} under key {}", line.status, line.key),
+            )
+        };
+        write!(f, "signed is {}, computed {}", shown(self.stated), shown(self.computed))
+    }
 }
 
 /// Why one node is refused.

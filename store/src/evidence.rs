@@ -1,7 +1,7 @@
 //! Proofs about single things, at any size that the log has had: what a caller needs to believe nothing
 //! that it was only told. Bundles are in `prove`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
@@ -133,8 +133,8 @@ impl Store {
                 return Err(ReadError::NoCheckpoint { size });
             }
             let index = size.saturating_sub(1);
-            let older = (size < catalogue.size()).then(|| catalogue.map_at(size));
-            let map = older.as_ref().unwrap_or_else(|| catalogue.map());
+            let older = (size < catalogue.size()).then(|| self.0.older_map(catalogue, size));
+            let map = older.as_deref().unwrap_or_else(|| catalogue.map());
             let mut tiles = TileReader::new(&self.0.objects, catalogue);
             Ok(StatusEvidence {
                 key,
@@ -159,10 +159,11 @@ impl Store {
             let mut proofs = Vec::with_capacity(ids.len());
             for number in numbers {
                 let commit = state.catalogue.node(number).commit;
-                if !commits.contains_key(&commit) {
-                    commits.insert(commit, Signed::read(state, &mut tiles, commit, size)?);
-                }
-                proofs.extend(commits.get(&commit).map(|signed| signed.proof(number)));
+                let signed = match commits.entry(commit) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(Signed::read(state, &mut tiles, commit, size)?),
+                };
+                proofs.push(signed.proof(number));
             }
             Ok(proofs)
         })

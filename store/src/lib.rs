@@ -69,7 +69,7 @@ mod validate;
 mod walk;
 
 pub use commit::{Receipt, SignedCommit};
-pub use error::{CommitError, FsckError, OpenError, ProveError, ReadError, Refusal, StorageError};
+pub use error::{CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError};
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};

@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// `NoNode`, also for a node that came later; `Beyond` for a size that the log has not reached.
     pub fn ancestors(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.walk(*id, WalkOptions::new(Direction::Ancestors, at))?.rest()
+        self.walk(*id, &WalkOptions::new(Direction::Ancestors, at))?.rest()
     }
 
     /// Returns everything that stands on a node, nearest first, in the log of `at` entries (`None`:
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// As [`Self::ancestors`].
     pub fn descendants(&self, id: &NodeId, at: Option<u64>) -> Result<Vec<Found>, ReadError> {
-        self.walk(*id, WalkOptions::new(Direction::Descendants, at))?.rest()
+        self.walk(*id, &WalkOptions::new(Direction::Descendants, at))?.rest()
     }
 
     /// Returns up to `limit` ways by which `from` came from `to`, in the log of `at` entries (`None`: now).

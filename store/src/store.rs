@@ -13,6 +13,7 @@ use griptrace_core::{
     key::Signer,
     node::Core,
     note::NoteSigner,
+    status_map::StatusMap,
 };
 
 use crate::{
@@ -81,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Option<Writer>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
+    /// The status map at the last older size that was asked about: it never changes.
+    older: Mutex<Option<(u64, Arc<StatusMap>)>>,
     /// Held by who publishes in the background; says whether the last handle is gone.
     publishing: Arc<Mutex<bool>>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
@@ -130,6 +133,7 @@ impl Store {
             state: RwLock::new(State { catalogue, note }),
             writer: desk.map(Writer::new),
             index: Mutex::new(None),
+            older: Mutex::new(None),
             publishing: Arc::default(),
             snapshot: Mutex::new(0),
         }))
@@ -278,6 +282,19 @@ impl Inner {
             drop(state);
             self.derive_again()?;
         }
+    }
+
+    /// Returns the status map at an older size.
+    pub(crate) fn older_map(&self, catalogue: &Catalogue, size: u64) -> Arc<StatusMap> {
+        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, map)) = older.as_ref().filter(|(of, _)| *of == size) {
+            return Arc::clone(map);
+        }
+        let map = Arc::new(catalogue.map_at(size));
+        if !catalogue.is_damaged() {
+            *older = Some((size, Arc::clone(&map)));
+        }
+        map
     }
 
     /// Answers a question that takes long, as [`Self::ask`] does, on a copy of what is in memory: commits wait for the

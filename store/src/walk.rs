@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// `NoNode`, also for a node that came later; `Beyond` for a size that the log has not reached.
-    pub fn walk(&self, from: NodeId, options: WalkOptions) -> Result<Walk, ReadError> {
+    pub fn walk(&self, from: NodeId, options: &WalkOptions) -> Result<Walk, ReadError> {
         self.0.ask(|state| {
             let size = options.at.unwrap_or(state.catalogue.size());
             state.reached(size)?;

@@ -215,10 +215,9 @@ pub(crate) fn check_scope(store: &Store, caller: &Caller, nodes: &[NodeRecord]) 
     };
     for (id, core, record) in &fresh {
         let about: Vec<NodeId> = match core.kind {
-            Kind::Dataset | Kind::Model | Kind::Shipment => vec![*id],
             // What it generates is in the same commit; a step that has a name is held to it too.
             Kind::Transformation if name(core.kind, record).is_none() => continue,
-            Kind::Transformation => vec![*id],
+            Kind::Dataset | Kind::Model | Kind::Shipment | Kind::Transformation => vec![*id],
             Kind::Assessment => {
                 record.subjects.iter().flat_map(|subjects| subjects.openings.iter().map(|(id, ..)| *id)).collect()
             }

@@ -112,7 +112,7 @@ impl<'a, S: Source> Inventory<'a, S> {
             None if is_source(core) => "undetermined".to_owned(),
             None => format!("{} (inherited)", self.inherited(core)?),
         };
-        Ok(Some(Row { grade, assessment, gaps, node }))
+        Ok(Some(Row { node, grade, assessment, gaps }))
     }
 
     fn gaps(

@@ -52,7 +52,6 @@ pub(crate) fn out_of_scope(caller: &Caller, what: &str) -> Status {
 }
 
 /// Makes the status of a key that may not commit.
-#[expect(clippy::needless_pass_by_value, reason = "handed over by map_err")]
 pub(crate) fn key_refused(error: KeyRefusal) -> Status {
     let reason = match &error {
         KeyRefusal::Unknown { .. } => "KEY_UNKNOWN",
@@ -65,6 +64,12 @@ pub(crate) fn key_refused(error: KeyRefusal) -> Status {
 /// Makes the status of a time limit that was reached.
 pub(crate) fn late() -> Status {
     status(Code::DeadlineExceeded, "DEADLINE", "the deadline passed before the answer was complete")
+}
+
+/// Makes the status of an answer that nobody read for too long.
+pub(crate) fn stalled(patience: Duration) -> Status {
+    let text = format!("the answer is not whole: nobody read on for {} s", patience.as_secs());
+    status(Code::Aborted, "STALLED", text)
 }
 
 /// Makes the status of work that ended without an answer.
@@ -83,7 +88,8 @@ pub(crate) fn storage(error: StorageError) -> Status {
             "STORE_DAMAGED",
             "the store is damaged where this is; the operator's log says where, under this request's id",
         ),
-        _ => status(
+        // `Io`, and what a later version adds.
+        StorageError::Io { .. } | _ => status(
             Code::Unavailable,
             "STORE_FAILED",
             "the store could not read or write; the operator's log says why, under this request's id",
@@ -92,7 +98,6 @@ pub(crate) fn storage(error: StorageError) -> Status {
 }
 
 /// Makes the status of a record that can't be read.
-#[expect(clippy::needless_pass_by_value, reason = "handed over by map_err")]
 pub(crate) fn record(field: &str, error: RecordError) -> Status {
     bad_field(field, "RECORD_MALFORMED", error)
 }
@@ -115,9 +120,11 @@ pub(crate) fn prove(error: ProveError) -> Status {
     match error {
         ProveError::NoNode { .. } => status(Code::NotFound, "NO_NODE", error),
         ProveError::RootKind { .. } => bad_field("id", "NOT_SHIPPABLE", error),
+        ProveError::NoCheckpoint { .. } => status(Code::FailedPrecondition, "NO_CHECKPOINT", error),
         ProveError::Limit { .. } => status(Code::FailedPrecondition, "BUNDLE_TOO_LARGE", error),
         ProveError::Storage(error) => storage(error),
-        other => broken(other),
+        // What a later version adds.
+        _ => broken(error),
     }
 }
 
@@ -131,7 +138,7 @@ pub(crate) fn commit(error: CommitError, place: impl Fn(&NodeId) -> Option<usize
         CommitError::Home { .. } => bad_field("entry", "OTHER_LOG", error),
         CommitError::Ahead { .. } => bad_field("entry", "AHEAD_OF_CLOCK", error),
         CommitError::Nodes { .. } => bad_field("nodes", "NOT_WHAT_WAS_SIGNED", error),
-        CommitError::Statuses { .. } => bad_field("entry", "STATUS_LINES", error),
+        CommitError::Statuses(_) => bad_field("entry", "STATUS_LINES", error),
         CommitError::Full { .. } => status(Code::ResourceExhausted, "LOG_FULL", error),
         CommitError::ReadOnly => status(Code::FailedPrecondition, "READ_ONLY", error),
         CommitError::Poisoned => status(
@@ -140,7 +147,7 @@ pub(crate) fn commit(error: CommitError, place: impl Fn(&NodeId) -> Option<usize
             "an earlier write failed, and the store takes nothing until it is opened again; sending this again is safe",
         ),
         CommitError::Storage(error) => storage(error),
-        other => broken(other),
+        CommitError::RootsDiffer { .. } | _ => broken(error),
     }
 }
 
@@ -152,7 +159,15 @@ fn refused(id: &NodeId, place: Option<usize>, why: &Refusal) -> Status {
         Refusal::EdgeMissing { .. } => (Code::FailedPrecondition, "EDGE_MISSING"),
         Refusal::OutputApart { .. } => (Code::FailedPrecondition, "OUTPUT_APART"),
         Refusal::TooManyStatuses { .. } => (Code::FailedPrecondition, "TOO_MANY_STATUSES"),
-        _ => (Code::InvalidArgument, "NODE_REFUSED"),
+        Refusal::Decode { .. }
+        | Refusal::Statement { .. }
+        | Refusal::Home { .. }
+        | Refusal::Details { .. }
+        | Refusal::Manifest { .. }
+        | Refusal::Collision { .. }
+        | Refusal::Subjects { .. }
+        | Refusal::EdgeKind { .. }
+        | _ => (Code::InvalidArgument, "NODE_REFUSED"),
     };
     let what = HashMap::from([("node".to_owned(), id.to_string())]);
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, what);

@@ -58,7 +58,10 @@ impl Mount {
     pub(crate) fn in_memory(at: &Path, kib: u64) -> Result<Self, String> {
         fs::create_dir_all(at).expect("a folder can be made in a temporary folder");
         let options = format!("size={kib}k");
-        run("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "tmpfs".as_ref(), at.as_os_str()])?;
+        run(
+            "mount",
+            &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "tmpfs".as_ref(), at.as_os_str()],
+        )?;
         Ok(Self { at: at.to_path_buf() })
     }
 }

@@ -8,7 +8,10 @@ use griptrace_core::{
     tree::{Frontier, Rfc9162},
 };
 use griptrace_tests::seed::Seed;
-use tlog_tiles::{Checkpoint, Error, Hash, HashReader as _, Tile, TileHashReader, TileReader, check_tree, prove_tree, record_hash, stored_hash_index, tree_hash};
+use tlog_tiles::{
+    Checkpoint, Error, Hash, HashReader as _, Tile, TileHashReader, TileReader, check_tree, prove_tree, record_hash,
+    stored_hash_index, tree_hash,
+};
 
 use crate::{
     holding::factory::ORIGIN,
@@ -114,7 +117,10 @@ fn the_tree_is_read_again_by_others_while_it_grows() {
             .collect();
         let site = server.site();
         let committing = Arc::new(committers);
-        let is_over = { let committing = Arc::clone(&committing); move || committing.iter().all(tokio::task::JoinHandle::is_finished) };
+        let is_over = {
+            let committing = Arc::clone(&committing);
+            move || committing.iter().all(tokio::task::JoinHandle::is_finished)
+        };
         let read = tokio::task::spawn_blocking(move || {
             let mirror = Mirror { site, seen: RefCell::default() };
             let mut checkpoints = vec![mirror.checkpoint()];
@@ -157,9 +163,11 @@ fn nothing_of_a_detail_is_served_over_http() {
         let client = server.client().await;
         let mut maker = Maker::new(&desk, Seed::for_test("nothing_of_a_detail").rng());
         let mut secrets: Vec<Vec<u8>> = vec![PLANTED.into(), "proprietary".into()];
-        let mut ids = Vec::new();
+        let first = maker.nodes.source(PLANTED);
+        maker.commit(&client, core::slice::from_ref(&first)).await;
+        let mut ids = vec![first.id()];
         for number in 0..150 {
-            let nodes = maker.nodes.train(&format!("{PLANTED}/{number}"), &[], &[&format!("{PLANTED}.onnx")]);
+            let nodes = maker.nodes.train(&format!("{PLANTED}/{number}"), &[first.id()], &[&format!("{PLANTED}.onnx")]);
             let nodes = if number % 2 == 0 { nodes } else { vec![maker.nodes.source(PLANTED)] };
             secrets.extend(nodes.iter().map(|node| node.seed.to_vec()));
             ids.extend(nodes.iter().map(griptrace_store::record::NodeRecord::id));
@@ -194,7 +202,8 @@ fn paths(desk: &Desk, size: u64) -> impl Iterator<Item = String> {
     }
     paths.extend(tiles(size).map(|tile| format!("/{}", tile.path())));
     let store = desk.folder().join(".griptrace/store");
-    let names: Vec<String> = walk(&store).iter().map(|path| path.strip_prefix(&store).unwrap().display().to_string()).collect();
+    let names: Vec<String> =
+        walk(&store).iter().map(|path| path.strip_prefix(&store).unwrap().display().to_string()).collect();
     assert!(names.len() > 5, "{names:?}");
     for name in names {
         paths.push(format!("/{name}"));
@@ -202,7 +211,10 @@ fn paths(desk: &Desk, size: u64) -> impl Iterator<Item = String> {
         paths.push(format!("/tile/entries/..%2f..%2f{name}"));
         paths.push(format!("//{name}"));
     }
-    paths.extend(["/", "/head", "/segments", "/audit.jsonl", "/serve.toml", "/..%2fserve.toml", "/tile/entries/000?x"].map(str::to_owned));
+    paths.extend(
+        ["/", "/head", "/segments", "/audit.jsonl", "/serve.toml", "/..%2fserve.toml", "/tile/entries/000?x"]
+            .map(str::to_owned),
+    );
     paths.into_iter()
 }
 

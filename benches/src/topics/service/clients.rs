@@ -1,10 +1,11 @@
 //! The clients: each job is a process with its own connections, which believes nothing it is told.
 
+use core::time::Duration;
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -87,7 +88,7 @@ fn read_words(words: &[String]) -> Result<(String, PathBuf, Vec<usize>), Failure
     Ok((address.clone(), certificate.into(), numbers))
 }
 
-async fn known(address: &str, certificate: &PathBuf) -> Result<Arc<Known>, Failure> {
+async fn known(address: &str, certificate: &Path) -> Result<Arc<Known>, Failure> {
     let mut proofs = proving(connect(address, certificate).await?);
     let log = proofs.get_log(v1::GetLogRequest {}).await?.into_inner();
     let verifier = NoteVerifier::parse(&log.vkey)?;

@@ -295,7 +295,7 @@ async fn walk<T: Send + 'static>(
         kinds: kinds.to_vec(),
     };
     let store = shared.store.clone();
-    let walk = call.work(move || store.walk(from, options).map_err(status::read)).await?;
+    let walk = call.work(move || store.walk(from, &options).map_err(status::read)).await?;
     let mut steps = Steps { walk, is_first: true, is_over: false };
     let next = move || Ok(steps.next()?.map(|(found, cut)| message(size, nodes::found(&found), cut)));
     Ok(Response::new(call.stream(place, next)))

@@ -65,7 +65,7 @@ async fn paths(client: &Client, from: &NodeId, to: &NodeId, limit: u32) -> (Vec<
 /// Answers a walk by the store's own interface.
 fn own(store: &Store, from: &NodeId, direction: Direction, kinds: &[Kind]) -> Vec<(NodeId, i32, u64)> {
     let options = WalkOptions { kinds: kinds.to_vec(), ..WalkOptions::new(direction, None) };
-    let mut walk: Walk = store.walk(*from, options).unwrap();
+    let mut walk: Walk = store.walk(*from, &options).unwrap();
     let mut found: Vec<Found> = Vec::new();
     while let Some(some) = walk.step(1000).unwrap() {
         found.extend(some);

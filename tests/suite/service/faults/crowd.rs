@@ -9,7 +9,11 @@ use std::{
     },
 };
 
-use griptrace_core::{checkpoint::Checkpoint, digest::Digest, tree::{Frontier, Rfc9162}};
+use griptrace_core::{
+    checkpoint::Checkpoint,
+    digest::Digest,
+    tree::{Frontier, Rfc9162},
+};
 use griptrace_proto::v1;
 use griptrace_store::record::NodeRecord;
 use griptrace_tests::seed::Seed;
@@ -131,7 +135,8 @@ impl Crowd {
             let leaf = Rfc9162::leaf_hash(&entry.bytes);
             let index = tree.push(leaf).unwrap().get();
             roots.insert(index + 1, tree.root().unwrap());
-            if let Ok(griptrace_core::entry::Entry::Commit(commit)) = griptrace_core::entry::Entry::parse(&entry.bytes) {
+            if let Ok(griptrace_core::entry::Entry::Commit(commit)) = griptrace_core::entry::Entry::parse(&entry.bytes)
+            {
                 let Some((_, count)) = told.sent.get(&leaf) else { panic!("entry {index} was never sent") };
                 assert_eq!(commit.payload.count, u64::try_from(*count).unwrap());
                 assert_eq!(found.insert(leaf, index), None, "entry {index} is there twice");

@@ -32,8 +32,11 @@ fn who_is_asked_to_end_finishes_what_it_began_and_sends_the_rest_away() {
             let told = crowd.told();
             assert!(!told.receipts.is_empty());
             let unavailable = i32::from(Code::Unavailable);
-            let others: Vec<_> =
-                told.refusals.keys().filter(|(code, _)| *code != unavailable && *code != i32::from(Code::Cancelled)).collect();
+            let others: Vec<_> = told
+                .refusals
+                .keys()
+                .filter(|(code, _)| *code != unavailable && *code != i32::from(Code::Cancelled))
+                .collect();
             assert!(others.is_empty(), "round {round}: {:?}", told.refusals);
             drop(told);
             compare_receipts(&crowd, &desk);

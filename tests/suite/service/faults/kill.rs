@@ -21,8 +21,7 @@ fn what_the_service_acknowledged_survives_being_killed_and_is_there_once() {
         let crowd = Arc::<Crowd>::default();
         for round in 0..rounds(5) {
             let server = desk.serve("");
-            let clients: Vec<_> =
-                (0..CLIENTS).map(|_| crowd.join(&desk, server.grpc, rng.next_u64())).collect();
+            let clients: Vec<_> = (0..CLIENTS).map(|_| crowd.join(&desk, server.grpc, rng.next_u64())).collect();
             tokio::time::sleep(Duration::from_millis(50 + rng.below(400))).await;
             server.kill();
             for client in clients {

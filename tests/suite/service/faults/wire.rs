@@ -50,7 +50,7 @@ async fn wire(to: SocketAddr, mut rng: Rng) -> SocketAddr {
         while let Ok((near, _)) = listener.accept().await {
             let Ok(far) = TcpStream::connect(to).await else { continue };
             // From the middle of the handshake to a few dozen commits.
-            let most = [200, 3_000, 60_000][rng.index(3)];
+            let most = [200, 3_000, 20_000][rng.index(3)];
             let left = 1 + rng.below(most);
             tokio::spawn(pass(near, far, left, Seed::from_number(rng.next_u64()).rng()));
         }
@@ -66,7 +66,7 @@ fn over_a_wire_that_breaks_every_commit_comes_through_once() {
         let server = desk.serve("");
         let broken = wire(server.grpc, Seed::from_number(rng.next_u64()).rng()).await;
         let crowd = Arc::<Crowd>::default();
-        for _ in 0..rounds(5) * 12 {
+        for _ in 0..rounds(5) * 6 {
             let clients: Vec<_> = (0..3).map(|_| crowd.join(&desk, broken, rng.next_u64())).collect();
             for client in clients {
                 // Each goes on until it is cut off.
