@@ -1,7 +1,7 @@
 //! A client that others wrote, `grpcurl`, which knows the contract by reflection alone: docs/grpcurl.md is run.
 //!
 //! A line that begins with `$ ` is a command, which leaves with 0 or as `# exit N` says; what follows is what it prints,
-//! where `[..]` stands for anything within a line, and `...` for any lines.
+//! where `[..]` stands for anything within a line, `...` for any lines, and space at a line's ends for nothing.
 
 use std::{
     ffi::OsString,
@@ -69,7 +69,7 @@ fn is_like(expected: &[String], said: &[&str]) -> bool {
         (Some((first, rest)), _) if first.trim() == "..." => {
             is_like(rest, said) || said.split_first().is_some_and(|(_, less)| is_like(expected, less))
         }
-        (Some((first, rest)), Some((line, less))) => is_line(first, line) && is_like(rest, less),
+        (Some((first, rest)), Some((line, less))) => is_line(first.trim(), line.trim()) && is_like(rest, less),
         _ => false,
     }
 }
@@ -115,7 +115,7 @@ fn run(step: &Step, program: &Path, server: &Server, folder: &Path, node: &NodeI
         .env("NODE", STANDARD.encode(node.as_bytes()))
         .output()
         .map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stdout).replace('\t', " ");
     let lines: Vec<&str> = said.lines().collect();
     if output.status.code() == Some(step.exit) && is_like(&step.said, &lines) {
         return Ok(());

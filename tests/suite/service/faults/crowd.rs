@@ -101,7 +101,11 @@ impl Crowd {
     }
 
     fn refused(&self, status: &Status) {
-        let (code, reason) = reason(status);
+        let (code, mut reason) = reason(status);
+        if reason.is_empty() {
+            // The transport's own: the connection is gone.
+            reason = format!("{status:?}");
+        }
         *self.told().refusals.entry((i32::from(code), reason)).or_default() += 1;
     }
 

@@ -10,6 +10,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
@@ -56,7 +57,7 @@ fn places_of_clients_that_vanish_are_given_back() {
                     let nodes = [maker.nodes.source(&format!("vanishing/{number}"))];
                     let (sender, receiver) = tokio::sync::mpsc::channel(1);
                     sender.send(maker.sign(&nodes)).await.unwrap();
-                    let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+                    let stream = ReceiverStream::new(receiver);
                     drop(commits.commit_stream(stream).await);
                 }
                 1 => {
@@ -75,23 +76,26 @@ fn places_of_clients_that_vanish_are_given_back() {
 /// Takes every place that there is of each kind.
 async fn everything_works(server: &Server, maker: &mut Maker, lineage: &Lineage) {
     let client = &server.client().await;
-    // What stays open has a connection of its own: only with that do its requests end.
-    let other = server.client().await;
     let source = [maker.nodes.source("afterwards")];
     let request = maker.sign(&source);
     comes_through("a commit", async || client.clone().commits.commit(request.clone()).await).await;
-    let watch = async || other.clone().proofs.watch(v1::WatchRequest { after_size: 0 }).await;
+    let watch = async || client.clone().proofs.watch(v1::WatchRequest { after_size: 0 }).await;
     let watchers = [comes_through("a watch", watch).await, comes_through("a watch", watch).await];
     let refused = watch().await.unwrap_err();
     assert_eq!(reason(&refused), (Code::ResourceExhausted, "BUSY".to_owned()), "two may watch");
-    let stream = async || other.clone().commits.commit_stream(tokio_stream::pending()).await;
+    let stream = async || {
+        // Open as long as the sending end is there.
+        let (sender, receiver) = tokio::sync::mpsc::channel::<v1::CommitRequest>(1);
+        let receipts = client.clone().commits.commit_stream(ReceiverStream::new(receiver)).await?;
+        Ok::<_, tonic::Status>((sender, receipts))
+    };
     let mut streams = Vec::new();
     for _ in 0..4 {
         streams.push(comes_through("a stream", stream).await);
     }
     let refused = stream().await.unwrap_err();
     assert_eq!(reason(&refused), (Code::ResourceExhausted, "BUSY".to_owned()), "four may ask");
-    drop((watchers, streams, other));
+    drop((watchers, streams));
     let proven = async || {
         let asked = v1::ProveRequest { id: id(&lineage.shipments[0]).into(), ..Default::default() };
         all(client.clone().proofs.prove(asked).await).await
