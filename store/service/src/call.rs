@@ -142,14 +142,12 @@ impl Call {
     /// Hands a message to its reader; tells whether there still is one.
     pub(crate) async fn send<T>(&self, maker: &Maker<T>, message: Result<T, Status>) -> bool {
         let patience = Instant::now().checked_add(self.stalled_max).map_or(self.deadline, |end| end.min(self.deadline));
-        match tokio::time::timeout_at(patience, maker.messages.send(message)).await {
-            Ok(sent) => sent.is_ok(),
-            Err(_) => {
-                let why = if patience == self.deadline { late() } else { stalled(self.stalled_max) };
-                maker.end.set(End::GivenUp(why)).unwrap_or_default();
-                false
-            }
-        }
+        let Ok(sent) = tokio::time::timeout_at(patience, maker.messages.send(message)).await else {
+            let why = if patience == self.deadline { late() } else { stalled(self.stalled_max) };
+            maker.end.set(End::GivenUp(why)).unwrap_or_default();
+            return false;
+        };
+        sent.is_ok()
     }
 }
 

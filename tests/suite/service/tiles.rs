@@ -1,6 +1,7 @@
 //! The log over HTTP, read by another implementation: the crate `tlog_tiles`, a port of Go's.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use core::cell::RefCell;
+use std::{collections::HashMap, sync::Arc};
 
 use griptrace_core::{
     note::Note,
@@ -174,18 +175,18 @@ fn nothing_of_a_detail_is_served_over_http() {
             maker.commit(&client, &nodes).await;
         }
         tokio::time::sleep(core::time::Duration::from_millis(500)).await;
-        let (site, size) = (server.site(), desk.store().size());
-        let mut served = 0;
-        for path in paths(&desk, size).chain(ids.iter().flat_map(|id| [format!("/{id}"), format!("/node/{id}")])) {
-            let (code, body) = site.get(&path);
-            served += usize::from(code == 200);
+        let (http, end) = (server.site(), desk.store().size());
+        let mut there = 0;
+        for path in paths(&desk, end).chain(ids.iter().flat_map(|id| [format!("/{id}"), format!("/node/{id}")])) {
+            let (code, body) = http.get(&path);
+            there += usize::from(code == 200);
             assert!(code == 200 || code == 404, "{path}: {code}");
             for secret in &secrets {
                 let is_in = body.windows(secret.len()).any(|window| window == secret.as_slice());
                 assert!(!is_in, "{path} tells {}", String::from_utf8_lossy(secret));
             }
         }
-        assert!(served > 600, "{served} resources were there");
+        assert!(there > 600, "{there} resources were there");
         let found = desk.store().by_name(PLANTED).unwrap();
         assert!(!found.is_empty(), "what was planted is there");
     });

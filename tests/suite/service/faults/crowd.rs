@@ -1,17 +1,19 @@
 //! Clients that commit all the time, and send again whatever had no answer.
 
-use core::{net::SocketAddr, time::Duration};
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
+    entry::Entry,
     tree::{Frontier, Rfc9162},
 };
 use griptrace_proto::v1;
@@ -44,7 +46,7 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -139,8 +141,7 @@ impl Crowd {
             let leaf = Rfc9162::leaf_hash(&entry.bytes);
             let index = tree.push(leaf).unwrap().get();
             roots.insert(index + 1, tree.root().unwrap());
-            if let Ok(griptrace_core::entry::Entry::Commit(commit)) = griptrace_core::entry::Entry::parse(&entry.bytes)
-            {
+            if let Ok(Entry::Commit(commit)) = Entry::parse(&entry.bytes) {
                 let Some((_, count)) = told.sent.get(&leaf) else { panic!("entry {index} was never sent") };
                 assert_eq!(commit.payload.count, u64::try_from(*count).unwrap());
                 assert_eq!(found.insert(leaf, index), None, "entry {index} is there twice");
