@@ -49,6 +49,9 @@ async fn wire(to: SocketAddr, mut rng: Rng) -> SocketAddr {
     tokio::spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
             let Ok(far) = TcpStream::connect(to).await else { continue };
+            // What is small is passed on at once.
+            near.set_nodelay(true).unwrap();
+            far.set_nodelay(true).unwrap();
             // From the middle of the handshake to a few dozen commits.
             let most = [200, 3_000, 20_000][rng.index(3)];
             let left = 1 + rng.below(most);
