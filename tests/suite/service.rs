@@ -3,4 +3,7 @@
 //! A caller believes nothing that it is only told; CONTRIBUTING.md tells how to run the long variants.
 
 mod contract;
+mod faults;
+mod real_client;
 mod strangers;
+mod tiles;

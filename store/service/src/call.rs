@@ -1,17 +1,17 @@
 //! One call: who calls, until when, and how its answer is made without holding anybody else up.
 
 use core::{future::Future, pin::Pin, time::Duration};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_stream::{self as stream, Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use crate::{
     access::{Caller, Role},
     layer::RequestId,
     limits::Limits,
-    status::{broken, late, role_missing},
+    status::{broken, late, role_missing, stalled},
 };
 
 /// The stream of an answer.
@@ -28,6 +28,52 @@ pub(crate) struct Call {
 
 /// Messages that are made before the reader has taken the last one.
 const AHEAD: usize = 2;
+/// How much earlier than the client's our deadline is: at that itself the transport cuts the call off without a reason.
+const MARGIN: Duration = Duration::from_millis(2);
+
+/// The making end of an answer. If it is dropped without having said that the answer is whole, the reader is told
+/// that it is not.
+#[derive(Debug)]
+pub(crate) struct Maker<T> {
+    messages: mpsc::Sender<Result<T, Status>>,
+    end: Arc<OnceLock<End>>,
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+enum End {
+    Whole,
+    GivenUp(Status),
+}
+
+/// Returns both ends of an answer; so many messages may wait for the reader.
+pub(crate) fn answer<T: Send + 'static>(ahead: usize) -> (Maker<T>, Answers<T>) {
+    let (messages, receiver) = mpsc::channel(ahead);
+    let end = Arc::<OnceLock<End>>::default();
+    let last = {
+        let end = Arc::clone(&end);
+        // Made when all messages were taken: the maker is gone then.
+        stream::iter(0..1).filter_map(move |_| match end.get() {
+            Some(End::Whole) => None,
+            Some(End::GivenUp(status)) => Some(Err(status.clone())),
+            None => Some(Err(broken("an answer that nobody ended"))),
+        })
+    };
+    (Maker { messages, end }, Box::pin(ReceiverStream::new(receiver).chain(last)))
+}
+
+impl<T> Maker<T> {
+    /// Says that the answer is whole.
+    pub(crate) fn finish(self) {
+        // Nobody else ends it.
+        self.end.set(End::Whole).unwrap_or_default();
+    }
+
+    /// Waits until nobody reads any more.
+    pub(crate) async fn closed(&self) {
+        self.messages.closed().await;
+    }
+}
 
 impl Call {
     /// Takes a request's caller, who must have a role.
@@ -38,7 +84,8 @@ impl Call {
             return Err(role_missing(caller, role));
         }
         let id = extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
-        let time = timeout(request.metadata()).unwrap_or(Duration::MAX).min(limits.call_max());
+        let time = timeout(request.metadata()).map_or(Duration::MAX, |time| time.saturating_sub(MARGIN));
+        let time = time.min(limits.call_max());
         let deadline = Instant::now().checked_add(time).ok_or_else(late)?;
         Ok(Self { caller: Arc::clone(caller), id, deadline, stalled_max: limits.stalled_max() })
     }
@@ -71,7 +118,7 @@ impl Call {
         place: impl Send + 'static,
         mut next: impl FnMut() -> Result<Option<T>, Status> + Send + 'static,
     ) -> Answers<T> {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (maker, answers) = answer(AHEAD);
         let call = self.clone();
         tokio::spawn(async move {
             let _place = place;
@@ -79,23 +126,28 @@ impl Call {
                 let made = call.in_time(blocking(move || Ok((next(), next)))).await.and_then(|made| made);
                 let (message, again) = match made {
                     Ok((Ok(Some(message)), again)) => (Ok(message), Some(again)),
-                    Ok((Ok(None), _)) => return,
+                    Ok((Ok(None), _)) => return maker.finish(),
                     Ok((Err(status), _)) | Err(status) => (Err(status), None),
                 };
-                let is_taken = call.send(&sender, message).await;
+                let is_taken = call.send(&maker, message).await;
                 match again {
                     Some(again) if is_taken => next = again,
                     Some(_) | None => return,
                 }
             }
         });
-        Box::pin(ReceiverStream::new(receiver))
+        answers
     }
 
     /// Hands a message to its reader; tells whether there still is one.
-    pub(crate) async fn send<T>(&self, sender: &mpsc::Sender<Result<T, Status>>, message: Result<T, Status>) -> bool {
+    pub(crate) async fn send<T>(&self, maker: &Maker<T>, message: Result<T, Status>) -> bool {
         let patience = Instant::now().checked_add(self.stalled_max).map_or(self.deadline, |end| end.min(self.deadline));
-        tokio::time::timeout_at(patience, sender.send(message)).await.is_ok_and(|sent| sent.is_ok())
+        let Ok(sent) = tokio::time::timeout_at(patience, maker.messages.send(message)).await else {
+            let why = if patience == self.deadline { late() } else { stalled(self.stalled_max) };
+            maker.end.set(End::GivenUp(why)).unwrap_or_default();
+            return false;
+        };
+        sent.is_ok()
     }
 }
 

@@ -257,6 +257,8 @@ fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
             .register_encoded_file_descriptor_set(griptrace_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that clients that know us by reflection can read why they were refused.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let reflection = contract().build_v1().map_err(ServeError::Reflection)?;
     let older = contract().build_v1alpha().map_err(ServeError::Reflection)?;

@@ -66,6 +66,12 @@ pub(crate) fn late() -> Status {
     status(Code::DeadlineExceeded, "DEADLINE", "the deadline passed before the answer was complete")
 }
 
+/// Makes the status of an answer that nobody read for too long.
+pub(crate) fn stalled(patience: Duration) -> Status {
+    let text = format!("the answer is not whole: nobody read on for {} s", patience.as_secs());
+    status(Code::Aborted, "STALLED", text)
+}
+
 /// Makes the status of work that ended without an answer.
 pub(crate) fn broken(error: impl fmt::Display) -> Status {
     tracing::error!(%error, "a call ended without an answer");

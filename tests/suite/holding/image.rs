@@ -16,7 +16,7 @@ const TRIES: u32 = 100;
 
 /// Why there is no file system to be had.
 #[derive(Debug)]
-pub(super) enum Unavailable {
+pub(crate) enum Unavailable {
     /// A program that could be installed.
     Program(&'static str),
     /// The machine, or who one is on it.
@@ -24,12 +24,12 @@ pub(super) enum Unavailable {
 }
 
 /// A mounted image; unmounted when dropped, on which its loop device goes too.
-pub(super) struct Mount {
+pub(crate) struct Mount {
     at: PathBuf,
 }
 
 /// Makes an image with an empty ext4 with a journal.
-pub(super) fn make(image: &Path) -> Result<(), Unavailable> {
+pub(crate) fn make(image: &Path) -> Result<(), Unavailable> {
     let size = File::create(image).and_then(|file| file.set_len(IMAGE_BYTES));
     size.expect("an image can be made in a temporary folder");
     for (program, package) in [("mkfs.ext4", "mkfs.ext4 (e2fsprogs)"), ("mount", "mount"), ("losetup", "losetup")] {
@@ -44,12 +44,23 @@ pub(super) fn make(image: &Path) -> Result<(), Unavailable> {
 impl Mount {
     /// Mounts an image at a folder, which is made. Its own five-second commits are put off, so that
     /// only what somebody waits for reaches the disk.
-    pub(super) fn new(image: &Path, at: &Path) -> Result<Self, String> {
+    pub(crate) fn new(image: &Path, at: &Path) -> Result<Self, String> {
         fs::create_dir_all(at).expect("a folder can be made in a temporary folder");
         let options = "loop,data=ordered,commit=300";
         run(
             "mount",
             &["-t".as_ref(), "ext4".as_ref(), "-o".as_ref(), options.as_ref(), image.as_os_str(), at.as_os_str()],
+        )?;
+        Ok(Self { at: at.to_path_buf() })
+    }
+
+    /// Mounts a file system of a size in memory, which is not there before or afterwards.
+    pub(crate) fn in_memory(at: &Path, kib: u64) -> Result<Self, String> {
+        fs::create_dir_all(at).expect("a folder can be made in a temporary folder");
+        let options = format!("size={kib}k");
+        run(
+            "mount",
+            &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "tmpfs".as_ref(), at.as_os_str()],
         )?;
         Ok(Self { at: at.to_path_buf() })
     }
@@ -72,7 +83,7 @@ impl Drop for Mount {
 }
 
 /// Copies an image as it is at this moment: what has reached the disk, and nothing that is waiting to.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     run("cp", &["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()])
 }
 

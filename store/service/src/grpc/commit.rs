@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use griptrace_core::id::NodeId;
 use griptrace_proto::v1::{self, commit_service_server::CommitService};
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::nodes::digest;
 use crate::{
     access::{Caller, Role},
-    call::{Answers, Call},
+    call::{Answers, Call, Maker, answer},
     committing::{check_scope, records},
     shared::Shared,
     status,
@@ -42,13 +42,13 @@ impl CommitService for Handlers {
         // A bulk load goes on for as long as commits come.
         let call = Call::of(&request, Role::Commit, &self.0.limits)?.without_deadline(request.metadata());
         let place = self.0.admission.ask(&call.caller.name).await?;
-        let (sender, receiver) = mpsc::channel(RECEIPTS_AHEAD);
+        let (maker, answers) = answer(RECEIPTS_AHEAD);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
             let _place = place;
-            take_all(&shared, &call, request.into_inner(), &sender).await;
+            take_all(&shared, &call, request.into_inner(), maker).await;
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(answers))
     }
 
     async fn find_recorded(
@@ -77,7 +77,7 @@ async fn take_all(
     shared: &Arc<Shared>,
     call: &Call,
     mut commits: Streaming<v1::CommitRequest>,
-    sender: &mpsc::Sender<Result<v1::CommitStreamResponse, Status>>,
+    maker: Maker<v1::CommitStreamResponse>,
 ) {
     let mut closing = shared.closing.clone();
     let idle_max = shared.limits.call_max();
@@ -86,6 +86,7 @@ async fn take_all(
         let next = tokio::select! {
             next = call.in_time(timeout(idle_max, commits.next())) => next.and_then(|next| next.map_err(|_| idle())),
             _ = closing.wait_for(|closing| *closing) => Err(closed()),
+            () = maker.closed() => return,
         };
         let message = match next {
             Ok(Some(Ok(request))) => {
@@ -95,11 +96,11 @@ async fn take_all(
                 };
                 Ok(v1::CommitStreamResponse { sequence, outcome: Some(outcome) })
             }
-            Ok(None) => return,
+            Ok(None) => return maker.finish(),
             Ok(Some(Err(status))) | Err(status) => Err(status),
         };
         let is_last = message.is_err();
-        if !call.send(sender, message).await || is_last {
+        if !call.send(&maker, message).await || is_last {
             return;
         }
     }

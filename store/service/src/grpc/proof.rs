@@ -11,8 +11,6 @@ use griptrace_core::{
 };
 use griptrace_proto::v1::{self, proof_service_server::ProofService};
 use griptrace_store::{Disclose, ProveOptions, Store, StoredNode};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
@@ -23,7 +21,7 @@ use super::{
 use crate::{
     access::{Caller, Role},
     audit::Entry,
-    call::{Answers, Call, blocking},
+    call::{Answers, Call, Maker, answer, blocking},
     shared::Shared,
     status::{self, broken, out_of_scope},
 };
@@ -173,13 +171,13 @@ impl ProofService for Handlers {
         let call = Call::of(&request, Role::Read, &self.0.limits)?.without_deadline(request.metadata());
         let place = self.0.admission.watchers.enter().await?;
         let after = pinned(&self.0, request.into_inner().after_size)?;
-        let (sender, receiver) = mpsc::channel(1);
+        let (maker, answers) = answer(1);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
             let _place = place;
-            watch(&shared, &call, after, &sender).await;
+            watch(&shared, &call, after, &maker).await;
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(answers))
     }
 
     type ListBundleRequestsStream = Answers<v1::ListBundleRequestsResponse>;
@@ -273,12 +271,7 @@ fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Resu
 }
 
 /// Tells a watcher of checkpoints and statuses, until it leaves or the service closes.
-async fn watch(
-    shared: &Arc<Shared>,
-    call: &Call,
-    mut told: u64,
-    sender: &mpsc::Sender<Result<v1::WatchResponse, Status>>,
-) {
+async fn watch(shared: &Arc<Shared>, call: &Call, mut told: u64, maker: &Maker<v1::WatchResponse>) {
     let mut reached = shared.reached.subscribe();
     let mut closing = shared.closing.clone();
     loop {
@@ -286,13 +279,13 @@ async fn watch(
         let grown = tokio::select! {
             grown = reached.wait_for(|size| *size > before) => grown.map(|size| *size).ok(),
             _ = closing.wait_for(|closing| *closing) => None,
-            () = sender.closed() => return,
+            () = maker.closed() => return,
         };
         let store = shared.store.clone();
         let message = if grown.is_some() { blocking(move || news(&store, before)).await } else { Err(closing_now()) };
         told = message.as_ref().map_or(told, |news| news.tree_size);
         let is_last = message.is_err();
-        if !call.send(sender, message).await || is_last {
+        if !call.send(maker, message).await || is_last {
             return;
         }
     }

@@ -4,7 +4,7 @@ use griptrace_core::{
     commit::{Commit, CommitPayload, StatusLine},
     id::{GenesisHash, NodeId, StatusKey},
     key::{Algorithm, SecretKey},
-    node::Mark,
+    node::{Core, Edge, Mark, Role},
 };
 use griptrace_proto::v1;
 use griptrace_store::record::NodeRecord;
@@ -34,127 +34,86 @@ fn spoilt(mut request: v1::CommitRequest) -> v1::CommitRequest {
     request
 }
 
-/// A commit, and how it is refused.
-type Case = (&'static str, v1::CommitRequest, Code, &'static str);
-
-/// Commits that are wrong in one thing each, all sent by somebody who may commit everything.
-fn cases(town: &mut Town) -> Vec<Case> {
-    let one = [town.maker.nodes.source("one")];
-    let two = [one[0].clone(), town.maker.nodes.source("two")];
-    let mark = [town.maker.nodes.status(town.lineage.sources[0], Mark::Reclassify)];
-    let (maker, other) =
-        (&town.maker, Maker::for_log(GenesisHash::new(*one[0].id().digest()), Seed::from_number(1).rng(), committer()));
-    let by = |number| maker.sign_by(&key(number), &one, now());
-    let spoilt_by_another = {
-        let mut request = maker.sign(&one);
-        let by_another = Commit::parse(&by(NOBODYS).entry).unwrap();
-        assert_eq!(by_another.payload.count, 1);
-        // The committer's header over another key's signature: the last 64 bytes.
-        let (mut entry, other) = (request.entry.to_vec(), by(NOBODYS).entry);
-        let begin = entry.len() - 64;
-        entry[begin..].copy_from_slice(&other[other.len() - 64..]);
-        request.entry = entry.into();
-        request
-    };
-    let line = StatusLine { key: StatusKey::of_node(town.lineage.sources[0]), status: mark[0].id() };
-    let wrong_line = StatusLine { key: StatusKey::of_node(town.lineage.sources[1]), ..line };
-    let root_over_others = signed(town, &one, |payload| payload.root = *two[1].id().digest());
-    let truncated = v1::CommitRequest { entry: maker.sign(&one).entry.slice(..40), ..maker.sign(&one) };
-    let p256 = SecretKey::from_bytes(Algorithm::P256, &[9; 32]).unwrap();
-    use Code::{FailedPrecondition, InvalidArgument, PermissionDenied};
-    vec![
-        ("nobody's key", by(NOBODYS), PermissionDenied, "KEY_UNKNOWN"),
-        ("another kind of key", maker.sign_by(&p256, &one, now()), PermissionDenied, "KEY_UNKNOWN"),
-        ("a key that was given up", by(RETIRED), PermissionDenied, "KEY_OUT_OF_DATE"),
-        ("a key for later", by(FUTURE), PermissionDenied, "KEY_OUT_OF_DATE"),
-        ("somebody else's key", by(SOUTHS), PermissionDenied, "KEY_OF_ANOTHER_CLIENT"),
-        ("a changed signature", spoilt(maker.sign(&one)), InvalidArgument, "COMMIT_MALFORMED"),
-        ("another key's signature", spoilt_by_another, InvalidArgument, "COMMIT_MALFORMED"),
-        ("half an entry", truncated, InvalidArgument, "COMMIT_MALFORMED"),
-        ("no entry", v1::CommitRequest::default(), InvalidArgument, "COMMIT_MALFORMED"),
-        ("another log", signed(town, &one, |payload| payload.home = other_log(&one[0])), InvalidArgument, "OTHER_LOG"),
-        (
-            "nodes of another log",
-            maker.sign(&[{
-                let mut other = other;
-                other.nodes.source("one")
-            }]),
-            InvalidArgument,
-            "NODE_REFUSED",
-        ),
-        ("ahead of the clock", maker.sign_by(&committer(), &one, now() + 3600), InvalidArgument, "AHEAD_OF_CLOCK"),
-        ("a root over other nodes", root_over_others, InvalidArgument, "NOT_WHAT_WAS_SIGNED"),
-        (
-            "one node too few",
-            v1::CommitRequest { nodes: maker.sign(&one).nodes, ..maker.sign(&two) },
-            InvalidArgument,
-            "NOT_WHAT_WAS_SIGNED",
-        ),
-        (
-            "one node too many",
-            v1::CommitRequest { nodes: maker.sign(&two).nodes, ..maker.sign(&one) },
-            InvalidArgument,
-            "NOT_WHAT_WAS_SIGNED",
-        ),
-        ("another count", signed(town, &one, |payload| payload.count = 2), InvalidArgument, "NOT_WHAT_WAS_SIGNED"),
-        ("no status line", signed(town, &mark, |_| {}), InvalidArgument, "STATUS_LINES"),
-        (
-            "a changed status line",
-            signed(town, &mark, |payload| payload.statuses = vec![wrong_line]),
-            InvalidArgument,
-            "STATUS_LINES",
-        ),
-        (
-            "a status line of no status",
-            signed(town, &one, |payload| payload.statuses = vec![line]),
-            InvalidArgument,
-            "STATUS_LINES",
-        ),
-        (
-            "an edge that leads nowhere",
-            {
-                let orphan = orphan(town);
-                town.maker.sign(&orphan)
-            },
-            FailedPrecondition,
-            "EDGE_MISSING",
-        ),
-        (
-            "an output apart from its step",
-            {
-                let orphan = apart(town);
-                town.maker.sign(&orphan)
-            },
-            FailedPrecondition,
-            "OUTPUT_APART",
-        ),
-    ]
+/// The committer's commit with another key's signature: the last 64 bytes.
+fn signature_of_another(maker: &Maker, nodes: &[NodeRecord]) -> v1::CommitRequest {
+    let (mut request, other) = (maker.sign(nodes), maker.sign_by(&key(NOBODYS), nodes, now()).entry);
+    let mut entry = request.entry.to_vec();
+    let begin = entry.len() - 64;
+    entry[begin..].copy_from_slice(&other[other.len() - 64..]);
+    request.entry = entry.into();
+    request
 }
 
-fn other_log(node: &NodeRecord) -> GenesisHash {
-    GenesisHash::new(*node.id().digest())
-}
-
-fn orphan(town: &mut Town) -> Vec<NodeRecord> {
-    let nowhere = town.maker.nodes.source("nowhere").id();
-    town.maker.nodes.derive("orphan", &[nowhere])
+/// A step over what is nowhere.
+fn orphan(maker: &mut Maker) -> Vec<NodeRecord> {
+    let nowhere = maker.nodes.source("nowhere").id();
+    maker.nodes.derive("orphan", &[nowhere])
 }
 
 /// What a step generated, hung on a step that is in the log.
-fn apart(town: &mut Town) -> Vec<NodeRecord> {
-    let mut made = town.maker.nodes.derive("apart", &town.lineage.sources);
-    let core = griptrace_core::node::Core {
-        edges: vec![griptrace_core::node::Edge::local(
-            griptrace_core::node::Role::GeneratedBy,
-            town.lineage.derived[0],
-        )],
-        ..made[1].core().unwrap()
-    };
+fn apart(maker: &mut Maker, step: NodeId) -> NodeRecord {
+    let made = maker.nodes.derive("apart", &[step]);
+    let core = Core { edges: vec![Edge::local(Role::GeneratedBy, step)], ..made[1].core().unwrap() };
     let mut rng = Seed::from_number(5).rng();
-    let hung = NodeRecord::build(core, made[1].values.clone(), None, None, |out| rng.fill(out)).unwrap();
-    made.clear();
-    made.push(hung);
-    made
+    NodeRecord::build(core, made[1].values.clone(), None, None, |out| rng.fill(out)).unwrap()
+}
+
+/// A commit, and how it is refused.
+type Case = (&'static str, v1::CommitRequest, Code, &'static str);
+
+/// Commits that are signed by who may not, or not rightly.
+fn signatures(town: &mut Town) -> Vec<Case> {
+    let one = [town.maker.nodes.source("one")];
+    let maker = &town.maker;
+    let by = |number| maker.sign_by(&key(number), &one, now());
+    let p256 = SecretKey::from_bytes(Algorithm::P256, &[9; 32]).unwrap();
+    let truncated = v1::CommitRequest { entry: maker.sign(&one).entry.slice(..40), ..maker.sign(&one) };
+    let (denied, invalid) = (Code::PermissionDenied, Code::InvalidArgument);
+    vec![
+        ("nobody's key", by(NOBODYS), denied, "KEY_UNKNOWN"),
+        ("another kind of key", maker.sign_by(&p256, &one, now()), denied, "KEY_UNKNOWN"),
+        ("a key that was given up", by(RETIRED), denied, "KEY_OUT_OF_DATE"),
+        ("a key for later", by(FUTURE), denied, "KEY_OUT_OF_DATE"),
+        ("somebody else's key", by(SOUTHS), denied, "KEY_OF_ANOTHER_CLIENT"),
+        ("a changed signature", spoilt(maker.sign(&one)), invalid, "COMMIT_MALFORMED"),
+        ("another key's signature", signature_of_another(maker, &one), invalid, "COMMIT_MALFORMED"),
+        ("half an entry", truncated, invalid, "COMMIT_MALFORMED"),
+        ("no entry", v1::CommitRequest::default(), invalid, "COMMIT_MALFORMED"),
+        ("ahead of the clock", maker.sign_by(&committer(), &one, now() + 3600), invalid, "AHEAD_OF_CLOCK"),
+    ]
+}
+
+/// Commits that are rightly signed, over what they are not of.
+fn contents(town: &mut Town) -> Vec<Case> {
+    let one = [town.maker.nodes.source("one")];
+    let two = [one[0].clone(), town.maker.nodes.source("two")];
+    let source = town.lineage.sources[0];
+    let mark = [town.maker.nodes.status(source, Mark::Reclassify)];
+    let (orphan, apart) = (orphan(&mut town.maker), apart(&mut town.maker, town.lineage.derived[0]));
+    let other_log = GenesisHash::new(*one[0].id().digest());
+    let foreign = Maker::for_log(other_log, Seed::from_number(1).rng(), committer()).nodes.source("one");
+    let line = StatusLine { key: StatusKey::of_node(source), status: mark[0].id() };
+    let wrong_line = StatusLine { key: StatusKey::of_node(town.lineage.sources[1]), ..line };
+    let maker = &town.maker;
+    let too_few = v1::CommitRequest { nodes: maker.sign(&one).nodes, ..maker.sign(&two) };
+    let too_many = v1::CommitRequest { nodes: maker.sign(&two).nodes, ..maker.sign(&one) };
+    let over_others = signed(town, &one, |payload| payload.root = *two[1].id().digest());
+    let changed = signed(town, &mark, |payload| payload.statuses = vec![wrong_line]);
+    let needless = signed(town, &one, |payload| payload.statuses = vec![line]);
+    let (invalid, failed) = (Code::InvalidArgument, Code::FailedPrecondition);
+    vec![
+        ("another log", signed(town, &one, |payload| payload.home = other_log), invalid, "OTHER_LOG"),
+        ("nodes of another log", maker.sign(&[foreign]), invalid, "NODE_REFUSED"),
+        ("a root over other nodes", over_others, invalid, "NOT_WHAT_WAS_SIGNED"),
+        ("one node too few", too_few, invalid, "NOT_WHAT_WAS_SIGNED"),
+        ("one node too many", too_many, invalid, "NOT_WHAT_WAS_SIGNED"),
+        ("another count", signed(town, &one, |payload| payload.count = 2), invalid, "NOT_WHAT_WAS_SIGNED"),
+        ("no status line", signed(town, &mark, |_| {}), invalid, "STATUS_LINES"),
+        ("a changed status line", changed, invalid, "STATUS_LINES"),
+        ("a status line of no status", needless, invalid, "STATUS_LINES"),
+        ("an edge that leads nowhere", maker.sign(&orphan), failed, "EDGE_MISSING"),
+        ("an output apart from its step", maker.sign(&[apart]), failed, "OUTPUT_APART"),
+    ]
 }
 
 #[test]
@@ -163,7 +122,8 @@ fn a_commit_that_is_wrong_in_one_thing_is_refused_for_it() {
         let mut town = Town::new(Seed::for_test("wrong_in_one_thing").rng()).await;
         let size = town.size().await;
         let mut client = town.maker_client().await;
-        let cases = cases(&mut town);
+        let mut cases = signatures(&mut town);
+        cases.extend(contents(&mut town));
         for (what, request, code, why) in cases {
             let refused = client.commits.commit(request).await.expect_err(what);
             town.check(what, &refused, code, why);

@@ -62,18 +62,18 @@ fn nobody_has_bundles_of_another_ones_models() {
             let asked = v1::ProveRequest { id: id(&node).into(), disclosure: disclosure.into(), tree_size: 0 };
             all(town.client(who).await.proofs.prove(asked).await).await
         };
-        use v1::Disclosure::{Full, Minimal};
+        let (minimal, full) = (v1::Disclosure::Minimal, v1::Disclosure::Full);
         for node in [town.lineage.trained[1], town.lineage.shipments[0], mixed.id()] {
-            for disclosure in [Minimal, Full] {
+            for disclosure in [minimal, full] {
                 let refused = prove("north", node, disclosure).await.unwrap_err();
                 town.check("a bundle of the south's", &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
             }
         }
         for who in ["north", "blind"] {
-            let refused = prove(who, model[1].id(), Full).await.unwrap_err();
+            let refused = prove(who, model[1].id(), full).await.unwrap_err();
             town.check("every detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
         }
-        let pieces = prove("north", model[1].id(), Minimal).await.unwrap();
+        let pieces = prove("north", model[1].id(), minimal).await.unwrap();
         let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
         assert!(!contains(&bundle, SECRET), "what it came from stays closed");
         assert!(contains(&bundle, "north.onnx"), "and what is asked for is opened");
