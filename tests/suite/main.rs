@@ -5,6 +5,8 @@
 
 mod architecture;
 mod attacks;
+#[path = "../support/clients.rs"]
+mod clients;
 mod conformance;
 mod differential;
 mod findings;
@@ -15,10 +17,11 @@ mod pipeline;
 mod readme;
 mod rules;
 mod serve;
-mod service_client;
 #[path = "../support/service.rs"]
 mod served;
 mod service;
+mod service_client;
+mod service_pipeline;
 mod spec_example;
 mod tidy;
 mod vectors;

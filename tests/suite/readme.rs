@@ -12,7 +12,7 @@ use std::{
 use griptrace_tests::paths;
 
 /// The two programs under their own names, in a folder of their own.
-fn programs(folder: &Path) -> PathBuf {
+pub(crate) fn programs(folder: &Path) -> PathBuf {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_griptrace-under-test"), bin.join("griptrace")).unwrap();
@@ -21,7 +21,7 @@ fn programs(folder: &Path) -> PathBuf {
 }
 
 /// Runs one command in a folder and returns its exit code and what it said.
-fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
+pub(crate) fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
     let path = format!("{}:{}", bin.display(), std::env::var_os("PATH").unwrap_or_default().to_string_lossy());
     let finished = Command::new("sh").args(["-c", command]).env("PATH", path).current_dir(folder).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
