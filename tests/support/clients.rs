@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::served::{Authority, Counts, committer_lines};
 
 /// How long a server may take to listen or to end, and others to record what is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the program, to be run in a folder, and to know nothing but what it is told there.
 pub(crate) fn program(folder: &Path, args: &[&str]) -> Command {
