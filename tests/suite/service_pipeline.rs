@@ -99,9 +99,10 @@ fn asked_meanwhile<T>(operator: &Operator, work: impl FnOnce() -> T) -> T {
         });
         let done = catch_unwind(AssertUnwindSafe(work));
         is_done.store(true, Ordering::Relaxed);
+        let done = done.unwrap_or_else(|panic| resume_unwind(panic));
         let traced = asking.join().expect("each answer comes");
         assert!(traced > 0, "it was asked while the log had something in it");
-        done.unwrap_or_else(|panic| resume_unwind(panic))
+        done
     })
 }
 
