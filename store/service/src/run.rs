@@ -255,6 +255,7 @@ fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
     let contract = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(griptrace_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let reflection = contract().build_v1().map_err(ServeError::Reflection)?;
