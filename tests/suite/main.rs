@@ -5,6 +5,8 @@
 
 mod architecture;
 mod attacks;
+#[path = "../support/clients.rs"]
+mod clients;
 mod conformance;
 mod differential;
 mod findings;
@@ -19,6 +21,7 @@ mod serve;
 mod served;
 mod service;
 mod service_client;
+mod service_pipeline;
 mod spec_example;
 mod tidy;
 mod vectors;

@@ -5,7 +5,6 @@
 //! of the data is known to come from a Chinese factory: grades, countries, licences and the
 //! assessment are INVENTED here, and say so.
 
-use core::fmt::Write as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -16,17 +15,19 @@ use std::{
 use griptrace_tests::{paths, skipped};
 use serde_json::Value;
 
-const INVENTED: &str = "INVENTED for a test";
-const PURPOSE: &str = "train-adaptive-grasp-control";
+/// The log that is recorded in.
+pub(crate) const ORIGIN: &str = "pipeline.example/test";
+pub(crate) const INVENTED: &str = "INVENTED for a test";
+pub(crate) const PURPOSE: &str = "train-adaptive-grasp-control";
 
 /// The record, and where its files are.
-struct Pipeline {
+pub(crate) struct Pipeline {
     data: PathBuf,
     steps: Vec<Value>,
 }
 
 impl Pipeline {
-    fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         let data = paths::shared_data()?;
         let text = fs::read_to_string(data.join("pipeline_demo/out/lineage.json")).ok()?;
         let record: Value = serde_json::from_str(&text).expect("the record is JSON");
@@ -34,7 +35,7 @@ impl Pipeline {
     }
 
     /// Finds a file of the record; `None` for raw videos that never left their site.
-    fn file(&self, path: &str) -> Option<PathBuf> {
+    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
         let place = path
             .strip_prefix("out/")
             .map_or_else(|| self.data.join(path), |p| self.data.join("pipeline_demo/out").join(p));
@@ -83,11 +84,11 @@ fn activity(kind: &str) -> &str {
     }
 }
 
-/// Writes the sources: every input that no step made.
-fn sources(pipeline: &Pipeline) -> String {
+/// Writes the sources, a table each: every input that no step made.
+pub(crate) fn sources(pipeline: &Pipeline) -> Vec<String> {
     let made = pipeline.made();
     let mut seen = BTreeSet::new();
-    let mut text = String::new();
+    let mut tables = Vec::new();
     for (_, file) in pipeline.inputs() {
         let name = path(file);
         if made.contains(name) || !seen.insert(name) {
@@ -97,41 +98,45 @@ fn sources(pipeline: &Pipeline) -> String {
             Some(place) => format!("path = {:?}", place.display().to_string()),
             None => format!("digest = \"sha256:{}\"\ncontent_held = \"origin-only\"", file["sha256"].as_str().unwrap()),
         };
-        write!(
-            text,
+        tables.push(format!(
             "[[dataset]]\nname = {name:?}\norigin = \"external\"\n{bytes}\nmodality = [\"{}\"]\npurpose = [\"{PURPOSE}\"]\n\
              grade = {{ value = \"important\", basis = \"{INVENTED}\", by = \"{INVENTED}\", on = 2026-04-02 }}\ncountry = \"CN\"\n\
              detail = {{ licence = {{ name = \"{INVENTED}\", allows = true }}, persons = \"not examined by a detector\", note = \"{INVENTED}\" }}\n\n",
             modality(name),
-        )
-        .unwrap();
+        ));
     }
-    text
+    tables
 }
 
-/// Writes the steps. Training and what follows is said to have run in DE: an invented crossing.
-fn steps(pipeline: &Pipeline, prepared: &str, trained: &str, with_upstream: bool) -> String {
-    let mut text = String::new();
+/// Writes the steps, each under its name. Training and what follows is said to have run in DE: an invented crossing.
+pub(crate) fn steps(pipeline: &Pipeline, with_upstream: bool) -> Vec<(&str, String)> {
+    let (prepared, trained) = (days_ago(4), days_ago(2));
+    let mut tables = Vec::new();
     for step in &pipeline.steps {
         let kind = activity(step["kind"].as_str().unwrap());
         let abroad = matches!(kind, "training" | "quantisation" | "packaging");
-        let (country, date) = if abroad { ("DE", trained) } else { ("CN", prepared) };
+        let (country, date) = if abroad { ("DE", &trained) } else { ("CN", &prepared) };
         let mut used: Vec<String> = files(step, "inputs").iter().map(|f| reference(path(f))).collect();
         if with_upstream && kind == "training" {
             used.push("model:grconvnet".into());
         }
         let generated: Vec<String> = files(step, "outputs").iter().map(|f| output(pipeline, f, kind)).collect();
-        write!(
-            text,
-            "[[transformation]]\nname = {:?}\nkind = \"{kind}\"\nused = {used:?}\ncountry = \"{country}\"\ndate = {date}\n\
+        let name = step["step"].as_str().unwrap();
+        let table = format!(
+            "[[transformation]]\nname = {name:?}\nkind = \"{kind}\"\nused = {used:?}\ncountry = \"{country}\"\ndate = {date}\n\
              generated = [{}]\ndetail = {{ parameters = {:?} }}\n\n",
-            step["step"].as_str().unwrap(),
             generated.join(", "),
             step["params"].to_string(),
-        )
-        .unwrap();
+        );
+        tables.push((name, table));
     }
-    text
+    tables
+}
+
+/// Writes the model that somebody else trained, and of which no data is recorded.
+pub(crate) fn upstream(pipeline: &Pipeline) -> String {
+    let place = pipeline.file("grconvnet_model_bsd3").expect("the upstream model is held").display().to_string();
+    format!("[[model]]\nname = \"grconvnet\"\npath = {place:?}\ncountry = \"DE\"\n\n")
 }
 
 fn reference(name: &str) -> String {
@@ -149,7 +154,7 @@ fn output(pipeline: &Pipeline, file: &Value, kind: &str) -> String {
 }
 
 /// The program, in a folder of its own.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
@@ -164,13 +169,12 @@ impl Desk {
         String::from_utf8(finished.stdout).expect("output is text")
     }
 
-    fn verify(&self, bundle: &str, model: &Path) -> (i32, Value) {
-        let model = model.display().to_string();
-        let (trust, policy) = (self.path("trust.toml"), self.path("policy.toml"));
-        let args = [bundle, "--trust", &trust, "--policy", &policy, "--model", &model, "--destination", "DE", "--json"];
-        let finished = self.start(env!("CARGO_BIN_EXE_griptrace-verify-under-test"), &args);
-        let report = serde_json::from_slice(&finished.stdout).unwrap_or_else(|_| panic!("{}", said(&finished)));
-        (finished.status.code().expect("it ended by itself"), report)
+    pub(crate) fn ship(&self, model: &str) -> String {
+        ship(|args| drop(self.run(args)), model)
+    }
+
+    pub(crate) fn verify(&self, bundle: &str, model: &Path) -> (i32, Value) {
+        verify(self.folder.path(), bundle, model, &[])
     }
 
     fn start(&self, program: &str, args: &[&str]) -> Output {
@@ -178,74 +182,81 @@ impl Desk {
     }
 }
 
+/// Runs the verifier in a buyer's folder, with `trust.toml` and `policy.toml`.
+pub(crate) fn verify(folder: &Path, bundle: &str, model: &Path, more: &[&str]) -> (i32, Value) {
+    let model = model.display().to_string();
+    let finished = verifier(folder, &[&[bundle, "--model", &model, "--json"], more].concat());
+    let report = serde_json::from_slice(&finished.stdout).unwrap_or_else(|_| panic!("{}", said(&finished)));
+    (finished.status.code().expect("it ended by itself"), report)
+}
+
+fn verifier(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_griptrace-verify-under-test"))
+        .args(args)
+        .args(["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE"])
+        .current_dir(folder)
+        .output()
+        .expect("the program starts")
+}
+
 fn said(finished: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr))
 }
 
 /// Records the pipeline, has its sources assessed by an invented office, and returns the desk.
-fn record(pipeline: &Pipeline, with_upstream: bool) -> Desk {
+pub(crate) fn record(pipeline: &Pipeline, with_upstream: bool) -> Desk {
     let desk = Desk { folder: tempfile::tempdir().unwrap() };
-    let (prepared, trained) = (days_ago(4), days_ago(2));
-    desk.run(&["init", "--origin", "pipeline.example/test", "--name", "Invented Maker"]);
-    let draft = desk.path("sources.draft");
-    fs::write(desk.path("sources.toml"), sources(pipeline)).unwrap();
-    desk.run(&["record", "sources.toml", "--draft", &draft]);
+    desk.run(&["init", "--origin", ORIGIN, "--name", "Invented Maker"]);
+    fs::write(desk.path("sources.toml"), sources(pipeline).concat()).unwrap();
+    desk.run(&["record", "sources.toml", "--draft", "sources.draft"]);
     desk.run(&["key", "new", "office.key"]);
-    let (from, to) = (days_ago(10), days_ahead(365));
-    let mut sign = vec!["assess", "sign", "--draft", &draft, "--key", "office.key", "--issuer", "Invented Office"];
-    sign.extend([
-        "--scheme",
-        "security-assessment",
-        "--grade",
-        "important",
-        "--purpose",
-        PURPOSE,
-        "--destination",
-        "DE",
-    ]);
-    for modality in ["visual", "force-torque", "tactile", "proprioception"] {
-        sign.extend(["--modality", modality]);
-    }
-    sign.extend(["--valid-from", &from, "--valid-to", &to, "-o", "office.statement"]);
-    desk.run(&sign);
-    desk.run(&["record", "--from-draft", &draft]);
+    let sign = [&["assess", "sign", "--draft", "sources.draft"].map(str::to_owned)[..], &terms()].concat();
+    desk.run(&sign.iter().map(String::as_str).collect::<Vec<_>>());
+    desk.run(&["record", "--from-draft", "sources.draft"]);
     desk.run(&["assess", "record", "office.statement", "--reference", INVENTED]);
-    let mut text = String::new();
-    if with_upstream {
-        let place = pipeline.file("grconvnet_model_bsd3").expect("the upstream model is held");
-        write!(text, "[[model]]\nname = \"grconvnet\"\npath = {:?}\ncountry = \"DE\"\n\n", place.display().to_string())
-            .unwrap();
-    }
-    text.push_str(&steps(pipeline, &prepared, &trained, with_upstream));
+    let mut text = if with_upstream { upstream(pipeline) } else { String::new() };
+    text.extend(steps(pipeline, with_upstream).into_iter().map(|(_, table)| table));
     fs::write(desk.path("steps.toml"), text).unwrap();
     desk.run(&["record", "steps.toml"]);
-    write_buyer_files(&desk);
+    desk.run(&["trust", "init", "-o", "own.toml"]);
+    let trust = confirmed(&fs::read_to_string(desk.path("own.toml")).unwrap());
+    write_buyer_files(desk.folder.path(), &trust);
     desk
 }
 
-fn write_buyer_files(desk: &Desk) {
-    desk.run(&["trust", "init", "-o", "trust.toml"]);
-    let trust = fs::read_to_string(desk.path("trust.toml")).unwrap();
-    let confirmed = ["# [[assessor", "# name =", "# key =", "# schemes ="];
-    let confirm =
-        |line: &str| if confirmed.iter().any(|c| line.starts_with(c)) { line[2..].to_owned() } else { line.to_owned() };
-    let trust: Vec<String> = trust.lines().map(confirm).collect();
-    fs::write(
-        desk.path("trust.toml"),
-        trust.join(
-            "
-",
-        ),
-    )
-    .unwrap();
-    fs::copy(paths::workspace_root().join("policies/cn-industrial-reference.toml"), desk.path("policy.toml")).unwrap();
+/// Returns what the office signs with, and what it says: `office.key` makes `office.statement`.
+pub(crate) fn terms() -> Vec<String> {
+    let (from, to) = (days_ago(10), days_ahead(365));
+    let mut terms = vec!["--key", "office.key", "--issuer", "Invented Office", "--scheme", "security-assessment"];
+    terms.extend(["--grade", "important", "--purpose", PURPOSE, "--destination", "DE"]);
+    for modality in ["visual", "force-torque", "tactile", "proprioception"] {
+        terms.extend(["--modality", modality]);
+    }
+    terms.extend(["--valid-from", &from, "--valid-to", &to, "-o", "office.statement"]);
+    terms.into_iter().map(str::to_owned).collect()
 }
 
-fn days_ago(days: i64) -> String {
+/// Takes the `# ` away from the assessors, as who has confirmed their keys.
+pub(crate) fn confirmed(trust: &str) -> String {
+    let confirmed = ["# [[assessor", "# name =", "# key =", "# schemes ="];
+    let confirm = |line: &str| {
+        if confirmed.iter().any(|c| line.starts_with(c)) { format!("{}\n", &line[2..]) } else { format!("{line}\n") }
+    };
+    trust.lines().map(confirm).collect()
+}
+
+/// Writes what a buyer believes, and the policy that is asked for.
+pub(crate) fn write_buyer_files(folder: &Path, trust: &str) {
+    fs::write(folder.join("trust.toml"), trust).unwrap();
+    fs::copy(paths::workspace_root().join("policies/cn-industrial-reference.toml"), folder.join("policy.toml"))
+        .unwrap();
+}
+
+pub(crate) fn days_ago(days: i64) -> String {
     civil(-days)
 }
 
-fn days_ahead(days: i64) -> String {
+pub(crate) fn days_ahead(days: i64) -> String {
     civil(days)
 }
 
@@ -257,29 +268,21 @@ fn civil(days: i64) -> String {
     griptrace_core::date::Date::from_days(day).unwrap().to_string()
 }
 
-fn ship(desk: &Desk, model: &str) -> String {
-    let bundle = format!("{}.griptrace", model.replace('/', "_"));
-    let name = format!("shipment of {model}");
-    let today = days_ago(0);
-    desk.run(&[
-        "ship",
-        &format!("model:{model}"),
-        "--to",
-        "Invented Buyer",
-        "--country",
-        "DE",
-        "--date",
-        &today,
-        "--purpose",
-        PURPOSE,
-        "--name",
-        &name,
-    ]);
-    desk.run(&["prove", &name, "-o", &bundle, "--disclose", "all"]);
+/// Ships a model, proves it, and returns the bundle's file.
+pub(crate) fn ship(run: impl Fn(&[&str]), model: &str) -> String {
+    let bundle = bundle_of(model);
+    let (name, today, what) = (format!("shipment of {model}"), days_ago(0), format!("model:{model}"));
+    let to = ["--to", "Invented Buyer", "--country", "DE", "--date", &today, "--purpose", PURPOSE, "--name", &name];
+    run(&[&["ship", &what][..], &to].concat());
+    run(&["prove", &name, "-o", &bundle, "--disclose", "all"]);
     bundle
 }
 
-const INT8: [&str; 3] = [
+fn bundle_of(model: &str) -> String {
+    format!("{}.griptrace", model.replace('/', "_"))
+}
+
+pub(crate) const INT8: [&str; 3] = [
     "out/models/force_contact_state.int8.onnx",
     "out/models/tactile_object.int8.onnx",
     "out/models/vision_grasp_phase.int8.onnx",
@@ -295,7 +298,7 @@ fn each_real_int8_model_traces_to_its_real_sources() {
     let desk = record(&pipeline, false);
     let expected = source_counts(&pipeline);
     for model in INT8 {
-        let bundle = ship(&desk, model);
+        let bundle = desk.ship(model);
         let (code, report) = desk.verify(&bundle, &pipeline.file(model).unwrap());
         assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{model}: {report:#}");
         assert_eq!(report["model"]["matched"], true);
@@ -304,11 +307,11 @@ fn each_real_int8_model_traces_to_its_real_sources() {
         let (code, report) = desk.verify(&bundle, &pipeline.file(other).unwrap());
         assert_eq!((code, &report["verdict"]), (1, &"MISMATCH".into()));
     }
-    raw_videos_are_known_by_digest_only(&desk);
+    raw_videos_are_known_by_digest_only(desk.folder.path(), &bundle_of(INT8[2]));
 }
 
 /// Counts the sources behind each int8 model, from the record itself.
-fn source_counts(pipeline: &Pipeline) -> BTreeMap<&'static str, usize> {
+pub(crate) fn source_counts(pipeline: &Pipeline) -> BTreeMap<&'static str, usize> {
     let maker = |name: &str| pipeline.steps.iter().find(|step| files(step, "outputs").iter().any(|f| path(f) == name));
     let count = |model: &str| {
         let (mut seen, mut todo, mut sources) = (BTreeSet::new(), vec![model.to_owned()], 0);
@@ -326,11 +329,9 @@ fn source_counts(pipeline: &Pipeline) -> BTreeMap<&'static str, usize> {
     INT8.iter().map(|model| (*model, count(model))).collect()
 }
 
-fn raw_videos_are_known_by_digest_only(desk: &Desk) {
-    let bundle = "out_models_vision_grasp_phase.int8.onnx.griptrace";
-    let (trust, policy) = (desk.path("trust.toml"), desk.path("policy.toml"));
-    let args = [bundle, "--trust", &trust, "--policy", &policy, "--destination", "DE"];
-    let words = said(&desk.start(env!("CARGO_BIN_EXE_griptrace-verify-under-test"), &args));
+/// Asserts that the report says of the raw videos that they never left their site.
+pub(crate) fn raw_videos_are_known_by_digest_only(folder: &Path, bundle: &str) {
+    let words = said(&verifier(folder, &[bundle]));
     assert!(words.contains("Never left its site, known by digest only"), "{words}");
 }
 
@@ -340,7 +341,7 @@ fn an_upstream_model_without_data_records_is_upstream_unknown() {
         skipped!("../shared/data, with the real recordings, is not there");
     };
     let desk = record(&pipeline, true);
-    let bundle = ship(&desk, INT8[0]);
+    let bundle = desk.ship(INT8[0]);
     let (code, report) = desk.verify(&bundle, &pipeline.file(INT8[0]).unwrap());
     assert_eq!((code, &report["verdict"]), (1, &"UPSTREAM_UNKNOWN".into()), "{report:#}");
     let codes: Vec<&Value> = report["findings"].as_array().unwrap().iter().map(|f| &f["code"]).collect();

@@ -1,18 +1,25 @@
 //! The README's commands, run in their order in an empty folder, as a newcomer would.
 //!
 //! Lines in `sh` fences are commands. `cargo run --release -- X` stands for `griptrace X`. A line
-//! that ends in `# exit N` must leave with N; all others with 0.
+//! that ends in `# exit N` must leave with N; all others with 0. The server's port is a free one.
 
+use core::time::Duration;
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    thread,
+    time::Instant,
 };
 
 use griptrace_tests::paths;
 
+/// How long one command may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// The two programs under their own names, in a folder of their own.
-fn programs(folder: &Path) -> PathBuf {
+pub(crate) fn programs(folder: &Path) -> PathBuf {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_griptrace-under-test"), bin.join("griptrace")).unwrap();
@@ -21,11 +28,43 @@ fn programs(folder: &Path) -> PathBuf {
 }
 
 /// Runs one command in a folder and returns its exit code and what it said.
-fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
+///
+/// What it leaves running writes elsewhere and is not waited for.
+pub(crate) fn run(bin: &Path, folder: &Path, command: &str) -> (i32, String) {
     let path = format!("{}:{}", bin.display(), std::env::var_os("PATH").unwrap_or_default().to_string_lossy());
-    let finished = Command::new("sh").args(["-c", command]).env("PATH", path).current_dir(folder).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
-    (finished.status.code().unwrap_or(-1), said)
+    let said = bin.join("said");
+    let file = fs::File::create(&said).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(folder).stdin(Stdio::null());
+    shell.env("PATH", path).env("XDG_STATE_HOME", bin.join("state"));
+    for name in ["GRIPTRACE_STORE", "GRIPTRACE_SERVER", "GRIPTRACE_TOKEN", "GRIPTRACE_CA"] {
+        shell.env_remove(name);
+    }
+    let mut running = shell.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = running.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            running.kill().unwrap();
+            panic!("$ {command}\ndoes not end:\n{}", fs::read_to_string(&said).unwrap());
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    (status.code().unwrap_or(-1), String::from_utf8_lossy(&fs::read(&said).unwrap()).into_owned())
+}
+
+/// The server that the commands start. It is killed if they don't come to its end.
+struct Started(PathBuf);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Ok(id) = fs::read_to_string(&self.0) {
+            // It has ended by itself where all went well.
+            Command::new("kill").args(["-KILL", id.trim()]).stderr(Stdio::null()).status().ok();
+        }
+    }
 }
 
 /// The commands of every `sh` fence.
@@ -62,17 +101,24 @@ fn the_commands_of_the_readme_work() {
     let desk = folder.path().join("desk");
     fs::create_dir(&desk).unwrap();
     std::os::unix::fs::symlink(paths::workspace_root().join("policies"), desk.join("policies")).unwrap();
+    let _started = Started(desk.join("serve.pid"));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mut starts = 0;
     for command in commands {
         if command.starts_with("cargo test") || command.starts_with("cargo build") || command.starts_with("git clone") {
             continue; // What runs this test, and what comes before it.
         }
-        let command = command.replace("cargo run --release -- ", "griptrace ");
+        let command = command.replace("cargo run --release -- ", "griptrace ").replace("7400", &port);
+        starts += usize::from(command.contains(" serve --config "));
         let (line, expected) = command
             .rsplit_once("# exit ")
             .map_or((command.as_str(), 0), |(line, code)| (line, code.trim().parse().unwrap()));
         let (code, said) = run(&bin, &desk, line);
         assert_eq!(code, expected, "$ {line}\n{said}");
     }
+    assert_eq!(starts, 1, "the README starts a server");
+    let log = fs::read_to_string(desk.join("serve.log")).unwrap();
+    assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");
 }
 
 #[test]

@@ -1,20 +1,19 @@
 //! The program as a client of the program as a server, over TLS: record, ship and prove; the bundle verified
 //! offline; and every question answered as the store itself answers it.
 
-use core::time::Duration;
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
-    thread,
-    time::Instant,
 };
 
 use griptrace_tests::paths;
 use serde_json::Value;
 
-/// How long a server may take to listen.
-const READY_MAX: Duration = Duration::from_secs(30);
+use crate::{
+    clients::{program, said, serve, vkey, works},
+    served::{Authority, Counts},
+};
 
 /// A folder with a server's store, a client's folder, and files to record.
 struct World {
@@ -31,41 +30,16 @@ impl Drop for World {
     }
 }
 
-fn program(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace-under-test"));
-    command.args(args).current_dir(folder).env("XDG_STATE_HOME", folder.join("state"));
-    for name in ["GRIPTRACE_STORE", "GRIPTRACE_SERVER", "GRIPTRACE_TOKEN", "GRIPTRACE_CA"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn said(finished: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr))
-}
-
-fn works(folder: &Path, args: &[&str]) -> String {
-    let finished = program(folder, args).output().unwrap();
-    assert!(finished.status.success(), "griptrace {args:?}\n{}", said(&finished));
-    String::from_utf8(finished.stdout).unwrap()
-}
-
 /// Writes an authority's certificate, one for this machine and one for a client, each with its key.
 fn certificates(folder: &Path) {
-    let key = || rcgen::KeyPair::generate().unwrap();
-    let mut authority = rcgen::CertificateParams::default();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = key();
-    fs::write(folder.join("ca.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
-    let authority = rcgen::Issuer::new(authority, authority_key);
-    let mut client = rcgen::CertificateParams::default();
-    client.distinguished_name.push(rcgen::DnType::CommonName, "plant-8");
-    let server = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    for (name, params) in [("server", server), ("client", client)] {
-        let own = key();
-        let certificate = params.signed_by(&own, &authority).unwrap();
-        fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(folder.join(format!("{name}.key")), own.serialize_pem()).unwrap();
+    let authority = Authority::new();
+    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for (name, common_name, names) in
+        [("server", "the server", &["localhost", "127.0.0.1"][..]), ("client", "plant-8", &[])]
+    {
+        let (certificate, key) = authority.sign(common_name, names, Counts::Now);
+        fs::write(folder.join(format!("{name}.pem")), certificate).unwrap();
+        fs::write(folder.join(format!("{name}.key")), key).unwrap();
     }
 }
 
@@ -119,7 +93,7 @@ impl World {
         fs::write(at.join("serve.toml"), settings).unwrap();
         let (server, url) = serve(at);
         let world = Self { folder, url, server };
-        let vkey = world.origin_key();
+        let vkey = vkey(world.at());
         let args = ["init", "client", "--server", &world.url, "--issuer", "Maker", "--ca", "ca.pem"];
         let rest = ["--token-file", "token", "--committer-key", "committer.key", "--log", &vkey];
         works(world.at(), &[args.as_slice(), rest.as_slice()].concat());
@@ -136,33 +110,6 @@ impl World {
 
     fn client_works(&self, args: &[&str]) -> String {
         works(self.at(), &[&["--store", "client"], args].concat())
-    }
-
-    /// Returns the log's key as the operator reads it from the store.
-    fn origin_key(&self) -> String {
-        let trust = works(self.at(), &["--store", "server", "trust", "init"]);
-        let line = trust.lines().find_map(|line| line.strip_prefix("vkey = ")).expect("it names the log's key");
-        line.trim_matches('"').to_owned()
-    }
-}
-
-/// Starts a server, and waits until it listens.
-fn serve(at: &Path) -> (Child, String) {
-    let log = fs::File::create(at.join("serve.log")).unwrap();
-    let settings = at.join("serve.toml").display().to_string();
-    let args = ["--store", "server", "serve", "--config", &settings, "--ready-file", "ready.json"];
-    let mut server = program(at, &args).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    let ready: PathBuf = at.join("ready.json");
-    let begun = Instant::now();
-    loop {
-        let found: Option<Value> = fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if let Some(found) = found {
-            return (server, format!("https://{}", found["grpc"].as_str().unwrap()));
-        }
-        let log = fs::read_to_string(at.join("serve.log")).unwrap();
-        let has_ended = server.try_wait().unwrap().is_some();
-        assert!(!has_ended && begun.elapsed() < READY_MAX, "the server does not listen: {log}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
