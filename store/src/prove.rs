@@ -107,7 +107,7 @@ fn provable(state: &State, root: &NodeId, options: &ProveOptions) -> Result<(Num
 }
 
 /// Ancestors up to which a bundle is made while commits wait: making one takes less than copying a catalogue.
-const SMALL_NODES: usize = 1_000;
+const SMALL_NODES: usize = if cfg!(test) { 8 } else { 1_000 };
 
 /// Tells whether a node has few ancestors.
 fn is_small(catalogue: &Catalogue, root: Number) -> bool {

@@ -50,7 +50,7 @@ fn load(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
     let (clients, seconds) = (setup.size(CLIENTS, 4).to_string(), setup.size(SECONDS, 1).to_string());
     progress(&format!("{clients} clients for {seconds} s"));
     let (answer, samples) =
-        while_sampled(&service, SAMPLE_EVERY, || job(&service, "service-commits", &[&clients, &seconds]))?;
+        while_sampled(&service, SAMPLE_EVERY, || job(&service, "service-commits", &[&clients, &seconds, "0"]))?;
     let what = format!("{clients} clients, one node a commit, {seconds} s, every receipt verified");
     let one = |name: &str| Ok::<_, Failure>(Runs::one(told(&answer, name)?));
     report.add(Figure::new(what, one("rate")?, "commits/s").at_least(5_000.0, None));
@@ -58,7 +58,22 @@ fn load(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
     report.add(Figure::new("the same, half of the receipts within", ms("p50")?, "ms"));
     report.add(Figure::new("the same, 99 of 100 receipts within", ms("p99")?, "ms").at_most(100.0, None));
     report.add(Figure::new("the same, the last receipt within", ms("max")?, "ms"));
-    memory(report, &samples, told(&answer, "commits")?)
+    memory(report, &samples, told(&answer, "commits")?)?;
+    resent(setup, report, &service, &clients)
+}
+
+/// Commits that are there already: what the service holds for its clients, when the log does not grow.
+fn resent(setup: &Setup, report: &mut Report, service: &Service, clients: &str) -> Result<(), Failure> {
+    let seconds = setup.size(SECONDS / 3, 1).to_string();
+    let (answer, samples) =
+        while_sampled(service, SAMPLE_EVERY, || job(service, "service-commits", &[clients, &seconds, "1"]))?;
+    let name = format!("{clients} clients that send one commit again and again, {seconds} s");
+    report.add(Figure::new(name, Runs::one(told(&answer, "rate")?), "commits/s"));
+    let (Some(begin), Some(last)) = (samples.get(samples.len() / 4), samples.last()) else { return Ok(()) };
+    let grown = (bytes(last.1) - bytes(begin.1)) / 1_048_576.0;
+    let name = "memory that came meanwhile, after the first quarter";
+    report.add(Figure::new(name, Runs::one(grown), "MiB").at_most(8.0, 1.0));
+    Ok(())
 }
 
 /// What the service holds, half way and at the end.

@@ -9,7 +9,10 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-use crate::{limits::Limits, status::exhausted};
+use crate::{
+    limits::Limits,
+    status::{broken, exhausted},
+};
 
 /// A room of limited size with a queue of limited length.
 #[derive(Debug)]
@@ -38,6 +41,9 @@ pub(crate) struct Admission {
     /// For watchers.
     pub(crate) watchers: Gate,
     questions: Gate,
+    /// Mebibytes of bundles that were made and wait to be read.
+    bundles: Arc<Semaphore>,
+    bundles_mebibytes: u32,
     per_client: usize,
     clients: Arc<Mutex<HashMap<String, usize>>>,
 }
@@ -79,6 +85,8 @@ impl Admission {
             proofs: Gate::new("bundles at once", limits.proofs_at_once, limits.proofs_waiting_max, later),
             watchers: Gate::new("watchers", limits.watchers_max, 0, later),
             questions: Gate::new("questions at once", limits.questions_at_once, 0, later),
+            bundles: Arc::new(Semaphore::new(usize::try_from(limits.bundles_mebibytes_max).unwrap_or(usize::MAX))),
+            bundles_mebibytes: limits.bundles_mebibytes_max,
             per_client: limits.questions_per_client,
             clients: Arc::default(),
         }
@@ -89,6 +97,12 @@ impl Admission {
         let counted = self.count(client)?;
         let place = self.questions.enter().await?;
         Ok(Asking { _place: place, _client: counted })
+    }
+
+    /// Waits for memory for a bundle of so many bytes; one that is larger than all of it takes all of it.
+    pub(crate) async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        let mebibytes = u32::try_from(bytes >> 20).unwrap_or(u32::MAX).saturating_add(1).min(self.bundles_mebibytes);
+        Arc::clone(&self.bundles).acquire_many_owned(mebibytes).await.map_err(broken)
     }
 
     fn count(&self, client: &str) -> Result<Counted, Status> {

@@ -19,7 +19,7 @@ use griptrace_core::{
 };
 use griptrace_proto::v1;
 use griptrace_store::{Receipt, SignedCommit, Store, record::NodeRecord};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tonic::Status;
 use tracing::Span;
 
@@ -71,13 +71,16 @@ struct Ground {
     store: Store,
     registry: SharedRegistry,
     clock: Clock,
+    /// The size of the newest checkpoint, told to watchers.
+    reached: watch::Sender<u64>,
 }
 
 impl Committers {
     /// Starts the threads.
-    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock) -> Self {
+    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock, reached: &watch::Sender<u64>) -> Self {
         let queue = Arc::<Queue>::default();
-        let ground = Ground { store: store.clone(), registry: Arc::clone(registry), clock };
+        let (registry, reached) = (Arc::clone(registry), reached.clone());
+        let ground = Ground { store: store.clone(), registry, clock, reached };
         let thread = |_| {
             let (queue, ground) = (Arc::clone(&queue), ground.clone());
             thread::Builder::new().name("commit".to_owned()).spawn(move || ground.work(&queue)).ok()
@@ -157,12 +160,23 @@ impl Ground {
             }
         }
         let taken = self.store.commit_signed(commits, now);
+        self.has_grown();
         for (taken, (entry, ids, span, reply)) in taken.into_iter().zip(waiting) {
             let place = |id: &NodeId| ids.iter().position(|other| other == id);
             let answered = taken.map(|receipt| receipt_message(&entry, &receipt));
             let answered = answered.map_err(|error| span.in_scope(|| status::commit(error, place)));
             answer(reply, answered);
         }
+    }
+
+    /// Tells the watchers that the log has grown, whether or not anybody still waits for a receipt.
+    fn has_grown(&self) {
+        let size = self.store.size();
+        self.reached.send_if_modified(|reached| {
+            let is_news = size > *reached;
+            *reached = size.max(*reached);
+            is_news
+        });
     }
 
     /// Reads a commit and checks whether its sender may make it.

@@ -23,6 +23,8 @@ pub struct Limits {
     pub proofs_at_once: usize,
     /// Bundles that may wait for that.
     pub proofs_waiting_max: usize,
+    /// Mebibytes of bundles that were made and wait for their readers.
+    pub bundles_mebibytes_max: u32,
     /// Watchers at once.
     pub watchers_max: usize,
     /// Seconds for which a call may run when the client sets no deadline, and at most when it does.
@@ -41,6 +43,7 @@ impl Default for Limits {
             questions_per_client: 64,
             proofs_at_once: 2,
             proofs_waiting_max: 32,
+            bundles_mebibytes_max: 2048,
             watchers_max: 256,
             call_seconds_max: 600,
             stalled_seconds_max: 30,

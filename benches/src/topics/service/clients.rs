@@ -100,11 +100,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// The job `service-commits ADDRESS CERTIFICATE CLIENTS SECONDS`: each client, over a connection of its own, makes, signs and
-/// commits one node after the other, and verifies every receipt.
+/// The job `service-commits ADDRESS CERTIFICATE CLIENTS SECONDS RESENT`: each client, over a connection of its own, makes, signs
+/// and commits one node after the other, and verifies every receipt; or, if RESENT is 1, sends the same commit again and again.
 pub(crate) fn commits(words: &[String]) -> Result<Json, Failure> {
     let (address, certificate, numbers) = read_words(words)?;
-    let [clients, seconds] = numbers.as_slice() else { return Err("CLIENTS SECONDS".into()) };
+    let [clients, seconds, resent] = numbers.as_slice() else { return Err("CLIENTS SECONDS RESENT".into()) };
+    let is_resent = *resent == 1;
     let time = Duration::from_secs(u64::try_from(*seconds)?);
     runtime()?.block_on(async {
         let known = known(&address, &certificate).await?;
@@ -119,8 +120,9 @@ pub(crate) fn commits(words: &[String]) -> Result<Json, Failure> {
                 let mut micros = Vec::new();
                 start.wait().await;
                 let begun = Instant::now();
+                let first = known.request(&[maker.dataset(None)?])?;
                 while begun.elapsed() < time {
-                    let request = known.request(&[maker.dataset(None)?])?;
+                    let request = if is_resent { first.clone() } else { known.request(&[maker.dataset(None)?])? };
                     let entry = request.entry.clone();
                     let sent = Instant::now();
                     let answer = client_of.commit(request).await?.into_inner();

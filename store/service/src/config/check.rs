@@ -290,6 +290,7 @@ impl Check {
             ("limits.questions_at_once", limits.questions_at_once),
             ("limits.questions_per_client", limits.questions_per_client),
             ("limits.proofs_at_once", limits.proofs_at_once),
+            ("limits.bundles_mebibytes_max", usize::try_from(limits.bundles_mebibytes_max).unwrap_or(usize::MAX)),
         ] {
             if value == 0 {
                 self.wrong(format!("`{key}` is 0, and should be 1 at least"));

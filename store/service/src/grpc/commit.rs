@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use griptrace_core::id::NodeId;
 use griptrace_proto::v1::{self, commit_service_server::CommitService};
+use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
@@ -38,7 +39,8 @@ impl CommitService for Handlers {
         &self,
         request: Request<Streaming<v1::CommitRequest>>,
     ) -> Result<Response<Self::CommitStreamStream>, Status> {
-        let call = Call::of(&request, Role::Commit, &self.0.limits)?;
+        // A bulk load goes on for as long as commits come.
+        let call = Call::of(&request, Role::Commit, &self.0.limits)?.without_deadline(request.metadata());
         let place = self.0.admission.ask(&call.caller.name).await?;
         let (maker, answers) = answer(RECEIPTS_AHEAD);
         let shared = Arc::clone(&self.0);
@@ -67,9 +69,7 @@ impl CommitService for Handlers {
 async fn commit(shared: &Arc<Shared>, call: &Call, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
     let _place = call.in_time(shared.admission.commits.enter()).await??;
     // Once it is on its way it is seen to its end, whether or not anybody still waits.
-    let receipt = call.in_time(shared.committers.take(Arc::clone(&call.caller), request)).await??;
-    shared.has_grown(receipt.tree_size);
-    Ok(receipt)
+    call.in_time(shared.committers.take(Arc::clone(&call.caller), request)).await?
 }
 
 /// Takes the commits of a stream, one after the other.
@@ -80,10 +80,11 @@ async fn take_all(
     maker: Maker<v1::CommitStreamResponse>,
 ) {
     let mut closing = shared.closing.clone();
+    let idle_max = shared.limits.call_max();
     for sequence in 0.. {
         // Nothing new is begun while closing: what was acknowledged is, and the rest can be sent again.
         let next = tokio::select! {
-            next = call.in_time(commits.next()) => next,
+            next = call.in_time(timeout(idle_max, commits.next())) => next.and_then(|next| next.map_err(|_| idle())),
             _ = closing.wait_for(|closing| *closing) => Err(closed()),
             () = maker.closed() => return,
         };
@@ -103,6 +104,10 @@ async fn take_all(
             return;
         }
     }
+}
+
+fn idle() -> Status {
+    status::status(Code::DeadlineExceeded, "IDLE", "no commit came for too long; what has a receipt is in the log")
 }
 
 fn closed() -> Status {

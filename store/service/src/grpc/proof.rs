@@ -148,6 +148,10 @@ impl ProofService for Handlers {
         let (shared, of) = (Arc::clone(&self.0), call.clone());
         let asked = request.into_inner();
         let (bundle, tree_size) = call.work(move || prove(&shared, &of, &asked)).await?;
+        // Whoever reads it slowly does not keep others from having theirs made.
+        let memory = call.in_time(self.0.admission.hold(bundle.len())).await??;
+        drop(place);
+        let place = (memory, self.0.admission.ask(&call.caller.name).await?);
         let total_bytes = u64::try_from(bundle.len()).unwrap_or(u64::MAX);
         let mut rest = Bytes::from(bundle);
         let mut is_first = true;
