@@ -151,8 +151,10 @@ impl Settings {
                 "connections {} open, {} calls on each, {} s to finish",
                 self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds
             ),
-            format!("limits      {:?}", self.limits),
         ];
+        // Numbers by their keys, as they stand in the file.
+        let limits = toml::to_string(&self.limits).unwrap_or_default();
+        lines.extend(limits.lines().map(|line| format!("limit       {line}")));
         lines.extend(self.register.lines());
         lines
     }

@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Bounds of the service. What exceeds one is refused with `RESOURCE_EXHAUSTED` and advice, and never queued
 /// without end.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of one message of a client: a commit with the manifest of a data set of a million files.
