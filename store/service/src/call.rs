@@ -194,4 +194,20 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong:?}");
         }
     }
+
+    /// An answer that was given up ended like one that was whole.
+    #[tokio::test]
+    async fn only_what_was_finished_looks_whole() {
+        let (maker, mut answers) = answer(2);
+        maker.messages.send(Ok(7)).await.unwrap();
+        maker.finish();
+        assert_eq!(answers.next().await.unwrap().unwrap(), 7);
+        assert!(answers.next().await.is_none());
+        let (maker, mut answers) = answer(2);
+        maker.messages.send(Ok(7)).await.unwrap();
+        drop(maker);
+        assert_eq!(answers.next().await.unwrap().unwrap(), 7);
+        assert_eq!(answers.next().await.unwrap().unwrap_err().code(), tonic::Code::Internal);
+        assert!(answers.next().await.is_none());
+    }
 }

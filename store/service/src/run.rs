@@ -255,7 +255,6 @@ fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
     let contract = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(griptrace_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             // So that clients that know us by reflection can read why they were refused.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)

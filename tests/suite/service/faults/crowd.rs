@@ -32,6 +32,8 @@ const TRY_MAX: Duration = Duration::from_secs(20);
 pub(super) struct Told {
     /// Commits by their leaf hash, with their nodes.
     sent: BTreeMap<Digest, (v1::CommitRequest, usize)>,
+    /// Those of them that were not sent again yet.
+    fresh: Vec<Digest>,
     /// Receipts, verified.
     pub(super) receipts: Vec<v1::Receipt>,
     /// Refusals, by code and reason.
@@ -82,7 +84,9 @@ impl Crowd {
     }
 
     fn remember(&self, request: &v1::CommitRequest, nodes: &[NodeRecord]) {
-        self.told().sent.insert(Rfc9162::leaf_hash(&request.entry), (request.clone(), nodes.len()));
+        let (leaf, mut told) = (Rfc9162::leaf_hash(&request.entry), self.told());
+        told.sent.insert(leaf, (request.clone(), nodes.len()));
+        told.fresh.push(leaf);
     }
 
     /// Sends a commit once; `None` stands for no answer in time.
@@ -111,9 +115,13 @@ impl Crowd {
         *self.told().refusals.entry((i32::from(code), reason)).or_default() += 1;
     }
 
-    /// Sends everything again that was ever sent; each has to be taken now.
+    /// Sends everything again that was sent since the last time; each has to be taken now.
     pub(super) async fn send_all_again(&self, endpoints: &Endpoints) {
-        let requests: Vec<v1::CommitRequest> = self.told().sent.values().map(|(request, _)| request.clone()).collect();
+        let requests: Vec<v1::CommitRequest> = {
+            let mut told = self.told();
+            let fresh = core::mem::take(&mut told.fresh);
+            fresh.iter().map(|leaf| told.sent[leaf].0.clone()).collect()
+        };
         let mut client = None;
         for request in requests {
             for tries in 0.. {

@@ -32,8 +32,8 @@ fn what_the_service_acknowledged_survives_being_killed_and_is_there_once() {
             let server = desk.serve("");
             crowd.send_all_again(&Endpoints::plain(server.grpc)).await;
             assert!(server.end().success(), "round {round}");
-            crowd.compare(&desk);
         }
+        crowd.compare(&desk);
         let told = crowd.told();
         println!("{} receipts, refusals {:?}", told.receipts.len(), told.refusals);
         assert!(told.receipts.len() > 50, "only {} receipts", told.receipts.len());
