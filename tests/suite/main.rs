@@ -15,10 +15,10 @@ mod pipeline;
 mod readme;
 mod rules;
 mod serve;
-mod service_client;
 #[path = "../support/service.rs"]
 mod served;
 mod service;
+mod service_client;
 mod spec_example;
 mod tidy;
 mod vectors;

@@ -34,16 +34,7 @@ impl Shared {
         closing: watch::Receiver<bool>,
     ) -> Self {
         let reached = watch::Sender::new(store.size());
-        let committers = Committers::start(&store, registry, clock);
+        let committers = Committers::start(&store, registry, clock, reached.clone());
         Self { admission: Admission::new(&limits), store, committers, audit, limits, clock, reached, closing }
-    }
-
-    /// Tells the watchers that the log has grown.
-    pub(crate) fn has_grown(&self, size: u64) {
-        self.reached.send_if_modified(|reached| {
-            let is_news = size > *reached;
-            *reached = size.max(*reached);
-            is_news
-        });
     }
 }

@@ -1,6 +1,8 @@
 //! The service as its callers see it, over real connections.
 
 mod ending;
+mod leaving;
 mod secure;
 mod site;
+mod tenant;
 mod world;

@@ -46,9 +46,9 @@ impl Handlers {
         answer: impl FnOnce(&Shared, Q) -> Result<A, Status> + Send + 'static,
     ) -> Result<Response<A>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
-        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
         let shared = Arc::clone(&self.0);
-        Ok(Response::new(call.work(move || answer(&shared, request.into_inner())).await?))
+        Ok(Response::new(call.work(place, move || answer(&shared, request.into_inner())).await?.0))
     }
 }
 
@@ -118,7 +118,8 @@ impl ProofService for Handlers {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
         let place = self.0.admission.ask(&call.caller.name).await?;
         let asked = request.into_inner();
-        let end = pinned(&self.0, asked.end)?;
+        let shared = Arc::clone(&self.0);
+        let (end, place) = call.work(place, move || pinned(&shared, asked.end)).await?;
         let mut begin = asked.begin;
         let store = self.0.store.clone();
         let next = move || {
@@ -149,7 +150,7 @@ impl ProofService for Handlers {
         let place = call.in_time(self.0.admission.proofs.enter()).await??;
         let (shared, of) = (Arc::clone(&self.0), call.clone());
         let asked = request.into_inner();
-        let (bundle, tree_size) = call.work(move || prove(&shared, &of, &asked)).await?;
+        let ((bundle, tree_size), place) = call.work(place, move || prove(&shared, &of, &asked)).await?;
         let total_bytes = u64::try_from(bundle.len()).unwrap_or(u64::MAX);
         let mut rest = Bytes::from(bundle);
         let mut is_first = true;
@@ -168,7 +169,8 @@ impl ProofService for Handlers {
         // A watcher stays for as long as it likes.
         let call = Call::of(&request, Role::Read, &self.0.limits)?.without_deadline(request.metadata());
         let place = self.0.admission.watchers.enter().await?;
-        let after = pinned(&self.0, request.into_inner().after_size)?;
+        let (shared, after) = (Arc::clone(&self.0), request.into_inner().after_size);
+        let (after, place) = call.work(place, move || pinned(&shared, after)).await?;
         let (sender, receiver) = mpsc::channel(1);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
@@ -188,7 +190,8 @@ impl ProofService for Handlers {
         let place = self.0.admission.ask(&call.caller.name).await?;
         let shared = Arc::clone(&self.0);
         let from = request.into_inner().time_from;
-        let mut entries = call.work(move || shared.audit.since(from).map_err(broken)).await?.into_iter();
+        let (entries, place) = call.work(place, move || shared.audit.since(from).map_err(broken)).await?;
+        let mut entries = entries.into_iter();
         let next = move || {
             let requests: Vec<_> = entries.by_ref().take(REQUESTS_AT_ONCE).map(bundle_request).collect();
             Ok((!requests.is_empty()).then_some(v1::ListBundleRequestsResponse { requests }))

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     access::Caller,
+    call::Call,
     shared::Shared,
     status::{self, bad_field},
 };
@@ -54,7 +55,18 @@ enum Source {
 }
 
 impl Search {
-    pub(super) fn new(shared: &Arc<Shared>, caller: &Arc<Caller>, asked: v1::SearchRequest) -> Result<Self, Status> {
+    /// Begins a search: what an index is asked for may have to be read from disk.
+    pub(super) async fn begin<P: Send + 'static>(
+        shared: &Arc<Shared>,
+        call: &Call,
+        place: P,
+        asked: v1::SearchRequest,
+    ) -> Result<(Self, P), Status> {
+        let (shared, caller) = (Arc::clone(shared), Arc::clone(&call.caller));
+        call.work(place, move || Self::new(&shared, &caller, asked)).await
+    }
+
+    fn new(shared: &Arc<Shared>, caller: &Arc<Caller>, asked: v1::SearchRequest) -> Result<Self, Status> {
         let kind =
             match v1::NodeKind::try_from(asked.kind) {
                 Ok(v1::NodeKind::Unspecified) => None,

@@ -1,7 +1,8 @@
 //! Two tenants of one log: neither writes under the other's names, nor sees what is behind them.
 
-use griptrace_core::{id::NodeId, node::Mark};
+use griptrace_core::{cbor::encode, details::slot, id::NodeId, node::Mark, value::Value};
 use griptrace_proto::v1;
+use griptrace_store::record::NodeRecord;
 use griptrace_tests::seed::Seed;
 use prost::Message;
 use tonic::Code;
@@ -40,6 +41,10 @@ fn nobody_writes_under_another_ones_names() {
             let refused = north.commits.commit(town.maker.sign(&nodes)).await.expect_err(what);
             town.check(what, &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
         }
+        for (what, nodes) in under_own_names(&mut town) {
+            let refused = north.commits.commit(town.maker.sign(&nodes)).await.expect_err(what);
+            town.check(what, &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
+        }
         let unit = vec![town.desk.store().node(&town.secret).unwrap().unwrap().record.to_bytes().into()];
         let refused = north.commits.find_recorded(v1::FindRecordedRequest { unit }).await.unwrap_err();
         town.check("looking for what the south recorded", &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
@@ -47,6 +52,34 @@ fn nobody_writes_under_another_ones_names() {
         let marked = [town.maker.nodes.status(own[0].id(), Mark::Reclassify)];
         town.maker.commit(&north, &marked).await;
     });
+}
+
+/// Returns a node under another name, and with another nonce; an assessment without what it opens.
+fn renamed(node: &NodeRecord, name: &str) -> NodeRecord {
+    let core = node.core().unwrap();
+    let mut values = node.values.clone();
+    values.insert(slot(core.kind, "name").unwrap(), encode(&Value::text(name)));
+    let random = |out: &mut [u8]| out.fill(u8::try_from(name.len()).unwrap());
+    NodeRecord::build(core, values, node.manifest.clone(), None, random).unwrap()
+}
+
+/// What bears a name of the north's, and is about the south's all the same. The files of another one's model were told
+/// when a shipment of it and of an own one was refused, since two of them could not lie in one folder; and a mark
+/// upon an own record of another one's assessment counted for that one too.
+fn under_own_names(town: &mut Town) -> Vec<(&'static str, Vec<NodeRecord>)> {
+    let Town { maker, lineage, desk, .. } = town;
+    let guess = maker.nodes.train("north/guess", &[lineage.sources[0]], &["MODEL.ONNX"]);
+    let shipped = maker.nodes.shipment(&[lineage.trained[1], guess[1].id()]);
+    let assessment = desk.store().node(&lineage.assessments[0]).unwrap().unwrap().record;
+    let copy = renamed(&assessment, "north/copy");
+    let mark = renamed(&maker.nodes.status(copy.id(), Mark::Withdraw), "north/mark");
+    let own = renamed(&maker.nodes.source("x"), "north/own");
+    let own_and_copy = NodeRecord { subjects: maker.nodes.assessment(&[own.id()]).subjects, ..copy.clone() };
+    vec![
+        ("a shipment of another one's model", [guess, vec![renamed(&shipped, "north/shipment")]].concat()),
+        ("a record of an assessment that opens nothing", vec![copy.clone()]),
+        ("a mark upon a record of an assessment", vec![own, own_and_copy, mark]),
+    ]
 }
 
 #[test]
