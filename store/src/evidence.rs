@@ -169,14 +169,14 @@ impl Store {
         })
     }
 
-    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order.
+    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order: the first `most`.
     ///
     /// # Errors
     /// `Beyond` for an end that the log has not reached.
-    pub fn status_changes(&self, begin: u64, end: u64) -> Result<Vec<StatusChange>, ReadError> {
+    pub fn status_changes(&self, begin: u64, end: u64, most: usize) -> Result<Vec<StatusChange>, ReadError> {
         self.0.ask(|state| {
             state.reached(end)?;
-            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end);
+            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end).take(most);
             Ok(lines.map(|(index, line)| StatusChange { key: line.key, status: line.status, index }).collect())
         })
     }

@@ -5,4 +5,5 @@ mod leaving;
 mod secure;
 mod site;
 mod tenant;
+mod watcher;
 mod world;

@@ -4,7 +4,7 @@ use std::{sync::Arc, vec};
 
 use griptrace_core::{id::NodeId, node::Kind};
 use griptrace_proto::v1::{self, lineage_service_server::LineageService};
-use griptrace_store::{Direction, Found, Resolved, StoredNode, Walk, WalkOptions};
+use griptrace_store::{Direction, Found, Resolved, Walk, WalkOptions};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
@@ -70,8 +70,12 @@ impl LineageService for Handlers {
         let mut some = Parts::new(move || {
             let ids = ids.get(read..).unwrap_or_default();
             let ids = ids.get(..ids.len().min(NODES_AT_ONCE)).unwrap_or_default();
-            read = read.saturating_add(ids.len());
-            if ids.is_empty() { Ok(None) } else { batch.read(&shared, &caller, ids).map(Some) }
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            let nodes = batch.read(&shared, &caller, ids)?;
+            read = read.saturating_add(nodes.len());
+            Ok(Some(nodes))
         });
         let next = move || Ok(some.next()?.map(|nodes| v1::BatchGetNodesResponse { tree_size: size, nodes }));
         Ok(Response::new(call.stream(place, next)))
@@ -213,8 +217,10 @@ struct Batch {
 }
 
 impl Batch {
+    /// Reads the first of some nodes, as many as should be held at a time.
     fn read(self, shared: &Shared, caller: &Caller, ids: &[NodeId]) -> Result<Vec<v1::Node>, Status> {
-        let nodes = shared.store.nodes(ids, Some(self.size)).map_err(status::read)?;
+        let nodes = shared.store.first_nodes(ids, Some(self.size)).map_err(status::read)?;
+        let ids = ids.get(..nodes.len()).unwrap_or_default();
         let proofs = if self.with_proof {
             let proofs = shared.store.node_proofs(ids, self.size).map_err(status::read)?;
             proofs.into_iter().map(Some).collect()
@@ -261,14 +267,12 @@ impl<F: FnMut() -> Result<Option<Vec<v1::Node>>, Status>> Parts<F> {
 
 fn resolve(shared: &Shared, asked: &v1::ResolvePrefixRequest) -> Result<v1::ResolvePrefixResponse, Status> {
     let size = pinned(shared, asked.tree_size)?;
-    let ids = match shared.store.resolve(&asked.hex_prefix).map_err(status::read)? {
+    let ids = match shared.store.resolve(&asked.hex_prefix, Some(size)).map_err(status::read)? {
         Resolved::None => Vec::new(),
         Resolved::One(id) => vec![id],
         Resolved::Ambiguous(ids) => ids,
     };
-    let nodes = shared.store.nodes(&ids, None).map_err(status::read)?;
-    let is_there = |node: &&StoredNode| node.index < size;
-    let ids = nodes.iter().filter(is_there).map(|node| digest(node.id.digest())).collect();
+    let ids = ids.iter().map(|id| digest(id.digest())).collect();
     Ok(v1::ResolvePrefixResponse { tree_size: size, ids })
 }
 

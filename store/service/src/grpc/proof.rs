@@ -32,6 +32,8 @@ use crate::{
 const PIECE_BYTES: usize = 256 << 10;
 /// Entries that are read at a time: a tile of them.
 const ENTRIES_AT_ONCE: u64 = 256;
+/// Statuses in one message to a watcher, and what else came with the last of them.
+const STATUSES_AT_ONCE: usize = 4096;
 /// Requests of the audit trail in one message.
 const REQUESTS_AT_ONCE: usize = 1000;
 
@@ -301,15 +303,26 @@ fn closing_now() -> Status {
     status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size")
 }
 
+/// Returns the newest checkpoint with the statuses up to it; an earlier one if there are too many for one message.
 fn news(store: &Store, before: u64) -> Result<v1::WatchResponse, Status> {
-    let tree_size = store.size();
-    let checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?.unwrap_or_default();
-    let changes = store.status_changes(before, tree_size).map_err(status::read)?;
+    let mut tree_size = store.size();
+    let mut changes = store.status_changes(before, tree_size, STATUSES_AT_ONCE).map_err(status::read)?;
+    let mut checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?;
+    if let Some(last) = changes.last().filter(|_| changes.len() == STATUSES_AT_ONCE) {
+        // The group of the last one has a checkpoint too, and all of its statuses are told with it.
+        (tree_size, checkpoint) = (last.index.saturating_add(1), None);
+        while checkpoint.is_none() {
+            tree_size = tree_size.saturating_add(1);
+            checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?;
+        }
+        changes = store.status_changes(before, tree_size, usize::MAX).map_err(status::read)?;
+    }
     let change = |change: &griptrace_store::StatusChange| v1::StatusChange {
         key: digest(change.key.digest()),
         status: digest(change.status.digest()),
         index: change.index,
     };
+    let checkpoint = checkpoint.unwrap_or_default();
     Ok(v1::WatchResponse { tree_size, checkpoint, statuses: changes.iter().map(change).collect() })
 }
 

@@ -253,3 +253,29 @@ fn nothing_is_found_by_what_the_caller_may_not_see() {
         assert_eq!(search("north", &kind).await, search("owner", &kind).await, "cores are everybody's");
     });
 }
+
+/// A place in the list of all that has a content told how many of those are another one's.
+#[test]
+fn where_a_search_goes_on_tells_nothing_of_what_may_not_be_seen() {
+    block_on(async {
+        let mut town = Town::new(Seed::for_test("where_a_search_goes_on").rng()).await;
+        let north = town.client("north").await;
+        // Of the content that the south has, and of one that nobody else has.
+        let same = renamed(&town.desk.store().node(&town.secret).unwrap().unwrap().record, "north/same");
+        let other = town.maker.nodes.source("north/other");
+        let mut answers = Vec::new();
+        for (node, content) in [(same, SECRET), (other, "north/other")] {
+            town.maker.commit(&north, &[node]).await;
+            let size = town.size().await;
+            let asked = async |position: u64| {
+                let content = content_of(content).as_bytes().to_vec().into();
+                let page_token = format!("{size}.{position}");
+                let asked = v1::SearchRequest { content, page_token, ..Default::default() };
+                let parts = all(north.clone().lineage.search(asked).await).await.unwrap();
+                parts.into_iter().flat_map(|part| part.nodes).count()
+            };
+            answers.push([asked(0).await, asked(1).await, asked(2).await]);
+        }
+        assert_eq!(answers[0], answers[1], "the south has the first one too");
+    });
+}
