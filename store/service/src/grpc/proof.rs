@@ -258,8 +258,9 @@ fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Resu
     if !covers(&node) {
         return Err(out_of_scope(caller, "the name of what is to be proven"));
     }
-    if is_full && !(caller.sees_details && caller.covers(None)) && !caller.may(Role::Admin) {
-        let text = format!("the client {} may not see every detail, and a full bundle opens them", caller.name);
+    let what = if is_full { "every detail" } else { "details" };
+    if !caller.sees_details && !caller.may(Role::Admin) || is_full && !caller.covers(None) {
+        let text = format!("the client {} may not see {what}, and this bundle opens them", caller.name);
         return Err(status::status(Code::PermissionDenied, "DETAILS_WITHHELD", text));
     }
     // What is shipped is opened in every bundle: its content and its files.

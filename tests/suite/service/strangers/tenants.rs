@@ -106,6 +106,9 @@ fn nobody_has_bundles_of_another_ones_models() {
             let refused = prove(who, model[1].id(), Full).await.unwrap_err();
             town.check("every detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
         }
+        // Every bundle opens the consignee, and the files of what is shipped.
+        let refused = prove("blind", model[1].id(), Minimal).await.unwrap_err();
+        town.check("any detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
         let pieces = prove("north", model[1].id(), Minimal).await.unwrap();
         let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
         assert!(!contains(&bundle, SECRET), "what it came from stays closed");
