@@ -376,7 +376,7 @@ impl Catalogue {
 
     /// Returns the status map over all entries.
     pub(crate) fn map(&self) -> &StatusMap {
-        self.map.get_or_init(|| map_of(self.lines()))
+        self.map.get_or_init(|| map_of(self.lines().map(|(_, line)| line)))
     }
 
     /// Returns the status map over the first `size` entries.
@@ -384,7 +384,7 @@ impl Catalogue {
         if size >= self.size() {
             return self.map().clone();
         }
-        map_of(self.lines().take_while(|(leaf, _)| *leaf < size))
+        map_of(self.lines().take_while(|(leaf, _)| *leaf < size).map(|(_, line)| line))
     }
 
     /// Takes in what a group adds.
@@ -430,9 +430,10 @@ impl Assessed {
     }
 }
 
-fn map_of(lines: impl Iterator<Item = (u64, StatusLine)>) -> StatusMap {
+/// Returns the status map over lines in log order.
+pub(crate) fn map_of(lines: impl Iterator<Item = StatusLine>) -> StatusMap {
     let mut map = StatusMap::new();
-    lines.for_each(|(_, line)| map.append(line.key.digest(), line.status.digest()));
+    lines.for_each(|line| map.append(line.key.digest(), line.status.digest()));
     map
 }
 

@@ -1,5 +1,8 @@
 //! What is large: many ids of one beginning, many files of one node, many ways, many marks upon one node.
 
+use core::time::Duration;
+use std::{sync::mpsc, thread};
+
 use griptrace_core::{id::NodeId, key::Signer as _, limits::STATUSES_PER_KEY_MAX, node::Mark};
 
 use super::world::{NOW, World};
@@ -98,4 +101,28 @@ fn commits_at_once_do_not_exceed_the_marks_of_a_node_together() {
     );
     let key = world.store.status_key(&source).unwrap();
     assert_eq!(world.store.statuses(&key).unwrap().len(), STATUSES_PER_KEY_MAX);
+}
+
+/// Who asked about an older size held all commits up while the map of that size was made, or waited for.
+#[test]
+fn commits_do_not_wait_for_an_older_status_map() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "CN"));
+    let size = world.store.size();
+    world.add(world.status(source, Mark::Reclassify, None));
+    let making = world.store.0.older.lock().unwrap();
+    let (store, node) = (world.store.clone(), world.source("later", "CN"));
+    let asking = thread::spawn(move || store.status_evidence(&source, size).unwrap());
+    thread::sleep(Duration::from_millis(200));
+    let (committed, is_committed) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            world.add(node);
+            committed.send(()).unwrap();
+        });
+        let in_time = is_committed.recv_timeout(Duration::from_secs(10));
+        drop(making);
+        in_time.expect("a commit waits for an older status map");
+    });
+    assert_eq!(asking.join().unwrap().statuses, []);
 }

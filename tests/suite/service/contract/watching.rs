@@ -33,7 +33,7 @@ async fn watch(client: &Client, mut after: u64, end: u64, mut rng: Rng) -> Vec<(
     while after < end {
         let mut stream =
             client.clone().proofs.watch(v1::WatchRequest { after_size: after }).await.unwrap().into_inner();
-        let patience = 1 + rng.below(6);
+        let patience = 1 + rng.below(3);
         for _ in 0..patience {
             let news = stream.message().await.unwrap().expect("a watcher is not sent away");
             let signed = checkpoint(&news.checkpoint);
@@ -86,7 +86,7 @@ fn a_watcher_that_is_cut_off_misses_nothing_and_is_told_nothing_twice() {
             .collect();
         let early = tokio::spawn({
             let (client, rng) = (server.client().await, Seed::from_number(rng.next_u64()).rng());
-            let end = begin + 40;
+            let end = begin + 100;
             async move { watch(&client, begin, end, rng).await }
         });
         let mut end = 0;
