@@ -68,7 +68,7 @@ fn renamed(node: &NodeRecord, name: &str) -> NodeRecord {
 /// upon an own record of another one's assessment counted for that one too.
 fn under_own_names(town: &mut Town) -> Vec<(&'static str, Vec<NodeRecord>)> {
     let Town { maker, lineage, desk, .. } = town;
-    let guess = maker.nodes.train("north/guess", &[lineage.sources[0]], &["MODEL.ONNX"]);
+    let guess = maker.nodes.train("north/guess", &[lineage.sources[0]], &["model.onnx"]);
     let shipped = maker.nodes.shipment(&[lineage.trained[1], guess[1].id()]);
     let assessment = desk.store().node(&lineage.assessments[0]).unwrap().unwrap().record;
     let copy = renamed(&assessment, "north/copy");
