@@ -123,7 +123,7 @@ fn store(bench: &Bench) -> Result<(), Failure> {
     let [(_, first), (_, last)] = loaded.models.as_slice() else { return Err("two models were to be made".into()) };
     log.store.by_name("bulk-00000001")?;
     bench.time("node by its id", || Ok(log.store.node(last)?))?;
-    bench.time("id by its first digits", || Ok(log.store.resolve("0123")?))?;
+    bench.time("id by its first digits", || Ok(log.store.resolve("0123", None)?))?;
     bench.time("node by its name", || Ok(log.store.by_name("bulk-00000007")?))?;
     bench.time("ancestors, 10 000", || Ok(log.store.ancestors(last, None)?))?;
     let bundle = prove(&log.store, first)?;

@@ -125,7 +125,7 @@ impl Log {
     /// Returns the nodes whose id begins with these hexadecimal digits.
     pub(crate) fn resolve(&self, hex_prefix: &str) -> Result<Resolved, CommandError> {
         match self {
-            Self::Local(store) => Ok(store.resolve(hex_prefix)?),
+            Self::Local(store) => Ok(store.resolve(hex_prefix, None)?),
             Self::Remote(remote) => remote.resolve(hex_prefix),
         }
     }

@@ -145,15 +145,21 @@ impl Catalogue {
         })
     }
 
-    /// Returns up to `limit` ids between two, ends included, in no order.
-    pub(crate) fn ids_between(&self, least: &NodeId, greatest: &NodeId, limit: usize) -> Vec<NodeId> {
+    /// Returns the first `limit` ids between two, ends included, sorted, of the nodes with a number below `end`.
+    pub(crate) fn ids_between(&self, least: &NodeId, greatest: &NodeId, end: Number, limit: usize) -> Vec<NodeId> {
         let within = |id: &NodeId| (least..=greatest).contains(&id);
         let base = self.base.iter().flat_map(|base| {
             let from = first_at_least(base, prefix(least));
             let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
-            found.take_while(|(found, _)| *found <= prefix(greatest)).map(|(_, number)| self.id(number))
+            let found = found.take_while(|(found, _)| *found <= prefix(greatest));
+            found.filter(|(_, number)| *number < end).map(|(_, number)| self.id(number))
         });
-        base.chain(self.tail.ids.iter().copied()).filter(within).take(limit).collect()
+        let mut ids: Vec<NodeId> = base.filter(within).take(limit).collect();
+        let tail = self.tail.ids.iter().zip(self.tail.first_node..).filter(|(_, number)| *number < end);
+        ids.extend(tail.map(|(id, _)| *id).filter(within));
+        ids.sort_unstable();
+        ids.truncate(limit);
+        ids
     }
 
     /// Returns the id of a node.
@@ -370,7 +376,7 @@ impl Catalogue {
 
     /// Returns the status map over all entries.
     pub(crate) fn map(&self) -> &StatusMap {
-        self.map.get_or_init(|| map_of(self.lines()))
+        self.map.get_or_init(|| map_of(self.lines().map(|(_, line)| line)))
     }
 
     /// Returns the status map over the first `size` entries.
@@ -378,7 +384,7 @@ impl Catalogue {
         if size >= self.size() {
             return self.map().clone();
         }
-        map_of(self.lines().take_while(|(leaf, _)| *leaf < size))
+        map_of(self.lines().take_while(|(leaf, _)| *leaf < size).map(|(_, line)| line))
     }
 
     /// Takes in what a group adds.
@@ -424,9 +430,10 @@ impl Assessed {
     }
 }
 
-fn map_of(lines: impl Iterator<Item = (u64, StatusLine)>) -> StatusMap {
+/// Returns the status map over lines in log order.
+pub(crate) fn map_of(lines: impl Iterator<Item = StatusLine>) -> StatusMap {
     let mut map = StatusMap::new();
-    lines.for_each(|(_, line)| map.append(line.key.digest(), line.status.digest()));
+    lines.for_each(|line| map.append(line.key.digest(), line.status.digest()));
     map
 }
 

@@ -8,7 +8,7 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     panic::catch_unwind,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
@@ -17,9 +17,9 @@ use griptrace_core::{
     commit::StatusLine,
     digest::Digest,
     entry::StatusHead,
-    id::NodeId,
+    id::{NodeId, StatusKey},
     key::{PublicKey, Signer},
-    limits::TREE_SIZE_MAX,
+    limits::{STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
     tree::Rfc9162,
 };
 
@@ -318,8 +318,8 @@ impl Writer {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
-        let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(repeated(&state.catalogue, &batch))) {
-            Ok(repeated) => drop_repeated(batch, &repeated),
+        let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(&state.catalogue, &batch))) {
+            Ok(outrun) => drop_outrun(batch, outrun),
             Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
         };
         if batch.is_empty() {
@@ -416,28 +416,40 @@ fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
     ids.into_iter().zip(records).collect()
 }
 
-/// Returns for each commit the node that came into the log while it waited, or stands twice.
-fn repeated(catalogue: &Catalogue, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<NodeId>> {
+/// Returns for each commit what stands against it since it was checked: a node that came into the log meanwhile, or stands
+/// twice, or statuses that are too many together with those of others.
+fn outrun(catalogue: &Catalogue, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId, Refusal)>> {
     let mut seen = HashSet::new();
-    let repeated = |(_, pending): &(Arc<Ticket>, Pending)| {
-        let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
-        let found = pending.nodes.iter().map(|(id, _)| *id).find(known);
-        if found.is_none() {
-            seen.extend(pending.nodes.iter().map(|(id, _)| *id));
-        }
-        found
+    let mut counts: HashMap<StatusKey, usize> = HashMap::new();
+    let count = |counts: &HashMap<StatusKey, usize>, key: &StatusKey| {
+        counts.get(key).copied().unwrap_or_else(|| catalogue.map().statuses(key.digest()).len())
     };
-    batch.iter().map(repeated).collect()
+    let outrun = |(_, pending): &(Arc<Ticket>, Pending)| {
+        let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
+        if let Some(id) = pending.nodes.iter().map(|(id, _)| *id).find(known) {
+            return Some((id, Refusal::Recorded));
+        }
+        // A commit has one line for a key at most.
+        if let Some(line) = pending.lines.iter().find(|line| count(&counts, &line.key) >= STATUSES_PER_KEY_MAX) {
+            return Some((line.status, Refusal::TooManyStatuses { found: STATUSES_PER_KEY_MAX }));
+        }
+        for line in &pending.lines {
+            counts.insert(line.key, count(&counts, &line.key).saturating_add(1));
+        }
+        seen.extend(pending.nodes.iter().map(|(id, _)| *id));
+        None
+    };
+    batch.iter().map(outrun).collect()
 }
 
-fn drop_repeated(
+fn drop_outrun(
     batch: Vec<(Arc<Ticket>, Pending)>,
-    repeated: &[Option<NodeId>],
+    outrun: Vec<Option<(NodeId, Refusal)>>,
 ) -> (Vec<(Arc<Ticket>, Pending)>, Vec<Answer>) {
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
-    for ((ticket, pending), repeated) in batch.into_iter().zip(repeated) {
-        match repeated {
-            Some(id) => refused.push((ticket, Err(CommitError::Refused { id: *id, why: Refusal::Recorded }))),
+    for ((ticket, pending), outrun) in batch.into_iter().zip(outrun) {
+        match outrun {
+            Some((id, why)) => refused.push((ticket, Err(CommitError::Refused { id, why }))),
             None => kept.push((ticket, pending)),
         }
     }

@@ -125,25 +125,32 @@ impl Store {
     /// # Errors
     /// `NoNode`; `Beyond` for a size that the log has not reached; `NoCheckpoint` for one that was not signed.
     pub fn status_evidence(&self, id: &NodeId, size: u64) -> Result<StatusEvidence, ReadError> {
-        self.0.ask(|state| {
-            state.reached(size)?;
-            let catalogue = &state.catalogue;
-            let key = catalogue.status_key(state.number_at(id, size)?);
-            if !catalogue.is_signed(size) {
-                return Err(ReadError::NoCheckpoint { size });
+        let mut older = None;
+        loop {
+            let evidence = self.0.ask(|state| {
+                state.reached(size)?;
+                let catalogue = &state.catalogue;
+                let key = catalogue.status_key(state.number_at(id, size)?);
+                if !catalogue.is_signed(size) {
+                    return Err(ReadError::NoCheckpoint { size });
+                }
+                let newest = (size == catalogue.size()).then(|| catalogue.map());
+                let Some(map) = older.as_deref().or(newest) else { return Ok(None) };
+                let index = size.saturating_sub(1);
+                let mut tiles = TileReader::new(&self.0.objects, catalogue);
+                Ok(Some(StatusEvidence {
+                    key,
+                    statuses: map.statuses(key.digest()).iter().copied().map(NodeId::new).collect(),
+                    head: tiles.entry(index)?,
+                    head_path: tiles.inclusion(&[index], size)?,
+                    proof: map.prove(&[*key.digest()]).into_bytes(),
+                }))
+            })?;
+            match evidence {
+                Some(evidence) => return Ok(evidence),
+                None => older = Some(self.0.older_map(size)?),
             }
-            let index = size.saturating_sub(1);
-            let older = (size < catalogue.size()).then(|| self.0.older_map(catalogue, size));
-            let map = older.as_deref().unwrap_or_else(|| catalogue.map());
-            let mut tiles = TileReader::new(&self.0.objects, catalogue);
-            Ok(StatusEvidence {
-                key,
-                statuses: map.statuses(key.digest()).iter().copied().map(NodeId::new).collect(),
-                head: tiles.entry(index)?,
-                head_path: tiles.inclusion(&[index], size)?,
-                proof: map.prove(&[*key.digest()]).into_bytes(),
-            })
-        })
+        }
     }
 
     /// Proves for each node that it is in the log of `size` entries, in the order given.
@@ -169,14 +176,14 @@ impl Store {
         })
     }
 
-    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order.
+    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order: the first `most`.
     ///
     /// # Errors
     /// `Beyond` for an end that the log has not reached.
-    pub fn status_changes(&self, begin: u64, end: u64) -> Result<Vec<StatusChange>, ReadError> {
+    pub fn status_changes(&self, begin: u64, end: u64, most: usize) -> Result<Vec<StatusChange>, ReadError> {
         self.0.ask(|state| {
             state.reached(end)?;
-            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end);
+            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end).take(most);
             Ok(lines.map(|(index, line)| StatusChange { key: line.key, status: line.status, index }).collect())
         })
     }

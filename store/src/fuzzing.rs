@@ -73,7 +73,7 @@ pub fn snapshot(bytes: &[u8]) -> bool {
     }
     let size = catalogue.size();
     let (least, greatest) = (NodeId::new(Digest::ZERO), NodeId::new(Digest::from_bytes([0xff; 32])));
-    let ids = catalogue.ids_between(&least, &greatest, 64);
+    let ids = catalogue.ids_between(&least, &greatest, catalogue.len(), 64);
     core::hint::black_box((ids, catalogue.map().len(), catalogue.checkpoint(size), catalogue.first_head(size / 2)));
     true
 }

@@ -54,6 +54,8 @@ pub struct LogEntry {
     pub bytes: Vec<u8>,
 }
 
+/// Ids in all the ways that are found at once, but for the first: 32 MiB.
+const PATH_IDS_MAX: usize = 1 << 20;
 /// Candidates that an ambiguous id lists at most.
 const AMBIGUOUS_MAX: usize = 1000;
 
@@ -76,7 +78,8 @@ impl Store {
         self.walk(*id, &WalkOptions::new(Direction::Descendants, at))?.rest()
     }
 
-    /// Returns up to `limit` ways by which `from` came from `to`, in the log of `at` entries (`None`: now).
+    /// Returns up to `limit` ways by which `from` came from `to`, in the log of `at` entries (`None`: now); fewer where
+    /// they are so long that they have a million ids between them.
     ///
     /// # Errors
     /// As [`Self::ancestors`].
@@ -89,11 +92,12 @@ impl Store {
         })
     }
 
-    /// Returns the nodes whose id begins with these hexadecimal digits (either case).
+    /// Returns the nodes whose id begins with these hexadecimal digits (either case), in the log of `at` entries
+    /// (`None`: now): the first thousand, sorted.
     ///
     /// # Errors
-    /// `Prefix` for anything but up to 64 digits.
-    pub fn resolve(&self, hex_prefix: &str) -> Result<Resolved, ReadError> {
+    /// `Prefix` for anything but up to 64 digits; `Beyond` for a size that the log has not reached.
+    pub fn resolve(&self, hex_prefix: &str, at: Option<u64>) -> Result<Resolved, ReadError> {
         let wrong = || ReadError::Prefix { text: hex_prefix.to_owned() };
         let digits = hex_prefix.len();
         if digits == 0 || digits > 64 || !hex_prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -102,9 +106,12 @@ impl Store {
         let padded =
             |digit: &str| NodeId::from_hex(&format!("{hex_prefix}{}", digit.repeat(64 - digits))).ok_or_else(wrong);
         let (least, greatest) = (padded("0")?, padded("f")?);
-        let mut ids: Vec<NodeId> =
-            self.0.ask(|state| Ok::<_, ReadError>(state.catalogue.ids_between(&least, &greatest, AMBIGUOUS_MAX)))?;
-        ids.sort_unstable();
+        let ids: Vec<NodeId> = self.0.ask(|state| {
+            let size = at.unwrap_or(state.catalogue.size());
+            state.reached(size)?;
+            let end = state.catalogue.end_at(size);
+            Ok::<_, ReadError>(state.catalogue.ids_between(&least, &greatest, end, AMBIGUOUS_MAX))
+        })?;
         Ok(match ids.as_slice() {
             [] => Resolved::None,
             [one] => Resolved::One(*one),
@@ -162,6 +169,7 @@ fn find_paths(catalogue: &Catalogue, from: Number, to: Number, limit: usize) -> 
         parents.reverse();
         parents
     };
+    let mut ids = 0_usize;
     let mut path = vec![from];
     let mut todo = vec![parents(from)];
     if from == to {
@@ -183,7 +191,8 @@ fn find_paths(catalogue: &Catalogue, from: Number, to: Number, limit: usize) -> 
             todo.push(parents(number));
             continue;
         }
-        if found.paths.len() == limit {
+        ids = ids.saturating_add(path.len());
+        if found.paths.len() == limit || (ids > PATH_IDS_MAX && !found.paths.is_empty()) {
             found.cut = true;
             return found;
         }

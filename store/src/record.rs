@@ -123,6 +123,12 @@ impl NodeRecord {
         }
     }
 
+    /// Returns what the record's bytes do not exceed.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        let values = self.values.values().fold(0, |sum: u64, value| sum.saturating_add(wide(value.len())));
+        self.attachment_bytes_max().saturating_add(values).saturating_add(wide(self.core.len()))
+    }
+
     /// Returns what the bytes of manifest and subjects do not exceed.
     pub(crate) fn attachment_bytes_max(&self) -> u64 {
         let files = self.manifest.iter().flat_map(|manifest| &manifest.files);

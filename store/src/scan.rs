@@ -34,6 +34,8 @@ pub struct Scan {
     pub next: Option<u32>,
 }
 
+/// Bytes of nodes that are read at a time, but for the first: one may have the files of a whole data set.
+const PART_BYTES_MAX: u64 = 8 << 20;
 /// Numbers that are passed over at most for each node that is wanted.
 const PASSED_OVER_MAX: usize = 64;
 
@@ -50,17 +52,53 @@ impl Store {
             state.reached(size)?;
             let mut reader = Nodes::new(&self.0.objects, state);
             let mut nodes = Vec::new();
-            let mut passed = 0;
+            let (mut passed, mut bytes) = (0, 0_u64);
             let (mut number, end) = (begin, catalogue.end_at(size));
             while number < end && nodes.len() < most && passed < most.saturating_mul(PASSED_OVER_MAX) {
                 if options.kind.is_none_or(|kind| catalogue.node(number).kind == kind) {
-                    nodes.push((number, reader.read(number)?));
+                    let node = reader.read(number)?;
+                    bytes = bytes.saturating_add(node.record.bytes_max());
+                    if bytes > PART_BYTES_MAX && !nodes.is_empty() {
+                        break;
+                    }
+                    nodes.push((number, node));
                 }
                 passed = passed.saturating_add(1);
                 number = number.saturating_add(1);
             }
             Ok(Scan { nodes, next: (number < end).then_some(number) })
         })
+    }
+
+    /// Returns the first of some nodes, at least one and as many as should be held at a time, in the order of their ids
+    /// given, in the log of `at` entries (`None`: now).
+    ///
+    /// # Errors
+    /// As [`Self::nodes`].
+    pub fn first_nodes(&self, ids: &[NodeId], at: Option<u64>) -> Result<Vec<StoredNode>, ReadError> {
+        self.0.ask(|state| {
+            let size = at.unwrap_or(state.catalogue.size());
+            state.reached(size)?;
+            let mut reader = Nodes::new(&self.0.objects, state);
+            let (mut nodes, mut bytes) = (Vec::new(), 0_u64);
+            for id in ids {
+                let node = reader.read(state.number_at(id, size)?)?;
+                bytes = bytes.saturating_add(node.record.bytes_max());
+                if bytes > PART_BYTES_MAX && !nodes.is_empty() {
+                    break;
+                }
+                nodes.push(node);
+            }
+            Ok(nodes)
+        })
+    }
+
+    /// Returns the numbers of nodes, their places in the log's order, in the order of their ids given.
+    ///
+    /// # Errors
+    /// `NoNode` for the first that is not there.
+    pub fn numbers(&self, ids: &[NodeId]) -> Result<Vec<u32>, ReadError> {
+        self.0.ask(|state| ids.iter().map(|id| state.number(id)).collect())
     }
 
     /// Returns nodes, in the order of their ids given, in the log of `at` entries (`None`: now).

@@ -8,6 +8,7 @@ use std::{
 };
 
 use griptrace_core::{
+    commit::StatusLine,
     entry::Genesis,
     id::{GenesisHash, KeyId, NodeId, StatusKey},
     key::Signer,
@@ -17,7 +18,7 @@ use griptrace_core::{
 };
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, map_of},
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
     head::{Head, Signature},
@@ -83,7 +84,7 @@ pub(crate) struct Inner {
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
-    older: Mutex<Option<(u64, Arc<StatusMap>)>>,
+    pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
     /// Held by who publishes in the background; says whether the last handle is gone.
     publishing: Arc<Mutex<bool>>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
@@ -284,17 +285,20 @@ impl Inner {
         }
     }
 
-    /// Returns the status map at an older size.
-    pub(crate) fn older_map(&self, catalogue: &Catalogue, size: u64) -> Arc<StatusMap> {
-        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, map)) = older.as_ref().filter(|(of, _)| *of == size) {
-            return Arc::clone(map);
+    /// Returns the status map at an older size. It is made while nothing else is held: commits do not wait for it.
+    pub(crate) fn older_map(&self, size: u64) -> Result<Arc<StatusMap>, StorageError> {
+        let known =
+            |of: &Option<(u64, Arc<StatusMap>)>| of.as_ref().filter(|(of, _)| *of == size).map(|(_, m)| m.clone());
+        if let Some(map) = known(&self.older.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(map);
         }
-        let map = Arc::new(catalogue.map_at(size));
-        if !catalogue.is_damaged() {
-            *older = Some((size, Arc::clone(&map)));
-        }
-        map
+        let lines: Vec<StatusLine> = self.ask(|state| {
+            let before = state.catalogue.lines().take_while(|(leaf, _)| *leaf < size);
+            Ok::<_, StorageError>(before.map(|(_, line)| line).collect())
+        })?;
+        let map = Arc::new(map_of(lines.into_iter()));
+        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = Some((size, Arc::clone(&map)));
+        Ok(map)
     }
 
     /// Answers a question that takes long, as [`Self::ask`] does, on a copy of what is in memory: commits wait for the

@@ -5,6 +5,7 @@ mod damage;
 mod derived;
 mod faults;
 mod found;
+mod large;
 mod log;
 mod measure;
 mod pinned;

@@ -3,6 +3,8 @@
 use core::{fmt, future::Future, time::Duration};
 use std::{fs, path::Path};
 
+use futures_util::{Stream, StreamExt as _};
+use prost::Message;
 use tokio::{runtime::Runtime, time};
 use tonic::{
     Code, Request, Response, Status, Streaming,
@@ -26,6 +28,12 @@ const QUESTION_MAX: Duration = Duration::from_secs(600);
 const ALIVE: Duration = Duration::from_secs(20);
 /// How often a server that has too much to do is waited for.
 const BUSY_MAX: u32 = 100;
+/// For how long at a time, whatever it asks for.
+const BUSY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Bytes of the largest answer of many messages.
+const ANSWER_BYTES_MAX: u64 = 4 << 30;
+/// Bytes that a message takes at least, however empty it is.
+const MESSAGE_BYTES_MIN: u64 = 64;
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Pauses before a question is asked again: while files were hashed the server may have closed the connection.
@@ -141,7 +149,7 @@ impl Connection {
 /// Returns how long a server that has too much to do wants to be left alone, unless it was waited for often.
 pub(crate) fn busy_for(status: &Status, times: u32) -> Option<Duration> {
     let is_busy = status.code() == Code::ResourceExhausted && times < BUSY_MAX;
-    retry_after(status).filter(|_| is_busy)
+    retry_after(status).filter(|_| is_busy).map(|pause| pause.min(BUSY_PAUSE_MAX))
 }
 
 /// Makes a request that tells the server how long anybody waits for it.
@@ -152,10 +160,19 @@ pub(crate) fn request<T>(message: T) -> Request<T> {
 }
 
 /// Reads a whole stream.
-pub(crate) async fn drain<T>(response: Response<Streaming<T>>) -> Result<Vec<T>, Status> {
-    let mut stream = response.into_inner();
-    let mut all = Vec::new();
-    while let Some(message) = stream.message().await? {
+pub(crate) async fn drain<T: Message>(response: Response<Streaming<T>>) -> Result<Vec<T>, Status> {
+    gather(response.into_inner()).await
+}
+
+/// Gathers messages, which may go on without end.
+async fn gather<T: Message>(mut messages: impl Stream<Item = Result<T, Status>> + Unpin) -> Result<Vec<T>, Status> {
+    let (mut all, mut bytes) = (Vec::new(), 0_u64);
+    while let Some(message) = messages.next().await.transpose()? {
+        bytes = bytes.saturating_add(u64::try_from(message.encoded_len()).unwrap_or(u64::MAX).max(MESSAGE_BYTES_MIN));
+        if bytes > ANSWER_BYTES_MAX {
+            let text = format!("an answer has {ANSWER_BYTES_MAX} bytes at most here, and more came");
+            return Err(Status::out_of_range(text));
+        }
         all.push(message);
     }
     Ok(all)
@@ -198,4 +215,37 @@ fn bearer(target: &Target) -> Result<Option<MetadataValue<Ascii>>, CommandError>
         .map_err(|_| CommandError::failed("the token has characters that no token has"))?;
     value.set_sensitive(true);
     Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use griptrace_proto::v1::ListEntriesResponse;
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    /// A client waited for as long as a server said, which may be for ever.
+    #[test]
+    fn nobody_is_waited_for_longer_than_a_while() {
+        let busy = |pause| {
+            let details = ErrorDetails::with_retry_info(Some(pause));
+            busy_for(&Status::with_error_details(Code::ResourceExhausted, "busy", details), 0)
+        };
+        assert_eq!(busy(Duration::from_millis(20)), Some(Duration::from_millis(20)));
+        assert_eq!(busy(Duration::from_secs(1 << 40)), Some(BUSY_PAUSE_MAX));
+    }
+
+    /// A client gathered whatever came, until its memory was full.
+    #[test]
+    fn an_answer_without_end_is_given_up() {
+        let large = ListEntriesResponse { begin: 0, entries: vec![Bytes::from(vec![0; 1 << 20]); 512] };
+        let endless = stream::repeat_with(|| Ok(large.clone()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = runtime.block_on(gather(endless)).unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange);
+        let whole = runtime.block_on(gather(stream::iter([Ok(large.clone()), Ok(large)]))).unwrap();
+        assert_eq!(whole.len(), 2);
+    }
 }

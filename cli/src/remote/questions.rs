@@ -103,21 +103,15 @@ impl Remote {
     fn search(&self, mut question: v1::SearchRequest) -> Result<Vec<NodeId>, CommandError> {
         question.tree_size = self.size();
         question.view = v1::NodeView::Core.into();
-        let mut ids = Vec::new();
-        loop {
-            let answers = self.connection.ask(|caller| {
-                let question = question.clone();
-                async { drain(lineage(caller).search(request(question)).await?).await }
-            })?;
-            ids.extend(self.found_ids(&answers)?);
-            match answers.last().filter(|last| last.cut && !last.next_page_token.is_empty()) {
-                Some(last) => question.page_token.clone_from(&last.next_page_token),
-                None => return Ok(ids),
-            }
-        }
+        let answers = self.connection.ask(|caller| {
+            let question = question.clone();
+            async { drain(lineage(caller).search(request(question)).await?).await }
+        })?;
+        whole("a search", answers.iter().any(|answer| answer.cut))?;
+        Ok(self.found_ids(&answers)?)
     }
 
-    /// Checks that nodes are what was looked for, where their details can be seen.
+    /// Checks that nodes are what was looked for. What can't be seen is found for no name and no content.
     fn check_meant(
         &self,
         ids: &[NodeId],
@@ -125,7 +119,7 @@ impl Remote {
         is_meant: impl Fn(&StoredNode) -> bool,
     ) -> Result<(), CommandError> {
         let nodes = self.nodes_of(ids)?;
-        match nodes.values().find(|node| !self.is_withheld(&node.id) && !is_meant(node)) {
+        match nodes.values().find(|node| self.is_withheld(&node.id) || !is_meant(node)) {
             Some(node) => Err(Lie::NotMeant { id: node.id, wanted: wanted.to_owned() }.into()),
             None => Ok(()),
         }
@@ -177,6 +171,7 @@ impl Remote {
             let question = question.clone();
             async { drain(lineage(caller).descendants(request(question)).await?).await }
         })?;
+        whole("what stands on a node", answers.iter().any(|answer| answer.cut))?;
         let mut listed: Vec<(NodeId, u64)> = Vec::new();
         for answer in &answers {
             self.pinned.at(answer.tree_size)?;
@@ -326,6 +321,11 @@ async fn ask_assessments(caller: Caller, id: NodeId, tree_size: u64) -> Result<V
     let view = v1::NodeView::Core.into();
     let question = v1::SearchRequest { assesses: wire(id.digest()), tree_size, view, ..Default::default() };
     drain(lineage(caller).search(request(question)).await?).await
+}
+
+/// Refuses an answer that was cut short though no limit was asked for.
+fn whole(what: &'static str, is_cut: bool) -> Result<(), Lie> {
+    if is_cut { Err(Lie::malformed(what, "it is cut short, and no limit was asked for")) } else { Ok(()) }
 }
 
 /// Joins the pieces of a bundle, which is larger than no bundle may be.

@@ -294,7 +294,7 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
     let statuses: Question = |remote, world| remote.statuses(&world.withdrawn).map(drop);
     let bundle: Question = |remote, world| remote.prove(&world.model, Opened::All).map(drop);
     let entries: Question = |remote, _| remote.entries(2..8).map(drop);
-    let cases: [(Trick, Question, &str); 24] = [
+    let cases: [(Trick, Question, &str); 26] = [
         (Trick::CoreChanged, node, "what it gives out as the node"),
         (Trick::RecordChanged, node, "the private record of"),
         (Trick::CommitterChanged, node, "it says issuer Somebody Else, and the signed entry says Maker"),
@@ -318,6 +318,10 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         (Trick::NoWay, ways, "are not those that"),
         (Trick::NoStatuses, statuses, "the statuses of"),
         (Trick::OtherName, |remote, _| remote.by_name("grasp").map(drop), "was found for the name \"grasp\""),
+        // The name of what can't be seen was believed, and what is recorded next would have stood on that node.
+        (Trick::OtherNameWithheld, |remote, _| remote.by_name("grasp").map(drop), "was found for the name \"grasp\""),
+        // A search that went on and on was followed for ever.
+        (Trick::SearchCut, |remote, _| remote.of_kind(Kind::Model).map(drop), "it is cut short"),
         (Trick::EntryChanged, entries, "a range of entries is not proven"),
         (Trick::ReceiptOfAnother, record, "the receipt is for the commit"),
         (Trick::ReceiptRenamed, record, "the commit is not proven to be in the log"),

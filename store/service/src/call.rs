@@ -98,12 +98,14 @@ impl Call {
         self
     }
 
-    /// Does blocking work, until the deadline.
-    pub(crate) async fn work<T: Send + 'static>(
+    /// Does blocking work, until the deadline. `place` is held until the work has ended, though nobody may wait for it
+    /// any more, and comes back with what it gave.
+    pub(crate) async fn work<T: Send + 'static, P: Send + 'static>(
         &self,
+        place: P,
         work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-    ) -> Result<T, Status> {
-        self.in_time(blocking(work)).await?
+    ) -> Result<(T, P), Status> {
+        self.in_time(blocking(move || work().map(|done| (done, place)))).await?
     }
 
     /// Waits for something, until the deadline.
@@ -115,23 +117,22 @@ impl Call {
     /// reader follows, until the deadline. `place` is held as long as it is made.
     pub(crate) fn stream<T: Send + 'static>(
         &self,
-        place: impl Send + 'static,
+        mut place: impl Send + 'static,
         mut next: impl FnMut() -> Result<Option<T>, Status> + Send + 'static,
     ) -> Answers<T> {
         let (maker, answers) = answer(AHEAD);
         let call = self.clone();
         tokio::spawn(async move {
-            let _place = place;
             loop {
-                let made = call.in_time(blocking(move || Ok((next(), next)))).await.and_then(|made| made);
+                let made = call.work(place, move || Ok((next(), next))).await;
                 let (message, again) = match made {
-                    Ok((Ok(Some(message)), again)) => (Ok(message), Some(again)),
-                    Ok((Ok(None), _)) => return maker.finish(),
-                    Ok((Err(status), _)) | Err(status) => (Err(status), None),
+                    Ok(((Ok(Some(message)), again), held)) => (Ok(message), Some((again, held))),
+                    Ok(((Ok(None), _), _)) => return maker.finish(),
+                    Ok(((Err(status), _), _)) | Err(status) => (Err(status), None),
                 };
                 let is_taken = call.send(&maker, message).await;
                 match again {
-                    Some(again) if is_taken => next = again,
+                    Some(again) if is_taken => (next, place) = again,
                     Some(_) | None => return,
                 }
             }
@@ -178,7 +179,36 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// Work that nobody waited for any more went on without a place, so that there was no bound to it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_place_is_held_until_its_work_has_ended() {
+        let caller = Caller { name: "one".to_owned(), roles: Vec::new(), prefixes: Vec::new(), sees_details: true };
+        let call = || Call {
+            caller: Arc::new(caller.clone()),
+            id: String::new(),
+            deadline: Instant::now() + Duration::from_millis(20),
+            stalled_max: Duration::from_secs(1),
+        };
+        let place = Arc::new(());
+        let (go_on, wait) = mpsc::channel::<()>();
+        let late = call().work(Arc::clone(&place), move || wait.recv().map_err(broken)).await.unwrap_err();
+        assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(Arc::strong_count(&place), 2, "the work goes on");
+        go_on.send(()).unwrap();
+        let (go_on_again, wait) = mpsc::channel::<()>();
+        let mut answers = call().stream(Arc::clone(&place), move || wait.recv().map(|()| Some(())).map_err(broken));
+        let late = tokio_stream::StreamExt::next(&mut answers).await.unwrap().unwrap_err();
+        assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(Arc::strong_count(&place), 2, "the stream's work goes on, and the first one has ended");
+        go_on_again.send(()).unwrap();
+        while Arc::strong_count(&place) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 
     #[test]
     fn a_timeout_is_read_as_the_protocol_writes_it() {

@@ -10,13 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use griptrace_core::{
-    commit::Commit,
-    id::NodeId,
-    key::PublicKey,
-    node::{Core, Kind, Role as EdgeRole},
-    tree::Rfc9162,
-};
+use griptrace_core::{commit::Commit, id::NodeId, key::PublicKey, tree::Rfc9162};
 use griptrace_proto::v1;
 use griptrace_store::{Receipt, SignedCommit, Store, record::NodeRecord};
 use tokio::sync::{oneshot, watch};
@@ -25,9 +19,11 @@ use tracing::Span;
 
 use crate::{
     access::{Caller, SharedRegistry},
+    admission::Place,
     config::Clock,
-    grpc::{digest, digests, name},
-    status::{self, bad_field, broken, key_refused, out_of_scope},
+    grpc::{digest, digests},
+    scope::check_scope,
+    status::{self, bad_field, broken, key_refused},
 };
 
 /// Threads that take commits. One checks while another waits for the disk; a third one finds nothing to do.
@@ -63,6 +59,8 @@ struct Job {
     request: v1::CommitRequest,
     span: Span,
     reply: oneshot::Sender<Result<v1::Receipt, Status>>,
+    /// Held until it is answered, though nobody may wait for that: what is queued takes memory.
+    place: Place,
 }
 
 /// What the threads stand on.
@@ -71,16 +69,15 @@ struct Ground {
     store: Store,
     registry: SharedRegistry,
     clock: Clock,
-    /// The size of the newest checkpoint, told to watchers.
+    /// Told here that the log has grown, since whoever committed may be gone.
     reached: watch::Sender<u64>,
 }
 
 impl Committers {
     /// Starts the threads.
-    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock, reached: &watch::Sender<u64>) -> Self {
+    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock, reached: watch::Sender<u64>) -> Self {
         let queue = Arc::<Queue>::default();
-        let (registry, reached) = (Arc::clone(registry), reached.clone());
-        let ground = Ground { store: store.clone(), registry, clock, reached };
+        let ground = Ground { store: store.clone(), registry: Arc::clone(registry), clock, reached };
         let thread = |_| {
             let (queue, ground) = (Arc::clone(&queue), ground.clone());
             thread::Builder::new().name("commit".to_owned()).spawn(move || ground.work(&queue)).ok()
@@ -90,12 +87,17 @@ impl Committers {
     }
 
     /// Hands a commit over, and waits for its receipt.
-    pub(crate) async fn take(&self, caller: Arc<Caller>, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
+    pub(crate) async fn take(
+        &self,
+        place: Place,
+        caller: Arc<Caller>,
+        request: v1::CommitRequest,
+    ) -> Result<v1::Receipt, Status> {
         if self.threads.is_empty() {
             return Err(broken("no thread takes commits"));
         }
         let (reply, answer) = oneshot::channel();
-        self.queue.jobs().waiting.push_back(Job { caller, request, span: Span::current(), reply });
+        self.queue.jobs().waiting.push_back(Job { caller, request, span: Span::current(), reply, place });
         self.queue.came.notify_one();
         answer.await.map_err(broken)?
     }
@@ -150,10 +152,10 @@ impl Ground {
     fn take(&self, jobs: Vec<Job>) {
         let now = (self.clock)();
         let (mut commits, mut waiting) = (Vec::new(), Vec::new());
-        for Job { caller, request, span, reply } in jobs {
+        for Job { caller, request, span, reply, place } in jobs {
             match span.in_scope(|| self.read(&caller, &request, now)) {
                 Ok(commit) => {
-                    waiting.push((request.entry, commit.ids().copied().collect::<Vec<NodeId>>(), span, reply));
+                    waiting.push((request.entry, commit.ids().copied().collect::<Vec<NodeId>>(), span, reply, place));
                     commits.push(commit);
                 }
                 Err(refused) => answer(reply, Err(refused)),
@@ -161,7 +163,7 @@ impl Ground {
         }
         let taken = self.store.commit_signed(commits, now);
         self.has_grown();
-        for (taken, (entry, ids, span, reply)) in taken.into_iter().zip(waiting) {
+        for (taken, (entry, ids, span, reply, _place)) in taken.into_iter().zip(waiting) {
             let place = |id: &NodeId| ids.iter().position(|other| other == id);
             let answered = taken.map(|receipt| receipt_message(&entry, &receipt));
             let answered = answered.map_err(|error| span.in_scope(|| status::commit(error, place)));
@@ -212,44 +214,4 @@ pub(crate) fn records(field: &str, bytes: &[Bytes]) -> Result<Vec<NodeRecord>, S
         NodeRecord::from_bytes(bytes).map_err(|error| status::record(&format!("{field}[{at}]"), error))
     };
     bytes.iter().enumerate().map(read).collect()
-}
-
-/// Refuses what a client that is held to some names may not write: nodes of other names, or what is said of them.
-pub(crate) fn check_scope(store: &Store, caller: &Caller, nodes: &[NodeRecord]) -> Result<(), Status> {
-    if caller.covers(None) {
-        return Ok(());
-    }
-    let fresh: Vec<(NodeId, Core, &NodeRecord)> = nodes.iter().map(with_core).collect::<Result<_, Status>>()?;
-    let covers = |id: &NodeId| -> Result<bool, Status> {
-        if let Some((_, core, record)) = fresh.iter().find(|(fresh, ..)| fresh == id) {
-            return Ok(caller.covers(name(core.kind, record).as_deref()));
-        }
-        let node = store.node(id).map_err(status::read)?;
-        Ok(node.is_some_and(|node| caller.covers(name(node.core.kind, &node.record).as_deref())))
-    };
-    for (id, core, record) in &fresh {
-        let about: Vec<NodeId> = match core.kind {
-            // What it generates is in the same commit; a step that has a name is held to it too.
-            Kind::Transformation if name(core.kind, record).is_none() => continue,
-            Kind::Dataset | Kind::Model | Kind::Shipment | Kind::Transformation => vec![*id],
-            Kind::Assessment => {
-                record.subjects.iter().flat_map(|subjects| subjects.openings.iter().map(|(id, ..)| *id)).collect()
-            }
-            Kind::Status | Kind::Erasure => {
-                let said = |role| matches!(role, EdgeRole::Marks | EdgeRole::Successor | EdgeRole::Erases);
-                core.edges.iter().filter(|edge| said(edge.role)).map(|edge| edge.to).collect()
-            }
-        };
-        for node in about {
-            if !covers(&node)? {
-                return Err(out_of_scope(caller, &format!("the name of the node {node}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn with_core(record: &NodeRecord) -> Result<(NodeId, Core, &NodeRecord), Status> {
-    let core = record.core().map_err(|error| status::record("nodes", error))?;
-    Ok((record.id(), core, record))
 }

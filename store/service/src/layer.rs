@@ -24,9 +24,10 @@ use tower::Layer;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
-    access::{Caller, Credentials, Gate, Refused},
+    access::{Caller, Credentials, Gate, Refused, Role},
     config::Clock,
     metrics::Metrics,
+    status::role_missing,
     tls::Peer,
 };
 
@@ -40,6 +41,9 @@ pub(crate) struct RequestId(pub(crate) String);
 
 /// What may be called by anybody: whether the service lives.
 const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// What takes large messages: who may not commit is sent away before any of them is read.
+const COMMITS: &str = "/griptrace.v1.CommitService/";
 
 /// Wraps every call.
 #[derive(Clone, Debug)]
@@ -92,6 +96,10 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let call = self.layer.begin(&request);
         match self.layer.admit(&request, &call) {
+            Ok(Some(caller)) if call.path.starts_with(COMMITS) && !caller.may(Role::Commit) => {
+                let response = role_missing(&caller, Role::Commit).into_http();
+                Box::pin(ready(Ok(call.answered(response))))
+            }
             Ok(caller) => {
                 request.extensions_mut().insert(call.request_id.clone());
                 if let Some(caller) = caller {

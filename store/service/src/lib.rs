@@ -21,6 +21,7 @@ pub mod limits;
 mod metrics;
 mod reload;
 mod run;
+mod scope;
 mod shared;
 mod status;
 mod telemetry;

@@ -34,7 +34,7 @@ impl Shared {
         closing: watch::Receiver<bool>,
     ) -> Self {
         let reached = watch::Sender::new(store.size());
-        let committers = Committers::start(&store, registry, clock, &reached);
+        let committers = Committers::start(&store, registry, clock, reached.clone());
         Self { admission: Admission::new(&limits), store, committers, audit, limits, clock, reached, closing }
     }
 }

@@ -1,6 +1,9 @@
 //! The service as its callers see it, over real connections.
 
 mod ending;
+mod leaving;
 mod secure;
 mod site;
+mod tenant;
+mod watcher;
 mod world;

@@ -181,8 +181,8 @@ fn every_proof_leads_to_the_checkpoint_of_its_size() {
     assert!(matches!(world.store.status_evidence(&source, newest - 1), Err(ReadError::NoCheckpoint { .. })));
     assert!(matches!(world.store.consistency(0, newest), Err(ReadError::Beyond { .. })));
     assert!(matches!(world.store.inclusion(newest, newest), Err(ReadError::Beyond { .. })));
-    let changes = world.store.status_changes(0, newest).unwrap();
+    let changes = world.store.status_changes(0, newest, 100).unwrap();
     assert_eq!(changes.iter().map(|change| change.status).collect::<Vec<_>>(), [many[9]]);
-    assert_eq!(world.store.status_changes(changes[0].index + 1, newest).unwrap(), []);
-    assert_eq!(world.store.status_changes(0, changes[0].index).unwrap(), []);
+    assert_eq!(world.store.status_changes(changes[0].index + 1, newest, 100).unwrap(), []);
+    assert_eq!(world.store.status_changes(0, changes[0].index, 100).unwrap(), []);
 }

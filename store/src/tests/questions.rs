@@ -47,10 +47,10 @@ fn nodes_are_found_by_id_name_kind_and_content() {
     let world = World::new();
     let ids = pipeline(&world);
     let hex = ids[0].to_string();
-    assert_eq!(world.store.resolve(&hex[..12]).unwrap(), Resolved::One(ids[0]));
-    assert_eq!(world.store.resolve(&hex.to_uppercase()).unwrap(), Resolved::One(ids[0]));
-    assert_eq!(world.store.resolve(&"0".repeat(64)).unwrap(), Resolved::None);
-    assert!(world.store.resolve("xyz").is_err());
+    assert_eq!(world.store.resolve(&hex[..12], None).unwrap(), Resolved::One(ids[0]));
+    assert_eq!(world.store.resolve(&hex.to_uppercase(), None).unwrap(), Resolved::One(ids[0]));
+    assert_eq!(world.store.resolve(&"0".repeat(64), None).unwrap(), Resolved::None);
+    assert!(world.store.resolve("xyz", None).is_err());
     assert_eq!(world.store.by_name("camera").unwrap(), [ids[0]]);
     let newer = world.add(world.source("camera", "CN"));
     assert_eq!(world.store.by_name("camera").unwrap(), [ids[0], newer]);

@@ -50,6 +50,8 @@ pub(super) enum Trick {
     BundleOfAnother,
     EntryChanged,
     OtherName,
+    OtherNameWithheld,
+    SearchCut,
     OtherUnit,
     NoWay,
     WayNotAnEdge,
@@ -183,7 +185,7 @@ impl Server {
         if self.plays(Trick::CommitterChanged) {
             answer.issuer = "Somebody Else".to_owned();
         }
-        answer.redacted = self.plays(Trick::Withheld);
+        answer.redacted = self.plays(Trick::Withheld) || self.plays(Trick::OtherNameWithheld);
         answer.record = if answer.redacted { Bytes::new() } else { record.to_bytes().into() };
         Ok(answer)
     }
@@ -350,14 +352,16 @@ impl lineage::LineageService for Server {
         let tree_size = self.size(request.tree_size);
         let ids = self.ids_of(&request)?;
         let nodes = ids.iter().map(|id| self.node(*id, tree_size)).collect::<Result<Vec<_>, _>>()?;
-        Ok(one(v1::SearchResponse { tree_size, nodes, ..Default::default() }))
+        let cut = self.plays(Trick::SearchCut);
+        let next_page_token = if cut { "again".to_owned() } else { String::new() };
+        Ok(one(v1::SearchResponse { tree_size, nodes, cut, next_page_token }))
     }
 
     async fn names(&self, request: Request<v1::NamesRequest>) -> Result<Response<Self::NamesStream>, Status> {
         let request = request.into_inner();
         let tree_size = self.size(request.tree_size);
         let mut ids = self.store().by_name(&request.name).map_err(|e| wrong(&e))?;
-        if self.plays(Trick::OtherName) {
+        if self.plays(Trick::OtherName) || self.plays(Trick::OtherNameWithheld) {
             ids = vec![self.other()];
         }
         let nodes = ids.iter().map(|id| self.node(*id, tree_size)).collect::<Result<Vec<_>, _>>()?;

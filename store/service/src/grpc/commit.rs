@@ -14,7 +14,8 @@ use super::nodes::digest;
 use crate::{
     access::{Caller, Role},
     call::{Answers, Call, Maker, answer},
-    committing::{check_scope, records},
+    committing::records,
+    scope::check_scope,
     shared::Shared,
     status,
 };
@@ -56,10 +57,10 @@ impl CommitService for Handlers {
         request: Request<v1::FindRecordedRequest>,
     ) -> Result<Response<v1::FindRecordedResponse>, Status> {
         let call = Call::of(&request, Role::Commit, &self.0.limits)?;
-        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
         let (shared, caller) = (Arc::clone(&self.0), Arc::clone(&call.caller));
         let unit = request.into_inner().unit;
-        let found = call.work(move || find(&shared, &caller, &unit)).await?;
+        let (found, _place) = call.work(place, move || find(&shared, &caller, &unit)).await?;
         let ids = found.iter().map(|id| digest(id.digest())).collect();
         Ok(Response::new(v1::FindRecordedResponse { ids }))
     }
@@ -67,9 +68,9 @@ impl CommitService for Handlers {
 
 /// Takes one commit.
 async fn commit(shared: &Arc<Shared>, call: &Call, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
-    let _place = call.in_time(shared.admission.commits.enter()).await??;
+    let place = call.in_time(shared.admission.commits.enter()).await??;
     // Once it is on its way it is seen to its end, whether or not anybody still waits.
-    call.in_time(shared.committers.take(Arc::clone(&call.caller), request)).await?
+    call.in_time(shared.committers.take(place, Arc::clone(&call.caller), request)).await?
 }
 
 /// Takes the commits of a stream, one after the other.

@@ -4,7 +4,7 @@ use std::{sync::Arc, vec};
 
 use griptrace_core::{id::NodeId, node::Kind};
 use griptrace_proto::v1::{self, lineage_service_server::LineageService};
-use griptrace_store::{Direction, Found, Resolved, StoredNode, Walk, WalkOptions};
+use griptrace_store::{Direction, Found, Resolved, Walk, WalkOptions};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
@@ -35,7 +35,7 @@ pub(crate) struct Handlers(pub(crate) Arc<Shared>);
 impl LineageService for Handlers {
     async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
-        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
         let (shared, caller) = (Arc::clone(&self.0), Arc::clone(&call.caller));
         let asked = request.into_inner();
         let answer = move || {
@@ -45,7 +45,7 @@ impl LineageService for Handlers {
             let node = batch.read(&shared, &caller, &ids)?.pop();
             Ok(v1::GetNodeResponse { tree_size: size, node })
         };
-        Ok(Response::new(call.work(answer).await?))
+        Ok(Response::new(call.work(place, answer).await?.0))
     }
 
     type BatchGetNodesStream = Answers<v1::BatchGetNodesResponse>;
@@ -61,7 +61,8 @@ impl LineageService for Handlers {
             let text = format!("{} ids are asked for at once; the limit is {BATCH_IDS_MAX}", asked.ids.len());
             return Err(bad_field("ids", "TOO_MANY_IDS", text));
         }
-        let size = pinned(&self.0, asked.tree_size)?;
+        let (shared, at) = (Arc::clone(&self.0), asked.tree_size);
+        let (size, place) = call.work(place, move || pinned(&shared, at)).await?;
         let ids: Vec<NodeId> = asked.ids.iter().map(|id| node_id("ids", id)).collect::<Result<_, _>>()?;
         let batch = Batch { size, view: asked.view(), with_proof: asked.with_proof };
         let (shared, caller) = (Arc::clone(&self.0), Arc::clone(&call.caller));
@@ -69,8 +70,12 @@ impl LineageService for Handlers {
         let mut some = Parts::new(move || {
             let ids = ids.get(read..).unwrap_or_default();
             let ids = ids.get(..ids.len().min(NODES_AT_ONCE)).unwrap_or_default();
-            read = read.saturating_add(ids.len());
-            if ids.is_empty() { Ok(None) } else { batch.read(&shared, &caller, ids).map(Some) }
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            let nodes = batch.read(&shared, &caller, ids)?;
+            read = read.saturating_add(nodes.len());
+            Ok(Some(nodes))
         });
         let next = move || Ok(some.next()?.map(|nodes| v1::BatchGetNodesResponse { tree_size: size, nodes }));
         Ok(Response::new(call.stream(place, next)))
@@ -81,11 +86,11 @@ impl LineageService for Handlers {
         request: Request<v1::ResolvePrefixRequest>,
     ) -> Result<Response<v1::ResolvePrefixResponse>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
-        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
         let shared = Arc::clone(&self.0);
         let asked = request.into_inner();
         let answer = move || resolve(&shared, &asked);
-        Ok(Response::new(call.work(answer).await?))
+        Ok(Response::new(call.work(place, answer).await?.0))
     }
 
     type AncestorsStream = Answers<v1::AncestorsResponse>;
@@ -137,10 +142,13 @@ impl LineageService for Handlers {
             return Err(bad_field("limit", "TOO_MANY_PATHS", text));
         }
         let limit = usize::try_from(if asked.limit == 0 { usual } else { asked.limit }).unwrap_or(usize::MAX);
-        let size = pinned(&self.0, asked.tree_size)?;
         let (from, to) = (node_id("from", &asked.from)?, node_id("to", &asked.to)?);
         let shared = Arc::clone(&self.0);
-        let found = call.work(move || shared.store.paths(&from, &to, limit, Some(size)).map_err(status::read)).await?;
+        let find = move || {
+            let size = pinned(&shared, asked.tree_size)?;
+            Ok((shared.store.paths(&from, &to, limit, Some(size)).map_err(status::read)?, size))
+        };
+        let ((found, size), place) = call.work(place, find).await?;
         let mut paths = found.paths.into_iter().peekable();
         let next = move || {
             let Some(path) = paths.next() else { return Ok(None) };
@@ -155,7 +163,7 @@ impl LineageService for Handlers {
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<Self::SearchStream>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
         let place = self.0.admission.ask(&call.caller.name).await?;
-        let mut search = search::Search::new(&self.0, &call.caller, request.into_inner())?;
+        let (mut search, place) = search::Search::begin(&self.0, &call, place, request.into_inner()).await?;
         Ok(Response::new(call.stream(place, move || search.next())))
     }
 
@@ -169,7 +177,7 @@ impl LineageService for Handlers {
             return Err(bad_field("name", "NAME_EMPTY", "a name is needed"));
         }
         let asked = v1::SearchRequest { name, tree_size, view, ..Default::default() };
-        let mut search = search::Search::new(&self.0, &call.caller, asked)?;
+        let (mut search, place) = search::Search::begin(&self.0, &call, place, asked).await?;
         let next = move || {
             let some = search.next()?;
             Ok(some.map(|some| v1::NamesResponse { tree_size: some.tree_size, nodes: some.nodes }))
@@ -185,16 +193,18 @@ impl LineageService for Handlers {
     ) -> Result<Response<Self::InventoryStream>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
         let place = self.0.admission.ask(&call.caller.name).await?;
-        let mut inventory = reports::Inventory::new(&self.0, &call.caller, &request.into_inner())?;
+        let (shared, caller) = (Arc::clone(&self.0), Arc::clone(&call.caller));
+        let begin = move || reports::Inventory::new(&shared, &caller, request.get_ref());
+        let (mut inventory, place) = call.work(place, begin).await?;
         Ok(Response::new(call.stream(place, move || inventory.next())))
     }
 
     async fn check(&self, request: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
-        let _place = call.in_time(self.0.admission.proofs.enter()).await??;
+        let place = call.in_time(self.0.admission.proofs.enter()).await??;
         let (shared, caller) = (Arc::clone(&self.0), Arc::clone(&call.caller));
         let asked = request.into_inner();
-        Ok(Response::new(call.work(move || reports::check(&shared, &caller, &asked)).await?))
+        Ok(Response::new(call.work(place, move || reports::check(&shared, &caller, &asked)).await?.0))
     }
 }
 
@@ -207,8 +217,10 @@ struct Batch {
 }
 
 impl Batch {
+    /// Reads the first of some nodes, as many as should be held at a time.
     fn read(self, shared: &Shared, caller: &Caller, ids: &[NodeId]) -> Result<Vec<v1::Node>, Status> {
-        let nodes = shared.store.nodes(ids, Some(self.size)).map_err(status::read)?;
+        let nodes = shared.store.first_nodes(ids, Some(self.size)).map_err(status::read)?;
+        let ids = ids.get(..nodes.len()).unwrap_or_default();
         let proofs = if self.with_proof {
             let proofs = shared.store.node_proofs(ids, self.size).map_err(status::read)?;
             proofs.into_iter().map(Some).collect()
@@ -255,14 +267,12 @@ impl<F: FnMut() -> Result<Option<Vec<v1::Node>>, Status>> Parts<F> {
 
 fn resolve(shared: &Shared, asked: &v1::ResolvePrefixRequest) -> Result<v1::ResolvePrefixResponse, Status> {
     let size = pinned(shared, asked.tree_size)?;
-    let ids = match shared.store.resolve(&asked.hex_prefix).map_err(status::read)? {
+    let ids = match shared.store.resolve(&asked.hex_prefix, Some(size)).map_err(status::read)? {
         Resolved::None => Vec::new(),
         Resolved::One(id) => vec![id],
         Resolved::Ambiguous(ids) => ids,
     };
-    let nodes = shared.store.nodes(&ids, None).map_err(status::read)?;
-    let is_there = |node: &&StoredNode| node.index < size;
-    let ids = nodes.iter().filter(is_there).map(|node| digest(node.id.digest())).collect();
+    let ids = ids.iter().map(|id| digest(id.digest())).collect();
     Ok(v1::ResolvePrefixResponse { tree_size: size, ids })
 }
 
@@ -285,17 +295,16 @@ async fn walk<T: Send + 'static>(
 ) -> Result<Response<Answers<T>>, Status> {
     let place = shared.admission.ask(&call.caller.name).await?;
     let from = node_id("id", from)?;
-    let size = pinned(shared, bounds.size)?;
     let limited = |value: u64| (value > 0).then_some(value);
-    let options = WalkOptions {
-        direction,
-        at: Some(size),
-        depth_max: limited(bounds.depth_max),
-        limit: limited(bounds.limit),
-        kinds: kinds.to_vec(),
+    let (depth_max, limit) = (limited(bounds.depth_max), limited(bounds.limit));
+    let mut options = WalkOptions { direction, at: None, depth_max, limit, kinds: kinds.to_vec() };
+    let shared = Arc::clone(shared);
+    let begin = move || {
+        options.at = Some(pinned(&shared, bounds.size)?);
+        shared.store.walk(from, &options).map_err(status::read)
     };
-    let store = shared.store.clone();
-    let walk = call.work(move || store.walk(from, &options).map_err(status::read)).await?;
+    let (walk, place) = call.work(place, begin).await?;
+    let size = walk.size();
     let mut steps = Steps { walk, is_first: true, is_over: false };
     let next = move || Ok(steps.next()?.map(|(found, cut)| message(size, nodes::found(&found), cut)));
     Ok(Response::new(call.stream(place, next)))

@@ -30,6 +30,8 @@ use crate::{
 const PIECE_BYTES: usize = 256 << 10;
 /// Entries that are read at a time: a tile of them.
 const ENTRIES_AT_ONCE: u64 = 256;
+/// Statuses in one message to a watcher, and what else came with the last of them.
+const STATUSES_AT_ONCE: usize = 4096;
 /// Requests of the audit trail in one message.
 const REQUESTS_AT_ONCE: usize = 1000;
 
@@ -44,9 +46,9 @@ impl Handlers {
         answer: impl FnOnce(&Shared, Q) -> Result<A, Status> + Send + 'static,
     ) -> Result<Response<A>, Status> {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
-        let _place = self.0.admission.ask(&call.caller.name).await?;
+        let place = self.0.admission.ask(&call.caller.name).await?;
         let shared = Arc::clone(&self.0);
-        Ok(Response::new(call.work(move || answer(&shared, request.into_inner())).await?))
+        Ok(Response::new(call.work(place, move || answer(&shared, request.into_inner())).await?.0))
     }
 }
 
@@ -116,7 +118,8 @@ impl ProofService for Handlers {
         let call = Call::of(&request, Role::Read, &self.0.limits)?;
         let place = self.0.admission.ask(&call.caller.name).await?;
         let asked = request.into_inner();
-        let end = pinned(&self.0, asked.end)?;
+        let shared = Arc::clone(&self.0);
+        let (end, place) = call.work(place, move || pinned(&shared, asked.end)).await?;
         let mut begin = asked.begin;
         let store = self.0.store.clone();
         let next = move || {
@@ -147,7 +150,7 @@ impl ProofService for Handlers {
         let place = call.in_time(self.0.admission.proofs.enter()).await??;
         let (shared, of) = (Arc::clone(&self.0), call.clone());
         let asked = request.into_inner();
-        let (bundle, tree_size) = call.work(move || prove(&shared, &of, &asked)).await?;
+        let ((bundle, tree_size), place) = call.work(place, move || prove(&shared, &of, &asked)).await?;
         // Whoever reads it slowly does not keep others from having theirs made.
         let memory = call.in_time(self.0.admission.hold(bundle.len())).await??;
         drop(place);
@@ -170,7 +173,8 @@ impl ProofService for Handlers {
         // A watcher stays for as long as it likes.
         let call = Call::of(&request, Role::Read, &self.0.limits)?.without_deadline(request.metadata());
         let place = self.0.admission.watchers.enter().await?;
-        let after = pinned(&self.0, request.into_inner().after_size)?;
+        let (shared, after) = (Arc::clone(&self.0), request.into_inner().after_size);
+        let (after, place) = call.work(place, move || pinned(&shared, after)).await?;
         let (maker, answers) = answer(1);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
@@ -190,7 +194,8 @@ impl ProofService for Handlers {
         let place = self.0.admission.ask(&call.caller.name).await?;
         let shared = Arc::clone(&self.0);
         let from = request.into_inner().time_from;
-        let mut entries = call.work(move || shared.audit.since(from).map_err(broken)).await?.into_iter();
+        let (entries, place) = call.work(place, move || shared.audit.since(from).map_err(broken)).await?;
+        let mut entries = entries.into_iter();
         let next = move || {
             let requests: Vec<_> = entries.by_ref().take(REQUESTS_AT_ONCE).map(bundle_request).collect();
             Ok((!requests.is_empty()).then_some(v1::ListBundleRequestsResponse { requests }))
@@ -255,8 +260,9 @@ fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Resu
     if !covers(&node) {
         return Err(out_of_scope(caller, "the name of what is to be proven"));
     }
-    if is_full && !(caller.sees_details && caller.covers(None)) && !caller.may(Role::Admin) {
-        let text = format!("the client {} may not see every detail, and a full bundle opens them", caller.name);
+    let what = if is_full { "every detail" } else { "details" };
+    if !caller.sees_details && !caller.may(Role::Admin) || is_full && !caller.covers(None) {
+        let text = format!("the client {} may not see {what}, and this bundle opens them", caller.name);
         return Err(status::status(Code::PermissionDenied, "DETAILS_WITHHELD", text));
     }
     // What is shipped is opened in every bundle: its content and its files.
@@ -295,15 +301,26 @@ fn closing_now() -> Status {
     status::status(Code::Unavailable, "CLOSING", "the service is closing; go on from the last size")
 }
 
+/// Returns the newest checkpoint with the statuses up to it; an earlier one if there are too many for one message.
 fn news(store: &Store, before: u64) -> Result<v1::WatchResponse, Status> {
-    let tree_size = store.size();
-    let checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?.unwrap_or_default();
-    let changes = store.status_changes(before, tree_size).map_err(status::read)?;
+    let mut tree_size = store.size();
+    let mut changes = store.status_changes(before, tree_size, STATUSES_AT_ONCE).map_err(status::read)?;
+    let mut checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?;
+    if let Some(last) = changes.last().filter(|_| changes.len() == STATUSES_AT_ONCE) {
+        // The group of the last one has a checkpoint too, and all of its statuses are told with it.
+        (tree_size, checkpoint) = (last.index.saturating_add(1), None);
+        while checkpoint.is_none() {
+            tree_size = tree_size.saturating_add(1);
+            checkpoint = store.checkpoint_at(tree_size).map_err(status::read)?;
+        }
+        changes = store.status_changes(before, tree_size, usize::MAX).map_err(status::read)?;
+    }
     let change = |change: &griptrace_store::StatusChange| v1::StatusChange {
         key: digest(change.key.digest()),
         status: digest(change.status.digest()),
         index: change.index,
     };
+    let checkpoint = checkpoint.unwrap_or_default();
     Ok(v1::WatchResponse { tree_size, checkpoint, statuses: changes.iter().map(change).collect() })
 }
 

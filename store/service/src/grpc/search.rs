@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     access::Caller,
+    call::Call,
     shared::Shared,
     status::{self, bad_field},
 };
@@ -45,16 +46,27 @@ pub(super) struct Search {
     is_over: bool,
 }
 
-/// Where the candidates come from. A position counts numbers of the log, or places of the list.
+/// Where the candidates come from.
 enum Source {
     /// All nodes, from a number on.
     Log(Option<u32>),
-    /// These nodes, from a place on.
-    Listed(Vec<NodeId>, u32),
+    /// These nodes, with their numbers: a place in the list would tell how many are in it that may not be seen.
+    Listed(VecDeque<(u32, NodeId)>),
 }
 
 impl Search {
-    pub(super) fn new(shared: &Arc<Shared>, caller: &Arc<Caller>, asked: v1::SearchRequest) -> Result<Self, Status> {
+    /// Begins a search: what an index is asked for may have to be read from disk.
+    pub(super) async fn begin<P: Send + 'static>(
+        shared: &Arc<Shared>,
+        call: &Call,
+        place: P,
+        asked: v1::SearchRequest,
+    ) -> Result<(Self, P), Status> {
+        let (shared, caller) = (Arc::clone(shared), Arc::clone(&call.caller));
+        call.work(place, move || Self::new(&shared, &caller, asked)).await
+    }
+
+    fn new(shared: &Arc<Shared>, caller: &Arc<Caller>, asked: v1::SearchRequest) -> Result<Self, Status> {
         let kind =
             match v1::NodeKind::try_from(asked.kind) {
                 Ok(v1::NodeKind::Unspecified) => None,
@@ -68,7 +80,10 @@ impl Search {
             None => (pinned(shared, asked.tree_size)?, 0),
         };
         let source = match listed(shared, &asked)? {
-            Some(ids) => Source::Listed(ids, position),
+            Some(ids) => {
+                let numbers = shared.store.numbers(&ids).map_err(status::read)?;
+                Source::Listed(numbers.into_iter().zip(ids).filter(|(number, _)| *number >= position).collect())
+            }
             None => Source::Log(Some(position)),
         };
         let left = if asked.limit == 0 { u64::MAX } else { asked.limit };
@@ -119,16 +134,14 @@ impl Search {
                 *position = part.next;
                 self.waiting.extend(part.nodes);
             }
-            Source::Listed(ids, position) => {
-                let begin = usize::try_from(*position).unwrap_or(usize::MAX);
-                let rest = ids.get(begin..).unwrap_or_default();
-                let part = rest.get(..rest.len().min(NODES_AT_ONCE)).unwrap_or_default();
-                if part.is_empty() {
+            Source::Listed(listed) => {
+                let ids: Vec<NodeId> = listed.iter().take(NODES_AT_ONCE).map(|(_, id)| *id).collect();
+                if ids.is_empty() {
                     return Ok(false);
                 }
-                let nodes = self.shared.store.nodes(part, None).map_err(status::read)?;
-                self.waiting.extend((*position..).zip(nodes));
-                *position = position.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+                let nodes = self.shared.store.first_nodes(&ids, None).map_err(status::read)?;
+                let numbers: Vec<u32> = listed.drain(..nodes.len()).map(|(number, _)| number).collect();
+                self.waiting.extend(numbers.into_iter().zip(nodes));
             }
         }
         Ok(true)

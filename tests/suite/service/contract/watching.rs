@@ -1,9 +1,7 @@
 //! `Watch`: nothing is missed and nothing comes twice, however often the watcher is cut off.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use griptrace_core::{
     commit::StatusLine,
@@ -39,7 +37,7 @@ async fn watch(client: &Client, mut after: u64, end: u64, mut rng: Rng, cuts: &A
     while after < end || cuts.load(Ordering::Relaxed) < CUTS {
         let mut stream =
             client.clone().proofs.watch(v1::WatchRequest { after_size: after }).await.unwrap().into_inner();
-        let patience = 1 + rng.below(6);
+        let patience = 1 + rng.below(3);
         for _ in 0..patience {
             let news = stream.message().await.unwrap().expect("a watcher is not sent away");
             let signed = checkpoint(&news.checkpoint);

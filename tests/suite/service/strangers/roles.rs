@@ -124,3 +124,18 @@ fn every_call_takes_its_role_and_no_other_will_do() {
         assert_eq!(town.size().await, size, "nothing was written");
     });
 }
+
+/// Messages of any caller were read whole before it was asked whether the caller may commit.
+#[test]
+fn nothing_is_read_of_a_commit_of_who_may_not_commit() {
+    block_on(async {
+        let town = Town::new(Seed::for_test("nothing_is_read").rng()).await;
+        for call in ["/griptrace.v1.CommitService/Commit", "/griptrace.v1.CommitService/FindRecorded"] {
+            let unread = vec![0xff; 1000];
+            let refused = town.client("reader").await.raw(call, unread.clone()).await.unwrap_err();
+            town.check(call, &refused, Code::PermissionDenied, "ROLE_MISSING");
+            let refused = town.client("writer").await.raw(call, unread).await.unwrap_err();
+            assert_ne!(refused.code(), Code::PermissionDenied, "{call}: it is no message");
+        }
+    });
+}

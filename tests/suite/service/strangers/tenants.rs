@@ -1,7 +1,8 @@
 //! Two tenants of one log: neither writes under the other's names, nor sees what is behind them.
 
-use griptrace_core::{id::NodeId, node::Mark};
+use griptrace_core::{cbor::encode, details::slot, id::NodeId, node::Mark, value::Value};
 use griptrace_proto::v1;
+use griptrace_store::record::NodeRecord;
 use griptrace_tests::seed::Seed;
 use prost::Message;
 use tonic::Code;
@@ -40,6 +41,10 @@ fn nobody_writes_under_another_ones_names() {
             let refused = north.commits.commit(town.maker.sign(&nodes)).await.expect_err(what);
             town.check(what, &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
         }
+        for (what, nodes) in under_own_names(&mut town) {
+            let refused = north.commits.commit(town.maker.sign(&nodes)).await.expect_err(what);
+            town.check(what, &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
+        }
         let unit = vec![town.desk.store().node(&town.secret).unwrap().unwrap().record.to_bytes().into()];
         let refused = north.commits.find_recorded(v1::FindRecordedRequest { unit }).await.unwrap_err();
         town.check("looking for what the south recorded", &refused, Code::PermissionDenied, "OUT_OF_SCOPE");
@@ -47,6 +52,34 @@ fn nobody_writes_under_another_ones_names() {
         let marked = [town.maker.nodes.status(own[0].id(), Mark::Reclassify)];
         town.maker.commit(&north, &marked).await;
     });
+}
+
+/// Returns a node under another name, and with another nonce; an assessment without what it opens.
+fn renamed(node: &NodeRecord, name: &str) -> NodeRecord {
+    let core = node.core().unwrap();
+    let mut values = node.values.clone();
+    values.insert(slot(core.kind, "name").unwrap(), encode(&Value::text(name)));
+    let random = |out: &mut [u8]| out.fill(u8::try_from(name.len()).unwrap());
+    NodeRecord::build(core, values, node.manifest.clone(), None, random).unwrap()
+}
+
+/// What bears a name of the north's, and is about the south's all the same. The files of another one's model were told
+/// when a shipment of it and of an own one was refused, since two of them could not lie in one folder; and a mark
+/// upon an own record of another one's assessment counted for that one too.
+fn under_own_names(town: &mut Town) -> Vec<(&'static str, Vec<NodeRecord>)> {
+    let Town { maker, lineage, desk, .. } = town;
+    let guess = maker.nodes.train("north/guess", &[lineage.sources[0]], &["model.onnx"]);
+    let shipped = maker.nodes.shipment(&[lineage.trained[1], guess[1].id()]);
+    let assessment = desk.store().node(&lineage.assessments[0]).unwrap().unwrap().record;
+    let copy = renamed(&assessment, "north/copy");
+    let mark = renamed(&maker.nodes.status(copy.id(), Mark::Withdraw), "north/mark");
+    let own = renamed(&maker.nodes.source("x"), "north/own");
+    let own_and_copy = NodeRecord { subjects: maker.nodes.assessment(&[own.id()]).subjects, ..copy.clone() };
+    vec![
+        ("a shipment of another one's model", [guess, vec![renamed(&shipped, "north/shipment")]].concat()),
+        ("a record of an assessment that opens nothing", vec![copy.clone()]),
+        ("a mark upon a record of an assessment", vec![own, own_and_copy, mark]),
+    ]
 }
 
 #[test]
@@ -73,6 +106,9 @@ fn nobody_has_bundles_of_another_ones_models() {
             let refused = prove(who, model[1].id(), full).await.unwrap_err();
             town.check("every detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
         }
+        // Every bundle opens the consignee, and the files of what is shipped.
+        let refused = prove("blind", model[1].id(), minimal).await.unwrap_err();
+        town.check("any detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
         let pieces = prove("north", model[1].id(), minimal).await.unwrap();
         let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
         assert!(!contains(&bundle, SECRET), "what it came from stays closed");
@@ -218,5 +254,31 @@ fn nothing_is_found_by_what_the_caller_may_not_see() {
         }
         let kind = v1::SearchRequest { kind: v1::NodeKind::Dataset.into(), ..Default::default() };
         assert_eq!(search("north", &kind).await, search("owner", &kind).await, "cores are everybody's");
+    });
+}
+
+/// A place in the list of all that has a content told how many of those are another one's.
+#[test]
+fn where_a_search_goes_on_tells_nothing_of_what_may_not_be_seen() {
+    block_on(async {
+        let mut town = Town::new(Seed::for_test("where_a_search_goes_on").rng()).await;
+        let north = town.client("north").await;
+        // Of the content that the south has, and of one that nobody else has.
+        let same = renamed(&town.desk.store().node(&town.secret).unwrap().unwrap().record, "north/same");
+        let other = town.maker.nodes.source("north/other");
+        let mut answers = Vec::new();
+        for (node, content) in [(same, SECRET), (other, "north/other")] {
+            town.maker.commit(&north, &[node]).await;
+            let size = town.size().await;
+            let asked = async |position: u64| {
+                let content = content_of(content).as_bytes().to_vec().into();
+                let page_token = format!("{size}.{position}");
+                let asked = v1::SearchRequest { content, page_token, ..Default::default() };
+                let parts = all(north.clone().lineage.search(asked).await).await.unwrap();
+                parts.into_iter().flat_map(|part| part.nodes).count()
+            };
+            answers.push([asked(0).await, asked(1).await, asked(2).await]);
+        }
+        assert_eq!(answers[0], answers[1], "the south has the first one too");
     });
 }
