@@ -34,16 +34,14 @@ pub(crate) struct Place {
 /// Every room of the service.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    /// For commits.
-    pub(crate) commits: Gate,
-    /// For bundles.
-    pub(crate) proofs: Gate,
-    /// For watchers.
-    pub(crate) watchers: Gate,
+    commits: Gate,
+    proofs: Gate,
+    watchers: Gate,
     questions: Gate,
-    /// Mebibytes of bundles that were made and wait to be read.
-    bundles: Arc<Semaphore>,
-    bundles_mebibytes: u32,
+    /// For commits that were read and are not written yet.
+    commit_memory: Memory,
+    /// For bundles that were made and wait to be read.
+    bundle_memory: Memory,
     per_client: usize,
     clients: Arc<Mutex<HashMap<String, usize>>>,
 }
@@ -59,6 +57,40 @@ pub(crate) struct Asking {
 struct Counted {
     client: String,
     clients: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A commit's place and memory; leaving is dropping it.
+#[derive(Debug)]
+pub(crate) struct Committing {
+    _place: Place,
+    _memory: OwnedSemaphorePermit,
+}
+
+/// Memory, counted in mebibytes. What is larger than all of it takes all of it.
+#[derive(Debug)]
+struct Memory {
+    free: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Memory {
+    fn new(mebibytes: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(usize::try_from(mebibytes).unwrap_or(usize::MAX))), all: mebibytes }
+    }
+
+    fn mebibytes(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes >> 20).unwrap_or(u32::MAX).saturating_add(1).min(self.all)
+    }
+
+    /// Takes some, if there is enough now.
+    fn now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_many_owned(self.mebibytes(bytes)).ok()
+    }
+
+    /// Waits for some.
+    async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.free).acquire_many_owned(self.mebibytes(bytes)).await.map_err(broken)
+    }
 }
 
 impl Gate {
@@ -85,8 +117,8 @@ impl Admission {
             proofs: Gate::new("bundles at once", limits.proofs_at_once, limits.proofs_waiting_max, later),
             watchers: Gate::new("watchers", limits.watchers_max, 0, later),
             questions: Gate::new("questions at once", limits.questions_at_once, 0, later),
-            bundles: Arc::new(Semaphore::new(usize::try_from(limits.bundles_mebibytes_max).unwrap_or(usize::MAX))),
-            bundles_mebibytes: limits.bundles_mebibytes_max,
+            commit_memory: Memory::new(limits.commits_mebibytes_max),
+            bundle_memory: Memory::new(limits.bundles_mebibytes_max),
             per_client: limits.questions_per_client,
             clients: Arc::default(),
         }
@@ -94,15 +126,35 @@ impl Admission {
 
     /// Takes a place for a question of a client; none is waited for.
     pub(crate) async fn ask(&self, client: &str) -> Result<Asking, Status> {
-        let counted = self.count(client)?;
-        let place = self.questions.enter().await?;
-        Ok(Asking { _place: place, _client: counted })
+        self.enter(&self.questions, client).await
     }
 
-    /// Waits for memory for a bundle of so many bytes; one that is larger than all of it takes all of it.
+    /// Waits for a place to make a bundle for a client.
+    pub(crate) async fn prove(&self, client: &str) -> Result<Asking, Status> {
+        self.enter(&self.proofs, client).await
+    }
+
+    /// Takes a place for a client that watches; none is waited for.
+    pub(crate) async fn watch(&self, client: &str) -> Result<Asking, Status> {
+        self.enter(&self.watchers, client).await
+    }
+
+    /// Takes memory for a commit of so many bytes, and waits for a place.
+    pub(crate) async fn commit(&self, bytes: usize) -> Result<Committing, Status> {
+        let memory = self.commit_memory.now(bytes).ok_or_else(|| exhausted("bytes of commits", self.commits.retry))?;
+        Ok(Committing { _memory: memory, _place: self.commits.enter().await? })
+    }
+
+    /// Waits for memory for a bundle of so many bytes.
     pub(crate) async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
-        let mebibytes = u32::try_from(bytes >> 20).unwrap_or(u32::MAX).saturating_add(1).min(self.bundles_mebibytes);
-        Arc::clone(&self.bundles).acquire_many_owned(mebibytes).await.map_err(broken)
+        self.bundle_memory.hold(bytes).await
+    }
+
+    /// Takes a place of a client's share, and then one of all.
+    async fn enter(&self, gate: &Gate, client: &str) -> Result<Asking, Status> {
+        let counted = self.count(client)?;
+        let place = gate.enter().await?;
+        Ok(Asking { _place: place, _client: counted })
     }
 
     fn count(&self, client: &str) -> Result<Counted, Status> {

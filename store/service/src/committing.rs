@@ -19,7 +19,7 @@ use tracing::Span;
 
 use crate::{
     access::{Caller, SharedRegistry},
-    admission::Place,
+    admission::Committing,
     config::Clock,
     grpc::{digest, digests},
     scope::check_scope,
@@ -60,7 +60,7 @@ struct Job {
     span: Span,
     reply: oneshot::Sender<Result<v1::Receipt, Status>>,
     /// Held until it is answered, though nobody may wait for that: what is queued takes memory.
-    place: Place,
+    place: Committing,
 }
 
 /// What the threads stand on.
@@ -89,7 +89,7 @@ impl Committers {
     /// Hands a commit over, and waits for its receipt.
     pub(crate) async fn take(
         &self,
-        place: Place,
+        place: Committing,
         caller: Arc<Caller>,
         request: v1::CommitRequest,
     ) -> Result<v1::Receipt, Status> {

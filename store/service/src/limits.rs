@@ -23,6 +23,8 @@ pub struct Limits {
     pub proofs_at_once: usize,
     /// Bundles that may wait for that.
     pub proofs_waiting_max: usize,
+    /// Mebibytes of commits that were read and are not written yet, each counted as one at least.
+    pub commits_mebibytes_max: u32,
     /// Mebibytes of bundles that were made and wait for their readers.
     pub bundles_mebibytes_max: u32,
     /// Watchers at once.
@@ -43,6 +45,7 @@ impl Default for Limits {
             questions_per_client: 64,
             proofs_at_once: 2,
             proofs_waiting_max: 32,
+            commits_mebibytes_max: 4096,
             bundles_mebibytes_max: 2048,
             watchers_max: 256,
             call_seconds_max: 600,

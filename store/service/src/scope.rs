@@ -50,8 +50,13 @@ impl Scope<'_> {
             // What it generates is in the same commit; a step that has a name is held to it too.
             Kind::Transformation if name(core.kind, record).is_none() => return Ok(()),
             Kind::Dataset | Kind::Model | Kind::Transformation => vec![record.id()],
-            // A shipment compares the files of what it ships, which are nobody else's business.
-            Kind::Shipment => core::iter::once(record.id()).chain(local(EdgeRole::Ships)).collect(),
+            // A shipment compares the files of what it ships, which are nobody else's business. One without a name
+            // goes by what it ships.
+            Kind::Shipment => {
+                let models: Vec<NodeId> = local(EdgeRole::Ships).collect();
+                let is_named = name(core.kind, record).is_some() || models.is_empty();
+                is_named.then(|| record.id()).into_iter().chain(models).collect()
+            }
             Kind::Assessment => {
                 let openings = record.subjects.iter().flat_map(|subjects| &subjects.openings);
                 let subjects: Vec<NodeId> = openings.map(|(id, ..)| *id).collect();

@@ -290,6 +290,7 @@ impl Check {
             ("limits.questions_at_once", limits.questions_at_once),
             ("limits.questions_per_client", limits.questions_per_client),
             ("limits.proofs_at_once", limits.proofs_at_once),
+            ("limits.commits_mebibytes_max", usize::try_from(limits.commits_mebibytes_max).unwrap_or(usize::MAX)),
             ("limits.bundles_mebibytes_max", usize::try_from(limits.bundles_mebibytes_max).unwrap_or(usize::MAX)),
         ] {
             if value == 0 {

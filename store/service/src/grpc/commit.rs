@@ -68,7 +68,8 @@ impl CommitService for Handlers {
 
 /// Takes one commit.
 async fn commit(shared: &Arc<Shared>, call: &Call, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
-    let place = call.in_time(shared.admission.commits.enter()).await??;
+    let bytes = prost::Message::encoded_len(&request);
+    let place = call.in_time(shared.admission.commit(bytes)).await??;
     // Once it is on its way it is seen to its end, whether or not anybody still waits.
     call.in_time(shared.committers.take(place, Arc::clone(&call.caller), request)).await?
 }

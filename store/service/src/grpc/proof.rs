@@ -147,7 +147,7 @@ impl ProofService for Handlers {
 
     async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<Self::ProveStream>, Status> {
         let call = Call::of(&request, Role::Prove, &self.0.limits)?;
-        let place = call.in_time(self.0.admission.proofs.enter()).await??;
+        let place = call.in_time(self.0.admission.prove(&call.caller.name)).await??;
         let (shared, of) = (Arc::clone(&self.0), call.clone());
         let asked = request.into_inner();
         let ((bundle, tree_size), place) = call.work(place, move || prove(&shared, &of, &asked)).await?;
@@ -172,7 +172,7 @@ impl ProofService for Handlers {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         // A watcher stays for as long as it likes.
         let call = Call::of(&request, Role::Read, &self.0.limits)?.without_deadline(request.metadata());
-        let place = self.0.admission.watchers.enter().await?;
+        let place = self.0.admission.watch(&call.caller.name).await?;
         let (shared, after) = (Arc::clone(&self.0), request.into_inner().after_size);
         let (after, place) = call.work(place, move || pinned(&shared, after)).await?;
         let (maker, answers) = answer(1);
@@ -257,21 +257,23 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
 fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Result<(), Status> {
     let covers = |node: &StoredNode| caller.covers(name(node.core.kind, &node.record).as_deref());
     let Some(node) = shared.store.node(id).map_err(status::read)? else { return Ok(()) };
-    if !covers(&node) {
+    let shipped = || node.core.edges.iter().filter(|edge| edge.home.is_none() && node.core.kind == Kind::Shipment);
+    // A shipment without a name goes by what it ships.
+    let goes_by_models = name(node.core.kind, &node.record).is_none() && shipped().next().is_some();
+    if !goes_by_models && !covers(&node) {
         return Err(out_of_scope(caller, "the name of what is to be proven"));
+    }
+    // What is shipped is opened in every bundle: its content and its files.
+    for edge in shipped() {
+        let model = shared.store.node(&edge.to).map_err(status::read)?;
+        if model.is_some_and(|model| !covers(&model)) {
+            return Err(out_of_scope(caller, "the name of a model that is shipped"));
+        }
     }
     let what = if is_full { "every detail" } else { "details" };
     if !caller.sees_details && !caller.may(Role::Admin) || is_full && !caller.covers(None) {
         let text = format!("the client {} may not see {what}, and this bundle opens them", caller.name);
         return Err(status::status(Code::PermissionDenied, "DETAILS_WITHHELD", text));
-    }
-    // What is shipped is opened in every bundle: its content and its files.
-    let shipped = node.core.edges.iter().filter(|edge| edge.home.is_none() && node.core.kind == Kind::Shipment);
-    for edge in shipped {
-        let model = shared.store.node(&edge.to).map_err(status::read)?;
-        if model.is_some_and(|model| !covers(&model)) {
-            return Err(out_of_scope(caller, "the name of a model that is shipped"));
-        }
     }
     Ok(())
 }

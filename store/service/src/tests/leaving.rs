@@ -70,22 +70,22 @@ async fn a_commit_that_nobody_waits_for_keeps_its_place_and_watchers_are_told() 
     let registry: SharedRegistry = Arc::new(Slow { asked: Mutex::new(asked), may_answer: Mutex::new(answers) });
     let reached = watch::Sender::new(world.store.size());
     let committers = Committers::start(&world.store, &registry, now, reached.clone());
-    let gate = Admission::new(&Limits { commits_at_once: 1, commits_waiting_max: 0, ..Limits::default() }).commits;
+    let gate = Admission::new(&Limits { commits_at_once: 1, commits_waiting_max: 0, ..Limits::default() });
     let roles = vec![Role::Commit];
     let caller = Caller { name: "one".to_owned(), roles, prefixes: Vec::new(), sees_details: true };
 
-    let (before, place) = (world.store.size(), gate.enter().await.unwrap());
+    let (before, place) = (world.store.size(), gate.commit(1).await.unwrap());
     let sent = committers.take(place, Arc::new(caller), request(&world));
     assert!(timeout(Duration::from_millis(50), sent).await.is_err(), "its sender leaves");
     was_asked.recv().unwrap();
-    assert!(gate.enter().await.is_err(), "the place was given back while the commit is still held");
+    assert!(gate.commit(1).await.is_err(), "the place was given back while the commit is still held");
 
     may_answer.send(()).unwrap();
     let mut told = reached.subscribe();
     let grown = timeout(Duration::from_secs(20), told.wait_for(|size| *size > before)).await;
     assert_eq!(*grown.expect("no watcher is told").unwrap(), world.store.size());
     let begun = Instant::now();
-    while gate.enter().await.is_err() {
+    while gate.commit(1).await.is_err() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the place does not come back");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -22,7 +22,7 @@ use crate::{
 /// More clients vanish than there are places of any kind.
 const VANISHING: usize = 300;
 /// Few of everything, so that one that is lost is missed.
-const FEW: &str = "[limits]\nquestions_at_once = 4\nquestions_per_client = 4\ncommits_at_once = 2\ncommits_waiting_max = 2\n\
+const FEW: &str = "[limits]\nquestions_at_once = 4\nquestions_per_client = 6\ncommits_at_once = 2\ncommits_waiting_max = 2\n\
                    proofs_at_once = 1\nproofs_waiting_max = 1\nwatchers_max = 2\nstalled_seconds_max = 1\n";
 
 /// Waits until something is answered that is refused as long as there is no place.

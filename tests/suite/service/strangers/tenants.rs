@@ -91,6 +91,10 @@ fn nobody_has_bundles_of_another_ones_models() {
         town.maker.commit(&client, &model).await;
         let mixed = town.maker.nodes.shipment(&[model[1].id(), town.lineage.trained[1]]);
         town.maker.commit(&client, core::slice::from_ref(&mixed)).await;
+        // A shipment has no name unless it is given one: it goes by what it ships.
+        let own = town.maker.nodes.shipment(&[model[1].id()]);
+        let north = town.client("north").await;
+        town.maker.commit(&north, core::slice::from_ref(&own)).await;
         let prove = async |who: &str, node: NodeId, disclosure: v1::Disclosure| {
             let asked = v1::ProveRequest { id: id(&node).into(), disclosure: disclosure.into(), tree_size: 0 };
             all(town.client(who).await.proofs.prove(asked).await).await
@@ -113,12 +117,13 @@ fn nobody_has_bundles_of_another_ones_models() {
         let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
         assert!(!contains(&bundle, SECRET), "what it came from stays closed");
         assert!(contains(&bundle, "north.onnx"), "and what is asked for is opened");
+        prove("north", own.id(), minimal).await.unwrap();
         // Who asked for what stands in the trail, refused or not.
         let asked = v1::ListBundleRequestsRequest::default();
         let trail = all(town.client("owner").await.proofs.list_bundle_requests(asked).await).await.unwrap();
         let trail: Vec<_> = trail.into_iter().flat_map(|some| some.requests).collect();
-        assert_eq!(trail.iter().filter(|asked| asked.client == "north").count(), 8);
-        assert_eq!(trail.iter().filter(|asked| asked.outcome == "made").count(), 1);
+        assert_eq!(trail.iter().filter(|asked| asked.client == "north").count(), 9);
+        assert_eq!(trail.iter().filter(|asked| asked.outcome == "made").count(), 2);
     });
 }
 
