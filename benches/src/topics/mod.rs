@@ -45,6 +45,7 @@ pub(crate) const JOBS: &[Job] = &[
     ("fsck", fsck::checked),
     ("serve", serving::serve),
     ("service-commits", service::clients::commits),
+    ("service-wire", service::clients::wire),
     ("service-bulk", service::clients::bulk),
     ("service-ask", service::clients::ask),
 ];

@@ -53,7 +53,10 @@ fn load(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
         while_sampled(&service, SAMPLE_EVERY, || job(&service, "service-commits", &[&clients, &seconds, "0"]))?;
     let what = format!("{clients} clients, one node a commit, {seconds} s, every receipt verified");
     let one = |name: &str| Ok::<_, Failure>(Runs::one(told(&answer, name)?));
-    report.add(Figure::new(what, one("rate")?, "commits/s").at_least(5_000.0, None));
+    let wire = job(&service, "service-wire", &[&clients, &setup.size(SECONDS / 6, 1).to_string()])?;
+    let wire = Runs::one(told(&wire, "rate")?);
+    let beside = "the same clients asking whether the service lives";
+    report.add(Figure::new(what, one("rate")?, "commits/s").beside(beside, wire).at_least(5_000.0, None));
     let ms = |name: &str| Ok::<_, Failure>(one(name)?.map(|micros| micros / 1e3));
     report.add(Figure::new("the same, half of the receipts within", ms("p50")?, "ms"));
     report.add(Figure::new("the same, 99 of 100 receipts within", ms("p99")?, "ms").at_most(100.0, None));

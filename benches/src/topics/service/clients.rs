@@ -21,6 +21,7 @@ use griptrace_proto::v1::{self, commit_stream_response::Outcome};
 use griptrace_store::{record::NodeRecord, signed_commit};
 use serde_json::{Value as Json, json};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     Failure,
@@ -142,6 +143,39 @@ pub(crate) fn commits(words: &[String]) -> Result<Json, Failure> {
         let at = |share: usize| micros.get(micros.len().saturating_sub(1) * share / 1000).copied().unwrap_or(0);
         let rate = number(micros.len()) / longest;
         Ok(json!({ "commits": micros.len(), "rate": rate, "p50": at(500), "p99": at(990), "max": at(1000) }))
+    })
+}
+
+/// The job `service-wire ADDRESS CERTIFICATE CLIENTS SECONDS`: each client, over a connection of its own, asks whether the service
+/// lives, again and again: what the wire alone takes.
+pub(crate) fn wire(words: &[String]) -> Result<Json, Failure> {
+    let (address, certificate, numbers) = read_words(words)?;
+    let [clients, seconds] = numbers.as_slice() else { return Err("CLIENTS SECONDS".into()) };
+    let time = Duration::from_secs(u64::try_from(*seconds)?);
+    runtime()?.block_on(async {
+        let mut tasks = Vec::new();
+        let start = Arc::new(tokio::sync::Barrier::new(*clients));
+        for _ in 0..*clients {
+            let mut client = HealthClient::new(connect(&address, &certificate).await?);
+            let start = Arc::clone(&start);
+            tasks.push(tokio::spawn(async move {
+                start.wait().await;
+                let begun = Instant::now();
+                let mut calls = 0_usize;
+                while begun.elapsed() < time {
+                    client.check(HealthCheckRequest::default()).await?;
+                    calls += 1;
+                }
+                Ok::<_, Failure>((calls, begun.elapsed().as_secs_f64()))
+            }));
+        }
+        let (mut calls, mut longest) = (0, 0.0_f64);
+        for task in tasks {
+            let (of_one, seconds) = task.await??;
+            calls += of_one;
+            longest = longest.max(seconds);
+        }
+        Ok(json!({ "rate": number(calls) / longest }))
     })
 }
 
