@@ -1,6 +1,6 @@
 //! Committing to a log on a server: signed here, sent until it is answered, and the receipt checked.
 
-use core::time::Duration;
+use core::{cell::RefCell, time::Duration};
 use std::time::Instant;
 
 use griptrace_core::{
@@ -39,9 +39,20 @@ impl Remote {
         signer: &dyn Signer,
         issuer: &str,
     ) -> Result<Receipt, CommandError> {
-        let marked =
-            |id: &NodeId| -> Option<StatusKey> { self.node(id).ok().flatten().map(|node| status_key(*id, &node.core)) };
-        let entry = signed_commit(self.home, records, &marked, signer, issuer, clock::now())
+        let failed = RefCell::new(None);
+        let marked = |id: &NodeId| -> Option<StatusKey> {
+            let node = self.node(id).unwrap_or_else(|error| {
+                failed.borrow_mut().get_or_insert(error);
+                None
+            });
+            node.map(|node| status_key(*id, &node.core))
+        };
+        let entry = signed_commit(self.home, records, &marked, signer, issuer, clock::now());
+        // Without the marked node nobody knows under which key its mark stands.
+        if let Some(error) = failed.into_inner() {
+            return Err(error);
+        }
+        let entry = entry
             .map_err(|e| CommandError::because("cannot commit", e))?;
         let message = v1::CommitRequest {
             entry: entry.clone().into(),

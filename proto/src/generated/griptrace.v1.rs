@@ -1015,7 +1015,7 @@ pub struct PathsResponse {
     /// The nodes from one to the other, ends included: 32 bytes each.
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// In the last message: whether there are more ways.
+    /// In the last message: whether there are more ways, be it for the limit or because the ways so far hold a million ids.
     #[prost(bool, tag = "3")]
     pub cut: bool,
 }
