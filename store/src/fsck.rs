@@ -287,10 +287,10 @@ impl<'a> Audit<'a> {
         }
         let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
         let writes = self.edge.append(entries)?;
-        self.tiles(&writes.full)?;
+        self.tiles(&writes.full, None)?;
         let Head { size, root } = delta.head();
         if self.published == Some(size) {
-            self.tiles(&self.edge.partial()?)?;
+            self.tiles(&self.edge.partial()?, Some(size))?;
         }
         self.roots.insert(size, root);
         let marks: Vec<(NodeId, Digest)> =
@@ -311,17 +311,28 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Compares tiles: the full ones as the log grows, the partial ones at its end.
-    fn tiles(&mut self, tiles: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+    /// Compares tiles: the full ones as the log grows, the partial ones of a size at its end.
+    fn tiles(&mut self, tiles: &[(String, Vec<u8>)], partial_of: Option<u64>) -> Result<(), StorageError> {
         for (name, expected) in tiles {
             self.report.tiles += 1;
             match self.objects.read(name)? {
                 Some(found) if found == *expected => {}
                 Some(_) => self.fault(name, "it holds other bytes than the segments give"),
+                // A writer that went on removes partial tiles once the full one stands, and it published before.
+                None if partial_of.map_or(Ok(false), |size| self.is_published_beyond(size))? => {}
                 None => self.fault(name, "it is missing"),
             }
         }
         Ok(())
+    }
+
+    /// Tells whether a checkpoint beyond a size is published by now.
+    fn is_published_beyond(&self, size: u64) -> Result<bool, StorageError> {
+        match self.signature.published(self.objects) {
+            Ok(published) => Ok(published.is_some_and(|published| published.head.size > size)),
+            Err(StorageError::Corrupt { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks head and checkpoint against the roots of the segments.

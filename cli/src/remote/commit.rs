@@ -52,8 +52,7 @@ impl Remote {
         if let Some(error) = failed.into_inner() {
             return Err(error);
         }
-        let entry = entry
-            .map_err(|e| CommandError::because("cannot commit", e))?;
+        let entry = entry.map_err(|e| CommandError::because("cannot commit", e))?;
         let message = v1::CommitRequest {
             entry: entry.clone().into(),
             nodes: records.iter().map(|record| record.to_bytes().into()).collect(),

@@ -196,3 +196,21 @@ fn a_log_without_its_head_is_not_begun_anew() {
     assert!(matches!(Store::init(dir.path(), &genesis, signer(), NOW), Err(OpenError::Exists { .. })));
     assert_eq!(fs::read(dir.path().join(SEGMENT)).unwrap(), whole);
 }
+
+/// An audit beside a writer missed partial tiles that the writer had removed since, when their tile became full.
+#[test]
+fn an_audit_beside_a_writer_that_fills_a_tile_finds_nothing_missing() {
+    let world = World::new();
+    (0..120).for_each(|i| drop(world.add(world.source(&format!("camera {i}"), "CN"))));
+    thread::sleep(Duration::from_millis(250));
+    let went_on = core::cell::Cell::new(false);
+    let report = world.store.fsck(&|_, _, _| {
+        if !went_on.replace(true) {
+            (0..20).for_each(|i| drop(world.add(world.source(&format!("more {i}"), "CN"))));
+            thread::sleep(Duration::from_millis(250));
+            world.add(world.source("last", "CN"));
+        }
+    });
+    assert!(went_on.get() && world.store.size() > 256);
+    assert_eq!(report.unwrap().faults, []);
+}
