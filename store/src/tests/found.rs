@@ -201,14 +201,19 @@ fn a_log_without_its_head_is_not_begun_anew() {
 #[test]
 fn an_audit_beside_a_writer_that_fills_a_tile_finds_nothing_missing() {
     let world = World::new();
-    (0..120).for_each(|i| drop(world.add(world.source(&format!("camera {i}"), "CN"))));
+    let add = |name: &str, count: u32| {
+        for i in 0..count {
+            world.add(world.source(&format!("{name} {i}"), "CN"));
+        }
+    };
+    add("camera", 120);
     thread::sleep(Duration::from_millis(250));
     let went_on = core::cell::Cell::new(false);
     let report = world.store.fsck(&|_, _, _| {
         if !went_on.replace(true) {
-            (0..20).for_each(|i| drop(world.add(world.source(&format!("more {i}"), "CN"))));
+            add("more", 20);
             thread::sleep(Duration::from_millis(250));
-            world.add(world.source("last", "CN"));
+            add("last", 1);
         }
     });
     assert!(went_on.get() && world.store.size() > 256);
