@@ -26,6 +26,11 @@ pub(crate) enum Log {
 }
 
 impl Log {
+    /// Tells whether it is on a server.
+    pub(crate) const fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// Returns the log's first entry.
     pub(crate) fn genesis(&self) -> &Genesis {
         match self {

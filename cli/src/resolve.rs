@@ -42,7 +42,7 @@ fn find(
     shared: Shared,
 ) -> Result<NodeId, CommandError> {
     if let Some((kind, wanted)) = text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
-        return by_name(workspace, output, wanted, (Some(kind), &[]), shared)?.ok_or_else(|| unknown(text));
+        return by_name(workspace, output, wanted, (Some(kind), &[]), shared)?.ok_or_else(|| unknown(workspace, text));
     }
     let path = Path::new(text);
     if is_path(text) && path.exists() {
@@ -68,8 +68,8 @@ fn find(
         return by_file(workspace, output, path);
     }
     match Kind::from_word(text) {
-        Some(kind) => newest_of_kind(workspace, kind)?.ok_or_else(|| unknown(text)),
-        None => Err(unknown(text)),
+        Some(kind) => newest_of_kind(workspace, kind)?.ok_or_else(|| unknown(workspace, text)),
+        None => Err(unknown(workspace, text)),
     }
 }
 
@@ -203,10 +203,14 @@ fn is_path(text: &str) -> bool {
     text.contains(['/', '\\']) || text.starts_with('.')
 }
 
-fn unknown(text: &str) -> CommandError {
-    CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
-        .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more")
+fn unknown(workspace: &Workspace, text: &str) -> CommandError {
+    let error = CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
+        .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more");
+    if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
 }
+
+/// What a client of a server can't tell from what is not there.
+const WITHHELD: &str = "a name or content that the server withholds from you is not found either: give the id";
 
 fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, CommandError> {
     let prefix = text.to_lowercase();
@@ -240,8 +244,11 @@ fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId
         }
     }
     match found.as_slice() {
-        [] => Err(CommandError::failed(format!("{} has the content of no node of this log", path.display()))
-            .with_hint("it may have changed since it was recorded, or never have been recorded")),
+        [] => {
+            let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
+                .with_hint("it may have changed since it was recorded, or never have been recorded");
+            Err(if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error })
+        }
         [one] => Ok(*one),
         several => newest_of(workspace, several, path),
     }

@@ -26,11 +26,17 @@ pub(crate) fn headline(node: &StoredNode) -> String {
     format!("{} {} {}", short(&node.id), node.core.kind, title(node))
 }
 
+/// Tells whether a node's details are withheld by the server that it came from. What is recorded has a random seed.
+pub(crate) fn is_withheld(node: &StoredNode) -> bool {
+    node.record.seed == [0; 32] && node.record.values.is_empty()
+}
+
 /// Returns a node's name, or what says most in its place.
 pub(crate) fn title(node: &StoredNode) -> String {
     if let Some(name) = name(node) {
         return name;
     }
+    let withheld = is_withheld(node).then(|| "(details withheld)".to_owned());
     let core = &node.core;
     let words = [
         core.activity.map(|a| a.to_string()),
@@ -40,7 +46,7 @@ pub(crate) fn title(node: &StoredNode) -> String {
         core.country.filter(|_| core.date.is_some()).map(|c| c.to_string()),
         core.date.map(|d| d.to_string()),
     ];
-    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    words.into_iter().chain([withheld]).flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns scheme, strength and issuer of an assessment.
@@ -98,7 +104,7 @@ pub(crate) fn node_json(node: &StoredNode) -> Json {
     let core: Map<String, Json> = core_fields(&node.core).into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
     let edge = |edge: &Edge| json!({ "role": edge.role.word(), "to": edge.to.to_string(), "home": edge.home.map(|h| h.to_string()) });
     let edges: Vec<Json> = node.core.edges.iter().map(edge).collect();
-    json!({
+    let mut object = json!({
         "id": node.id.to_string(),
         "kind": node.core.kind.word(),
         "name": name(node),
@@ -108,7 +114,11 @@ pub(crate) fn node_json(node: &StoredNode) -> Json {
         "issuer": node.issuer,
         "committer": node.committer.to_string(),
         "time": node.time,
-    })
+    });
+    if let Some(object) = object.as_object_mut().filter(|_| is_withheld(node)) {
+        object.insert("details_withheld".to_owned(), Json::Bool(true));
+    }
+    object
 }
 
 /// Returns an assessment's payload in lines.

@@ -101,7 +101,7 @@ fn show(context: &Context, rows: &[Row], csv: bool) -> Result<Answer, CommandErr
             });
             let [id, name, origin, modality, grade, country, ..] = cells(row);
             output.object(&json!({
-                "id": id, "name": name, "origin": origin, "modality": modality, "grade": grade, "country": country,
+                "id": id, "name": (!view::is_withheld(&row.node)).then_some(name), "origin": origin, "modality": modality, "grade": grade, "country": country,
                 "assessment": assessment, "gaps": row.gaps,
             }))?;
         }

@@ -45,9 +45,6 @@ fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json,
         map.insert("details".to_owned(), Json::Object(details));
         map.insert("marks".to_owned(), Json::Array(marks));
         map.insert("assessments".to_owned(), Json::Array(assessments));
-        if workspace.store.is_withheld(&node.id) {
-            map.insert("details_withheld".to_owned(), Json::Bool(true));
-        }
         if files {
             let records = node.record.manifest.iter().flat_map(|manifest| &manifest.files);
             let files = records.map(|file| {

@@ -11,7 +11,8 @@ use griptrace_core::{
 };
 use griptrace_proto::v1::{self, commit_service_client::CommitServiceClient};
 use griptrace_store::{Receipt, record::NodeRecord, signed_commit};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
 
 use super::{
     Remote, check,
@@ -105,7 +106,8 @@ impl Remote {
             return error
                 .with_hint("it may be in the log all the same: griptrace log shows; recording the same again is safe");
         }
-        if status.code() == Code::PermissionDenied {
+        let details = status.get_error_details();
+        if details.error_info().is_some_and(|info| info.reason == "KEY_UNKNOWN") {
             return error
                 .with_hint(format!("the operator registers committers; your public key is {}", signer.public_key()));
         }

@@ -10,7 +10,11 @@ use crate::error::CommandError;
 /// Says what a server answered in place of an answer: who, the code in words, its message, and what may help.
 pub(crate) fn trouble(url: &str, status: &Status) -> CommandError {
     let mut error = match cause(status) {
-        Some(cause) => CommandError::because(format!("the server {url} can't be reached"), cause),
+        Some(cause) => {
+            let hint = way_hint(&cause);
+            let error = CommandError::because(format!("the server {url} can't be reached"), cause);
+            hint.into_iter().fold(error, CommandError::with_hint)
+        }
         None => {
             CommandError::failed(format!("the server {url} answers: {}: {}", words(status.code()), status.message()))
         }
@@ -64,9 +68,25 @@ fn cause(status: &Status) -> Option<String> {
     (!words.is_empty()).then(|| words.join(": "))
 }
 
+/// Returns what may help where the way to a server is broken, by the words of what broke.
+fn way_hint(cause: &str) -> Option<&'static str> {
+    const HINTS: [(&str, &str); 5] = [
+        ("UnknownIssuer", "--ca FILE or GRIPTRACE_CA name the authority that signed the server's certificate"),
+        ("InvalidContentType", "the server speaks without TLS there: http:// is meant"),
+        ("frame with invalid size", "the server speaks TLS there: https:// is meant"),
+        ("Connection refused", "nothing listens there: is the server running, and is the address the right one?"),
+        ("Expired", "the server's certificate has ended: its operator renews it"),
+    ];
+    HINTS.iter().find(|(words, _)| cause.contains(words)).map(|(_, hint)| *hint)
+}
+
 fn own_hint(code: Code) -> Option<&'static str> {
     const HINTS: [(Code, &str); 2] = [
-        (Code::Unauthenticated, "--token-file or GRIPTRACE_TOKEN give a token, --client-cert a certificate"),
+        (
+            Code::Unauthenticated,
+            "--token-file or GRIPTRACE_TOKEN give a token, --client-cert a certificate; the operator's log says what is \
+             wrong with one that was given",
+        ),
         (Code::Unimplemented, "the server is another program, or older than this one"),
     ];
     HINTS.iter().find(|(of, _)| *of == code).map(|(_, hint)| *hint)

@@ -2596,7 +2596,7 @@ pub struct BundleRequest {
     /// The size of the log that it was made from.
     #[prost(uint64, tag = "5")]
     pub tree_size: u64,
-    /// BLAKE3 of the bundle, 32 bytes; empty if it was refused or could not be made.
+    /// The digest of the bundle as the verifier tells it (docs/spec/bundle.md), 32 bytes; empty if none was made.
     #[prost(bytes = "bytes", tag = "6")]
     pub digest: ::prost::bytes::Bytes,
     /// The request's id, as in the logs.

@@ -134,6 +134,9 @@ impl CallLayer {
             certificate: peer.and_then(|peer| peer.certificate.as_deref()),
             authorization: request.headers().get("authorization").map(HeaderValue::as_bytes),
         };
+        if request.headers().get_all("authorization").iter().nth(1).is_some() {
+            return Err(Refused::Header);
+        }
         if call.path.starts_with(HEALTH) {
             return Ok(None);
         }

@@ -110,11 +110,16 @@ pub async fn run(
     let telemetry = telemetry::start(&settings.log, settings.trace.as_deref()).map_err(|source| {
         ServeError::Telemetry { endpoint: settings.trace.clone().unwrap_or_default(), source: source.into() }
     })?;
+    // What stands there is of another run, until both addresses are listened at.
+    let ready = settings.sources.flags.ready_file.clone();
+    let not_ready = || ready.as_ref().map(fs::remove_file);
+    not_ready();
     let served = Service::begin(store, settings).await;
     let ended = match served {
         Ok(service) => service.until(shutdown).await,
         Err(error) => Err(error),
     };
+    not_ready();
     // The collector may take its time: nobody else waits for it on this thread.
     tokio::task::spawn_blocking(|| telemetry.flush()).await.ok();
     ended

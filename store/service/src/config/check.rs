@@ -131,6 +131,9 @@ impl Check {
         if entry.roles.is_empty() {
             self.wrong(format!("{what} has no `roles`: read, commit, prove or admin"));
         }
+        if entry.prefix.as_ref().is_some_and(|all| all.is_empty() || all.iter().any(String::is_empty)) {
+            self.wrong(format!("{what} has an empty `prefix`, which would be all names: leave it out for that"));
+        }
         let certificate = entry.certificate.as_deref().and_then(|text| self.certificate(&what, text));
         let token = self.token(&what, entry);
         if entry.certificate.is_none() && entry.token.is_none() {
@@ -147,7 +150,7 @@ impl Check {
         let caller = Caller {
             name: entry.name.clone(),
             roles: entry.roles.clone(),
-            prefixes: entry.prefix.clone(),
+            prefixes: entry.prefix.clone().unwrap_or_default(),
             sees_details: entry.details,
         };
         Client { caller: Arc::new(caller), certificate, token }

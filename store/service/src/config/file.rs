@@ -44,7 +44,7 @@ pub(super) struct ClientEntry {
     pub(super) token_to: Option<Value>,
     pub(super) roles: Vec<Role>,
     #[serde(default)]
-    pub(super) prefix: Vec<String>,
+    pub(super) prefix: Option<Vec<String>>,
     #[serde(default = "yes")]
     pub(super) details: bool,
 }

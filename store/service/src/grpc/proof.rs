@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use griptrace_core::{
-    digest::{Digest, file_digest},
+    bundle::bundle_digest,
+    digest::Digest,
     id::NodeId,
     node::Kind,
     note::{KeyKind, NoteVerifier},
@@ -238,7 +239,7 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
         id,
         disclosure: if is_full { "full" } else { "minimal" }.to_owned(),
         tree_size,
-        digest: made.as_ref().ok().map(|bundle| file_digest(bundle)),
+        digest: made.as_ref().ok().map(|bundle| bundle_digest(bundle)),
         request_id: call.id.clone(),
         outcome: made.as_ref().map_or_else(|status| status.message().to_owned(), |_| "made".to_owned()),
     };
