@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use griptrace_core::{
+    bundle::bundle_digest,
     checkpoint::Checkpoint,
     date::Date,
-    digest::file_digest,
     entry::{Entry, genesis_hash},
     id::NodeId,
     node::Mark,
@@ -210,7 +210,7 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
                 let bundle = prove(&client, &node, disclosure, size).await;
                 let own = store.prove(&node, &ProveOptions { disclose, at: Some(size) }).unwrap();
                 assert!(bundle == own, "{node} at {size}");
-                made.push((node, file_digest(&bundle)));
+                made.push((node, bundle_digest(&bundle)));
             }
             let own = store.prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size) }).unwrap();
             let (report, asked) = (judged(&own), check(&node, size));
