@@ -244,8 +244,8 @@ pub fn fetch_proof(
     coordinates.iter().map(|at| node_root(hash, size, *at, &mut lookup)).collect()
 }
 
-/// Hashes one level into the next, promoting a lone last node.
-fn parents(hash: &impl TreeHash, row: &[Digest]) -> Vec<Digest> {
+/// Hashes one level into the next, promoting a lone last node (RFC 9162, section 2.1.1).
+pub fn parents(hash: &impl TreeHash, row: &[Digest]) -> Vec<Digest> {
     let (pairs, lone) = row.as_chunks::<2>();
     let mut parents = Vec::with_capacity(row.len().div_ceil(2));
     hash.nodes(pairs, &mut parents);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
     id::{NodeId, StatusKey},
-    tree::{Rfc9162, TreeHash as _},
+    tree::{Rfc9162, parents},
 };
 
 use crate::{
@@ -224,12 +224,7 @@ impl Signed {
         let numbers = placed.first_node..placed.first_node.saturating_add(placed.nodes);
         let mut levels = vec![numbers.map(|n| *state.catalogue.id(n).digest()).collect::<Vec<_>>()];
         while let Some(row) = levels.last().filter(|row| row.len() > 1) {
-            let above = row.chunks(2).map(|pair| match pair {
-                [left, right] => COMMIT_TREE.node(left, right),
-                // One without a sibling goes up as it is (RFC 9162, 2.1.1).
-                odd => odd.first().copied().unwrap_or(Digest::ZERO),
-            });
-            let above = above.collect();
+            let above = parents(&COMMIT_TREE, row);
             levels.push(above);
         }
         let entry = tiles.entry(placed.leaf)?;

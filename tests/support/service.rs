@@ -67,18 +67,7 @@ impl Desk {
     /// Makes a store in a folder that is there.
     pub(crate) fn at(folder: &Path) -> Self {
         let inner = folder.join(".griptrace");
-        fs::create_dir_all(inner.join("keys")).unwrap();
-        for (name, seed) in [("log", LOG_SEED), ("committer", COMMITTER_SEED)] {
-            let path = inner.join("keys").join(format!("{name}.key"));
-            fs::write(&path, format!("griptrace-secret-key-v1 ed25519 {}\n", STANDARD.encode(seed))).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        let config = format!(
-            "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{}\"\n\
-             [keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
-            committer().public_key()
-        );
-        fs::write(inner.join("config.toml"), config).unwrap();
+        write_settings(&inner);
         let store = Store::init(&inner.join("store"), &genesis(7), log_signer(), NOW).unwrap();
         Self { folder: folder.to_path_buf(), home: store.home(), _made: None }
     }
@@ -231,4 +220,20 @@ impl Drop for Server {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// Writes keys and settings into a store's folder, as `griptrace init` would have with our keys.
+pub(crate) fn write_settings(inner: &Path) {
+    fs::create_dir_all(inner.join("keys")).unwrap();
+    for (name, seed) in [("log", LOG_SEED), ("committer", COMMITTER_SEED)] {
+        let path = inner.join("keys").join(format!("{name}.key"));
+        fs::write(&path, format!("griptrace-secret-key-v1 ed25519 {}\n", STANDARD.encode(seed))).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let config = format!(
+        "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{}\"\n\
+         [keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
+        committer().public_key()
+    );
+    fs::write(inner.join("config.toml"), config).unwrap();
 }

@@ -3,24 +3,21 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use griptrace_core::key::Signer as _;
 use griptrace_tests::seed::Seed;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
     child::Child,
-    factory::{COMMITTER_SEED, ISSUER, LOG_SEED, ORIGIN, committer},
     faults::{Damage, Others},
     folder::{self, kind},
     rich,
 };
+use crate::served::write_settings;
 
 /// A folder with a store in it, as `griptrace init` would have made it with our keys.
 struct Desk(TempDir);
@@ -29,18 +26,7 @@ impl Desk {
     fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         let folder = desk.0.path().join(".griptrace");
-        fs::create_dir_all(folder.join("keys")).unwrap();
-        for (name, seed) in [("log", LOG_SEED), ("committer", COMMITTER_SEED)] {
-            let path = folder.join("keys").join(format!("{name}.key"));
-            fs::write(&path, format!("griptrace-secret-key-v1 ed25519 {}\n", STANDARD.encode(seed))).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        let config = format!(
-            "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{}\"\n\
-             [keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
-            committer().public_key()
-        );
-        fs::write(folder.join("config.toml"), config).unwrap();
+        write_settings(&folder);
         folder::write(&desk.store(), &rich::first().files);
         desk
     }

@@ -80,6 +80,15 @@ fn everything_that_can_be_said_is_read() {
     assert!(settings.lines().iter().all(|line| !line.contains("00112233")), "what is shown holds no digest of a token");
 }
 
+/// No prefix is all names: a list that was emptied by mistake must not come to mean that.
+#[test]
+fn an_empty_prefix_is_refused() {
+    for empty in ["[]", "['']", "['plant-7/', '']"] {
+        let found = loaded(&client("robot", &format!("token = '{DIGEST}'\nprefix = {empty}"))).unwrap_err();
+        assert!(found.iter().any(|text| text.contains("empty `prefix`")), "{empty}: {found:?}");
+    }
+}
+
 #[test]
 fn certificates_are_named_in_three_ways() {
     let (_dir, sources) = sources("");

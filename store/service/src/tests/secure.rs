@@ -143,11 +143,18 @@ async fn the_request_id_comes_back_and_each_call_is_counted_by_its_code() {
         let metadata = answer.map_or_else(|status| status.metadata().clone(), |answer| answer.metadata().clone());
         assert_eq!(metadata.get("x-request-id").unwrap(), "build-7");
     }
+    // Of two that say who calls none is believed.
+    let mut request = Request::new(GetLogRequest {});
+    for token in ["t", "wrong"] {
+        request.metadata_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    let twice = ProofServiceClient::new(channel.clone()).get_log(request).await.unwrap_err();
+    assert_eq!(twice.code(), Code::Unauthenticated);
     let figures = ask(running.http.as_ref().unwrap(), "GET", "/metrics").await.body;
     let figures = String::from_utf8(figures).unwrap();
-    for code in ["OK", "UNAUTHENTICATED"] {
-        let line =
-            format!("griptrace_grpc_calls_total{{method=\"/griptrace.v1.ProofService/GetLog\",code=\"{code}\"}} 1");
+    for (code, calls) in [("OK", 1), ("UNAUTHENTICATED", 2)] {
+        let method = "/griptrace.v1.ProofService/GetLog";
+        let line = format!("griptrace_grpc_calls_total{{method=\"{method}\",code=\"{code}\"}} {calls}");
         assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
     }
     assert!(figures.contains("griptrace_open_connections{listener=\"grpc\"} 1\n"), "{figures}");
