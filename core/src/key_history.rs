@@ -1,6 +1,9 @@
 //! Which key counted when, by the key changes of a log (docs/spec/log.md).
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use crate::{
     entry::Genesis,
@@ -226,6 +229,25 @@ impl KeyHistory {
             at = after;
         }
         chain
+    }
+}
+
+/// Tells which of the changes concern any of the `keys`, and adds to these every key that such a change names: of what a
+/// bundle rests on, all that its reader may have to know.
+pub fn concerned(keys: &mut BTreeSet<KeyId>, changes: &[&KeyChange]) -> Vec<bool> {
+    let mut found: Vec<bool> = changes.iter().map(|_| false).collect();
+    loop {
+        let before = keys.len();
+        for (change, found) in changes.iter().zip(&mut found) {
+            let named = [Some(change.retired.id()), change.successor.as_ref().map(PublicKey::id)];
+            if named.iter().flatten().any(|key| keys.contains(key)) {
+                keys.extend(named.into_iter().flatten());
+                *found = true;
+            }
+        }
+        if keys.len() == before {
+            return found;
+        }
     }
 }
 

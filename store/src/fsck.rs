@@ -83,7 +83,8 @@ impl Store {
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
         let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
-        let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
+        let keys = self.0.keys();
+        let signature = Signature { keys: &keys.log };
         self.0.publish();
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
         audit.genesis()?;
@@ -110,7 +111,7 @@ impl Store {
             Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
             Err(error @ StorageError::Io { .. }) => return Err(error.into()),
         };
-        let signature = Signature { verifier: &log.verifier, origin: &log.genesis.origin };
+        let signature = Signature { keys: &log.keys };
         let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
         let size = newest.map(|signed| signed.head.size);
         let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
