@@ -259,15 +259,21 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
         }
     };
     for log in &case.evidence.logs {
-        add(&log.genesis.origin, "log", log.genesis.key.id());
+        for anchor in &log.anchors {
+            if let Some(key) = log.keys.history.log_key(anchor.size) {
+                add(&log.genesis.origin, "log", key.id());
+            }
+        }
         for witness in log.anchors.iter().flat_map(|a| &a.cosigners).filter_map(|w| case.trust.witnesses.get(*w)) {
             if let Ok(key) = PublicKey::new(Algorithm::Ed25519, witness.key.public_key()) {
                 add(&witness.name, "witness", key.id());
             }
         }
     }
-    for known in case.evidence.commits.iter().filter_map(|c| case.trust.committers.get(c.committer)) {
-        add(&known.name, "committer", known.key.id());
+    for commit in &case.evidence.commits {
+        if let Some(known) = case.trust.committers.get(commit.committer) {
+            add(&known.name, "committer", commit.key);
+        }
     }
     for word in case.words.values() {
         if let crate::judge::Vouched::Assessor(place) = word

@@ -46,13 +46,14 @@ fn check_log(
     entries: &mut Vec<ProvenEntry>,
 ) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
-    let trusted = find_trusted(trust, &genesis)?;
+    let keys = read_keys(part, &genesis, &home)?;
+    let trusted = find_trusted(trust, &genesis, &keys.history)?;
     let notes = check_notes(part, trust, trusted)?;
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
     let anchors =
         notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, &note, &head)).collect::<Result<_, _>>()?;
-    Ok(Log { genesis, home, anchors })
+    Ok(Log { genesis, home, anchors, keys })
 }
 
 /// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
@@ -61,7 +62,7 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     let Some((0, bytes)) = part.entries.first() else { return Err(bad("is not its genesis at index 0")) };
     match Entry::parse(bytes) {
         Ok(Entry::Genesis(genesis)) => Ok((genesis, genesis_hash(bytes))),
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
+        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
         Err(error) => Err(bad(&format!("cannot be read: {error}"))),
     }
 }
@@ -210,7 +211,9 @@ fn sort_entries(
         }
         match entry {
             Entry::StatusHead(head) if head.index == *index => heads.push(head),
-            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) => return Err(no_head(*index)),
+            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) | Entry::KeyChange(_) => {
+                return Err(no_head(*index));
+            }
         }
         wanted.next();
     }
