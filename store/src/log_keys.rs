@@ -147,8 +147,7 @@ pub(crate) fn is_change(entry: &[u8]) -> bool {
 
 fn note_key(origin: &str, key: &PublicKey) -> Result<NoteVerifier, StorageError> {
     let wrong = |why: &dyn core::fmt::Display| StorageError::corrupt("the log's key", why);
-    let bytes: [u8; 32] = key.as_bytes().try_into().map_err(|e| wrong(&e))?;
-    NoteVerifier::new(origin, KeyKind::Ed25519, &bytes).map_err(|e| wrong(&e))
+    NoteVerifier::new(origin, KeyKind::Ed25519, key.as_bytes()).map_err(|e| wrong(&e))
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {

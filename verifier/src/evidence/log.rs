@@ -7,12 +7,14 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
+    key::PublicKey,
+    key_history::KeyHistory,
     limits::TREE_SIZE_MAX,
-    note::{Note, NoteError, NoteVerifier, VerifiedSignature},
+    note::{KeyKind, Note, NoteError, NoteVerifier, VerifiedSignature},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Log, Parts, broken};
+use super::{Anchor, Broken, Log, Parts, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -48,7 +50,7 @@ fn check_log(
     let (genesis, home) = read_genesis(part)?;
     let keys = read_keys(part, &genesis, &home)?;
     let trusted = find_trusted(trust, &genesis, &keys.history)?;
-    let notes = check_notes(part, trust, trusted)?;
+    let notes = check_notes(part, trust, trusted, &keys.history)?;
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
     let anchors =
@@ -67,8 +69,9 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     }
 }
 
-fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLog, Broken> {
-    let same_key = |log: &&TrustedLog| log.key.public_key().as_slice() == genesis.key.as_bytes();
+/// The trust file may have any of the log's keys: each has signed the change to or from the next.
+fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis, history: &KeyHistory) -> Result<&'t TrustedLog, Broken> {
+    let same_key = |log: &&TrustedLog| history.log_keys().any(|(_, key)| log.key.public_key() == key.as_bytes());
     trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
         broken(Code::LogUntrusted, None, text)
@@ -83,10 +86,13 @@ struct CheckedNote {
 }
 
 /// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
-fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
-    let mut known: Vec<NoteVerifier> = Vec::new();
-    known.push(log.key.clone());
-    known.extend(trust.witnesses.iter().map(|witness| witness.key.clone()));
+fn check_notes(
+    part: &LogPart<&[u8]>,
+    trust: &Trust,
+    log: &TrustedLog,
+    history: &KeyHistory,
+) -> Result<Vec<CheckedNote>, Broken> {
+    let known = known_keys(trust, log, history)?;
     let notes: Vec<CheckedNote> =
         part.anchors.iter().map(|anchor| check_note(anchor, log, &known)).collect::<Result<_, _>>()?;
     let sizes = || notes.iter().map(|note| note.checkpoint.size);
@@ -101,7 +107,22 @@ fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result
     Ok(notes)
 }
 
-fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
+/// Keys that are looked for on checkpoints above a size, up to the next: the log's first, and then the witnesses'.
+type KnownKeys = Vec<(u64, Vec<NoteVerifier>)>;
+
+fn known_keys(trust: &Trust, log: &TrustedLog, history: &KeyHistory) -> Result<KnownKeys, Broken> {
+    let known = |(from, key): (u64, &PublicKey)| {
+        let own = NoteVerifier::new(&log.origin, KeyKind::Ed25519, key.as_bytes());
+        let own = own.map_err(|error| {
+            broken(Code::KeyChangeInvalid, None, format!("key {} of {}: {error}", key.id(), log.origin))
+        })?;
+        let witnesses = trust.witnesses.iter().map(|witness| witness.key.clone());
+        Ok((from, [own].into_iter().chain(witnesses).collect()))
+    };
+    history.log_keys().map(known).collect()
+}
+
+fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &KnownKeys) -> Result<CheckedNote, Broken> {
     let bad = |why: &dyn core::fmt::Display| {
         broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin))
     };
@@ -117,8 +138,16 @@ fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifie
             format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size),
         ));
     }
-    let signatures = note.verify(known).map_err(|error| signature_finding(&error))?;
+    let at_size = known.iter().rev().find(|(from, _)| *from < checkpoint.size || *from == 0);
+    let at_size = at_size.map_or(&[][..], |(_, known)| known);
+    let signatures = note.verify(at_size).map_err(|error| signature_finding(&error))?;
     if !signatures.iter().any(|signature| signature.key == 0) {
+        let others: Vec<NoteVerifier> = known.iter().filter_map(|(_, known)| known.first()).cloned().collect();
+        if note.verify(&others).is_ok_and(|signed| !signed.is_empty()) {
+            let size = checkpoint.size;
+            let text = format!("checkpoint of size {size} is signed by a key of {} that is not in use there", log.origin);
+            return Err(broken(Code::KeyRetired, None, text));
+        }
         let text = format!("checkpoint of size {} is not signed by log {}", checkpoint.size, log.origin);
         return Err(broken(Code::CheckpointUnsigned, None, text));
     }
