@@ -7,6 +7,7 @@ mod asked;
 mod blind;
 mod graded;
 mod judged;
+mod keys;
 mod logs;
 mod marked;
 mod opened;
@@ -37,6 +38,8 @@ pub(crate) enum Liar {
     Assessor,
     /// Keys that the trust file does not have.
     Stranger,
+    /// A key that he stole, or that was his before.
+    Thief,
     /// Nobody lies: it is the buyer's question or the state of the records.
     Nobody,
 }
@@ -114,7 +117,7 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts = [logs::ALL, keys::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
     parts.into_iter().flatten().copied().flatten()
 }
 
@@ -161,7 +164,7 @@ fn the_readme_lists_the_lies() {
          digest, length, root and proof made anew and signed with the keys that the liar owns, and asserts the code,\n\
          the verdict and that no other error is found.\n\n\
          The keys that a liar owns: *courier* none; *exporter* a committer's; *operator* the log's; *both* these two;\n\
-         *assessor* an assessor's; *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
+         *assessor* an assessor's; *stranger* keys that the trust file lacks; *thief* one that he stole, or that was his before; *nobody* lies where the records or the\n\
          question are at fault.\n\n| lie | liar | what is done | code | verdict |\n|---|---|---|---|---|\n",
     );
     for attack in catalogue() {

@@ -13,6 +13,7 @@ use griptrace_core::{
     details::read_value,
     digest::Digest,
     entry::Entry,
+    key_change::SignedKeyChange,
     key::PublicKey,
     limits::VALUE_DEPTH_MAX,
     manifest::{FileRecord, check_files, check_path, content_digest},
@@ -152,6 +153,11 @@ fn entry(bytes: &[u8]) {
             is_deterministic(bytes);
         }
         Some(Entry::Commit(commit)) => assert_eq!(Commit::parse(bytes), Ok(commit)),
+        Some(Entry::KeyChange(signed)) => {
+            // Each signature stands over the change as it was read.
+            drop(signed.verify());
+            assert_eq!(SignedKeyChange::parse(bytes), Ok(signed));
+        }
         None => {}
     }
 }
