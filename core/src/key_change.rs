@@ -370,7 +370,8 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         let (old, new, guard) = (key(Algorithm::Ed25519, 1), key(Algorithm::P256, 2), key(Algorithm::Ed25519, 3));
         let good = rotation(&old, &new);
-        let refused = |change: KeyChange| assert!(matches!(change.check(), Err(DecodeError::Field { .. })), "{change:?}");
+        let refused =
+            |change: KeyChange| assert!(matches!(change.check(), Err(DecodeError::Field { .. })), "{change:?}");
         refused(KeyChange { successor: None, ..good.clone() });
         refused(KeyChange { successor: Some(old.public_key()), ..good.clone() });
         refused(KeyChange { since: Some(4), ..good.clone() });

@@ -119,13 +119,7 @@ impl KeyHistory {
         Ok(history)
     }
 
-    fn check(
-        &self,
-        genesis: &Genesis,
-        home: &GenesisHash,
-        index: u64,
-        change: &KeyChange,
-    ) -> Result<(), HistoryError> {
+    fn check(&self, genesis: &Genesis, home: &GenesisHash, index: u64, change: &KeyChange) -> Result<(), HistoryError> {
         if change.home != *home {
             return Err(HistoryError::Home { found: change.home });
         }
@@ -165,7 +159,8 @@ impl KeyHistory {
         let retired = change.retired.id();
         let is_rotation = change.revoker.is_none();
         // A revocation that comes later in the log may reach back before this.
-        let revoked = all.iter().filter(|(_, other)| other.retired == change.retired).filter_map(|(_, other)| other.since);
+        let revoked =
+            all.iter().filter(|(_, other)| other.retired == change.retired).filter_map(|(_, other)| other.since);
         let is_void = is_rotation && revoked.min().is_some_and(|since| since <= index);
         let life = self.committers.entry(retired).or_insert_with(|| Life::of(change.retired.clone()));
         if is_rotation && !is_void {
@@ -220,8 +215,7 @@ impl KeyHistory {
             at = before;
         }
         at = *key;
-        while let Some(after) = self.committers.get(&at)
-            .and_then(|life| life.successor) {
+        while let Some(after) = self.committers.get(&at).and_then(|life| life.successor) {
             if chain.len() > CHAIN_MAX.saturating_mul(2) || chain.contains(&after) {
                 break;
             }
@@ -353,6 +347,9 @@ mod tests {
         assert_eq!(refused(&not_the_logs), HistoryError::NotInUse { key: key(2).id() });
         let retired = [(5, rotation(KeyUse::Log, 1, 2)), (6, rotation(KeyUse::Log, 1, 3))];
         assert_eq!(refused(&retired), HistoryError::NotInUse { key: key(1).id() });
-        assert_eq!(refused(&[(5, good.clone()), (5, rotation(KeyUse::Committer, 4, 5))]), HistoryError::Order { index: 5 });
+        assert_eq!(
+            refused(&[(5, good.clone()), (5, rotation(KeyUse::Committer, 4, 5))]),
+            HistoryError::Order { index: 5 }
+        );
     }
 }

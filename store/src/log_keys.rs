@@ -134,7 +134,13 @@ impl KnownKeys {
     }
 
     /// Returns what is known with one more change, or why that has no place.
-    pub(crate) fn with(&self, genesis: &Genesis, home: &GenesisHash, index: u64, entry: &[u8]) -> Result<Self, StorageError> {
+    pub(crate) fn with(
+        &self,
+        genesis: &Genesis,
+        home: &GenesisHash,
+        index: u64,
+        entry: &[u8],
+    ) -> Result<Self, StorageError> {
         let known = self.changes.iter().map(|change| (change.index, change.entry.clone()));
         Self::of(genesis, home, known.chain([(index, entry.to_vec())]).collect())
     }
@@ -186,7 +192,8 @@ fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Vec<(u64, Vec<u8>)
         let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
         while let Ok(Some(group)) = groups.next() {
             for (index, entry) in (group.first..).zip(&group.entries).filter(|(_, entry)| is_change(entry.bytes)) {
-                if matches!(Entry::parse(entry.bytes), Ok(Entry::KeyChange(signed)) if signed.change.of == KeyUse::Log) {
+                if matches!(Entry::parse(entry.bytes), Ok(Entry::KeyChange(signed)) if signed.change.of == KeyUse::Log)
+                {
                     found.push((index, entry.bytes.to_vec()));
                 }
             }

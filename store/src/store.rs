@@ -355,7 +355,8 @@ impl Inner {
         if state.catalogue.is_damaged() {
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
             let keys = Arc::clone(&state.keys);
-            state.catalogue = open::derive(&self.objects, &self.genesis, self.home, Signature { keys: &keys.log }, head)?;
+            state.catalogue =
+                open::derive(&self.objects, &self.genesis, self.home, Signature { keys: &keys.log }, head)?;
         }
         Ok(())
     }

@@ -191,13 +191,16 @@ fn bring_in(store: &Store, entry: &[u8], signer: Option<NoteSigner>) -> Result<R
 }
 
 pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, CommandError> {
-    let home = GenesisHash::from_hex(&args.genesis)
-        .ok_or_else(|| CommandError::failed(format!("{:?} is not a genesis hash: 64 hexadecimal digits", args.genesis)))?;
+    let home = GenesisHash::from_hex(&args.genesis).ok_or_else(|| {
+        CommandError::failed(format!("{:?} is not a genesis hash: 64 hexadecimal digits", args.genesis))
+    })?;
     let read = |path: &Option<PathBuf>| path.as_deref().map(keyfile::read).transpose();
     let (old, by, new) = (read(&args.old)?, read(&args.by)?, read(&args.new)?);
     let retired = match (&old, &args.revoke) {
         (Some(old), _) => old.public()?,
-        (None, Some(text)) => PublicKey::parse(text).map_err(|e| CommandError::because("the revoked key is malformed", e))?,
+        (None, Some(text)) => {
+            PublicKey::parse(text).map_err(|e| CommandError::because("the revoked key is malformed", e))?
+        }
         (None, None) => return Err(CommandError::failed("nothing says which key retires")),
     };
     let change = KeyChange {
@@ -227,9 +230,8 @@ pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, Com
 
 pub(crate) fn record(context: &Context, args: &RecordArgs) -> Result<Answer, CommandError> {
     let entry = fs::read(&args.file).map_err(|e| CommandError::file("read", &args.file, e))?;
-    let malformed = |why: &dyn core::fmt::Display| {
-        CommandError::failed(format!("{} is no key change: {why}", args.file.display()))
-    };
+    let malformed =
+        |why: &dyn core::fmt::Display| CommandError::failed(format!("{} is no key change: {why}", args.file.display()));
     if entry.len() > ENTRY_BYTES_MAX {
         return Err(malformed(&format!("it has {} bytes, and one has {ENTRY_BYTES_MAX} at most", entry.len())));
     }

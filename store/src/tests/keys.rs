@@ -168,7 +168,11 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
             let opened = [open(signer()), open(second())];
             assert_eq!(opened.iter().filter(|store| store.is_ok()).count(), 1, "{what}: {opened:?}");
             let has_changed = opened[1].is_ok();
-            if has_changed { new += 1 } else { old += 1 }
+            if has_changed {
+                new += 1
+            } else {
+                old += 1
+            }
             assert!(has_changed || changed.is_err(), "{what}: it was acknowledged and is lost");
             let store = opened.into_iter().find_map(Result::ok).unwrap();
             assert!(store.node(&acknowledged).unwrap().is_some() && store.size() >= size, "{what}");

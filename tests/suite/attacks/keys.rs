@@ -58,38 +58,83 @@ const COMMITTERS: &[Attack] = &[
         rotated(c);
         c.world.commit_of("shipment").signer = "maker";
     }),
-    Attack::new("rotation-never-shown", Exporter, "a rotation is left out, and the old key signs on", Code::StatusProofMismatch, |c| {
-        change(c, |change| change.hidden = true);
-    }),
-    Attack::new("rotation-shown-and-not-in-the-map", Both, "the map has nothing of a rotation", Code::StatusProofMismatch, |c| {
-        rotated(c);
-        c.world.heads().into_iter().for_each(|head| head.map_edit = Some(without_the_maker));
-    }),
-    Attack::new("successor-before-its-time", Thief, "the next key signs before the change", Code::CommitterUntrusted, |c| {
-        rotated(c);
-        c.world.commit_of("train").signer = "maker-2";
-    }),
-    Attack::new("successor-of-a-key-that-ended", Exporter, "a key is followed after its last day", Code::CommitterUntrusted, |c| {
-        rotated(c);
-        c.buyer.trust("from = 2026-01-01\nroles = [\"commit\", \"grade\", \"ship\"]", "from = 2026-01-01\nto = 2026-05-25\nroles = [\"commit\", \"grade\", \"ship\"]");
-    }),
+    Attack::new(
+        "rotation-never-shown",
+        Exporter,
+        "a rotation is left out, and the old key signs on",
+        Code::StatusProofMismatch,
+        |c| {
+            change(c, |change| change.hidden = true);
+        },
+    ),
+    Attack::new(
+        "rotation-shown-and-not-in-the-map",
+        Both,
+        "the map has nothing of a rotation",
+        Code::StatusProofMismatch,
+        |c| {
+            rotated(c);
+            c.world.heads().into_iter().for_each(|head| head.map_edit = Some(without_the_maker));
+        },
+    ),
+    Attack::new(
+        "successor-before-its-time",
+        Thief,
+        "the next key signs before the change",
+        Code::CommitterUntrusted,
+        |c| {
+            rotated(c);
+            c.world.commit_of("train").signer = "maker-2";
+        },
+    ),
+    Attack::new(
+        "successor-of-a-key-that-ended",
+        Exporter,
+        "a key is followed after its last day",
+        Code::CommitterUntrusted,
+        |c| {
+            rotated(c);
+            c.buyer.trust(
+                "from = 2026-01-01\nroles = [\"commit\", \"grade\", \"ship\"]",
+                "from = 2026-01-01\nto = 2026-05-25\nroles = [\"commit\", \"grade\", \"ship\"]",
+            );
+        },
+    ),
     Attack::new("stolen-key-since-the-theft", Thief, "a commit between theft and revocation", Code::KeyRetired, |c| {
         revoked(c, 6);
     }),
-    Attack::new("revocation-never-shown", Exporter, "a revocation is left out of the bundle", Code::StatusProofMismatch, |c| {
-        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
-        c.world.change_key(1, KeySpec { hidden: true, ..KeySpec::revocation("guard", "maker", 7) });
-    }),
-    Attack::new("successor-of-a-stolen-key", Thief, "the thief's own key follows the stolen one", Code::CommitterUntrusted, |c| {
-        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
-        change(c, |change| change.successor = Some("thief"));
-        c.world.change_key(2, KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", 7) });
-        sign_later(&mut c.world, "thief");
-    }),
-    Attack::new("rotation-from-a-stranger", Exporter, "a key follows one that the trust file lacks", Code::CommitterUntrusted, |c| {
-        c.world.change_key(1, KeySpec::rotation(KeyUse::Committer, "stranger", "maker-2"));
-        sign_later(&mut c.world, "maker-2");
-    }),
+    Attack::new(
+        "revocation-never-shown",
+        Exporter,
+        "a revocation is left out of the bundle",
+        Code::StatusProofMismatch,
+        |c| {
+            c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+            c.world.change_key(1, KeySpec { hidden: true, ..KeySpec::revocation("guard", "maker", 7) });
+        },
+    ),
+    Attack::new(
+        "successor-of-a-stolen-key",
+        Thief,
+        "the thief's own key follows the stolen one",
+        Code::CommitterUntrusted,
+        |c| {
+            c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+            change(c, |change| change.successor = Some("thief"));
+            c.world.change_key(2, KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", 7) });
+            sign_later(&mut c.world, "thief");
+        },
+    ),
+    Attack::new(
+        "rotation-from-a-stranger",
+        Exporter,
+        "a key follows one that the trust file lacks",
+        Code::CommitterUntrusted,
+        |c| {
+            c.world.change_key(1, KeySpec::rotation(KeyUse::Committer, "stranger", "maker-2"));
+            sign_later(&mut c.world, "maker-2");
+        },
+    ),
 ];
 
 const LOGS: &[Attack] = &[
@@ -97,35 +142,65 @@ const LOGS: &[Attack] = &[
         log_rotated(c);
         c.world.sign_from(3, "log");
     }),
-    Attack::new("log-key-before-its-size", Operator, "a log's new key signs an older checkpoint", Code::KeyRetired, |c| {
-        log_rotated(c);
-        c.world.sign_from(0, "log-2");
-    }),
-    Attack::new("log-key-change-hidden", Operator, "a change of the log's key is left out", Code::StatusProofMismatch, |c| {
-        let change = KeySpec { hidden: true, ..KeySpec::rotation(KeyUse::Log, "log", "log-2") };
-        c.world.change_key(1, change);
-    }),
+    Attack::new(
+        "log-key-before-its-size",
+        Operator,
+        "a log's new key signs an older checkpoint",
+        Code::KeyRetired,
+        |c| {
+            log_rotated(c);
+            c.world.sign_from(0, "log-2");
+        },
+    ),
+    Attack::new(
+        "log-key-change-hidden",
+        Operator,
+        "a change of the log's key is left out",
+        Code::StatusProofMismatch,
+        |c| {
+            let change = KeySpec { hidden: true, ..KeySpec::rotation(KeyUse::Log, "log", "log-2") };
+            c.world.change_key(1, change);
+        },
+    ),
     Attack::new("log-key-of-nobody", Thief, "a key signs that no change leads to", Code::CheckpointUnsigned, |c| {
         log_rotated(c);
         c.world.sign_from(1, "thief");
     }),
-    Attack::new("log-key-changed-by-a-committer", Exporter, "a committer's key retires as the log's", Code::KeyChangeInvalid, |c| {
-        c.world.change_key(1, KeySpec::rotation(KeyUse::Log, "maker", "log-2"));
-    }),
-    Attack::new("log-key-retired-twice", Thief, "the log's old key names another successor", Code::KeyChangeInvalid, |c| {
-        log_rotated(c);
-        c.world.change_key(2, KeySpec::rotation(KeyUse::Log, "log", "thief"));
-    }),
-    Attack::new("log-key-that-nobody-trusts", Operator, "none of a log's keys is in the trust file", Code::LogUntrusted, |c| {
-        log_rotated(c);
-        let text = c.buyer.trust.replace("vkey = \"maker.example/2026+", "vkey = \"other.example/2026+");
-        c.buyer.trust = text.replace("\"maker.example/2026\"", "\"other.example/2026\"");
-        let vkey = griptrace_core::note::NoteSigner::new("other.example/2026", &crate::world::seed("log"));
-        let vkey = vkey.expect("it is a name").verifier().to_vkey();
-        let (head, rest) = c.buyer.trust.split_once("vkey = \"other.example/2026+").expect("it is there");
-        let (_, rest) = rest.split_once('"').expect("it ends");
-        c.buyer.trust = format!("{head}vkey = \"{vkey}\"{rest}");
-    }),
+    Attack::new(
+        "log-key-changed-by-a-committer",
+        Exporter,
+        "a committer's key retires as the log's",
+        Code::KeyChangeInvalid,
+        |c| {
+            c.world.change_key(1, KeySpec::rotation(KeyUse::Log, "maker", "log-2"));
+        },
+    ),
+    Attack::new(
+        "log-key-retired-twice",
+        Thief,
+        "the log's old key names another successor",
+        Code::KeyChangeInvalid,
+        |c| {
+            log_rotated(c);
+            c.world.change_key(2, KeySpec::rotation(KeyUse::Log, "log", "thief"));
+        },
+    ),
+    Attack::new(
+        "log-key-that-nobody-trusts",
+        Operator,
+        "none of a log's keys is in the trust file",
+        Code::LogUntrusted,
+        |c| {
+            log_rotated(c);
+            let text = c.buyer.trust.replace("vkey = \"maker.example/2026+", "vkey = \"other.example/2026+");
+            c.buyer.trust = text.replace("\"maker.example/2026\"", "\"other.example/2026\"");
+            let vkey = griptrace_core::note::NoteSigner::new("other.example/2026", &crate::world::seed("log"));
+            let vkey = vkey.expect("it is a name").verifier().to_vkey();
+            let (head, rest) = c.buyer.trust.split_once("vkey = \"other.example/2026+").expect("it is there");
+            let (_, rest) = rest.split_once('"').expect("it ends");
+            c.buyer.trust = format!("{head}vkey = \"{vkey}\"{rest}");
+        },
+    ),
 ];
 
 const CHANGES: &[Attack] = &[
@@ -142,10 +217,16 @@ const CHANGES: &[Attack] = &[
             *entry.and_then(|(_, entry)| entry.last_mut()).expect("it is there") ^= 1;
         });
     }),
-    Attack::new("revoked-by-a-stranger", Thief, "a revoker whom the genesis does not name", Code::KeyChangeInvalid, |c| {
-        revoked(c, 7);
-        c.world.logs[0].genesis.revokers = vec![key("other").public_key().id()];
-    }),
+    Attack::new(
+        "revoked-by-a-stranger",
+        Thief,
+        "a revoker whom the genesis does not name",
+        Code::KeyChangeInvalid,
+        |c| {
+            revoked(c, 7);
+            c.world.logs[0].genesis.revokers = vec![key("other").public_key().id()];
+        },
+    ),
     Attack::new("revoked-ahead", Operator, "a revocation since a leaf that comes later", Code::KeyChangeInvalid, |c| {
         revoked(c, 8);
     }),
@@ -163,14 +244,20 @@ const CHANGES: &[Attack] = &[
     Attack::new("change-that-nobody-needs", Exporter, "a key change on which nothing rests", Code::Extraneous, |c| {
         c.world.change_key(1, KeySpec::rotation(KeyUse::Committer, "clerk", "clerk-2"));
     }),
-    Attack::new("change-moved", Courier, "a key change at another leaf, so that it comes later", Code::InclusionRootMismatch, |c| {
-        rotated(c);
-        c.courier = Some(|b, _| {
-            let entry = b.logs[0].entries.iter_mut().find(|(_, entry)| entry.starts_with(&[0x82, 0x01]));
-            entry.expect("it is there").0 -= 1;
-            b.logs[0].entries.retain(|(leaf, entry)| *leaf != 6 || entry.starts_with(&[0x82, 0x01]));
-        });
-    }),
+    Attack::new(
+        "change-moved",
+        Courier,
+        "a key change at another leaf, so that it comes later",
+        Code::InclusionRootMismatch,
+        |c| {
+            rotated(c);
+            c.courier = Some(|b, _| {
+                let entry = b.logs[0].entries.iter_mut().find(|(_, entry)| entry.starts_with(&[0x82, 0x01]));
+                entry.expect("it is there").0 -= 1;
+                b.logs[0].entries.retain(|(leaf, entry)| *leaf != 6 || entry.starts_with(&[0x82, 0x01]));
+            });
+        },
+    ),
 ];
 
 /// Everybody who knows one of the keys finds the way to the others.
@@ -220,9 +307,12 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
             c.world.commit_of(node).signer = "maker-2";
         }
         let steps = &mut c.world.logs[0].steps;
-        let revocation = steps.iter().rposition(|step| matches!(step, crate::world::Step::Key(_))).expect("it is there");
+        let revocation =
+            steps.iter().rposition(|step| matches!(step, crate::world::Step::Key(_))).expect("it is there");
         let revocation = steps.remove(revocation);
-        let quantise = steps.iter().position(|step| matches!(step, crate::world::Step::Commit(commit) if commit.nodes.contains(&"quantise".to_owned())));
+        let quantise = steps.iter().position(
+            |step| matches!(step, crate::world::Step::Commit(commit) if commit.nodes.contains(&"quantise".to_owned())),
+        );
         steps.insert(quantise.expect("it is there"), revocation);
     });
 }
