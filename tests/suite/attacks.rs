@@ -7,7 +7,7 @@ mod asked;
 mod blind;
 mod graded;
 mod judged;
-mod keys;
+pub(crate) mod keys;
 mod logs;
 mod marked;
 mod opened;
