@@ -166,7 +166,7 @@ fn the_log_only_grows_and_every_entry_is_in_it() {
 }
 
 async fn prove(client: &Client, node: &NodeId, disclosure: v1::Disclosure, tree_size: u64) -> Vec<u8> {
-    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size };
+    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, chosen: Vec::new() };
     let pieces = all(client.clone().proofs.prove(asked).await).await.unwrap();
     let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
     assert_eq!(pieces[0].total_bytes, u64::try_from(bundle.len()).unwrap());
