@@ -11,6 +11,7 @@ mod conformance;
 mod differential;
 mod findings;
 mod fuzz_seeds;
+mod hidden;
 mod holding;
 mod hostile;
 mod pipeline;

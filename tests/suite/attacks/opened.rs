@@ -395,6 +395,46 @@ const HIDDEN: &[Attack] = &[
         },
     ),
     Attack::new(
+        "streams-hidden-and-withdrawn",
+        Exporter,
+        "streams are hidden so that the withdrawal of an assessment is not the reason",
+        Code::AssessmentWithdrawn,
+        |c| {
+            c.world.node("assessment").terms().streams = vec![crate::world::word("wrist")];
+            c.world.node("camera").values.insert("streams", streams(&["wrist"]));
+            let name = "withdrawal";
+            c.world.mark(2, "maker", NodeSpec::status(name, Mark::Withdraw, "assessment", "2026-06-01"));
+            c.world.node(name).marked_by = Some("office");
+        },
+    ),
+    Attack::new("source-hidden", Exporter, "a source without name and content", Code::SourceHidden, |c| {
+        c.world.node("camera").hide.push("name");
+    })
+    .met(),
+    Attack::new(
+        "source-hidden-and-not-allowed",
+        Exporter,
+        "a source without name and content, where the policy wants them",
+        Code::SourceHidden,
+        |c| {
+            c.world.node("camera").hide.push("name");
+            c.buyer.policy += "[severity]\n\"source-hidden\" = \"error\"\n";
+        },
+    ),
+    Attack::new(
+        "source-named-nothing",
+        Exporter,
+        "a hidden source that shows an empty name and a content that is none",
+        Code::SourceHidden,
+        |c| {
+            let camera = c.world.node("camera");
+            camera.values.insert("name", Value::text(" "));
+            camera.values.insert("content", Value::text("blake3:"));
+            camera.open.push("content");
+            c.buyer.policy += "[severity]\n\"source-hidden\" = \"error\"\n";
+        },
+    ),
+    Attack::new(
         "streams-others",
         Exporter,
         "the data has a stream that the assessment does not name",
