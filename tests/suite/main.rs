@@ -14,6 +14,7 @@ mod fuzz_seeds;
 mod hidden;
 mod holding;
 mod hostile;
+mod leak;
 mod pipeline;
 mod readme;
 mod rules;
