@@ -39,7 +39,7 @@ fn better(less: &Report, more: &Report) -> Option<String> {
                 && one.effective_grade == source.effective_grade
                 && one.in_scope == source.in_scope
         };
-        if less.verdict < griptrace_verifier::finding::Verdict::Broken && found.filter(same).is_none() {
+        if less.verdict < griptrace_verifier::finding::Verdict::Broken && !found.as_ref().is_some_and(same) {
             return Some(format!("the source {}", source.id));
         }
     }

@@ -299,10 +299,8 @@ fn check_opened(
     disclose: &Disclose,
     read: impl Fn(u64) -> Result<(NodeId, Core), Lie>,
 ) -> Result<(), Lie> {
-    let ships = |id: &NodeId| match root.kind {
-        Kind::Model => id == root_id,
-        _ => root.edges.iter().any(|edge| edge.role == Role::Ships && edge.to == *id),
-    };
+    let is_shipped = |id: &NodeId| root.edges.iter().any(|edge| edge.role == Role::Ships && edge.to == *id);
+    let ships = |id: &NodeId| if root.kind == Kind::Model { id == root_id } else { is_shipped(id) };
     for manifest in &bundle.manifests {
         let (id, _) = read(manifest.node)?;
         if !ships(&id) {

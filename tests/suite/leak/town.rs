@@ -165,7 +165,7 @@ impl Maker<'_> {
         if let Some(manifest) = &manifest {
             values.extend(manifest_values(kind, manifest));
         }
-        let rng = &mut self.rng;
+        let rng = &mut *self.rng;
         NodeRecord::build(core, values, manifest, subjects, |out| rng.fill(out)).expect("the node is well formed")
     }
 
@@ -230,7 +230,7 @@ impl Maker<'_> {
         let mut subjects = subjects.to_vec();
         subjects.sort();
         subjects.dedup();
-        let rng = &mut self.rng;
+        let rng = &mut *self.rng;
         let (leaves, openings) = lay_out_subjects(&subjects, |out| rng.fill(out)).expect("there are subjects");
         let word = |text| Word::parse(text).expect("it is a word");
         let issued = Date::parse("2026-04-01").expect("it is a date");
