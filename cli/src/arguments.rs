@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Verify(Box<commands::verify::Args>),
     /// Show what is in a bundle, unverified
     Inspect(commands::inspect::Args),
-    /// Check policy files
+    /// Check policy files, and list disclosure profiles
     #[command(subcommand)]
     Policy(commands::policy::Args),
     /// Check the whole store against its log

@@ -19,6 +19,7 @@ mod error;
 mod keyfile;
 mod log_source;
 mod output;
+mod profile;
 mod recording;
 mod remote;
 mod resolve;

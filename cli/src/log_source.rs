@@ -14,7 +14,7 @@ use griptrace_store::{
     record::NodeRecord,
 };
 
-use crate::{clock, commands::prove::Opened, error::CommandError, remote::Remote};
+use crate::{clock, error::CommandError, remote::Remote};
 
 /// A log that is asked and committed to.
 #[derive(Debug)]
@@ -184,16 +184,10 @@ impl Log {
     }
 
     /// Returns the bytes of a bundle.
-    pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
         match self {
-            Self::Local(store) => {
-                let disclose = match opened {
-                    Opened::Minimal => Disclose::Minimal,
-                    Opened::All => Disclose::All,
-                };
-                Ok(store.prove(id, &ProveOptions { disclose, at: None })?)
-            }
-            Self::Remote(remote) => remote.prove(id, opened),
+            Self::Local(store) => Ok(store.prove(id, &ProveOptions { disclose: disclose.clone(), at: None })?),
+            Self::Remote(remote) => remote.prove(id, disclose),
         }
     }
 

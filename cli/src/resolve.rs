@@ -124,6 +124,27 @@ pub(crate) fn resolve_only(
     find_kind(workspace, output, text, kinds, Shared::Refuse)
 }
 
+/// Finds all nodes that `text` means where each of them is concerned: every node of a name, marked or not, or the one
+/// of an id.
+pub(crate) fn resolve_all(workspace: &Workspace, output: &Output, text: &str) -> Result<Vec<NodeId>, CommandError> {
+    let (kind, wanted) = match text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
+        Some((kind, name)) => (Some(kind), name),
+        None => (None, text),
+    };
+    let found =
+        workspace.store.by_name(wanted).map_err(|e| e.while_doing(format!("cannot look up the name {wanted:?}")))?;
+    let mut named = Vec::new();
+    for id in found {
+        if kind.is_none_or(|kind| workspace.node(&id).is_ok_and(|node| node.core.kind == kind)) {
+            named.push(id);
+        }
+    }
+    if named.is_empty() {
+        return Ok(vec![resolve_only(workspace, output, text, &[])?]);
+    }
+    Ok(named)
+}
+
 fn find_kind(
     workspace: &Workspace,
     output: &Output,

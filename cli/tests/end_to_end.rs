@@ -194,6 +194,82 @@ fn from_a_lineage_file_to_a_verdict() {
     assert_eq!(desk.code(&verify), 1, "without a model nothing is met");
 }
 
+/// Two exceptions by name and flag, and what else there is.
+const PROFILE: &str = r#"
+name = "for-buyer"
+[show]
+dataset = ["name", "licence", "site"]
+transformation = ["*"]
+shipment = ["consignee"]
+"#;
+
+#[test]
+fn a_profile_shows_what_it_says_and_the_reader_is_told_so_before() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.assess("wrist-camera");
+    desk.ship();
+    fs::write(desk.path().join("profile.toml"), PROFILE).unwrap();
+    let learns = |flags: &[&str]| {
+        desk.say(&[&["prove", "first", "-o", "b.griptrace"][..], flags].concat());
+        let file = fs::read(desk.path().join("b.griptrace")).unwrap();
+        for hidden in ["raw/camera", "1.pgm", "out/grasp", desk.path().to_str().unwrap()] {
+            let found = file.windows(hidden.len()).any(|window| window == hidden.as_bytes());
+            assert!(!found, "{hidden} stands in the bundle of {flags:?}");
+        }
+        let json = desk.say(&["inspect", "b.griptrace", "--as-buyer", "--json"]);
+        let words = desk.say(&["inspect", "b.griptrace", "--as-buyer"]);
+        (words, serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let details = |json: &serde_json::Value, kind: &str| {
+        let of = |node: &&serde_json::Value| node["kind"] == kind;
+        let node = json["learns"]["nodes"].as_array().unwrap().iter().find(of).unwrap();
+        node["details"].as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let (words, json) = learns(&["--profile", "profile.toml"]);
+    assert_eq!(details(&json, "dataset"), "licence name site");
+    assert_eq!(details(&json, "transformation"), "name tool");
+    assert_eq!(details(&json, "model"), "content manifest");
+    for part in
+        ["cell 3", "file \"grasp.bin\"", "by Maker: ", "assessed by", "scheme        security-assessment", "Buyer GmbH"]
+    {
+        assert!(words.contains(part), "{part}\n{words}");
+    }
+    assert!(!words.contains("S-1") && !words.contains("none found (all frames)"), "{words}");
+    let (_, json) = learns(&["--profile", "profile.toml", "--hide", "dataset.site", "--show", "model.name"]);
+    assert_eq!(details(&json, "dataset"), "licence name");
+    assert_eq!(details(&json, "model"), "content manifest name");
+    let (words, json) = learns(&["--profile", "full", "--hide-node", "wrist-camera", "--hide", "shipment.serials"]);
+    assert_eq!(details(&json, "dataset"), "");
+    assert!(!words.contains("cell 3") && !words.contains("S-1") && words.contains("train.py"), "{words}");
+    let (_, json) = learns(&[]);
+    assert_eq!(details(&json, "dataset") + &details(&json, "transformation"), "");
+    assert_eq!(details(&json, "shipment"), "consignee");
+}
+
+#[test]
+fn a_profile_that_names_what_is_not_there_writes_nothing() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.ship();
+    fs::write(desk.path().join("profile.toml"), "name = \"x\"\n[[node]]\nid = \"wrist-camera\"\nshow = [\"tool\"]")
+        .unwrap();
+    for (flags, expected) in [
+        (["--profile", "maximal"], "profiles that come with the program: minimal, annex-iv-2d, full"),
+        (["--profile", "profile.toml"], "a dataset has no detail \"tool\""),
+        (["--hide-node", "wrist-camra"], "is no node of this log"),
+        (["--hide", "dataset.license"], "did you mean \"licence\"?"),
+        (["--show", "data.licence"], "they are dataset, transformation, model"),
+    ] {
+        let said = desk.complain(&[&["prove", "first", "-o", "b.griptrace"][..], &flags].concat());
+        assert!(said.contains(expected), "{flags:?}: {said}");
+    }
+    assert!(!desk.path().join("b.griptrace").exists());
+    let listed = desk.say(&["policy", "profiles"]);
+    assert!(listed.contains("minimal: ") && listed.contains("  shipment: consignee"), "{listed}");
+    assert!(desk.say(&["policy", "profiles", "profile.toml"]).contains("  node wrist-camera: tool"));
+}
+
 #[test]
 fn what_was_recorded_is_not_recorded_again_and_files_are_ids() {
     let desk = Desk::new();

@@ -74,7 +74,7 @@ pub use error::{CommitError, FsckError, OpenError, OtherLines, ProveError, ReadE
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};
-pub use prove::{Disclose, ProveOptions};
+pub use prove::{Chosen, Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
 pub use recorded::says_the_same;
 pub use scan::{Scan, ScanOptions};

@@ -48,8 +48,17 @@ pub enum Disclose {
     Minimal,
     /// Every detail of every node.
     All,
-    /// These slots of these kinds.
-    Slots(BTreeMap<Kind, Vec<u8>>),
+    /// What is chosen, and nothing else.
+    Chosen(Chosen),
+}
+
+/// Slots to open: of each kind, but for nodes that have slots of their own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Chosen {
+    /// Slots of every node of a kind.
+    pub kinds: BTreeMap<Kind, Vec<u8>>,
+    /// Slots of single nodes, in place of those of their kind.
+    pub nodes: BTreeMap<NodeId, Vec<u8>>,
 }
 
 /// How to make a bundle.
@@ -62,12 +71,15 @@ pub struct ProveOptions {
 }
 
 impl Disclose {
-    fn slots(&self, kind: Kind) -> Vec<u8> {
+    /// Returns the slots that are opened of a node where it has them.
+    pub fn slots(&self, kind: Kind, id: &NodeId) -> Vec<u8> {
         match self {
             Self::All => (0..DETAIL_SLOTS).collect(),
             Self::Minimal if kind == Kind::Shipment => slot(kind, "consignee").into_iter().collect(),
             Self::Minimal => Vec::new(),
-            Self::Slots(slots) => slots.get(&kind).cloned().unwrap_or_default(),
+            Self::Chosen(chosen) => {
+                chosen.nodes.get(id).or_else(|| chosen.kinds.get(&kind)).cloned().unwrap_or_default()
+            }
         }
     }
 }
@@ -211,7 +223,7 @@ impl<'a> Prover<'a> {
                 self.segments.core(self.catalogue, number)?
             };
             let core = self.read_core(number, &record)?;
-            let mut slots = self.options.disclose.slots(core.kind);
+            let mut slots = self.options.disclose.slots(core.kind, &self.catalogue.id(number));
             if is_shipped {
                 slots.extend(["content", "manifest"].iter().filter_map(|name| slot(core.kind, name)));
                 if let Some(manifest) = record.manifest {

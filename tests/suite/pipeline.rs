@@ -274,7 +274,7 @@ pub(crate) fn ship(run: impl Fn(&[&str]), model: &str) -> String {
     let (name, today, what) = (format!("shipment of {model}"), days_ago(0), format!("model:{model}"));
     let to = ["--to", "Invented Buyer", "--country", "DE", "--date", &today, "--purpose", PURPOSE, "--name", &name];
     run(&[&["ship", &what][..], &to].concat());
-    run(&["prove", &name, "-o", &bundle, "--disclose", "all"]);
+    run(&["prove", &name, "-o", &bundle, "--profile", "full"]);
     bundle
 }
 

@@ -244,7 +244,7 @@ fn retell(operator: &Operator, clients: &[Client; 4], home: &Path, telling: &str
             client.works(&["mark", "withdraw", assessment, "--key", &key, "--reason", "invented"]);
         }
     }
-    training.works(&["prove", "shipment-1", "-o", "shipment.griptrace", "--disclose", "all"]);
+    training.works(&["prove", "shipment-1", "-o", "shipment.griptrace", "--profile", "full"]);
     training.folder.join("shipment.griptrace").display().to_string()
 }
 

@@ -121,6 +121,8 @@ pub(crate) struct NodeSpec {
     pub(crate) values: BTreeMap<&'static str, Value>,
     /// Slots that the bundle opens.
     pub(crate) open: Vec<&'static str>,
+    /// Slots that it hides, whatever else opens them.
+    pub(crate) hide: Vec<&'static str>,
     /// Files: they make the details `manifest` and `content`, both opened.
     pub(crate) files: Vec<FileRecord>,
     pub(crate) assess: Option<AssessSpec>,
@@ -219,6 +221,7 @@ impl NodeSpec {
             links: Vec::new(),
             values: BTreeMap::from([("name", Value::text(name))]),
             open: vec!["name"],
+            hide: Vec::new(),
             files: Vec::new(),
             assess: None,
             copies: None,

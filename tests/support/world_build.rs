@@ -487,6 +487,7 @@ impl World {
         if !spec.files.is_empty() {
             open.extend(["manifest", "content"]);
         }
+        open.retain(|name| !spec.hide.contains(name));
         let slots: Vec<u8> = open.iter().filter_map(|name| slot(node.kind, name)).collect();
         let opening = details::open(node.kind, &seed(&spec.name), &node.values, &slots)?;
         Some(Disclosure { node: ordinals[&place], opening })

@@ -308,6 +308,8 @@ codes! {
     CountryUndeclared = "country-undeclared", UpstreamUnknown, Error, 13, false;
     /// A detail that the policy asks to see is hidden or absent.
     DetailNotDisclosed = "detail-not-disclosed", TracedAssessed, Warning, 13, false;
+    /// A source shows neither its name nor its content.
+    SourceHidden = "source-hidden", TracedAssessed, Note, 13, false;
     // Step 14: assessments.
     /// Nothing covers a source where the policy asks for an assessment.
     AssessmentMissing = "assessment-missing", TracedUnassessed, Error, 14, false;

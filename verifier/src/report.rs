@@ -126,6 +126,8 @@ pub struct SourceReport {
     pub id: NodeId,
     /// Its name, if disclosed.
     pub name: Option<String>,
+    /// Whether neither its name nor its content is shown.
+    pub hidden: bool,
     /// Its modalities.
     pub modality: Vec<Word>,
     /// Collected or external.

@@ -15,7 +15,7 @@ use griptrace_core::{
 use crate::{
     evidence::{Anchor, Ordinal, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
-    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word},
+    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word, is_hidden},
     policy::{Judge, Policy},
     question::Question,
     report::{
@@ -193,6 +193,7 @@ fn sources(
             Some(SourceReport {
                 id: node.id,
                 name: Case::name(node),
+                hidden: is_hidden(node),
                 modality: node.core.words.modality.clone(),
                 origin: node.core.origin.map_or("", |origin| origin.word()).into(),
                 held: node.core.held.map_or("", |held| held.word()).into(),

@@ -8,6 +8,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_service::check::{self, Asked, blocking, remedy, verdict};
+use griptrace_store::Disclose;
 use griptrace_verifier::{
     finding::{Code, Finding},
     policy::Policy,
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::{
     policy::{config_error, load},
-    prove::{Opened, bundle},
+    prove::bundle,
     trust::own,
 };
 use crate::{
@@ -68,7 +69,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Err(CommandError::failed("nothing says where it goes").with_hint("add --destination DE"));
     }
     let asked = Asked { destination, date: or_today(args.date), purposes: args.purpose.clone() };
-    let report = judge(&bundle(&workspace, &id, Opened::All)?, &trust, &policy, &asked)?;
+    let report = judge(&bundle(&workspace, &id, &Disclose::All)?, &trust, &policy, &asked)?;
     tell(context, &workspace, &report)
 }
 

@@ -1,5 +1,7 @@
 //! `griptrace inspect`.
 
+mod as_buyer;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use griptrace_core::{
@@ -30,6 +32,9 @@ pub(crate) struct Args {
     /// Show only the keys that it names, with fingerprints to compare by phone
     #[arg(long)]
     pub(crate) keys: bool,
+    /// Show exactly what its reader learns, and what not, before it leaves the house
+    #[arg(long, conflicts_with = "keys")]
+    pub(crate) as_buyer: bool,
 }
 
 /// Said before anything else: what follows is the bundle's own word.
@@ -44,6 +49,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     if args.keys {
         return show_keys(context, &keys_of(&bundle)?);
+    }
+    if args.as_buyer {
+        return as_buyer::show(context, &bytes, &bundle);
     }
     let head = json!({
         "verified": false, "digest": bundle_digest(&bytes).to_string(), "bytes": bytes.len(),

@@ -8,9 +8,10 @@ use serde_json::{Value as Json, json};
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    profile::Profile,
 };
 
-/// Check policy files
+/// Check policy files, and list disclosure profiles
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
     /// Read a policy and list its rules, each with its source and how that was read
@@ -18,10 +19,40 @@ pub(crate) enum Args {
         /// The policy file
         file: PathBuf,
     },
+    /// List what disclosure profiles show: those that come with the program, or one
+    Profiles {
+        /// A profile that comes with the program, or a file of one
+        #[arg(value_name = "NAME|FILE")]
+        profile: Option<String>,
+    },
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let Args::Check { file } = args;
+    match args {
+        Args::Check { file } => check(context, file),
+        Args::Profiles { profile } => profiles(context, profile.as_deref()),
+    }
+}
+
+fn profiles(context: &Context, named: Option<&str>) -> Result<Answer, CommandError> {
+    let profiles = named.map_or_else(Profile::built_in, |named| Ok(vec![Profile::load(named)?]))?;
+    for profile in &profiles {
+        let shown = profile.lines();
+        let object = json!({
+            "profile": profile.name, "about": profile.about,
+            "show": shown.iter().map(|(of, fields)| json!({ "of": of, "fields": fields })).collect::<Vec<_>>(),
+        });
+        let mut lines = vec![format!("{}: {}", profile.name, profile.about)];
+        lines.extend(shown.iter().map(|(of, fields)| match fields.as_slice() {
+            [] => format!("  {of}: nothing"),
+            fields => format!("  {of}: {}", fields.join(", ")),
+        }));
+        context.output.either(&object, &lines)?;
+    }
+    Ok(Answer::YES)
+}
+
+fn check(context: &Context, file: &Path) -> Result<Answer, CommandError> {
     let policy = load(file)?;
     let head = json!({ "id": policy.id, "version": policy.version, "status": policy.status.as_str(), "judge": policy.judge.as_str() });
     context.output.either(&head, &[format!("{} {} ({})", policy.id, policy.version, policy.status.as_str())])?;

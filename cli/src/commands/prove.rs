@@ -8,6 +8,7 @@ use griptrace_core::{
     node::Kind,
 };
 use griptrace_service::check::{Asked, blocking};
+use griptrace_store::Disclose;
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;
 
@@ -19,6 +20,7 @@ use crate::{
     clock,
     context::{Answer, Context, write_output},
     error::CommandError,
+    profile::{Field, Profile},
     resolve::resolve_only,
     view::headline,
     workspace::Workspace,
@@ -32,9 +34,19 @@ pub(crate) struct Args {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Which details to open: what a verifier needs, or all of them
-    #[arg(long, default_value = "minimal")]
-    pub(crate) disclose: Opened,
+    /// Which details to open: a profile that comes with the program, or a file of one (`griptrace policy profiles`
+    /// lists them)
+    #[arg(long, default_value = "minimal", value_name = "NAME|FILE")]
+    pub(crate) profile: String,
+    /// Open this detail of every node of its kind too, such as dataset.licence (can be repeated)
+    #[arg(long, value_name = "KIND.FIELD", value_parser = Field::parse)]
+    pub(crate) show: Vec<Field>,
+    /// Hide this detail, whatever else shows it (can be repeated)
+    #[arg(long, value_name = "KIND.FIELD", value_parser = Field::parse)]
+    pub(crate) hide: Vec<Field>,
+    /// Hide every detail of this node, or of all nodes of this name (can be repeated)
+    #[arg(long, value_name = "NODE")]
+    pub(crate) hide_node: Vec<String>,
     /// Warn where this policy is not met
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -43,19 +55,11 @@ pub(crate) struct Args {
     pub(crate) trust: Option<PathBuf>,
 }
 
-/// Which details a bundle opens
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(crate) enum Opened {
-    /// What a verifier needs: the shipped models' content and files, and the consignee
-    Minimal,
-    /// Every detail of every node
-    All,
-}
-
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve_only(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
-    let bytes = bundle(&workspace, &id, args.disclose)?;
+    let disclose = profile(args)?.disclose(&workspace, &context.output)?;
+    let bytes = bundle(&workspace, &id, &disclose)?;
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
             Some(path) => super::check::load_trust(path)?,
@@ -64,7 +68,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         warn(context, &workspace, &id, &bytes, &trust, &policy::load(path)?)?;
     }
     let named = [Path::new(&args.node)].into_iter();
-    let inputs: Vec<&Path> = named.chain(args.policy.as_deref()).chain(args.trust.as_deref()).collect();
+    let files = [args.policy.as_deref(), args.trust.as_deref(), Some(Path::new(&args.profile))];
+    let inputs: Vec<&Path> = named.chain(files.into_iter().flatten()).collect();
     write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
@@ -78,9 +83,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     Ok(Answer::YES)
 }
 
+/// Returns the profile that was asked for, with what the flags change.
+fn profile(args: &Args) -> Result<Profile, CommandError> {
+    let mut profile = Profile::load(&args.profile)?;
+    args.show.iter().for_each(|field| profile.show(field));
+    args.hide.iter().for_each(|field| profile.hide(field));
+    args.hide_node.iter().for_each(|node| profile.hide_node(node));
+    Ok(profile)
+}
+
 /// Returns the bytes of a bundle.
-pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
-    workspace.store.prove(id, opened).map_err(|e| e.while_doing("cannot prove this"))
+pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
+    workspace.store.prove(id, disclose).map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -238,7 +238,7 @@ impl Story {
         say("")?;
         say("6. Make the evidence file")?;
         let bundle = self.text("shipment.griptrace");
-        self.griptrace(shell, &["--store", &store, "prove", "shipment-1", "-o", &bundle, "--disclose", "all"])
+        self.griptrace(shell, &["--store", &store, "prove", "shipment-1", "-o", &bundle, "--profile", "full"])
     }
 
     /// Returns the id of the one recorded assessment.

@@ -30,7 +30,6 @@ impl Source {
     }
 
     /// Takes a text that stands in no file.
-    #[cfg(test)]
     pub(crate) fn of(name: &str, text: &str) -> Self {
         Self { name: name.to_owned(), text: text.to_owned() }
     }

@@ -8,16 +8,17 @@ use griptrace_core::{
     bundle::BundleView,
     checkpoint::Checkpoint,
     commit::Commit,
+    details::slot_name,
     digest::{COMMIT_TREE, Digest},
     entry::{Entry, StatusHead},
     id::{GenesisHash, NodeId, StatusKey},
-    node::{Core, Kind, node_id},
+    node::{Core, Kind, Role, node_id},
     note::{Note, NoteVerifier},
     status_map::{status_value, verify_statuses},
     tree::{LeafIndex, ProofError, Rfc9162, TreeSize, root_from_leaves, verify_inclusion},
 };
 use griptrace_proto::v1;
-use griptrace_store::{Found, LogEntry, StoredNode, record::NodeRecord};
+use griptrace_store::{Disclose, Found, LogEntry, StoredNode, record::NodeRecord};
 
 use super::lie::Lie;
 
@@ -269,18 +270,55 @@ pub(crate) fn descent(of: NodeId, listed: &[Found], nodes: &BTreeMap<NodeId, Sto
     }
 }
 
-/// Reads a bundle and checks that it is that of a node of this log.
-pub(crate) fn bundle(bytes: &[u8], asked: NodeId) -> Result<String, Lie> {
+/// Reads a bundle and checks that it is that of a node of this log, and opens no detail that was not asked for: it is
+/// handed on.
+pub(crate) fn bundle(bytes: &[u8], asked: NodeId, disclose: &Disclose) -> Result<String, Lie> {
     let bundle = BundleView::view(bytes).map_err(|e| Lie::malformed("the bundle", e))?;
     let log = bundle.logs.first().ok_or_else(|| Lie::malformed("the bundle", "it holds no log"))?;
-    let mut cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
-    let root = usize::try_from(bundle.root).ok().and_then(|root| cores.nth(root)).map(|core| node_id(core));
+    let cores: Vec<&[u8]> =
+        bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores).copied().collect();
+    let core = |ordinal: u64| usize::try_from(ordinal).ok().and_then(|ordinal| cores.get(ordinal)).copied();
+    let root = core(bundle.root).map(node_id);
     if root != Some(asked) {
         let found = root.map_or_else(|| "no node".to_owned(), |root| root.to_string());
         return Err(Lie::Bundle { asked, found });
     }
     let anchor = log.anchors.last().ok_or_else(|| Lie::malformed("the bundle", "it holds no checkpoint"))?;
+    let read = |ordinal: u64| {
+        let read = core(ordinal).and_then(|bytes| Some((node_id(bytes), Core::from_bytes(bytes).ok()?)));
+        read.ok_or_else(|| Lie::malformed("the bundle", "it opens a part of no node"))
+    };
+    check_opened(&bundle, &read(bundle.root)?, disclose, read)?;
     Ok(anchor.note.clone())
+}
+
+/// Checks that nothing is opened but what was asked for, and content and files of what ships.
+fn check_opened(
+    bundle: &BundleView<'_>,
+    (root_id, root): &(NodeId, Core),
+    disclose: &Disclose,
+    read: impl Fn(u64) -> Result<(NodeId, Core), Lie>,
+) -> Result<(), Lie> {
+    let is_shipped = |id: &NodeId| root.edges.iter().any(|edge| edge.role == Role::Ships && edge.to == *id);
+    let ships = |id: &NodeId| if root.kind == Kind::Model { id == root_id } else { is_shipped(id) };
+    for manifest in &bundle.manifests {
+        let (id, _) = read(manifest.node)?;
+        if !ships(&id) {
+            return Err(Lie::Opened { id, detail: "manifest".to_owned() });
+        }
+    }
+    for opened in &bundle.disclosures {
+        let (id, core) = read(opened.node)?;
+        let asked = disclose.slots(core.kind, &id);
+        for (slot, ..) in &opened.opening.slots {
+            let name = slot_name(core.kind, *slot).unwrap_or("?");
+            let goes_along = ships(&id) && matches!(name, "content" | "manifest");
+            if !goes_along && !asked.contains(slot) {
+                return Err(Lie::Opened { id, detail: name.to_owned() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads hashes of 32 bytes.

@@ -82,6 +82,9 @@ pub(crate) enum Lie {
     /// The bundle of another node.
     #[error("the bundle is of {found}, and that of {asked} was asked for")]
     Bundle { asked: NodeId, found: String },
+    /// A bundle that shows more than its reader was to see.
+    #[error("the bundle opens the detail {detail} of {id}, which was not asked for")]
+    Opened { id: NodeId, detail: String },
     /// More bytes, or fewer, than it said.
     #[error("the bundle has {found} bytes, and {stated} were announced")]
     BundleBytes { stated: u64, found: u64 },

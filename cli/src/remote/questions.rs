@@ -13,7 +13,9 @@ use griptrace_core::{
     node::Kind,
 };
 use griptrace_proto::v1::{self, commit_service_client::CommitServiceClient};
-use griptrace_store::{Found, LogEntry, Paths, Resolved, StoredNode, record::NodeRecord, says_the_same};
+use griptrace_store::{
+    Chosen, Disclose, Found, LogEntry, Paths, Resolved, StoredNode, record::NodeRecord, says_the_same,
+};
 use tonic::{Response, Status, Streaming};
 
 use super::{
@@ -23,7 +25,7 @@ use super::{
     lie::Lie,
     lineage, proofs, read_ids, wire,
 };
-use crate::{commands::prove::Opened, error::CommandError};
+use crate::error::CommandError;
 
 impl Remote {
     /// Returns the nodes that the server finds for a name, oldest first.
@@ -295,13 +297,14 @@ impl Remote {
     }
 
     /// Returns the bytes of a bundle of this node, under the pinned checkpoint.
-    pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
-        let disclosure = match opened {
-            Opened::Minimal => v1::Disclosure::Minimal,
-            Opened::All => v1::Disclosure::Full,
+    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
+        let (disclosure, chosen) = match disclose {
+            Disclose::Minimal => (v1::Disclosure::Minimal, Vec::new()),
+            Disclose::All => (v1::Disclosure::Full, Vec::new()),
+            Disclose::Chosen(chosen) => (v1::Disclosure::Chosen, chosen_details(chosen)),
         };
-        let question =
-            v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into(), tree_size: self.size() };
+        let tree_size = self.size();
+        let question = v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into(), tree_size, chosen };
         let (stated, bytes) = self.connection.ask(|caller| {
             let question = question.clone();
             async { pieces(proofs(caller).prove(request(question)).await?).await }
@@ -310,7 +313,7 @@ impl Remote {
         if stated != found || !bytes.starts_with(MAGIC) {
             return Err(Lie::BundleBytes { stated, found }.into());
         }
-        let anchor = check::checkpoint(&self.verifier, &check::bundle(&bytes, *id)?)?;
+        let anchor = check::checkpoint(&self.verifier, &check::bundle(&bytes, *id, disclose)?)?;
         self.pinned.at(anchor.size)?;
         self.check_history(&anchor)?;
         Ok(bytes)
@@ -321,6 +324,22 @@ async fn ask_assessments(caller: Caller, id: NodeId, tree_size: u64) -> Result<V
     let view = v1::NodeView::Core.into();
     let question = v1::SearchRequest { assesses: wire(id.digest()), tree_size, view, ..Default::default() };
     drain(lineage(caller).search(request(question)).await?).await
+}
+
+/// Returns what is chosen as it travels.
+fn chosen_details(chosen: &Chosen) -> Vec<v1::ChosenDetails> {
+    let wide = |slots: &[u8]| slots.iter().map(|slot| u32::from(*slot)).collect();
+    let kinds = chosen.kinds.iter().map(|(kind, slots)| v1::ChosenDetails {
+        kind: i32::from(kind.number()),
+        slots: wide(slots),
+        ..Default::default()
+    });
+    let nodes = chosen.nodes.iter().map(|(id, slots)| v1::ChosenDetails {
+        id: wire(id.digest()),
+        slots: wide(slots),
+        ..Default::default()
+    });
+    kinds.chain(nodes).collect()
 }
 
 /// Refuses an answer that was cut short though no limit was asked for.

@@ -18,12 +18,12 @@ use griptrace_core::{
     value::Value,
     word::Country,
 };
-use griptrace_store::{Store, record::NodeRecord};
+use griptrace_store::{Disclose, Store, record::NodeRecord};
 use tempfile::TempDir;
 
 use self::server::{Server, State, Trick};
 use super::{Remote, ServerArgs};
-use crate::{commands::prove::Opened, error::CommandError, output::Output, recording::build::make};
+use crate::{error::CommandError, output::Output, recording::build::make};
 
 const ORIGIN: &str = "log.example/2026";
 /// The time of what is committed beforehand.
@@ -176,7 +176,7 @@ fn an_honest_server_answers_as_the_store_does() {
     for range in [0..1, 0..store.size(), 3..7, 2..3, store.size() - 1..store.size() + 5] {
         assert_eq!(remote.entries(range.clone()).unwrap(), store.entries(range).unwrap());
     }
-    let bundle = remote.prove(&shipped, Opened::Minimal).unwrap();
+    let bundle = remote.prove(&shipped, &Disclose::Minimal).unwrap();
     assert!(griptrace_core::bundle::Bundle::from_bytes(&bundle).is_ok());
 }
 
@@ -292,9 +292,9 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         |remote, _| remote.commit(&[dataset(remote.home(), "tactile")], &committer(), "Maker").map(drop);
     let ways: Question = |remote, w| remote.paths(&w.shipments[0], &w.source, 9).map(drop);
     let statuses: Question = |remote, world| remote.statuses(&world.withdrawn).map(drop);
-    let bundle: Question = |remote, world| remote.prove(&world.model, Opened::All).map(drop);
+    let bundle: Question = |remote, world| remote.prove(&world.model, &Disclose::All).map(drop);
     let entries: Question = |remote, _| remote.entries(2..8).map(drop);
-    let cases: [(Trick, Question, &str); 26] = [
+    let cases: [(Trick, Question, &str); 27] = [
         (Trick::CoreChanged, node, "what it gives out as the node"),
         (Trick::RecordChanged, node, "the private record of"),
         (Trick::CommitterChanged, node, "it says issuer Somebody Else, and the signed entry says Maker"),
@@ -326,6 +326,11 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         (Trick::ReceiptOfAnother, record, "the receipt is for the commit"),
         (Trick::ReceiptRenamed, record, "the commit is not proven to be in the log"),
         (Trick::BundleOfAnother, bundle, "the bundle is of"),
+        (
+            Trick::BundleOpensMore,
+            |remote, world| remote.prove(&world.model, &Disclose::Minimal).map(drop),
+            "which was not asked for",
+        ),
         (
             Trick::OtherUnit,
             |remote, _| remote.find_recorded(&[dataset(remote.home(), "tactile")]).map(drop),

@@ -2505,8 +2505,21 @@ pub struct ListEntriesResponse {
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub entries: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
-/// Asks for a bundle.
+/// Details to open, of a kind of nodes or of one node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChosenDetails {
+    /// The kind; not said where a node is named.
+    #[prost(enumeration = "NodeKind", tag = "1")]
+    pub kind: i32,
+    /// The node, 32 bytes: its details in place of what is chosen of its kind. Empty where a kind is meant.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub id: ::prost::bytes::Bytes,
+    /// The numbers of the slots (docs/spec/node.md), below 32. None opens none.
+    #[prost(uint32, repeated, tag = "3")]
+    pub slots: ::prost::alloc::vec::Vec<u32>,
+}
+/// Asks for a bundle.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProveRequest {
     /// The shipment, or the model: 32 bytes.
     #[prost(bytes = "bytes", tag = "1")]
@@ -2517,6 +2530,9 @@ pub struct ProveRequest {
     /// The size of a checkpoint that was published, to prove under; 0 for the newest.
     #[prost(uint64, tag = "3")]
     pub tree_size: u64,
+    /// With DISCLOSURE_CHOSEN: what it opens.
+    #[prost(message, repeated, tag = "4")]
+    pub chosen: ::prost::alloc::vec::Vec<ChosenDetails>,
 }
 /// A piece of a bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2616,6 +2632,8 @@ pub enum Disclosure {
     Minimal = 1,
     /// Every detail of every node. Only for who may see every detail.
     Full = 2,
+    /// What the request chooses. Only for who may see every detail.
+    Chosen = 3,
 }
 impl Disclosure {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2627,6 +2645,7 @@ impl Disclosure {
             Self::Unspecified => "DISCLOSURE_UNSPECIFIED",
             Self::Minimal => "DISCLOSURE_MINIMAL",
             Self::Full => "DISCLOSURE_FULL",
+            Self::Chosen => "DISCLOSURE_CHOSEN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2635,6 +2654,7 @@ impl Disclosure {
             "DISCLOSURE_UNSPECIFIED" => Some(Self::Unspecified),
             "DISCLOSURE_MINIMAL" => Some(Self::Minimal),
             "DISCLOSURE_FULL" => Some(Self::Full),
+            "DISCLOSURE_CHOSEN" => Some(Self::Chosen),
             _ => None,
         }
     }

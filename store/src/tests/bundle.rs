@@ -15,7 +15,7 @@ use griptrace_core::{
 };
 
 use super::world::{World, open, reader};
-use crate::{Disclose, ProveError, ProveOptions};
+use crate::{Chosen, Disclose, ProveError, ProveOptions};
 
 /// A bundle, every proof in it recomputed.
 struct Checked {
@@ -145,7 +145,13 @@ fn disclosures_follow_the_options() {
     let consignee = of(Kind::Shipment, &["consignee"]);
     assert_eq!(slots(Disclose::Minimal), [shipped.clone(), consignee.clone()]);
     let licence = of(Kind::Dataset, &["licence"]);
-    assert_eq!(slots(Disclose::Slots([licence.clone()].into())), [licence, shipped]);
+    let chosen = |nodes: &[(NodeId, &[&str])]| {
+        let nodes = nodes.iter().map(|(id, names)| (*id, of(Kind::Dataset, names).1)).collect();
+        Disclose::Chosen(Chosen { kinds: [licence.clone()].into(), nodes })
+    };
+    assert_eq!(slots(chosen(&[])), [licence.clone(), shipped.clone()]);
+    assert_eq!(slots(chosen(&[(source, &["name"])])), [of(Kind::Dataset, &["name"]), shipped.clone()]);
+    assert_eq!(slots(chosen(&[(source, &[]), (model[1], &[])])), [shipped], "what ships is opened all the same");
     let all = slots(Disclose::All);
     assert_eq!(all.len(), 4);
     assert!(all.contains(&of(Kind::Model, &["name", "content", "manifest"])));

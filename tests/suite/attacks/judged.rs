@@ -162,6 +162,19 @@ const SIGNED: &[Attack] = &[
     Attack::new("assessment-refused", Assessor, "the result was no", Code::AssessmentRefused, |c| {
         c.world.node("assessment").terms().outcome = Outcome::Refused;
     }),
+    Attack::new(
+        "streams-hidden-and-withdrawn",
+        Exporter,
+        "streams are hidden so that the withdrawal of an assessment is not the reason",
+        Code::AssessmentWithdrawn,
+        |c| {
+            c.world.node("assessment").terms().streams = words(&["wrist"]);
+            c.world.node("camera").values.insert("streams", super::opened::streams(&["wrist"]));
+            let name = "withdrawal";
+            c.world.mark(2, "maker", NodeSpec::status(name, Mark::Withdraw, "assessment", "2026-06-01"));
+            c.world.node(name).marked_by = Some("office");
+        },
+    ),
 ];
 
 const SCOPE: &[Attack] = &[

@@ -85,6 +85,62 @@ const DETAILS_AND_MANIFESTS: &[Attack] = &[
             c.courier = Some(|b, _| b.disclosures.last_mut().expect("there are some").node = 99);
         },
     ),
+    Attack::new("detail-salt-of-another-slot", Courier, "the salt of another slot", Code::DisclosureMismatch, |c| {
+        c.courier = Some(|b, built| {
+            let slots = &mut disclosed(b, built, "shipment").slots;
+            slots[0].1 = slots[1].1;
+        });
+    }),
+    Attack::new("detail-twice", Courier, "one slot twice, with two values", Code::DisclosureMismatch, |c| {
+        c.courier = Some(|b, built| {
+            let slots = &mut disclosed(b, built, "shipment").slots;
+            let mut again = slots[1].clone();
+            again.2 = encode(&Value::text("Somebody Else"));
+            slots.insert(1, again);
+        });
+    }),
+    Attack::new(
+        "detail-for-another-reader",
+        Exporter,
+        "a second reader is shown another value of a detail, with salt and proof as the first one got them",
+        Code::DisclosureMismatch,
+        |c| {
+            c.world.node("camera").values.insert("licence", Value::text("research only"));
+            c.world.node("camera").open.push("licence");
+            c.courier = Some(|b, built| {
+                let slots = &mut disclosed(b, built, "camera").slots;
+                slots[1].2 = encode(&Value::text("any use"));
+            });
+        },
+    ),
+    Attack::new(
+        "hidden-source-as-another-kind",
+        Exporter,
+        "details that were hashed as a model's are opened as a source's",
+        Code::DisclosureMismatch,
+        |c| {
+            c.world.node("camera").edit = Some(|core| {
+                let values = [(0, encode(&Value::text("camera")))].into();
+                core.details = details::root(Kind::Model, &crate::world::seed("camera"), &values);
+            });
+        },
+    ),
+    Attack::new(
+        "hidden-source-as-derived-data",
+        Courier,
+        "a source that shows nothing is passed off as derived data",
+        Code::CommitRootMismatch,
+        |c| {
+            c.world.node("camera").hide.push("name");
+            c.courier = Some(|b, built| {
+                let (part, place) = built.part_of("camera");
+                let core = &mut b.logs[0].commits[part].cores[place];
+                let mut changed = griptrace_core::node::Core::from_bytes(core).expect("it was encoded");
+                changed.origin = Some(griptrace_core::node::Origin::Derived);
+                *core = changed.to_bytes().expect("it is well formed");
+            });
+        },
+    ),
     Attack::new("manifest-file-changed", Courier, "another digest in a manifest", Code::ManifestMismatch, |c| {
         manifest(c, |b, _| b.manifests[0].files[0].blake3 = Digest::ZERO);
     }),
@@ -383,6 +439,33 @@ const HIDDEN: &[Attack] = &[
             c.world.node("assessment").terms().streams = vec![crate::world::word("wrist")];
             c.world.node("camera").values.insert("streams", streams(&["wrist"]));
             assert!(slot(Kind::Dataset, "streams").is_some() && prove_leaves(&SUBJECT_TREE, &[], &[0]).is_err());
+        },
+    ),
+    Attack::new("source-hidden", Exporter, "a source without name and content", Code::SourceHidden, |c| {
+        c.world.node("camera").hide.push("name");
+    })
+    .met(),
+    Attack::new(
+        "source-hidden-and-not-allowed",
+        Exporter,
+        "a source without name and content, where the policy wants them",
+        Code::SourceHidden,
+        |c| {
+            c.world.node("camera").hide.push("name");
+            c.buyer.policy += "[severity]\n\"source-hidden\" = \"error\"\n";
+        },
+    ),
+    Attack::new(
+        "source-named-nothing",
+        Exporter,
+        "a hidden source that shows an empty name and a content that is none",
+        Code::SourceHidden,
+        |c| {
+            let camera = c.world.node("camera");
+            camera.values.insert("name", Value::text(" "));
+            camera.values.insert("content", Value::text("blake3:"));
+            camera.open.push("content");
+            c.buyer.policy += "[severity]\n\"source-hidden\" = \"error\"\n";
         },
     ),
     Attack::new(

@@ -185,6 +185,8 @@ fn cover_as_superseded(
         };
         todo.extend(instant.marks.successors_of(successor));
     }
+    // Streams are the only detail that is read here, and so come last: who hides them hides no other reason.
+    seen.iter().try_for_each(|ordinal| check_streams(case, *ordinal, subject, need))?;
     Ok(covered)
 }
 
@@ -224,7 +226,7 @@ fn cover(
         return miss(Code::AssessmentRefused, "the assessor's result is no".into());
     }
     let end = check_validity(assessment, need).map_err(why)?;
-    check_scope(case, instant, assessment, subject, need).map_err(why)?;
+    check_reach(case, instant, assessment, subject, need).map_err(why)?;
     if let Some(mark) = instant.marks.terminal.get(&ordinal) {
         return miss(Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}"));
     }
@@ -283,7 +285,7 @@ fn check_validity(assessment: &Assessment, need: &Need<'_>) -> Result<Option<Dat
     Ok(end)
 }
 
-fn check_scope(
+fn check_reach(
     case: &Case<'_>,
     instant: &Instant<'_>,
     assessment: &Assessment,
@@ -313,15 +315,26 @@ fn check_scope(
         let text = format!("it reaches {}, the grade is {}", assessment.grade, grade_word(case, effective));
         return Err((Code::AssessmentGrade, text));
     }
-    if assessment.streams.is_empty() {
-        return Ok(());
-    }
-    [subject].iter().chain(need.sources).try_for_each(|ordinal| check_streams(case, assessment, *ordinal, need.work))
+    Ok(())
+}
+
+/// Checks the subject's streams, and those of the sources that are covered with it.
+fn check_streams(case: &Case<'_>, ordinal: Ordinal, subject: Ordinal, need: &Need<'_>) -> Result<(), Miss> {
+    let node = case.node(ordinal);
+    let named = node.and_then(Node::assessed).map(|assessed| &assessed.assessment).filter(|a| !a.streams.is_empty());
+    let Some(assessment) = named else { return Ok(()) };
+    [subject].iter().chain(need.sources).try_for_each(|data| {
+        check_streams_of(case, assessment, *data, need.work).map_err(|(code, text)| Miss {
+            code,
+            assessment: node.map(|node| node.id),
+            text,
+        })
+    })
 }
 
 /// An assessment that names streams covers data whose disclosed streams are among them, and nothing
 /// that has no streams to disclose.
-fn check_streams(case: &Case<'_>, assessment: &Assessment, subject: Ordinal, work: &Work) -> Result<(), Why> {
+fn check_streams_of(case: &Case<'_>, assessment: &Assessment, subject: Ordinal, work: &Work) -> Result<(), Why> {
     work.count(1);
     let data = case.node(subject).filter(|node| node.core.kind == Kind::Dataset && !work.is_spent());
     let Some(Value::List(streams)) = data.and_then(|node| Case::detail(node, "streams")) else {

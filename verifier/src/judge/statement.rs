@@ -4,6 +4,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use griptrace_core::{
     details::slot_name,
+    digest::Digest,
     node::{DigestStrength, Kind, Mark, Persons},
     value::Value,
 };
@@ -44,6 +45,7 @@ pub(super) fn check_statements(case: &Case<'_>, instant: &Instant<'_>, findings:
             // What is disclosed does not depend on when it is judged.
             check_disclosure(case, instant, rule, findings);
         }
+        check_hidden(case, instant, findings);
     }
 }
 
@@ -131,6 +133,26 @@ fn says_nothing(value: &Value) -> bool {
         Value::List(items) => items.is_empty(),
         Value::Map(pairs) => pairs.is_empty(),
         Value::Int(_) | Value::Bool(_) => false,
+    }
+}
+
+/// Tells whether a source shows neither what it is called nor what it consists of. A value that names neither, such as an
+/// empty name, shows nothing.
+pub(crate) fn is_hidden(node: &Node) -> bool {
+    let name = Case::name(node).is_some_and(|name| !name.trim().is_empty());
+    let digest = |text: &str| {
+        text.split_once(':')
+            .is_some_and(|(of, hex)| matches!(of, "blake3" | "tree" | "sha256") && Digest::from_hex(hex).is_some())
+    };
+    let content = Case::detail(node, "content").and_then(Value::as_text).is_some_and(digest);
+    is_source(node) && !name && !content
+}
+
+/// A hidden source is counted and judged like any other; the policy says whether that will do.
+fn check_hidden(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findings) {
+    for node in instant.order.iter().filter_map(|ordinal| case.node(*ordinal)).filter(|node| is_hidden(node)) {
+        let text = "neither its name nor its content is shown".into();
+        findings.add(case.policy, Code::SourceHidden, When::Always, Some(node.id), text);
     }
 }
 

@@ -156,6 +156,7 @@ fn assessment(assessment: &AssessmentReport) -> Value {
 fn source(source: &SourceReport) -> Value {
     let mut object = json!({
         "id": source.id.to_string(),
+        "hidden": source.hidden,
         "modality": texts(&source.modality),
         "origin": source.origin,
         "held": source.held,

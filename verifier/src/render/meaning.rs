@@ -211,6 +211,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Ask the exporter to disclose it: `griptrace prove` with that field.",
     ),
     (
+        "source-hidden",
+        "A source shows neither its name nor its content. Its grade, country and assessment are shown, and were judged.",
+        "Ask the exporter to disclose its name or content: `griptrace prove` with a wider profile.",
+    ),
+    (
         "assessment-missing",
         "The policy asks for an assessment here, and none covers this.",
         "The exporter has to have it assessed, record the assessment, and ship again.",

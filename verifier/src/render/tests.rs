@@ -33,6 +33,7 @@ fn word(text: &str) -> Word {
 
 fn source(byte: u8) -> SourceReport {
     SourceReport {
+        hidden: false,
         id: node(byte),
         name: Some("plant-7-wrist-camera".into()),
         modality: vec![word("visual")],
@@ -120,6 +121,7 @@ fn bare() -> Report {
     let nothing = Judgement { verdict: Verdict::Broken, time: None, time_from: TimeFrom::Nothing };
     let hidden = SourceReport {
         name: None,
+        hidden: true,
         modality: vec![],
         grade: None,
         country: None,

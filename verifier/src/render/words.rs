@@ -273,9 +273,10 @@ fn source_row(source: &SourceReport, same: bool, covers: &mut BTreeMap<String, u
     let words: Vec<&str> = source.modality.iter().map(Word::as_str).collect();
     let modality = if words.is_empty() { "not stated".into() } else { plain(&words.join(","), NAME_MAX) };
     let cover = source.assessment.as_ref().map(|found| assessment(found, source));
+    let unnamed = if source.hidden { "(hidden source)" } else { "not disclosed" };
     let mut row = Vec::from([
         short(&source.id),
-        source.name.as_ref().map_or_else(|| "not disclosed".into(), |name| quoted(name, NAME_MAX)),
+        source.name.as_ref().map_or_else(|| unnamed.into(), |name| quoted(name, NAME_MAX)),
         modality,
         plain(&source.effective_grade, NAME_MAX),
         source.country.map_or_else(|| "not stated".into(), |country| country.to_string()),

@@ -26,6 +26,11 @@ pub(crate) fn kind_number(kind: Kind) -> i32 {
     i32::from(kind.number())
 }
 
+/// Reads a kind.
+pub(crate) fn kind_of(number: i32) -> Option<Kind> {
+    Kind::ALL.iter().copied().find(|kind| i32::from(kind.number()) == number)
+}
+
 /// Returns a digest as it travels.
 pub(crate) fn digest(digest: &Digest) -> Bytes {
     Bytes::copy_from_slice(digest.as_bytes())

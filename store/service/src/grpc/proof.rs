@@ -7,16 +7,17 @@ use griptrace_core::{
     bundle::bundle_digest,
     digest::Digest,
     id::NodeId,
+    limits::DETAIL_SLOTS,
     node::Kind,
     note::{KeyKind, NoteVerifier},
 };
 use griptrace_proto::v1::{self, proof_service_server::ProofService};
-use griptrace_store::{Disclose, ProveOptions, Store, StoredNode};
+use griptrace_store::{Chosen, Disclose, ProveOptions, Store, StoredNode};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
     MESSAGE_BYTES, node_id,
-    nodes::{digest, digests, name},
+    nodes::{digest, digests, kind_of, name},
     pinned,
 };
 use crate::{
@@ -227,16 +228,19 @@ fn checkpoint(store: &Store, asked: v1::GetCheckpointRequest) -> Result<v1::GetC
 fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<u8>, u64), Status> {
     let id = node_id("id", &asked.id)?;
     let tree_size = pinned(shared, asked.tree_size)?;
-    let is_full = asked.disclosure() == v1::Disclosure::Full;
-    let made = allowed(shared, &call.caller, &id, is_full).and_then(|()| {
-        let disclose = if is_full { Disclose::All } else { Disclose::Minimal };
-        shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)
-    });
+    let disclose = disclose(asked)?;
+    let disclosure = match &disclose {
+        Disclose::Minimal => "minimal",
+        Disclose::All => "full",
+        Disclose::Chosen(_) => "chosen",
+    };
+    let made = allowed(shared, &call.caller, &id, disclose != Disclose::Minimal)
+        .and_then(|()| shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove));
     let entry = Entry {
         time: (shared.clock)(),
         client: call.caller.name.clone(),
         id,
-        disclosure: if is_full { "full" } else { "minimal" }.to_owned(),
+        disclosure: disclosure.to_owned(),
         tree_size,
         digest: made.as_ref().ok().map(|bundle| bundle_digest(bundle)),
         request_id: call.id.clone(),
@@ -253,8 +257,42 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
     Ok((made?, tree_size))
 }
 
+/// Reads which details are asked for.
+fn disclose(asked: &v1::ProveRequest) -> Result<Disclose, Status> {
+    let is_chosen = asked.disclosure() == v1::Disclosure::Chosen;
+    if !is_chosen && !asked.chosen.is_empty() {
+        return Err(status::bad_field(
+            "chosen",
+            "CHOSEN_MALFORMED",
+            "details are chosen, and DISCLOSURE_CHOSEN is not asked for",
+        ));
+    }
+    match asked.disclosure() {
+        v1::Disclosure::Unspecified | v1::Disclosure::Minimal => Ok(Disclose::Minimal),
+        v1::Disclosure::Full => Ok(Disclose::All),
+        v1::Disclosure::Chosen => {
+            let mut chosen = Chosen::default();
+            asked.chosen.iter().try_for_each(|one| choose(&mut chosen, one))?;
+            Ok(Disclose::Chosen(chosen))
+        }
+    }
+}
+
+fn choose(chosen: &mut Chosen, one: &v1::ChosenDetails) -> Result<(), Status> {
+    let bad = |why: &str| status::bad_field("chosen", "CHOSEN_MALFORMED", why);
+    let slot = |slot: &u32| u8::try_from(*slot).ok().filter(|slot| *slot < DETAIL_SLOTS);
+    let slots = one.slots.iter().map(slot).collect::<Option<Vec<u8>>>();
+    let slots = slots.ok_or_else(|| bad("a slot is not below 32"))?;
+    let before = match (kind_of(one.kind), one.id.is_empty()) {
+        (Some(kind), true) => chosen.kinds.insert(kind, slots).is_some(),
+        (None, false) => chosen.nodes.insert(node_id("chosen.id", &one.id)?, slots).is_some(),
+        (Some(_), false) | (None, true) => return Err(bad("either a kind or a node is named")),
+    };
+    if before { Err(bad("one kind or node is named twice")) } else { Ok(()) }
+}
+
 /// Refuses a bundle that would show a client what it may not see.
-fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Result<(), Status> {
+fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, beyond_minimal: bool) -> Result<(), Status> {
     let covers = |node: &StoredNode| caller.covers(name(node.core.kind, &node.record).as_deref());
     let Some(node) = shared.store.node(id).map_err(status::read)? else { return Ok(()) };
     let shipped = || node.core.edges.iter().filter(|edge| edge.home.is_none() && node.core.kind == Kind::Shipment);
@@ -270,8 +308,8 @@ fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, is_full: bool) -> Resu
             return Err(out_of_scope(caller, "the name of a model that is shipped"));
         }
     }
-    let what = if is_full { "every detail" } else { "details" };
-    if !caller.sees_details && !caller.may(Role::Admin) || is_full && !caller.covers(None) {
+    let what = if beyond_minimal { "every detail" } else { "details" };
+    if !caller.sees_details && !caller.may(Role::Admin) || beyond_minimal && !caller.covers(None) {
         let text = format!("the client {} may not see {what}, and this bundle opens them", caller.name);
         return Err(status::status(Code::PermissionDenied, "DETAILS_WITHHELD", text));
     }
@@ -327,7 +365,11 @@ fn news(store: &Store, before: u64) -> Result<v1::WatchResponse, Status> {
 }
 
 fn bundle_request(entry: Entry) -> v1::BundleRequest {
-    let disclosure = if entry.disclosure == "full" { v1::Disclosure::Full } else { v1::Disclosure::Minimal };
+    let disclosure = match entry.disclosure.as_str() {
+        "full" => v1::Disclosure::Full,
+        "chosen" => v1::Disclosure::Chosen,
+        _ => v1::Disclosure::Minimal,
+    };
     v1::BundleRequest {
         time: entry.time,
         client: entry.client,

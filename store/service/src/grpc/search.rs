@@ -18,7 +18,7 @@ use super::{
     MESSAGE_BYTES,
     lineage::bad_token,
     node_id,
-    nodes::{Showing, detail, name},
+    nodes::{Showing, detail, kind_of, name},
     pinned,
 };
 use crate::{
@@ -200,10 +200,6 @@ fn listed(shared: &Shared, asked: &v1::SearchRequest) -> Result<Option<Vec<NodeI
         ids.retain(|id| other.contains(id));
     }
     Ok(Some(ids))
-}
-
-fn kind_of(number: i32) -> Option<Kind> {
-    Kind::ALL.iter().copied().find(|kind| i32::from(kind.number()) == number)
 }
 
 fn prost_len(node: &v1::Node) -> usize {

@@ -8,12 +8,12 @@ use griptrace_core::{
     date::Date,
     entry::{Entry, genesis_hash},
     id::NodeId,
-    node::Mark,
+    node::{Kind, Mark},
     tree::{Frontier, Rfc9162},
     word::Country,
 };
 use griptrace_proto::v1;
-use griptrace_store::{Disclose, ProveOptions};
+use griptrace_store::{Chosen, Disclose, ProveOptions};
 use griptrace_tests::seed::Seed;
 use griptrace_verifier::{
     policy,
@@ -166,7 +166,7 @@ fn the_log_only_grows_and_every_entry_is_in_it() {
 }
 
 async fn prove(client: &Client, node: &NodeId, disclosure: v1::Disclosure, tree_size: u64) -> Vec<u8> {
-    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size };
+    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, chosen: Vec::new() };
     let pieces = all(client.clone().proofs.prove(asked).await).await.unwrap();
     let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
     assert_eq!(pieces[0].total_bytes, u64::try_from(bundle.len()).unwrap());
@@ -222,6 +222,14 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
             assert_eq!(answer.blocks, !answer.findings.is_empty());
             verdicts.insert(answer.verdict);
         }
+        let (model, size) = (lineage.trained[1], lineage.sizes[3]);
+        let bundle = prove_chosen(&client, &model, &chosen(&lineage.sources[0]), size).await.unwrap();
+        let nodes = [(lineage.sources[0], vec![8])].into();
+        let own = Chosen { kinds: [(Kind::Dataset, vec![0])].into(), nodes };
+        assert!(
+            bundle == store.prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size) }).unwrap()
+        );
+        made.push((model, bundle_digest(&bundle)));
         assert!(verdicts.len() > 1 && verdicts.contains("WITHDRAWN"), "{verdicts:?}");
         let trail = client.proofs.list_bundle_requests(v1::ListBundleRequestsRequest { time_from: now() - 600 }).await;
         let trail: Vec<_> = all(trail).await.unwrap().into_iter().flat_map(|some| some.requests).collect();
@@ -229,7 +237,62 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
             trail.iter().map(|request| (NodeId::new(digest(&request.id)), digest(&request.digest))).collect();
         assert_eq!(told, made, "each bundle that left is in the trail");
         assert!(trail.iter().all(|request| request.client == "local" && request.outcome == "made"));
+        assert_eq!(trail.last().unwrap().disclosure(), v1::Disclosure::Chosen);
     });
+}
+
+#[test]
+fn what_is_chosen_badly_is_refused() {
+    block_on(async {
+        let desk = Desk::new();
+        let server = desk.serve("");
+        let mut maker = Maker::new(&desk, Seed::for_test("what_is_chosen_badly").rng());
+        let client = server.client().await;
+        let lineage = Lineage::commit(&client, &mut maker).await;
+        let model = lineage.trained[1];
+        let good = chosen(&lineage.sources[0]);
+        prove_chosen(&client, &model, &good, 0).await.unwrap();
+        let with = |change: fn(&mut v1::ChosenDetails)| {
+            let mut all = good.clone();
+            change(&mut all[0]);
+            all
+        };
+        for (what, bad) in [
+            ("a slot beyond", with(|one| one.slots.push(32))),
+            ("a kind that is none", with(|one| one.kind = 99)),
+            ("neither kind nor node", with(|one| one.kind = 0)),
+            ("both", with(|one| one.id = vec![1; 32].into())),
+            ("a short id", with(|one| (one.kind, one.id) = (0, vec![1; 31].into()))),
+            ("twice", [good.clone(), good.clone()].concat()),
+        ] {
+            let status = prove_chosen(&client, &model, &bad, 0).await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status}");
+        }
+        let asked = v1::ProveRequest { id: id(&model).into(), chosen: good, ..Default::default() };
+        let status = all(client.clone().proofs.prove(asked).await).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "chosen, and not asked for: {status}");
+    });
+}
+
+/// The names of data sets, and of one of them the licence in its place.
+fn chosen(source: &NodeId) -> Vec<v1::ChosenDetails> {
+    let kind = v1::NodeKind::Dataset.into();
+    vec![
+        v1::ChosenDetails { kind, slots: vec![0], ..Default::default() },
+        v1::ChosenDetails { id: id(source).into(), slots: vec![8], ..Default::default() },
+    ]
+}
+
+async fn prove_chosen(
+    client: &Client,
+    node: &NodeId,
+    chosen: &[v1::ChosenDetails],
+    tree_size: u64,
+) -> Result<Vec<u8>, tonic::Status> {
+    let disclosure = v1::Disclosure::Chosen.into();
+    let asked = v1::ProveRequest { id: id(node).into(), disclosure, tree_size, chosen: chosen.to_vec() };
+    let pieces = all(client.clone().proofs.prove(asked).await).await?;
+    Ok(pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect())
 }
 
 fn check(node: &NodeId, tree_size: u64) -> v1::CheckRequest {

@@ -96,7 +96,12 @@ fn nobody_has_bundles_of_another_ones_models() {
         let north = town.client("north").await;
         town.maker.commit(&north, core::slice::from_ref(&own)).await;
         let prove = async |who: &str, node: NodeId, disclosure: v1::Disclosure| {
-            let asked = v1::ProveRequest { id: id(&node).into(), disclosure: disclosure.into(), tree_size: 0 };
+            let asked = v1::ProveRequest {
+                id: id(&node).into(),
+                disclosure: disclosure.into(),
+                tree_size: 0,
+                chosen: Vec::new(),
+            };
             all(town.client(who).await.proofs.prove(asked).await).await
         };
         let (minimal, full) = (v1::Disclosure::Minimal, v1::Disclosure::Full);
@@ -107,8 +112,10 @@ fn nobody_has_bundles_of_another_ones_models() {
             }
         }
         for who in ["north", "blind"] {
-            let refused = prove(who, model[1].id(), full).await.unwrap_err();
-            town.check("every detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
+            for disclosure in [full, v1::Disclosure::Chosen] {
+                let refused = prove(who, model[1].id(), disclosure).await.unwrap_err();
+                town.check("every detail", &refused, Code::PermissionDenied, "DETAILS_WITHHELD");
+            }
         }
         // Every bundle opens the consignee, and the files of what is shipped.
         let refused = prove("blind", model[1].id(), minimal).await.unwrap_err();
@@ -122,7 +129,7 @@ fn nobody_has_bundles_of_another_ones_models() {
         let asked = v1::ListBundleRequestsRequest::default();
         let trail = all(town.client("owner").await.proofs.list_bundle_requests(asked).await).await.unwrap();
         let trail: Vec<_> = trail.into_iter().flat_map(|some| some.requests).collect();
-        assert_eq!(trail.iter().filter(|asked| asked.client == "north").count(), 9);
+        assert_eq!(trail.iter().filter(|asked| asked.client == "north").count(), 10);
         assert_eq!(trail.iter().filter(|asked| asked.outcome == "made").count(), 2);
     });
 }
