@@ -278,13 +278,20 @@ fn checkpoint(note: &str) -> Option<(Checkpoint, Vec<String>)> {
 
 fn log(part: &LogPart) -> Result<Item, CommandError> {
     let mut lines = Vec::new();
-    let mut heads = Vec::new();
+    let (mut heads, mut changes) = (Vec::new(), Vec::new());
     for (index, bytes) in &part.entries {
         match Entry::parse(bytes).map_err(malformed)? {
             Entry::Genesis(genesis) => {
                 lines.push(format!("log {}, begun {}", genesis.origin, view::time(genesis.time)));
             }
             Entry::StatusHead(head) => heads.push((index.saturating_add(1), head.time)),
+            Entry::KeyChange(signed) => {
+                let (of, retired) = (signed.change.of.word(), signed.change.retired.id());
+                let successor = signed.change.successor.as_ref().map(|key| key.id().to_string());
+                let followed = successor.as_ref().map_or_else(String::new, |key| format!(", followed by {key}"));
+                lines.push(format!("  leaf {index}: {of} key {retired} does not count any more{followed}"));
+                changes.push(json!({ "index": index, "of": of, "retired": retired.to_string(), "successor": successor }));
+            }
             Entry::Commit(_) => {}
         }
     }
@@ -296,5 +303,5 @@ fn log(part: &LogPart) -> Result<Item, CommandError> {
         lines.push(format!("  {} entries {said}, signed by {}", checkpoint.size, signers.join(", ")));
         anchors.push(json!({ "origin": checkpoint.origin, "size": checkpoint.size, "time": time, "signers": signers }));
     }
-    Ok((json!({ "role": "checkpoints", "checkpoints": anchors }), lines))
+    Ok((json!({ "role": "checkpoints", "checkpoints": anchors, "key_changes": changes }), lines))
 }
