@@ -436,7 +436,7 @@ impl World {
                 Some(self.prove_statuses(number, &log.anchors[place], &closure.members, made))
             };
             let mut part = prove_log(log, &shown, made, statuses, &mut order);
-            self.ask_for_keys(&mut part, log, number, &newest.members, made);
+            ask_for_keys(&mut part, log, number, &newest.members, made);
             logs.push(part);
         }
         let ordinals: HashMap<usize, u64> = order.iter().zip(0..).map(|(place, ordinal)| (*place, ordinal)).collect();
@@ -469,18 +469,6 @@ impl World {
         StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes() }
     }
 
-    /// Proves the newest statuses once more, with what the map says of the keys that the evidence rests on.
-    fn ask_for_keys(&self, part: &mut LogPart, log: &Written, number: usize, members: &BTreeSet<usize>, made: &[Made]) {
-        let keys = asked_of_keys(part);
-        let Some((anchor, newest)) = part.anchors.last_mut().zip(log.anchors.last()) else { return };
-        let asked = members.iter().map(|place| &made[*place]);
-        let asked = asked.filter(|node| (node.log == number && node.leaf < newest.0) || node.signed);
-        let keys: Vec<Digest> = asked.map(|node| *node.key.digest()).chain(keys).collect();
-        if let Some(status) = &mut anchor.status {
-            status.proof = map_of(&newest.2).prove(&keys).into_bytes();
-        }
-    }
-
     fn disclose(&self, place: usize, node: &Made, ordinals: &HashMap<usize, u64>) -> Option<Disclosure> {
         let spec = &self.nodes[place];
         let mut open = spec.open.clone();
@@ -491,6 +479,18 @@ impl World {
         let slots: Vec<u8> = open.iter().filter_map(|name| slot(node.kind, name)).collect();
         let opening = details::open(node.kind, &seed(&spec.name), &node.values, &slots)?;
         Some(Disclosure { node: ordinals[&place], opening })
+    }
+}
+
+/// Proves the newest statuses once more, with what the map says of the keys that the evidence rests on.
+fn ask_for_keys(part: &mut LogPart, log: &Written, number: usize, members: &BTreeSet<usize>, made: &[Made]) {
+    let keys = asked_of_keys(part);
+    let Some((anchor, newest)) = part.anchors.last_mut().zip(log.anchors.last()) else { return };
+    let asked = members.iter().map(|place| &made[*place]);
+    let asked = asked.filter(|node| (node.log == number && node.leaf < newest.0) || node.signed);
+    let keys: Vec<Digest> = asked.map(|node| *node.key.digest()).chain(keys).collect();
+    if let Some(status) = &mut anchor.status {
+        status.proof = map_of(&newest.2).prove(&keys).into_bytes();
     }
 }
 

@@ -124,8 +124,10 @@ pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, Com
         since: None,
         time: clock::now(),
     };
+    let next = new.signer()?;
+    let signers: [&dyn Signer; 2] = [&old, &next];
     let entry = change
-        .sign(&[&old as &dyn Signer, &new.signer()?], &workspace.config.issuer)
+        .sign(&signers, &workspace.config.issuer)
         .map_err(|e| CommandError::because("cannot sign the key change", e))?;
     let signer = note_signer(&workspace, args.which, &new)?;
     let receipt = bring_in(local(&workspace)?, &entry, signer)?;
@@ -214,9 +216,12 @@ pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, Com
     };
     let keys = [by.or(old), new].into_iter().flatten();
     let signers = keys.map(|key| key.signer()).collect::<Result<Vec<_>, _>>()?;
-    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
+    let mut borrowed: Vec<&dyn Signer> = Vec::new();
+    for signer in &signers {
+        borrowed.push(signer);
+    }
     let entry =
-        change.sign(&signers, &args.issuer).map_err(|e| CommandError::because("cannot sign the key change", e))?;
+        change.sign(&borrowed, &args.issuer).map_err(|e| CommandError::because("cannot sign the key change", e))?;
     let inputs: Vec<&Path> = [&args.old, &args.by, &args.new].into_iter().filter_map(|path| path.as_deref()).collect();
     write_output(&args.output, &entry, ("key change", KEY_CHANGE_BEGINS), &inputs)?;
     let object = json!({

@@ -9,6 +9,8 @@ use griptrace_core::{
     details::{read_value, slot_name},
     entry::Entry,
     id::NodeId,
+    key::PublicKey,
+    key_change::{KeyChange, KeyUse},
     node::{Edge, Kind},
     note::Note,
 };
@@ -208,7 +210,7 @@ impl<'a> Learned<'a> {
                 let Some(part) = &anchor.status else { continue };
                 let size = checkpoint(&anchor.note).map_or(0, |(checkpoint, _)| checkpoint.size);
                 let mut lines = vec![format!(
-                    "asked at size {size}: every node and signed assessment here that the log then had; {} bear marks",
+                    "asked at size {size}: every node, signed assessment and key here that the log then had; {} bear marks",
                     part.present.len()
                 )];
                 let marks = |ids: &[NodeId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -278,20 +280,15 @@ fn checkpoint(note: &str) -> Option<(Checkpoint, Vec<String>)> {
 
 fn log(part: &LogPart) -> Result<Item, CommandError> {
     let mut lines = Vec::new();
-    let (mut heads, mut changes) = (Vec::new(), Vec::new());
+    let mut heads = Vec::new();
     for (index, bytes) in &part.entries {
         match Entry::parse(bytes).map_err(malformed)? {
             Entry::Genesis(genesis) => {
                 lines.push(format!("log {}, begun {}", genesis.origin, view::time(genesis.time)));
+                lines.extend(genesis.revokers.iter().map(|key| format!("  may revoke keys: {}", fingerprint(key))));
             }
             Entry::StatusHead(head) => heads.push((index.saturating_add(1), head.time)),
-            Entry::KeyChange(signed) => {
-                let (of, retired) = (signed.change.of.word(), signed.change.retired.id());
-                let successor = signed.change.successor.as_ref().map(|key| key.id().to_string());
-                let followed = successor.as_ref().map_or_else(String::new, |key| format!(", followed by {key}"));
-                lines.push(format!("  leaf {index}: {of} key {retired} does not count any more{followed}"));
-                changes.push(json!({ "index": index, "of": of, "retired": retired.to_string(), "successor": successor }));
-            }
+            Entry::KeyChange(signed) => lines.push(key_change(*index, &signed.change)),
             Entry::Commit(_) => {}
         }
     }
@@ -303,5 +300,20 @@ fn log(part: &LogPart) -> Result<Item, CommandError> {
         lines.push(format!("  {} entries {said}, signed by {}", checkpoint.size, signers.join(", ")));
         anchors.push(json!({ "origin": checkpoint.origin, "size": checkpoint.size, "time": time, "signers": signers }));
     }
-    Ok((json!({ "role": "checkpoints", "checkpoints": anchors, "key_changes": changes }), lines))
+    let json = json!({ "role": "checkpoints", "lines": lines, "checkpoints": anchors });
+    Ok((json, lines))
+}
+
+/// Says which key retired, for whom, when, and by whose word.
+fn key_change(index: u64, change: &KeyChange) -> String {
+    let of = match change.of {
+        KeyUse::Log => "log's",
+        KeyUse::Committer => "committer's",
+    };
+    let print = |key: &PublicKey| fingerprint(&key.id());
+    let successor = change.successor.as_ref().map_or_else(|| "none".to_owned(), print);
+    let revoker = change.revoker.as_ref().map_or_else(String::new, |key| format!(", revoked by {}", print(key)));
+    let since = change.since.map_or_else(String::new, |since| format!(", not to count from entry {since} on"));
+    let (time, retired) = (view::time(change.time), print(&change.retired));
+    format!("  entry {index}, {time}: the {of} key {retired} retires, followed by {successor}{revoker}{since}")
 }
