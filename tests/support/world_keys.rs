@@ -47,7 +47,7 @@ impl KeySpec {
     }
 
     /// Returns the entry, whoever may sign it.
-    pub(super) fn entry(&self, home: GenesisHash) -> Vec<u8> {
+    pub(crate) fn entry(&self, home: GenesisHash) -> Vec<u8> {
         let public = |name: &str| key(name).public_key();
         let home = self.home.unwrap_or(home);
         let change = KeyChange {

@@ -14,6 +14,7 @@ use griptrace_core::{
     digest::Digest,
     entry::{Entry, StatusHead},
     id::GenesisHash,
+    key_change::KeyUse,
     manifest::check_path,
     node::{Core, Origin},
     note::{Cosigner, Note, NoteVerifier},
@@ -22,7 +23,7 @@ use griptrace_core::{
 use serde_json::json;
 
 use super::{Files, pretty};
-use crate::world::{Built, Case, key, word};
+use crate::world::{Built, Case, KeySpec, key, word};
 
 type Vector = (&'static str, Vec<u8>, &'static str);
 /// Decodes, and tells `ok` or the reason code.
@@ -204,6 +205,10 @@ fn commits(built: &Built) -> Vec<Vector> {
 fn entries(built: &Built) -> Vec<Vector> {
     let genesis = &built.entries[0][0];
     let head = StatusHead { index: 5, map_root: Digest::ZERO, time: 1 }.to_bytes();
+    let home = built.homes[0];
+    let rotation = KeySpec::rotation(KeyUse::Committer, "maker", "maker-2");
+    let by = |signers: &[&'static str]| KeySpec { signers: Some(signers.to_vec()), ..rotation.clone() }.entry(home);
+    let of_log = KeySpec { of: KeyUse::Log, successor: Some("log-2"), ..KeySpec::revocation("guard", "log", 4) };
     vec![
         ("a genesis", genesis.clone(), "ok"),
         ("a commit", built.entries[0][1].clone(), "ok"),
@@ -213,7 +218,14 @@ fn entries(built: &Built) -> Vec<Vector> {
             StatusHead { index: 1 << 40, ..StatusHead { index: 0, map_root: Digest::ZERO, time: 1 } }.to_bytes(),
             "limit-exceeded",
         ),
-        ("a key change", vec![0x82, 1, 0xa0], "field-invalid"),
+        ("a rotation of a committer's key", rotation.entry(home), "ok"),
+        ("a revocation", KeySpec::revocation("guard", "maker", 4).entry(home), "ok"),
+        ("a rotation by the old key alone", by(&["maker"]), "field-invalid"),
+        ("a rotation by another key than the old one", by(&["other", "maker-2"]), "key-change-signer"),
+        ("a rotation by nobody", by(&[]), "field-invalid"),
+        ("a rotation without a successor", KeySpec { successor: None, ..rotation.clone() }.entry(home), "field-invalid"),
+        ("a revocation of a log's key since a leaf", of_log.entry(home), "field-invalid"),
+        ("a key change that is a map", vec![0x82, 1, 0xa0], "cbor-malformed"),
         ("an unknown number", vec![0x82, 9, 0xa0], "field-invalid"),
         ("an array of three", vec![0x83, 0, 0, 0], "cbor-malformed"),
         ("a head with a byte after it", edited(&head, |b| b.push(0)), "cbor-trailing-bytes"),
