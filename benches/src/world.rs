@@ -24,6 +24,7 @@ use griptrace_store::{
     record::{ManifestRecord, NodeRecord},
 };
 use griptrace_verifier::{
+    known::Known,
     policy::{self, Policy},
     question::{ModelInHand, Question},
     trust::{self, Trust},
@@ -261,6 +262,7 @@ pub(crate) fn buyer() -> Result<(Trust, Policy, Question), Failure> {
         consignee: None,
         purposes: Vec::new(),
         model: ModelInHand::Digest(file_digest(b"model")),
+        known: Known::default(),
     };
     Ok((trust::parse("trust.toml", &trust)?, policy::parse("policy.toml", policy)?, question))
 }

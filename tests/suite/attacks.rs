@@ -6,6 +6,7 @@
 mod asked;
 mod blind;
 mod graded;
+mod history;
 mod judged;
 mod logs;
 mod marked;
@@ -20,6 +21,7 @@ use griptrace_verifier::finding::{Code, Severity, Verdict};
 
 use crate::world::{Case, told};
 
+pub(crate) use history::{checkpoint_at, shown_at};
 pub(crate) use records::p256_committer;
 
 /// Who lies, by the keys that he owns.
@@ -114,7 +116,7 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts = [logs::ALL, history::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
     parts.into_iter().flatten().copied().flatten()
 }
 

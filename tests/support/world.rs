@@ -28,8 +28,8 @@ use griptrace_core::{
 };
 
 pub(crate) use world_build::Built;
-pub(crate) use world_buyer::{Buyer, Case, shipped_files, told};
-pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
+pub(crate) use world_buyer::{Buyer, Case, history, shipped_files, told};
+pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, head, honest};
 
 /// What a status map holds: key and status, in log order.
 pub(crate) type Lines = Vec<(StatusKey, NodeId)>;

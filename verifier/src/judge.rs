@@ -25,6 +25,7 @@ pub(crate) use answer::{Answer, answer};
 pub(crate) use cover::{Cover, Vouched};
 pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
+pub(crate) use mark::note_unknown_withdrawals;
 
 use crate::{
     dense,

@@ -114,7 +114,9 @@ fn in_order(runs: &[Run]) -> Vec<Run> {
         previous.push(before);
         let lighter: Vec<usize> =
             best.range(run.base..).take_while(|(_, (other, _))| *other <= weight).map(|(key, _)| *key).collect();
-        lighter.iter().for_each(|key| drop(best.remove(key)));
+        for key in lighter {
+            best.remove(&key);
+        }
         if best.range(..=run.base).next_back().is_none_or(|(_, (other, _))| *other < weight) {
             best.insert(run.base, (weight, place));
         }

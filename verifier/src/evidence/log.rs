@@ -3,7 +3,7 @@
 use alloc::{format, vec::Vec};
 
 use griptrace_core::{
-    bundle::{Anchor as AnchorPart, LogPart},
+    bundle::{Anchor as AnchorPart, BundleView, LogPart},
     checkpoint::Checkpoint,
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
@@ -12,7 +12,7 @@ use griptrace_core::{
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Log, Parts, broken};
+use super::{Anchor, Broken, Log, broken};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -20,14 +20,17 @@ use crate::{
 };
 
 /// An entry that was shown to be a leaf: log, leaf index, content.
-pub(super) type ProvenEntry = (usize, u64, Entry);
+pub(crate) type ProvenEntry = (usize, u64, Entry);
 
 /// Checks every log of the bundle and returns its entries beyond genesis and status heads.
-pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+pub(crate) fn check_logs(
+    bundle: &BundleView<'_>,
+    trust: &Trust,
+) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
     let mut logs: Vec<Log> = Vec::new();
     let mut entries = Vec::new();
-    for (place, part) in parts.bundle.logs.iter().enumerate() {
-        let log = check_log(part, parts.trust, place, &mut entries)?;
+    for (place, part) in bundle.logs.iter().enumerate() {
+        let log = check_log(part, trust, place, &mut entries)?;
         if logs.iter().any(|other| other.genesis.origin == log.genesis.origin) {
             return Err(broken(Code::LogDuplicate, None, format!("log {} stands twice", log.genesis.origin)));
         }
@@ -252,6 +255,6 @@ fn date_anchor(trust: &Trust, note: &CheckedNote, head: &StatusHead) -> Result<A
             (*time, TimeFrom::Witnesses, maps >= quorum.at_least)
         }
     };
-    let Checkpoint { size, .. } = note.checkpoint;
-    Ok(Anchor { size, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
+    let Checkpoint { size, root, .. } = note.checkpoint;
+    Ok(Anchor { size, root, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
 }

@@ -58,6 +58,21 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "The committer's signature does not verify: the commit was changed or forged.",
         NEW_PROOF,
     ),
+    (
+        "history-forked",
+        "The log's key signed two histories, so that nothing under it can be relied upon.",
+        "Keep both files. `--fork-evidence` writes what others can check, where both checkpoints have one size.",
+    ),
+    (
+        "history-shorter",
+        "What you saw before is newer than this file: marks that were set since are hidden.",
+        "Ask the exporter for evidence under the newest head of the log.",
+    ),
+    (
+        "history-not-linked",
+        "Nothing shows that this file and what you saw before are of one history of the log.",
+        "Ask the exporter for evidence made with `griptrace prove --since` what you have.",
+    ),
     ("commit-root-mismatch", "The records shown are not those that the committer signed.", NEW_PROOF),
     ("node-invalid", "A record cannot be read, or has fields that its kind cannot have.", NEW_PROOF),
     ("node-duplicate", "One record is shown twice.", NEW_PROOF),
@@ -97,6 +112,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("status-missing", "The file does not show whether anything was withdrawn.", NEW_PROOF),
     ("status-proof-mismatch", "The marks shown are not those of the log.", ASK_LOG),
     ("status-line-mismatch", "A mark is listed in the log under another record than the one that it marks.", ASK_LOG),
+    (
+        "history-status-dropped",
+        "A mark that the log had when you saw it before is missing from its map of marks.",
+        ASK_LOG,
+    ),
     (
         "status-unauthorised",
         "Somebody marked a record without being allowed to. The mark does not count.",
@@ -139,6 +159,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Nothing: a withdrawal is final. Ask for another product.",
     ),
     ("recalled", "The product was called back.", "Nothing: a recall is final. Follow the recall."),
+    (
+        "withdrawal-unknown",
+        "An update brings a withdrawal by nobody that your trust file knows as an assessor. It does not count.",
+        "If you trust that office, get its key by a way other than this file, and add it.",
+    ),
     ("refused", "An assessor or authority refused this.", "Nothing: a refusal is final. Ask for another product."),
     (
         "superseded",

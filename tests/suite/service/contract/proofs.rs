@@ -16,6 +16,7 @@ use griptrace_proto::v1;
 use griptrace_store::{Disclose, ProveOptions};
 use griptrace_tests::seed::Seed;
 use griptrace_verifier::{
+    known::Known,
     policy,
     question::{ModelInHand, Question},
     report::Report,
@@ -182,6 +183,7 @@ fn judged(bundle: &[u8]) -> Report {
         consignee: None,
         purposes: Vec::new(),
         model: ModelInHand::NotGiven,
+        known: Known::default(),
     };
     verify(bundle, &trust, &policy, &question).unwrap()
 }
