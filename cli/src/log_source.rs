@@ -183,17 +183,17 @@ impl Log {
         }
     }
 
-    /// Returns the bytes of a bundle.
-    pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
+    /// Returns the bytes of a bundle, which shows growth since the checkpoints of these sizes.
+    pub(crate) fn prove(&self, id: &NodeId, opened: Opened, since: &[u64]) -> Result<Vec<u8>, CommandError> {
         match self {
             Self::Local(store) => {
                 let disclose = match opened {
                     Opened::Minimal => Disclose::Minimal,
                     Opened::All => Disclose::All,
                 };
-                Ok(store.prove(id, &ProveOptions { disclose, at: None })?)
+                Ok(store.prove(id, &ProveOptions { disclose, at: None, since: since.to_vec() })?)
             }
-            Self::Remote(remote) => remote.prove(id, opened),
+            Self::Remote(remote) => remote.prove(id, opened, since),
         }
     }
 

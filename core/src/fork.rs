@@ -163,7 +163,8 @@ impl Fork {
         let [before, now] = HEADINGS;
         let rest = rest.strip_prefix(before).ok_or(malformed("the first checkpoint has no heading"))?;
         // No line of a note is a heading: a checkpoint's lines are an origin, a number and base64.
-        let (old, new) = rest.split_once(&format!("\n{now}")).ok_or(malformed("the second checkpoint has no heading"))?;
+        let (old, new) =
+            rest.split_once(&format!("\n{now}")).ok_or(malformed("the second checkpoint has no heading"))?;
         let fork = Self { vkey, before: old.to_string(), now: new.to_string() };
         if fork.to_text() == text { Ok(fork) } else { Err(malformed("it has another form")) }
     }

@@ -132,7 +132,9 @@ impl fmt::Display for UpdateError {
             Self::Beyond { end, base } => {
                 write!(f, "the update copies up to byte {end} of a bundle that has {base} bytes")
             }
-            Self::Result { stated, computed } => write!(f, "the update makes bundle {computed}, not {stated} as it says"),
+            Self::Result { stated, computed } => {
+                write!(f, "the update makes bundle {computed}, not {stated} as it says")
+            }
         }
     }
 }

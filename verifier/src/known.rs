@@ -136,8 +136,8 @@ impl History {
     /// `Checkpoint`, `LogUntrusted`.
     pub fn of_checkpoint(note: &[u8], trust: &Trust) -> Result<Self, HistoryError> {
         let parsed = Note::parse(note).map_err(|error| HistoryError::Checkpoint(ForkError::Note(error)))?;
-        let stated = Checkpoint::parse(parsed.text())
-            .map_err(|error| HistoryError::Checkpoint(ForkError::Checkpoint(error)))?;
+        let stated =
+            Checkpoint::parse(parsed.text()).map_err(|error| HistoryError::Checkpoint(ForkError::Checkpoint(error)))?;
         let log = trust.logs.iter().find(|log| log.origin == stated.origin);
         let log = log.ok_or_else(|| HistoryError::LogUntrusted { origin: stated.origin.clone() })?;
         let note = parsed.to_text();

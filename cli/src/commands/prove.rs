@@ -1,5 +1,8 @@
 //! `griptrace prove`.
 
+mod since;
+mod updating;
+
 use std::path::{Path, PathBuf};
 
 use griptrace_core::{
@@ -11,13 +14,14 @@ use griptrace_service::check::{Asked, blocking};
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;
 
+use self::since::Seen;
 use super::{
     check::{judge, own_trust},
     policy,
 };
 use crate::{
     clock,
-    context::{Answer, Context, write_output},
+    context::{Answer, Context, read_bundle, write_output},
     error::CommandError,
     resolve::resolve_only,
     view::headline,
@@ -35,6 +39,15 @@ pub(crate) struct Args {
     /// Which details to open: what a verifier needs, or all of them
     #[arg(long, default_value = "minimal")]
     pub(crate) disclose: Opened,
+    /// Show that the log only grew since this older bundle or saved checkpoint; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+    /// Write an update that brings this older bundle of the shipment up to date; it opens what that one opened
+    #[arg(long, value_name = "FILE", conflicts_with = "disclose")]
+    pub(crate) update_of: Option<PathBuf>,
+    /// Put the withdrawals of this file, which `assess withdraw` wrote, into the update; may be given several times
+    #[arg(long, value_name = "FILE", requires = "update_of")]
+    pub(crate) withdrawal: Vec<PathBuf>,
     /// Warn where this policy is not met
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -55,7 +68,15 @@ pub(crate) enum Opened {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve_only(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
-    let bytes = bundle(&workspace, &id, args.disclose)?;
+    let seen = args.since.iter().chain(&args.update_of).map(|path| Seen::read(&workspace, path));
+    let seen: Vec<Seen> = seen.collect::<Result<_, _>>()?;
+    let sizes: Vec<u64> = seen.iter().map(|seen| seen.checkpoint.size).collect();
+    let mut bytes = bundle(&workspace, &id, args.disclose, &sizes)?;
+    seen.iter().try_for_each(|seen| seen.check(&bytes))?;
+    let old = args.update_of.as_deref().map(read_bundle).transpose()?;
+    if let Some(old) = &old {
+        bytes = updating::opened_alike(&bytes, old)?;
+    }
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
             Some(path) => super::check::load_trust(path)?,
@@ -64,7 +85,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         warn(context, &workspace, &id, &bytes, &trust, &policy::load(path)?)?;
     }
     let named = [Path::new(&args.node)].into_iter();
-    let inputs: Vec<&Path> = named.chain(args.policy.as_deref()).chain(args.trust.as_deref()).collect();
+    let configs = args.policy.as_deref().into_iter().chain(args.trust.as_deref());
+    let older = args.since.iter().chain(&args.update_of).chain(&args.withdrawal).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = named.chain(configs).chain(older).collect();
+    if let Some(old) = &old {
+        return updating::write(context, args, old, &bytes, &inputs);
+    }
     write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
@@ -78,9 +104,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     Ok(Answer::YES)
 }
 
-/// Returns the bytes of a bundle.
-pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
-    workspace.store.prove(id, opened).map_err(|e| e.while_doing("cannot prove this"))
+/// Returns the bytes of a bundle, which shows growth since the checkpoints of these sizes.
+pub(crate) fn bundle(
+    workspace: &Workspace,
+    id: &NodeId,
+    opened: Opened,
+    since: &[u64],
+) -> Result<Vec<u8>, CommandError> {
+    workspace.store.prove(id, opened, since).map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -294,14 +294,18 @@ impl Remote {
         ids.iter().map(|id| self.node(id)).collect()
     }
 
-    /// Returns the bytes of a bundle of this node, under the pinned checkpoint.
-    pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
+    /// Returns the bytes of a bundle of this node, under the pinned checkpoint, with older ones of these sizes.
+    pub(crate) fn prove(&self, id: &NodeId, opened: Opened, since: &[u64]) -> Result<Vec<u8>, CommandError> {
         let disclosure = match opened {
             Opened::Minimal => v1::Disclosure::Minimal,
             Opened::All => v1::Disclosure::Full,
         };
-        let question =
-            v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into(), tree_size: self.size() };
+        let question = v1::ProveRequest {
+            id: wire(id.digest()),
+            disclosure: disclosure.into(),
+            tree_size: self.size(),
+            since_sizes: since.to_vec(),
+        };
         let (stated, bytes) = self.connection.ask(|caller| {
             let question = question.clone();
             async { pieces(proofs(caller).prove(request(question)).await?).await }

@@ -176,7 +176,7 @@ fn an_honest_server_answers_as_the_store_does() {
     for range in [0..1, 0..store.size(), 3..7, 2..3, store.size() - 1..store.size() + 5] {
         assert_eq!(remote.entries(range.clone()).unwrap(), store.entries(range).unwrap());
     }
-    let bundle = remote.prove(&shipped, Opened::Minimal).unwrap();
+    let bundle = remote.prove(&shipped, Opened::Minimal, &[]).unwrap();
     assert!(griptrace_core::bundle::Bundle::from_bytes(&bundle).is_ok());
 }
 
@@ -292,7 +292,7 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         |remote, _| remote.commit(&[dataset(remote.home(), "tactile")], &committer(), "Maker").map(drop);
     let ways: Question = |remote, w| remote.paths(&w.shipments[0], &w.source, 9).map(drop);
     let statuses: Question = |remote, world| remote.statuses(&world.withdrawn).map(drop);
-    let bundle: Question = |remote, world| remote.prove(&world.model, Opened::All).map(drop);
+    let bundle: Question = |remote, world| remote.prove(&world.model, Opened::All, &[]).map(drop);
     let entries: Question = |remote, _| remote.entries(2..8).map(drop);
     let cases: [(Trick, Question, &str); 26] = [
         (Trick::CoreChanged, node, "what it gives out as the node"),

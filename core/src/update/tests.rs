@@ -119,7 +119,8 @@ fn withdrawals_may_come_alone_each_once() {
     assert_malformed(&update(vec![]));
     assert_malformed(&update(vec![b"b", b"a"]));
     assert_malformed(&update(vec![b"a", b"a"]));
-    let halved = Update { patch: Some(Patch { parts: Vec::new(), ..Patch::between(b"", b"x") }), withdrawals: vec![b"a"] };
+    let halved =
+        Update { patch: Some(Patch { parts: Vec::new(), ..Patch::between(b"", b"x") }), withdrawals: vec![b"a"] };
     assert_malformed(&halved.to_bytes());
 }
 

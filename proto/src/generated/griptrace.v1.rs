@@ -2517,6 +2517,9 @@ pub struct ProveRequest {
     /// The size of a checkpoint that was published, to prove under; 0 for the newest.
     #[prost(uint64, tag = "3")]
     pub tree_size: u64,
+    /// Sizes of checkpoints that the reader has seen: the bundle shows that the log only grew since.
+    #[prost(uint64, repeated, tag = "4")]
+    pub since_sizes: ::prost::alloc::vec::Vec<u64>,
 }
 /// A piece of a bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

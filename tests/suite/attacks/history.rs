@@ -298,7 +298,8 @@ fn a_fork_leaves_evidence_that_others_can_check() {
     let shown = read.check(&trust.logs[0].key).unwrap();
     assert_eq!((shown.origin.as_str(), shown.size), (ORIGIN, 11));
     assert_ne!(shown.roots[0], shown.roots[1]);
-    let honest = Known { histories: vec![history(&shown_at(&Case::honest(), 10), &trust).unwrap()], ..Known::default() };
+    let honest =
+        Known { histories: vec![history(&shown_at(&Case::honest(), 10), &trust).unwrap()], ..Known::default() };
     assert_eq!(fork(&case.file(), &trust, &honest), None);
 }
 

@@ -29,7 +29,9 @@ pub(crate) fn keep(
         return Ok(Some("keep both files: for checkpoints of different sizes there is no evidence file".into()));
     };
     let Some(path) = &args.fork_evidence else {
-        return Ok(Some("--fork-evidence FILE writes both signed checkpoints into a file that others can check".into()));
+        return Ok(Some(
+            "--fork-evidence FILE writes both signed checkpoints into a file that others can check".into(),
+        ));
     };
     write_new(path, evidence.to_text().as_bytes(), MAGIC.as_bytes(), "evidence of a fork")?;
     let text = format!("{} holds both signed checkpoints: show it to others who use this log", path.display());
@@ -44,8 +46,9 @@ pub(crate) fn check(args: &Args, path: &Path, out: &mut Output<'_>) -> Result<u8
     let evidence = Fork::parse(&read_limited(path, FORK_BYTES_MAX)?).map_err(|error| cannot(&error))?;
     let origin = evidence.vkey.name();
     let Some(log) = trust.logs.iter().find(|log| log.origin == origin) else {
-        return Err(cannot(&format_args!("the trust file has no log {origin}"))
-            .with_hint(Some("add the log with the key that you know it by, and from elsewhere than this file".into())));
+        return Err(cannot(&format_args!("the trust file has no log {origin}")).with_hint(Some(
+            "add the log with the key that you know it by, and from elsewhere than this file".into(),
+        )));
     };
     let shown = evidence.check(&log.key);
     tell(args, &name, &shown, out)?;

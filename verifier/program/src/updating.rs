@@ -26,8 +26,7 @@ pub(crate) fn read_histories(args: &Args, trust: &Trust) -> Result<Vec<History>,
     let read = |path: &PathBuf| {
         let bytes = read_limited(path, BUNDLE_BYTES_MAX)?;
         let is_bundle = bytes.starts_with(b"griptrace bundle ");
-        let history =
-            if is_bundle { History::of_bundle(&bytes, trust) } else { History::of_checkpoint(&bytes, trust) };
+        let history = if is_bundle { History::of_bundle(&bytes, trust) } else { History::of_checkpoint(&bytes, trust) };
         let hint = "an older bundle, or a checkpoint as the log signed it, is expected";
         history.map_err(|error| Trouble::new(format!("{}: {error}", path.display())).with_hint(Some(hint.into())))
     };

@@ -317,8 +317,13 @@ impl Walk<'_> {
             let seen: Vec<_> = known.histories.iter().filter_map(|old| old.of_log(&log.genesis.origin)).collect();
             let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
             for key in asked.filter(|node| self.is_asked_in(node, number, anchor.size)).map(status_key) {
-                let listed: BTreeSet<NodeId> =
-                    map.get(&key).into_iter().flatten().filter_map(|s| self.nodes.get(*s)).map(|node| node.id).collect();
+                let listed: BTreeSet<NodeId> = map
+                    .get(&key)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|s| self.nodes.get(*s))
+                    .map(|node| node.id)
+                    .collect();
                 let lines = seen.iter().filter_map(|old| old.lines.get(&key)).flatten();
                 let mut early = lines.filter(|(leaf, _)| *leaf < anchor.size);
                 if let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) {

@@ -23,10 +23,7 @@ use crate::{
 pub(crate) type ProvenEntry = (usize, u64, Entry);
 
 /// Checks every log of the bundle and returns its entries beyond genesis and status heads.
-pub(crate) fn check_logs(
-    bundle: &BundleView<'_>,
-    trust: &Trust,
-) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+pub(crate) fn check_logs(bundle: &BundleView<'_>, trust: &Trust) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
     let mut logs: Vec<Log> = Vec::new();
     let mut entries = Vec::new();
     for (place, part) in bundle.logs.iter().enumerate() {

@@ -12,8 +12,8 @@ use super::safe::{is_unseen, iso};
 use crate::{
     finding::Finding,
     report::{
-        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
-        Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
+        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 

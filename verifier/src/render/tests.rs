@@ -14,8 +14,8 @@ use super::{could_not_check, json, json_text, line, meaning, plain, words};
 use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
     report::{
-        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
-        Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
+        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 

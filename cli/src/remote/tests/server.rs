@@ -23,7 +23,7 @@ use griptrace_core::{
 use griptrace_proto::v1::{
     self, commit_service_server as commit, lineage_service_server as lineage, proof_service_server as proof,
 };
-use griptrace_store::{Disclose, Found, ProveOptions, ReadError, Receipt, SignedCommit, Store, record::NodeRecord};
+use griptrace_store::{Found, ProveOptions, ReadError, Receipt, SignedCommit, Store, record::NodeRecord};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -473,7 +473,7 @@ impl proof::ProofService for Server {
         let request = request.into_inner();
         let (asked, tree_size) = (id(&request.id), request.tree_size);
         let asked = if self.plays(Trick::BundleOfAnother) { self.other() } else { asked };
-        let options = ProveOptions { disclose: Disclose::Minimal, at: Some(tree_size) };
+        let options = ProveOptions { at: Some(tree_size), ..ProveOptions::default() };
         let bytes = self.store().prove(&asked, &options).map_err(|e| Status::internal(e.to_string()))?;
         let total_bytes = u64::try_from(bytes.len()).unwrap();
         let bytes = if self.plays(Trick::BundleCut) { &bytes[..bytes.len() - 1] } else { &bytes[..] };

@@ -105,7 +105,12 @@ async fn whole(client: &Client, lineage: &Lineage, size: u64) -> BTreeMap<String
     };
     answers.insert("Check", one(questions.check(check).await));
     for disclosure in [v1::Disclosure::Minimal, v1::Disclosure::Full] {
-        let prove = v1::ProveRequest { id: id(&lineage.shipments[0]).into(), disclosure: disclosure.into(), tree_size };
+        let prove = v1::ProveRequest {
+            id: id(&lineage.shipments[0]).into(),
+            disclosure: disclosure.into(),
+            tree_size,
+            since_sizes: Vec::new(),
+        };
         answers.insert(disclosure.as_str_name(), many(proofs.prove(prove).await).await);
     }
     let known = v1::GetCheckpointRequest { tree_size, known_size: 2 };

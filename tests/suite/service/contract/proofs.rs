@@ -167,7 +167,8 @@ fn the_log_only_grows_and_every_entry_is_in_it() {
 }
 
 async fn prove(client: &Client, node: &NodeId, disclosure: v1::Disclosure, tree_size: u64) -> Vec<u8> {
-    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size };
+    let asked =
+        v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, since_sizes: Vec::new() };
     let pieces = all(client.clone().proofs.prove(asked).await).await.unwrap();
     let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
     assert_eq!(pieces[0].total_bytes, u64::try_from(bundle.len()).unwrap());
@@ -210,11 +211,14 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
                 [(v1::Disclosure::Minimal, Disclose::Minimal), (v1::Disclosure::Full, Disclose::All)]
             {
                 let bundle = prove(&client, &node, disclosure, size).await;
-                let own = store.prove(&node, &ProveOptions { disclose, at: Some(size) }).unwrap();
+                let own =
+                    store.prove(&node, &ProveOptions { disclose, at: Some(size), ..ProveOptions::default() }).unwrap();
                 assert!(bundle == own, "{node} at {size}");
                 made.push((node, bundle_digest(&bundle)));
             }
-            let own = store.prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size) }).unwrap();
+            let own = store
+                .prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size), ..ProveOptions::default() })
+                .unwrap();
             let (report, asked) = (judged(&own), check(&node, size));
             let answer = client.lineage.check(asked).await.unwrap().into_inner();
             let verdict = if report.shipment.is_some() { report.verdict } else { report.now.verdict };
