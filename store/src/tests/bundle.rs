@@ -196,3 +196,31 @@ fn only_shipments_and_models_are_proven() {
     let checked = check(&world.store.prove(&model, &ProveOptions::default()).unwrap());
     assert_eq!((checked.nodes.len(), checked.bundle.manifests.len()), (1, 1));
 }
+
+#[test]
+fn growth_is_shown_since_any_size_that_was_signed() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "CN"));
+    let seen = world.store.size();
+    let model = world.commit(world.train("grasp", &[source], "CN", &["grasp.onnx"]));
+    let shipment = world.add(world.shipment(&[model[1]], "DE"));
+    let shipped = world.store.size();
+    world.add(world.status(source, Mark::Withdraw, None));
+    let sizes = |since: &[u64]| {
+        let options = ProveOptions { since: since.to_vec(), ..ProveOptions::default() };
+        let checked = check(&world.store.prove(&shipment, &options)?);
+        let notes = checked.bundle.logs[0].anchors.iter().map(|anchor| Note::parse(anchor.note.as_bytes()).unwrap());
+        let sizes = notes.map(|note| Checkpoint::parse(note.text()).unwrap().size).collect::<Vec<u64>>();
+        Ok::<_, ProveError>(sizes)
+    };
+    let newest = world.store.size();
+    let plain = sizes(&[]).unwrap();
+    assert!(!plain.contains(&seen) && plain.contains(&newest), "{plain:?}");
+    let since = sizes(&[seen, newest, seen]).unwrap();
+    assert_eq!(since, [&[seen], plain.as_slice()].concat());
+    for size in [0, seen - 1, newest + 1] {
+        assert!(matches!(sizes(&[size]), Err(ProveError::NoCheckpoint { size: found }) if found == size), "{size}");
+    }
+    let early = ProveOptions { at: Some(shipped), since: vec![newest], ..ProveOptions::default() };
+    assert!(matches!(world.store.prove(&shipment, &early), Err(ProveError::NoCheckpoint { .. })));
+}

@@ -19,7 +19,6 @@ pub(crate) mod records;
 mod report;
 pub(crate) mod store;
 mod tile;
-
 mod verify;
 
 /// A fuzz target.
