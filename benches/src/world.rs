@@ -20,7 +20,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_store::{
-    Disclose, OpenOptions, ProveOptions, Receipt, Store,
+    OpenOptions, ProveOptions, Receipt, Store,
     record::{ManifestRecord, NodeRecord},
 };
 use griptrace_verifier::{
