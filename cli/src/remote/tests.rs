@@ -238,6 +238,8 @@ fn two_roots_of_one_size_are_refused_with_evidence() {
     let evidence = world.evidence();
     assert!(evidence.contains(&world.store.checkpoint()), "{evidence}");
     assert_eq!(evidence.matches(&format!("{ORIGIN}\n{}\n", world.store.size())).count(), 2, "both notes: {evidence}");
+    let fork = griptrace_core::fork::Fork::parse(evidence.as_bytes()).unwrap();
+    assert_eq!(fork.check(&fork.vkey).unwrap().size, world.store.size(), "others can check it");
     assert_eq!(world.seen(), before);
 }
 
