@@ -6,7 +6,7 @@
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
-    string::{String, ToString as _},
+    string::String,
     vec::Vec,
 };
 use core::fmt;
@@ -227,7 +227,7 @@ fn check_one_history(log: &Log, old: &KnownLog) -> Result<(), Broken> {
 impl Compared {
     fn add(&mut self, log: &Log, old: &KnownLog) {
         let (Some(seen), Some(newest)) = (old.checkpoints.last(), log.newest()) else { return };
-        let (origin, from_size, to_size) = (log.genesis.origin.to_string(), seen.size, newest.size);
+        let (origin, from_size, to_size) = (log.genesis.origin.clone(), seen.size, newest.size);
         if log.anchors.iter().any(|anchor| anchor.size == from_size) {
             let growth = GrowthReport { origin, from_size, to_size };
             if !self.grown.contains(&growth) {

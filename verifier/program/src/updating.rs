@@ -51,11 +51,9 @@ pub(crate) fn apply(
     let mut question = prepared.question.clone();
     let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
     let newest = newest.map_err(|error| {
-        let path = match &error {
-            UpdatingError::Update { number, .. } => args.updates.get(*number).map(PathBuf::as_path),
-            _ => None,
-        };
-        Trouble::new(format!("{}: {error}", path.unwrap_or(name).display()))
+        let number = if let UpdatingError::Update { number, .. } = &error { Some(*number) } else { None };
+        let path = number.and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
+        Trouble::new(format!("{}: {error}", path.display()))
     })?;
     Ok((newest, question))
 }
