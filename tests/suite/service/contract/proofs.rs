@@ -167,8 +167,18 @@ fn the_log_only_grows_and_every_entry_is_in_it() {
 }
 
 async fn prove(client: &Client, node: &NodeId, disclosure: v1::Disclosure, tree_size: u64) -> Vec<u8> {
-    let asked =
-        v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, since_sizes: Vec::new() };
+    prove_since(client, node, disclosure, tree_size, &[]).await
+}
+
+async fn prove_since(
+    client: &Client,
+    node: &NodeId,
+    disclosure: v1::Disclosure,
+    tree_size: u64,
+    since: &[u64],
+) -> Vec<u8> {
+    let since_sizes = since.to_vec();
+    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, since_sizes };
     let pieces = all(client.clone().proofs.prove(asked).await).await.unwrap();
     let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
     assert_eq!(pieces[0].total_bytes, u64::try_from(bundle.len()).unwrap());
@@ -216,6 +226,14 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
                 assert!(bundle == own, "{node} at {size}");
                 made.push((node, bundle_digest(&bundle)));
             }
+            let since = vec![lineage.sizes[0]];
+            let grown = prove_since(&client, &node, v1::Disclosure::Minimal, size, &since).await;
+            let own = store.prove(&node, &ProveOptions { at: Some(size), since, ..ProveOptions::default() }).unwrap();
+            assert!(grown == own && grown.len() > prove(&client, &node, v1::Disclosure::Minimal, size).await.len());
+            made.extend(
+                [grown, store.prove(&node, &ProveOptions { at: Some(size), ..ProveOptions::default() }).unwrap()]
+                    .map(|bundle| (node, bundle_digest(&bundle))),
+            );
             let own = store
                 .prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size), ..ProveOptions::default() })
                 .unwrap();
