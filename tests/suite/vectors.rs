@@ -25,7 +25,11 @@ const BUNDLE_BYTES_MAX: usize = 20_000;
 /// Bundles of one code; further lies of that code are left to the tests that make them.
 const BUNDLES_PER_CODE: usize = 3;
 /// The whole folder.
+<<<<<<< HEAD
 const VECTORS_BYTES_MAX: usize = 2_500_000;
+=======
+const VECTORS_BYTES_MAX: usize = 3_200_000;
+>>>>>>> main
 
 fn folder() -> PathBuf {
     workspace_root().join("tests/vectors")

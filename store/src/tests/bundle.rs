@@ -224,3 +224,32 @@ fn growth_is_shown_since_any_size_that_was_signed() {
     let early = ProveOptions { at: Some(shipped), since: vec![newest], ..ProveOptions::default() };
     assert!(matches!(world.store.prove(&shipment, &early), Err(ProveError::NoCheckpoint { .. })));
 }
+
+/// The figure at full size is that of `benches`, topic `update-size`.
+#[test]
+fn an_update_takes_a_fraction_of_the_bundle() {
+    let world = World::new();
+    let mut data = world.add(world.source("camera", "CN"));
+    for step in 0..49 {
+        data = world.commit(world.derive(&format!("step-{step}"), &[data], "CN"))[1];
+    }
+    let model = world.commit(world.train("grasp", &[data], "DE", &["grasp.onnx"]));
+    let shipment = world.add(world.shipment(&[model[1]], "DE"));
+    let mark = |count: usize| {
+        let others: Vec<NodeId> = (0..count).map(|n| world.add(world.source(&format!("other-{n}"), "CN"))).collect();
+        for other in others {
+            world.add(world.status(other, Mark::Withdraw, None));
+        }
+    };
+    mark(200);
+    let base = world.store.prove(&shipment, &ProveOptions::default()).unwrap();
+    let since = vec![world.store.size()];
+    mark(20);
+    world.add(world.status(data, Mark::Recall, None));
+    let newer = world.store.prove(&shipment, &ProveOptions { since, ..ProveOptions::default() }).unwrap();
+    assert!(check(&newer).nodes.len() > 100);
+    let patch = griptrace_core::update::Patch::between(&base, &newer);
+    assert_eq!(patch.apply(&base).unwrap(), newer);
+    let update = griptrace_core::update::Update { patch: Some(patch), withdrawals: Vec::new() }.to_bytes();
+    assert!(update.len() < 32 * 1024 && update.len() < newer.len() / 3, "{} of {}", update.len(), newer.len());
+}
