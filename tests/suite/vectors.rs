@@ -25,11 +25,7 @@ const BUNDLE_BYTES_MAX: usize = 20_000;
 /// Bundles of one code; further lies of that code are left to the tests that make them.
 const BUNDLES_PER_CODE: usize = 3;
 /// The whole folder.
-<<<<<<< HEAD
-const VECTORS_BYTES_MAX: usize = 2_500_000;
-=======
-const VECTORS_BYTES_MAX: usize = 3_200_000;
->>>>>>> main
+const VECTORS_BYTES_MAX: usize = 3_800_000;
 
 fn folder() -> PathBuf {
     workspace_root().join("tests/vectors")
@@ -227,6 +223,7 @@ fn accepted() -> Vec<(&'static str, Make)> {
         ("honest-grown-since-a-checkpoint", |c| {
             c.buyer.known.push(crate::attacks::checkpoint_at(c, 11).into_bytes());
         }),
+        ("honest-grown-since-an-uncosigned-checkpoint", |c| crate::attacks::shown_uncosigned(c)),
         ("honest-updated", |c| c.base = Some(crate::attacks::shown_at(c, 10))),
         ("honest-regraded", |c| {
             let status = crate::world::NodeSpec::status(

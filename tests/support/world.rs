@@ -30,14 +30,9 @@ use griptrace_core::{
 };
 
 pub(crate) use world_build::Built;
-<<<<<<< HEAD
-pub(crate) use world_buyer::{Buyer, Case, history, shipped_files, told};
+pub(crate) use world_buyer::{Buyer, Case, history, is_less_cosigned, shipped_files, told, vkey_of_witness};
 pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, head, honest};
-=======
-pub(crate) use world_buyer::{Buyer, Case, is_less_cosigned, shipped_files, told, vkey_of_witness};
-pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
 pub(crate) use world_keys::KeySpec;
->>>>>>> main
 
 /// What a status map holds: key and status, in log order.
 pub(crate) type Lines = Vec<(StatusKey, NodeId)>;

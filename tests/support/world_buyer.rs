@@ -4,12 +4,8 @@ use griptrace_core::{
     bundle::{Bundle, BundleError, MAGIC},
     key::Signer as _,
     manifest::FileRecord,
-<<<<<<< HEAD
-    note::{Cosigner, NoteSigner},
-    update::{Patch, Update},
-=======
     note::{Note, NoteSignature, NoteSigner},
->>>>>>> main
+    update::{Patch, Update},
 };
 use griptrace_verifier::{
     known::{History, HistoryError, Known},

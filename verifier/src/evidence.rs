@@ -225,13 +225,10 @@ pub(crate) struct Evidence {
     pub(crate) newest: Closure,
     /// The closure under the shipment's anchor; `None` if that is the newest one.
     shipped: Option<Closure>,
-<<<<<<< HEAD
     /// What comparing with older files gave.
     pub(crate) compared: Compared,
-=======
     /// Place of the shipment's anchor in the first log.
     shipped_at: usize,
->>>>>>> main
     /// Nodes of the shipped closure that the shipment's anchor does not cover.
     pub(crate) recorded_after: Vec<Ordinal>,
 }
@@ -291,12 +288,8 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust, known: &Known) -> Result<Evidence, Broken> {
     let parts = Parts { bundle, trust, known };
     // Steps 2 to 5.
-<<<<<<< HEAD
-    let (logs, entries) = check_logs(bundle, trust)?;
+    let (mut logs, entries) = check_logs(bundle, trust)?;
     let compared = compare(&logs, known)?;
-=======
-    let (mut logs, entries) = log::check_logs(&parts)?;
->>>>>>> main
     // Step 6.
     let commits = nodes::check_commits(&parts, &logs, entries)?;
     keys::settle_keys(&mut logs, &commits)?;

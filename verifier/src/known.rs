@@ -246,7 +246,7 @@ impl Compared {
 }
 
 /// Returns the evidence of a fork that others can check: a checkpoint of the bundle, and one of what is known, of the
-/// same log and size and with different roots. `None` where there are no two such.
+/// same log and size and with different roots, both signed by the trust file's key. `None` where there are no two such.
 pub fn fork(file: &[u8], trust: &Trust, known: &Known) -> Option<Fork> {
     let bundle = BundleView::view(file).ok()?;
     let (logs, _) = check_logs(&bundle, trust).ok()?;
@@ -256,6 +256,8 @@ pub fn fork(file: &[u8], trust: &Trust, known: &Known) -> Option<Fork> {
         let (old, _) = two_roots(log, history.of_log(&log.genesis.origin)?)?;
         let place = log.anchors.binary_search_by_key(&old.size, |anchor| anchor.size).ok()?;
         let vkey = trust.logs.iter().find(|trusted| trusted.origin == log.genesis.origin)?.key.clone();
-        Some(Fork { vkey, before: old.note.clone(), now: part.anchors.get(place)?.note.clone() })
+        let fork = Fork { vkey, before: old.note.clone(), now: part.anchors.get(place)?.note.clone() };
+        // The log may have signed one of them with an earlier or later key, which others can't check by this one.
+        fork.check(&fork.vkey).ok().map(|_| fork)
     })
 }

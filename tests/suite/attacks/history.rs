@@ -36,6 +36,13 @@ pub(crate) fn checkpoint_at(case: &Case, size: u64) -> String {
     notes.into_iter().find(of_size).expect("there is one of this size")
 }
 
+/// Puts a checkpoint that no witness cosigned behind the shipment's, and lets the buyer have seen that one.
+pub(crate) fn shown_uncosigned(case: &mut Case) {
+    case.world.logs[0].steps.insert(10, head_on("2026-06-10"));
+    case.world.heads()[3].cosigners.clear();
+    case.buyer.known.push(checkpoint_at(case, 12).into_bytes());
+}
+
 /// A checkpoint that its log's key signed, whatever it says.
 fn signed(key: &str, origin: &str, size: u64, root: Digest) -> Vec<u8> {
     let signer = NoteSigner::new(origin, &seed(key)).expect("it is a name");

@@ -17,12 +17,8 @@ use griptrace_core::{
     id::GenesisHash,
     manifest::check_path,
     node::{Core, Origin},
-<<<<<<< HEAD
-    note::{Note, NoteSigner, NoteVerifier},
+    note::{Cosigner, Note, NoteSigner, NoteVerifier},
     update::{Part, Patch, Update},
-=======
-    note::{Cosigner, Note, NoteVerifier},
->>>>>>> main
     value::Value,
 };
 use serde_json::json;
@@ -221,7 +217,7 @@ fn entries(built: &Built) -> Vec<Vector> {
             StatusHead { index: 1 << 40, ..StatusHead { index: 0, map_root: Digest::ZERO, time: 1 } }.to_bytes(),
             "limit-exceeded",
         ),
-        ("a key change", vec![0x82, 1, 0xa0], "field-invalid"),
+        ("a key change", vec![0x82, 1, 0xa0], "cbor-malformed"),
         ("an unknown number", vec![0x82, 9, 0xa0], "field-invalid"),
         ("an array of three", vec![0x83, 0, 0, 0], "cbor-malformed"),
         ("a head with a byte after it", edited(&head, |b| b.push(0)), "cbor-trailing-bytes"),

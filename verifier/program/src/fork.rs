@@ -26,7 +26,7 @@ pub(crate) fn keep(
         return Ok(None);
     }
     let Some(evidence) = fork(file, trust, known) else {
-        return Ok(Some("keep both files: for checkpoints of different sizes there is no evidence file".into()));
+        return Ok(Some("keep both files: there is evidence for others only of two checkpoints of one size, signed by the key of your trust file".into()));
     };
     let Some(path) = &args.fork_evidence else {
         return Ok(Some(

@@ -83,13 +83,21 @@ pub(super) fn close(
     check_proofs(parts, &walk, shipped_at, &newest, at_shipment)?;
     walk.check_grown(at_shipment, shipped_at)?;
     let recorded_after = walk.recorded_after(at_shipment, shipped_at);
-<<<<<<< HEAD
     walk.check_known(&newest, parts.known)?;
     let compared = Compared::default();
-    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, compared, recorded_after })
-=======
-    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, shipped_at, recorded_after })
->>>>>>> main
+    Ok(Evidence {
+        root,
+        logs,
+        commits,
+        nodes,
+        opened_by,
+        unresolved,
+        newest,
+        shipped,
+        compared,
+        shipped_at,
+        recorded_after,
+    })
 }
 
 /// Refuses more records of one signed assessment than anybody needs: each would be judged with every

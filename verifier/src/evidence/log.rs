@@ -14,11 +14,7 @@ use griptrace_core::{
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-<<<<<<< HEAD
-use super::{Anchor, Broken, Log, broken};
-=======
-use super::{Anchor, Broken, Cosignature, Log, Parts, broken, keys::read_keys};
->>>>>>> main
+use super::{Anchor, Broken, Cosignature, Log, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -303,19 +299,15 @@ fn no_head(index: u64) -> Broken {
 /// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum; without a quorum in the
 /// trust file it is the operator's own (Rule R7). One that does not meet a quorum that is asked for dates nothing.
 fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
-    let CheckedNote { checkpoint: Checkpoint { size, .. }, cosignatures } = note;
+    let CheckedNote { checkpoint: Checkpoint { size, root, .. }, cosignatures } = note;
     let completed = |maps: bool| {
         trust.quorum.as_ref()?.completed(&times(trust, cosignatures.iter().filter(|one| one.map || !maps)))
     };
-<<<<<<< HEAD
-    let Checkpoint { size, root, .. } = note.checkpoint;
-    Ok(Anchor { size, root, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
-=======
     let (time, time_from) =
         completed(false).map_or((head.time, TimeFrom::Operator), |time| (time, TimeFrom::Witnesses));
     let dates = trust.quorum.is_none() || time_from == TimeFrom::Witnesses;
     let map_witnessed = completed(true).is_some();
-    Anchor { size, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
+    Anchor { size, root, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
 }
 
 /// Returns the time of each witness of the trust file: the earliest that it states, by whichever of its keys.
@@ -340,5 +332,4 @@ pub(super) fn must_date(anchor: &Anchor) -> Result<(), Broken> {
         anchor.size
     );
     Err(broken(Code::QuorumNotMet, None, text))
->>>>>>> main
 }

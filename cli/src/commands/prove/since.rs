@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use griptrace_core::{
     bundle::{BundleView, MAGIC},
     checkpoint::Checkpoint,
-    entry::genesis_hash,
-    fork::signed,
-    note::{KeyKind, NoteVerifier},
+    entry::{Genesis, genesis_hash},
+    fork::{ForkError, signed},
 };
 
-use crate::{context::read_bundle, error::CommandError, workspace::Workspace};
+use crate::{
+    context::read_bundle,
+    error::CommandError,
+    workspace::{Workspace, verifier},
+};
 
 /// A checkpoint that the own log's key signed.
 #[derive(Debug)]
@@ -25,8 +28,6 @@ impl Seen {
         let bytes = read_bundle(path)?;
         let wrong = |why: String| CommandError::failed(format!("{} shows nothing of this log: {why}", path.display()));
         let genesis = workspace.store.genesis();
-        let key = genesis.key.as_bytes().try_into().map_err(|_| wrong("its key is no Ed25519 key".to_owned()))?;
-        let log = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, key).map_err(|e| wrong(e.to_string()))?;
         let note = if bytes.starts_with(MAGIC) {
             let bundle = BundleView::view(&bytes).map_err(|e| wrong(e.to_string()))?;
             let home = workspace.home();
@@ -37,7 +38,16 @@ impl Seen {
         } else {
             String::from_utf8(bytes).map_err(|_| wrong("it is neither a bundle nor a checkpoint".to_owned()))?
         };
-        let checkpoint = signed(&log, &note).map_err(|e| wrong(e.to_string()))?;
+        // By whichever of the log's keys: an older file may be signed with one that has retired since.
+        let mut shown = Err(ForkError::Unsigned);
+        for key in workspace.store.log_keys() {
+            let log = verifier(&Genesis { key, ..genesis.clone() })?;
+            shown = signed(&log, &note);
+            if !matches!(shown, Err(ForkError::Unsigned)) {
+                break;
+            }
+        }
+        let checkpoint = shown.map_err(|e| wrong(e.to_string()))?;
         Ok(Self { path: path.to_owned(), checkpoint })
     }
 
