@@ -20,10 +20,11 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_store::{
-    Disclose, OpenOptions, ProveOptions, Receipt, Store,
+    OpenOptions, ProveOptions, Receipt, Store,
     record::{ManifestRecord, NodeRecord},
 };
 use griptrace_verifier::{
+    known::Known,
     policy::{self, Policy},
     question::{ModelInHand, Question},
     trust::{self, Trust},
@@ -244,7 +245,7 @@ fn built(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result
 
 /// Writes the bundle of a model.
 pub(crate) fn prove(store: &Store, model: &NodeId) -> Result<Vec<u8>, Failure> {
-    Ok(store.prove(model, &ProveOptions { disclose: Disclose::Minimal, at: None })?)
+    Ok(store.prove(model, &ProveOptions::default())?)
 }
 
 /// Returns a buyer's trust file, policy and question.
@@ -261,6 +262,7 @@ pub(crate) fn buyer() -> Result<(Trust, Policy, Question), Failure> {
         consignee: None,
         purposes: Vec::new(),
         model: ModelInHand::Digest(file_digest(b"model")),
+        known: Known::default(),
     };
     Ok((trust::parse("trust.toml", &trust)?, policy::parse("policy.toml", policy)?, question))
 }

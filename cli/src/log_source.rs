@@ -6,7 +6,7 @@ use griptrace_core::{
     digest::Digest,
     entry::Genesis,
     id::{GenesisHash, NodeId},
-    key::Signer,
+    key::{PublicKey, Signer},
     node::Kind,
 };
 use griptrace_store::{
@@ -36,6 +36,14 @@ impl Log {
         match self {
             Self::Local(store) => store.genesis(),
             Self::Remote(remote) => remote.genesis(),
+        }
+    }
+
+    /// Returns the keys that its checkpoints were signed with, the oldest first; on a server, the one that is pinned.
+    pub(crate) fn log_keys(&self) -> Vec<PublicKey> {
+        match self {
+            Self::Local(store) => store.key_history().log_keys().map(|(_, key)| key.clone()).collect(),
+            Self::Remote(remote) => vec![remote.genesis().key.clone()],
         }
     }
 
@@ -183,11 +191,14 @@ impl Log {
         }
     }
 
-    /// Returns the bytes of a bundle.
-    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
+    /// Returns the bytes of a bundle, which shows growth since the checkpoints of these sizes.
+    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose, since: &[u64]) -> Result<Vec<u8>, CommandError> {
         match self {
-            Self::Local(store) => Ok(store.prove(id, &ProveOptions { disclose: disclose.clone(), at: None })?),
-            Self::Remote(remote) => remote.prove(id, disclose),
+            Self::Local(store) => {
+                let (disclose, since) = (disclose.clone(), since.to_vec());
+                Ok(store.prove(id, &ProveOptions { disclose, at: None, since })?)
+            }
+            Self::Remote(remote) => remote.prove(id, disclose, since),
         }
     }
 

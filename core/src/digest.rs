@@ -240,6 +240,8 @@ contexts! {
     BUNDLE = "griptrace 2026-11 v1 bundle", "2d23b7924c13ed4d4aac8f06ab97f74745b10ec9bc0b73e88872d99c227b4baf";
     /// The digest that reports name a bundle by, over the whole file.
     BUNDLE_ID = "griptrace 2026-11 v1 bundle id", "48341e586201bbb72ba9a32e5592411af0c598486fcce1273f7a4ec03e8ea6d6";
+    /// The digest at an update's end, over every byte before it; reports name the update by it.
+    UPDATE = "griptrace 2026-11 v1 update", "a1a8afcdfd0cc21734747a6d77d586cc2be5b37d8a1083752f3fb94a2b6304c2";
     /// A store's private lookup of what was recorded before (R10).
     LOOKUP = "griptrace 2026-11 v1 lookup", "05e282c4377de4bbd790f7a6646eca672747e19d59ebaec59395c3124ba8f314";
 }

@@ -71,3 +71,9 @@ pub const PASSES_MAX: usize = 64;
 pub const COPIES_MAX: usize = 16;
 /// Items in one detail value, at every depth together: bounds what its decoded form takes.
 pub const VALUE_ITEMS_MAX: usize = 65_536;
+/// Bytes of one update: what is larger is no smaller than a bundle.
+pub const UPDATE_BYTES_MAX: usize = BUNDLE_BYTES_MAX;
+/// Parts of one update: a hash that changed beside one that did not, for every node of the largest bundle.
+pub const UPDATE_PARTS_MAX: usize = 2 * NODES_MAX;
+/// Assessors' withdrawals in one update: what an office takes back in a year, many times over.
+pub const UPDATE_WITHDRAWALS_MAX: usize = 1_024;

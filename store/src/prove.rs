@@ -68,6 +68,9 @@ pub struct ProveOptions {
     pub disclose: Disclose,
     /// The size of a log that was signed, to prove under; `None` is now.
     pub at: Option<u64>,
+    /// Sizes at which the log signed, up to that: whoever saw it then is shown that it only grew since. They date
+    /// nothing that a checkpoint did not date before.
+    pub since: Vec<u64>,
 }
 
 impl Disclose {
@@ -89,7 +92,7 @@ impl Store {
     /// bytes. Time and memory are linear in the nodes.
     ///
     /// # Errors
-    /// `NoNode`, `RootKind`, `Limit` for what no verifier would read; `Storage` if what is read is not
+    /// `NoNode`, `RootKind`; `NoCheckpoint` for a size that was not signed; `Limit` for what no verifier would read; `Storage` if what is read is not
     /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
         let small = self.0.ask(|state| {
@@ -245,7 +248,8 @@ impl<'a> Prover<'a> {
         record.core().map_err(|e| StorageError::corrupt(name(), e))
     }
 
-    /// Returns the sizes of the checkpoints that date the root and every crossing, and of the newest.
+    /// Returns the sizes of the checkpoints that date the root and every crossing, of those since which growth is to be
+    /// shown, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
         let mut leaves: BTreeSet<u64> = [self.catalogue.leaf(self.root)].into();
         for number in &self.closure.members {
@@ -262,6 +266,12 @@ impl<'a> Prover<'a> {
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
             sizes.insert(self.first_covering(leaf));
+        }
+        for size in self.options.since.iter().copied() {
+            if size > self.size || !self.catalogue.is_signed(size) {
+                return Err(ProveError::NoCheckpoint { size });
+            }
+            sizes.insert(size);
         }
         within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
         Ok(sizes)

@@ -11,7 +11,7 @@
 set -uo pipefail
 
 cd "$(dirname "$0")" || exit 2
-all=(records bundle tile note proofs trust policy verify verify_raw judge store)
+all=(records bundle tile note proofs trust policy verify verify_raw judge store patch)
 seconds=600 jobs=2 keep=no
 # One case: what it may take, and how long it may be.
 case_seconds_max=10 memory_mib_max=1024 case_bytes_max=32768

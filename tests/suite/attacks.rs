@@ -6,6 +6,7 @@
 mod asked;
 mod blind;
 mod graded;
+mod history;
 mod judged;
 pub(crate) mod keys;
 mod logs;
@@ -22,6 +23,7 @@ use griptrace_verifier::finding::{Code, Severity, Verdict};
 
 use crate::world::{Case, told};
 
+pub(crate) use history::{checkpoint_at, shown_at, shown_uncosigned};
 pub(crate) use records::p256_committer;
 
 /// Who lies, by the keys that he owns.
@@ -121,7 +123,7 @@ impl Attack {
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
     let logs = [logs::ALL, witnessed::ALL, keys::ALL];
-    let rest = [records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let rest = [records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL, history::ALL];
     let parts = logs.into_iter().chain(rest);
     parts.into_iter().flatten().copied().flatten()
 }

@@ -85,7 +85,7 @@ macro_rules! replayed {
     };
 }
 
-replayed!(records bundle tile note proofs trust policy verify verify_raw judge store);
+replayed!(records bundle tile note proofs trust policy verify verify_raw judge store patch);
 
 #[test]
 fn every_target_is_replayed_built_and_run() {
@@ -151,6 +151,7 @@ fn make(target: &str) -> Made {
         "trust" => texts(|case| case.buyer.trust.clone()),
         "policy" => policy_seeds(),
         "store" => store_seeds(),
+        "patch" => patch_seeds(),
         other => drawn(other),
     }
 }
@@ -293,6 +294,22 @@ fn note_seeds() -> Made {
     let line = note.lines().last().expect("it has lines");
     made.insert("line".into(), [&[3], line.as_bytes()].concat());
     made.insert("signed".into(), [&[4, 0, 9, 20], b"maker.example/2026\n5".as_slice()].concat());
+    made
+}
+
+fn patch_seeds() -> Made {
+    let mut made: Made = drawn("patch").into_iter().take(12).collect();
+    for (place, decoder) in [(0, "update"), (2, "fork")] {
+        for (name, bytes) in vectors(decoder).into_iter().filter(|(_, bytes)| bytes.len() < 4_000) {
+            made.insert(name, [&[place], bytes.as_slice()].concat());
+        }
+    }
+    for (number, attack) in catalogue().filter(|attack| attack.name.contains("update")).enumerate() {
+        for update in attack.case().parcel().1 {
+            let body = &update[griptrace_core::update::MAGIC.len()..update.len() - 32];
+            made.insert(format!("body-{number}"), [&[1], body].concat());
+        }
+    }
     made
 }
 

@@ -156,7 +156,7 @@ fn nothing_undisclosed_is_in_a_thousand_bundles_or_the_log() {
         for number in 0..BUNDLES {
             let root = town.roots[rng.index(town.roots.len())];
             let disclose = draw_profile(&town, &mut rng);
-            let options = ProveOptions { disclose, at: None };
+            let options = ProveOptions { disclose, ..ProveOptions::default() };
             let file = town.store.prove(&root, &options).unwrap();
             let needles = Shown::by_bundle(&town, &file, &root, &options.disclose).secrets(&town);
             let found = needles.find_in(&file);
@@ -183,7 +183,7 @@ fn a_leak_that_is_planted_is_found() {
     let mut rng = seed.rng();
     let town = Town::build(&mut rng);
     let root = town.roots[0];
-    let prove = |disclose: Disclose| town.store.prove(&root, &ProveOptions { disclose, at: None }).unwrap();
+    let prove = |disclose: Disclose| town.store.prove(&root, &ProveOptions { disclose, ..ProveOptions::default() }).unwrap();
     let (minimal, all) = (prove(Disclose::Minimal), prove(Disclose::All));
     let needles = Shown::by_bundle(&town, &minimal, &root, &Disclose::Minimal).secrets(&town);
     assert!(needles.find_in(&minimal).is_empty());

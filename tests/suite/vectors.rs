@@ -11,6 +11,7 @@ use griptrace_core::{date::Date, digest::Digest, manifest::FileRecord, word::Wor
 use griptrace_tests::paths::workspace_root;
 use griptrace_verifier::{
     finding::{Code, Severity},
+    known::Known,
     question::{ModelInHand, Question},
     report::Report,
 };
@@ -24,7 +25,7 @@ const BUNDLE_BYTES_MAX: usize = 20_000;
 /// Bundles of one code; further lies of that code are left to the tests that make them.
 const BUNDLES_PER_CODE: usize = 3;
 /// The whole folder.
-const VECTORS_BYTES_MAX: usize = 3_200_000;
+const VECTORS_BYTES_MAX: usize = 3_800_000;
 
 fn folder() -> PathBuf {
     workspace_root().join("tests/vectors")
@@ -80,6 +81,7 @@ fn read_question(text: &[u8]) -> Question {
             (.., Some(found)) => ModelInHand::Folder(list(found).iter().map(record).collect()),
             (None, None, None) => ModelInHand::NotGiven,
         },
+        known: Known::default(),
     }
 }
 
@@ -105,11 +107,11 @@ fn expected(report: &Report) -> Value {
 
 /// Puts a case's files in place; what equals the group's own is left out.
 fn add_case(files: &mut Files, name: &str, case: &Case, honest: &(Case, Vec<u8>), about: (&str, &str)) {
-    let bytes = case.file();
+    let (bytes, updates) = case.parcel();
     if bytes.len() > BUNDLE_BYTES_MAX {
         return;
     }
-    let report = case.buyer.verify(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let report = case.verify();
     let side = if report.policy_met { "accept" } else { "reject" };
     let place = |file: &str| format!("bundles/{side}/{name}/{file}");
     let mut found = expected(&report);
@@ -118,6 +120,12 @@ fn add_case(files: &mut Files, name: &str, case: &Case, honest: &(Case, Vec<u8>)
     files.insert(place("expected.json"), pretty(&found));
     if bytes != honest.1 || name == "honest" {
         files.insert(place("bundle.griptrace"), bytes);
+    }
+    for (number, update) in updates.into_iter().enumerate() {
+        files.insert(place(&format!("updates/{number}.update")), update);
+    }
+    for (number, known) in case.buyer.known.iter().enumerate() {
+        files.insert(place(&format!("known/{number}")), known.clone());
     }
     if case.buyer.trust != honest.0.buyer.trust {
         files.insert(place("trust.toml"), case.buyer.trust.clone().into_bytes());
@@ -209,6 +217,14 @@ fn accepted() -> Vec<(&'static str, Make)> {
             let link = crate::world::Link::new(griptrace_core::node::Role::Used, "bought");
             c.world.node("train").links.push(link);
         }),
+        ("honest-grown-since-a-bundle", |c| {
+            c.buyer.known.push(crate::attacks::shown_at(c, 10));
+        }),
+        ("honest-grown-since-a-checkpoint", |c| {
+            c.buyer.known.push(crate::attacks::checkpoint_at(c, 11).into_bytes());
+        }),
+        ("honest-grown-since-an-uncosigned-checkpoint", |c| crate::attacks::shown_uncosigned(c)),
+        ("honest-updated", |c| c.base = Some(crate::attacks::shown_at(c, 10))),
         ("honest-regraded", |c| {
             let status = crate::world::NodeSpec::status(
                 "mark",
@@ -289,8 +305,13 @@ fn every_bundle_is_judged_as_expected() {
                 .or_else(|| read(&group.join("accept/honest/bundle.griptrace")))
                 .expect("there is a bundle");
             let question = read_question(&of("question.json"));
-            let buyer = Buyer { trust: text("trust.toml"), policy: text("policy.toml"), question };
-            let report = buyer.verify(&bundle).expect("it begins like a bundle");
+            let several = |folder: &str| {
+                let read = |number: usize| read(&place.join(folder.replace('#', &number.to_string())));
+                (0..).map_while(read).collect::<Vec<_>>()
+            };
+            let known = several("known/#");
+            let buyer = Buyer { trust: text("trust.toml"), policy: text("policy.toml"), question, known };
+            let report = buyer.verify_updated(bundle, &several("updates/#.update"));
             let stated: Value = serde_json::from_slice(&of("expected.json")).expect("it is JSON");
             let found = expected(&report);
             for field in ["verdict", "policy_met", "errors", "warnings", "notes"] {

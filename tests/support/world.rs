@@ -30,8 +30,8 @@ use griptrace_core::{
 };
 
 pub(crate) use world_build::Built;
-pub(crate) use world_buyer::{Buyer, Case, is_less_cosigned, shipped_files, told, vkey_of_witness};
-pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
+pub(crate) use world_buyer::{Buyer, Case, history, is_less_cosigned, shipped_files, told, vkey_of_witness};
+pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, head, honest};
 pub(crate) use world_keys::KeySpec;
 
 /// What a status map holds: key and status, in log order.

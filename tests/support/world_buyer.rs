@@ -1,16 +1,19 @@
 //! The buyer: a trust file, a policy and a question, as text that the verifier's own parsers read.
 
 use griptrace_core::{
-    bundle::{Bundle, BundleError},
+    bundle::{Bundle, BundleError, MAGIC},
     key::Signer as _,
     manifest::FileRecord,
     note::{Note, NoteSignature, NoteSigner},
+    update::{Patch, Update},
 };
 use griptrace_verifier::{
+    known::{History, HistoryError, Known},
     policy::{self, Policy},
     question::{ModelInHand, Question},
     report::Report,
     trust::{self, Trust},
+    update::bring_up_to_date,
     verify::verify,
 };
 
@@ -22,6 +25,8 @@ pub(crate) struct Buyer {
     pub(crate) trust: String,
     pub(crate) policy: String,
     pub(crate) question: Question,
+    /// Older bundles and saved checkpoints.
+    pub(crate) known: Vec<Vec<u8>>,
 }
 
 /// The policy of the tests: after policies/cn-industrial-reference.toml, with its own words.
@@ -113,8 +118,9 @@ impl Buyer {
             consignee: None,
             purposes: words(&["grasp"]),
             model: ModelInHand::Folder(shipped_files()),
+            known: Known::default(),
         };
-        Self { trust: trust_text(), policy: POLICY.into(), question }
+        Self { trust: trust_text(), policy: POLICY.into(), question, known: Vec::new() }
     }
 
     /// Replaces what has to stand in the trust file.
@@ -151,8 +157,31 @@ impl Buyer {
     }
 
     pub(crate) fn verify(&self, bytes: &[u8]) -> Result<Report, BundleError> {
-        verify(bytes, &self.read_trust(), &self.read_policy(), &self.question)
+        self.verify_with(bytes, self.read_known())
     }
+
+    fn verify_with(&self, bytes: &[u8], known: Known) -> Result<Report, BundleError> {
+        verify(bytes, &self.read_trust(), &self.read_policy(), &Question { known, ..self.question.clone() })
+    }
+
+    /// Brings a bundle up to date, and verifies what comes of it.
+    pub(crate) fn verify_updated(&self, bytes: Vec<u8>, updates: &[Vec<u8>]) -> Report {
+        let mut known = self.read_known();
+        let newest = bring_up_to_date(bytes, updates, &self.read_trust(), &mut known);
+        let newest = newest.unwrap_or_else(|error| panic!("{error}"));
+        self.verify_with(&newest, known).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn read_known(&self) -> Known {
+        let trust = self.read_trust();
+        let read = |file: &Vec<u8>| history(file, &trust).unwrap_or_else(|error| panic!("{error}"));
+        Known { histories: self.known.iter().map(read).collect(), ..Known::default() }
+    }
+}
+
+/// Takes what an older bundle or a saved checkpoint shows.
+pub(crate) fn history(file: &[u8], trust: &Trust) -> Result<History, HistoryError> {
+    if file.starts_with(MAGIC) { History::of_bundle(file, trust) } else { History::of_checkpoint(file, trust) }
 }
 
 /// A committer's table up to the list of roles.
@@ -172,12 +201,16 @@ pub(crate) struct Case {
     pub(crate) courier: Option<BundleEdit>,
     /// What the courier does to the bytes.
     pub(crate) bytes: Option<fn(Vec<u8>) -> Vec<u8>>,
+    /// The older bundle that the buyer has: what comes is an update of it.
+    pub(crate) base: Option<Vec<u8>>,
+    /// Withdrawals that come with an update.
+    pub(crate) withdrawals: Vec<Vec<u8>>,
 }
 
 impl Case {
     /// The honest world and its buyer.
     pub(crate) fn honest() -> Self {
-        Self { world: honest(), buyer: Buyer::new(), courier: None, bytes: None }
+        Self { world: honest(), buyer: Buyer::new(), courier: None, bytes: None, base: None, withdrawals: Vec::new() }
     }
 
     /// Returns the file that reaches the buyer.
@@ -191,9 +224,26 @@ impl Case {
         self.bytes.map_or_else(|| bytes.clone(), |edit| edit(bytes.clone()))
     }
 
+    /// Returns the bundle that the buyer has in the end, and the updates that come for it.
+    pub(crate) fn parcel(&self) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let file = self.file();
+        let patch = self.base.as_deref().map(|base| Patch::between(base, &file));
+        let mut withdrawals: Vec<&[u8]> = self.withdrawals.iter().map(Vec::as_slice).collect();
+        withdrawals.sort_unstable();
+        if patch.is_none() && withdrawals.is_empty() {
+            return (file, Vec::new());
+        }
+        let update = Update { patch, withdrawals }.to_bytes();
+        (self.base.clone().unwrap_or(file), vec![update])
+    }
+
     /// Returns what the buyer's verifier says.
     pub(crate) fn verify(&self) -> Report {
-        self.buyer.verify(&self.file()).unwrap_or_else(|error| panic!("{error}"))
+        let (file, updates) = self.parcel();
+        if updates.is_empty() {
+            return self.buyer.verify(&file).unwrap_or_else(|error| panic!("{error}"));
+        }
+        self.buyer.verify_updated(file, &updates)
     }
 }
 

@@ -37,6 +37,7 @@ use griptrace_core::{
 
 use crate::{
     finding::{Code, Finding, Severity, When},
+    known::{Compared, Known, compare},
     report::TimeFrom,
     trust::Trust,
 };
@@ -57,6 +58,8 @@ pub(crate) type Ordinal = usize;
 #[derive(Debug)]
 pub(crate) struct Anchor {
     pub(crate) size: u64,
+    /// The root of the log's tree.
+    pub(crate) root: griptrace_core::digest::Digest,
     pub(crate) map_root: griptrace_core::digest::Digest,
     /// Unix time in seconds.
     pub(crate) time: u64,
@@ -222,6 +225,8 @@ pub(crate) struct Evidence {
     pub(crate) newest: Closure,
     /// The closure under the shipment's anchor; `None` if that is the newest one.
     shipped: Option<Closure>,
+    /// What comparing with older files gave.
+    pub(crate) compared: Compared,
     /// Place of the shipment's anchor in the first log.
     shipped_at: usize,
     /// Nodes of the shipped closure that the shipment's anchor does not cover.
@@ -230,6 +235,7 @@ pub(crate) struct Evidence {
 
 pub(crate) use closure::Closure;
 pub(crate) use facts::{Facts, Link, Words};
+pub(crate) use log::check_logs;
 
 impl Evidence {
     /// Returns the closure under the shipment's anchor.
@@ -269,6 +275,7 @@ impl Evidence {
 struct Parts<'a> {
     bundle: &'a BundleView<'a>,
     trust: &'a Trust,
+    known: &'a Known,
 }
 
 /// Opened subjects: (assessment, subject, leaf index, salt).
@@ -278,10 +285,11 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 ///
 /// # Errors
 /// The finding that ended the procedure.
-pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust) -> Result<Evidence, Broken> {
-    let parts = Parts { bundle, trust };
+pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust, known: &Known) -> Result<Evidence, Broken> {
+    let parts = Parts { bundle, trust, known };
     // Steps 2 to 5.
-    let (mut logs, entries) = log::check_logs(&parts)?;
+    let (mut logs, entries) = check_logs(bundle, trust)?;
+    let compared = compare(&logs, known)?;
     // Step 6.
     let commits = nodes::check_commits(&parts, &logs, entries)?;
     keys::settle_keys(&mut logs, &commits)?;
@@ -292,7 +300,8 @@ pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust) -> Result<Evidence,
     // Step 9.
     let (nodes, subjects) = open::open_all(bundle, nodes, details)?;
     // Steps 8 and 10: closure and statuses.
-    closure::close(&parts, logs, commits, nodes, unresolved, subjects)
+    let evidence = closure::close(&parts, logs, commits, nodes, unresolved, subjects)?;
+    Ok(Evidence { compared, ..evidence })
 }
 
 /// Step 1: turns a reading error into the finding that reports it.

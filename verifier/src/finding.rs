@@ -204,6 +204,12 @@ codes! {
     EntryInvalid = "entry-invalid", Broken, Error, 5, true;
     /// The last leaf under a checkpoint is not a status head that names its own index.
     StatusHeadMissing = "status-head-missing", Broken, Error, 5, true;
+    /// The log's key signed two histories: what was seen before, and what is shown here.
+    HistoryForked = "history-forked", Broken, Error, 5, true;
+    /// The log is shown at an older state than was seen before.
+    HistoryShorter = "history-shorter", Stale, Error, 5, false;
+    /// Nothing shows that what was seen before and what is shown here are one history.
+    HistoryNotLinked = "history-not-linked", TracedAssessed, Error, 5, true;
     // Step 6: commits.
     /// A commit is for another log.
     HomeMismatch = "home-mismatch", Broken, Error, 6, true;
@@ -255,6 +261,8 @@ codes! {
     StatusProofMismatch = "status-proof-mismatch", Broken, Error, 10, true;
     /// A status stands under a key that is not its target's, or not in its commit's public lines.
     StatusLineMismatch = "status-line-mismatch", Broken, Error, 10, true;
+    /// A status that was seen before is left out.
+    HistoryStatusDropped = "history-status-dropped", Broken, Error, 10, true;
     /// A status by somebody who may not give it; it does not count.
     StatusUnauthorised = "status-unauthorised", TracedAssessed, Warning, 10, false;
     /// The map root is the operator's claim: no witness that recomputes it has cosigned.
@@ -283,6 +291,8 @@ codes! {
     Refused = "refused", Withdrawn, Error, 12, false;
     /// Superseded: the record and its successor both count.
     Superseded = "superseded", TracedAssessed, Warning, 12, false;
+    /// An update brings a withdrawal by nobody that the trust file knows; it does not count.
+    WithdrawalUnknown = "withdrawal-unknown", TracedAssessed, Note, 12, false;
     // Step 13: grades and other statements.
     /// A grade is missing, not in the policy's vocabulary, or by somebody not trusted to grade.
     GradeUndetermined = "grade-undetermined", GradeUndetermined, Error, 13, false;

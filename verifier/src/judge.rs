@@ -26,6 +26,7 @@ pub(crate) use cover::{Cover, Vouched};
 pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
 pub(crate) use statement::is_hidden;
+pub(crate) use mark::note_unknown_withdrawals;
 
 use crate::{
     dense,

@@ -9,6 +9,8 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
+use crate::known::Known;
+
 /// What the buyer asks of a bundle. None of it is read from the bundle.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Question {
@@ -22,6 +24,8 @@ pub struct Question {
     pub purposes: Vec<Word>,
     /// What the buyer has in hand.
     pub model: ModelInHand,
+    /// What the buyer has from before, or from updates.
+    pub known: Known,
 }
 
 /// The file or files that the buyer has in hand.

@@ -63,6 +63,17 @@ pub struct LogReport {
     pub time_from: TimeFrom,
 }
 
+/// A log that was shown to have only grown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrowthReport {
+    /// Its origin.
+    pub origin: String,
+    /// The size that was seen before.
+    pub from_size: u64,
+    /// Size of the newest checkpoint.
+    pub to_size: u64,
+}
+
 /// The shipped model files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelReport {
@@ -226,6 +237,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The keys that the verdict rests on.
     pub keys: Vec<KeyReport>,
+    /// Logs that were shown to have only grown since an older file.
+    pub history: Vec<GrowthReport>,
+    /// Digests of the updates that the bundle was made with, in order.
+    pub updated_with: Vec<Digest>,
     /// Nodes that were checked.
     pub nodes: u64,
 }

@@ -15,7 +15,7 @@ use griptrace_core::{
 use crate::{
     evidence::{Anchor, Ordinal, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
-    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word, is_hidden},
+    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals},
     policy::{Judge, Policy},
     question::Question,
     report::{
@@ -36,18 +36,22 @@ pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) 
     let bundle = match BundleView::view(file) {
         Ok(bundle) => bundle,
         Err(error @ (BundleError::NotABundle | BundleError::Version)) => return Err(error),
-        Err(error) => return Ok(broken_report(digest, policy, unreadable(&error))),
+        Err(error) => return Ok(broken_report(digest, policy, question, unreadable(&error))),
     };
     // Steps 2 to 10.
-    let evidence = match gather(&bundle, trust) {
+    let evidence = match gather(&bundle, trust, &question.known) {
         Ok(evidence) => evidence,
-        Err(finding) => return Ok(broken_report(digest, policy, finding)),
+        Err(finding) => return Ok(broken_report(digest, policy, question, finding)),
     };
     drop(bundle);
     // Steps 11 to 15.
     let mut findings = Findings::default();
     let case = Case::new(&evidence, trust, policy, question, &mut findings);
     tell_times(&case, &mut findings);
+    for (code, text) in &evidence.compared.findings {
+        findings.add(policy, *code, When::Always, None, text.clone());
+    }
+    note_unknown_withdrawals(&case, &mut findings);
     let mut shipped = case.judge(When::AtShipment, None, &mut findings);
     let now = case.judge(When::Now, Some(&mut shipped), &mut findings);
     let answered = answer(&case, &mut findings);
@@ -119,6 +123,8 @@ fn conclude(
         details: details(case),
         findings,
         keys: keys(case),
+        history: case.evidence.compared.grown.clone(),
+        updated_with: case.question.known.updated_with.clone(),
         nodes: u64::try_from(case.evidence.nodes.len()).unwrap_or(u64::MAX),
     }
 }
@@ -129,7 +135,7 @@ fn verdict_at(findings: &[Finding], judged: &Judged<'_>, when: When) -> Verdict 
     found.chain(sources).max().unwrap_or(Verdict::TracedAssessed)
 }
 
-fn broken_report(bundle_digest: Digest, policy: &Policy, finding: Finding) -> Report {
+fn broken_report(bundle_digest: Digest, policy: &Policy, question: &Question, finding: Finding) -> Report {
     let broken = Judgement { verdict: finding.code.verdict(), time: None, time_from: TimeFrom::Nothing };
     Report {
         bundle_digest,
@@ -146,6 +152,8 @@ fn broken_report(bundle_digest: Digest, policy: &Policy, finding: Finding) -> Re
         details: Vec::new(),
         findings: Vec::from([finding]),
         keys: Vec::new(),
+        history: Vec::new(),
+        updated_with: question.known.updated_with.clone(),
         nodes: 0,
     }
 }

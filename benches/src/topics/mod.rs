@@ -11,6 +11,7 @@ mod mlmd;
 mod proof_size;
 mod prove;
 mod service;
+mod update_size;
 mod verify;
 
 use crate::{Failure, child::Job, report::Report, serving, setup::Setup};
@@ -29,6 +30,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     ("prove", prove::measure),
     ("verify", verify::measure),
     ("proof-size", proof_size::measure),
+    ("update-size", update_size::measure),
     ("disk", disk::measure),
     ("fsck", fsck::measure),
     ("service", service::measure),

@@ -13,6 +13,8 @@ use crate::{
 
 /// Nodes of one commit that mark others: the entry has room for no more.
 const MARKS: usize = 800;
+/// What the bundle may take with the fewest details open.
+const BUNDLE_BYTES: f64 = 5.0 * 1024.0 * 1024.0;
 
 /// 10^4 nodes in 100 commits, 10^5 statuses in the map.
 pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure> {
@@ -34,7 +36,7 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
     let anchors = bundle.logs.iter().map(|log| log.anchors.len()).sum::<usize>();
     let a_node = |bytes: usize| Runs::one(number(bytes) / number(nodes));
     let name = format!("bundle of {nodes} nodes in {commits} commits, {anchors} anchor(s)");
-    report.add(Figure::new(name, Runs::one(number(file.len())), "bytes"));
+    report.add(Figure::new(name, Runs::one(number(file.len())), "bytes").at_most(BUNDLE_BYTES, None));
     report.add(Figure::new("a node's own bytes", a_node(own), "bytes"));
     report.add(
         Figure::new("beyond its own, a node, without statuses", a_node(file.len() - own - status), "bytes")
@@ -53,7 +55,7 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
 }
 
 /// Puts statuses on data sets that no model stands on.
-fn mark_others(log: &Log, statuses: usize) -> Result<(), Failure> {
+pub(super) fn mark_others(log: &Log, statuses: usize) -> Result<(), Failure> {
     let mut maker = log.maker("other");
     let mut left = statuses;
     while left > 0 {

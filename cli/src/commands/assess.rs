@@ -1,5 +1,7 @@
 //! `griptrace assess`.
 
+mod withdraw;
+
 use std::path::{Path, PathBuf};
 
 use griptrace_core::{
@@ -15,6 +17,7 @@ use griptrace_core::{
 use griptrace_store::{StoredNode, record::NodeRecord};
 use serde_json::json;
 
+use self::withdraw::WithdrawArgs;
 use crate::{
     arguments::{date, word},
     context::{Answer, Context, or_today, read_file},
@@ -37,6 +40,11 @@ use crate::{
 pub(crate) enum Args {
     /// Sign an assessment with the assessor's own key; needs no store with --draft
     Sign(SignArgs),
+    /// Withdraw an assessment with the assessor's own key, as a file that needs no log
+    ///
+    /// What is written is an update: a buyer takes it with `griptrace-verify BUNDLE --update FILE`, or puts the statement
+    /// that is printed into the trust file. `griptrace mark withdraw --key` records the same in a log.
+    Withdraw(WithdrawArgs),
     /// Record a signed assessment, or state one without a signature
     Record(RecordArgs),
 }
@@ -130,6 +138,7 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     match args {
         Args::Sign(args) => sign(context, args),
+        Args::Withdraw(args) => withdraw::withdraw(context, args),
         Args::Record(args) => {
             let workspace = context.workspace_for_recording()?;
             let recorded = record(context, workspace, args)?;

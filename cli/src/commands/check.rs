@@ -69,7 +69,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Err(CommandError::failed("nothing says where it goes").with_hint("add --destination DE"));
     }
     let asked = Asked { destination, date: or_today(args.date), purposes: args.purpose.clone() };
-    let report = judge(&bundle(&workspace, &id, &Disclose::All)?, &trust, &policy, &asked)?;
+    let report = judge(&bundle(&workspace, &id, &Disclose::All, &[])?, &trust, &policy, &asked)?;
     tell(context, &workspace, &report)
 }
 

@@ -1,5 +1,8 @@
 //! `griptrace prove`.
 
+mod since;
+mod updating;
+
 use std::path::{Path, PathBuf};
 
 use griptrace_core::{
@@ -12,13 +15,14 @@ use griptrace_store::Disclose;
 use griptrace_verifier::{policy::Policy, trust::Trust};
 use serde_json::json;
 
+use self::since::Seen;
 use super::{
     check::{judge, own_trust},
     policy,
 };
 use crate::{
     clock,
-    context::{Answer, Context, write_output},
+    context::{Answer, Context, read_bundle, write_output},
     error::CommandError,
     profile::{Field, Profile},
     resolve::resolve_only,
@@ -47,6 +51,15 @@ pub(crate) struct Args {
     /// Hide every detail of this node, or of all nodes of this name (can be repeated)
     #[arg(long, value_name = "NODE")]
     pub(crate) hide_node: Vec<String>,
+    /// Show that the log only grew since this older bundle or saved checkpoint; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+    /// Write an update that brings this older bundle of the shipment up to date; it opens what that one opened
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "show", "hide", "hide_node"])]
+    pub(crate) update_of: Option<PathBuf>,
+    /// Put the withdrawals of this file, which `assess withdraw` wrote, into the update; may be given several times
+    #[arg(long, value_name = "FILE", requires = "update_of")]
+    pub(crate) withdrawal: Vec<PathBuf>,
     /// Warn where this policy is not met
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -58,8 +71,21 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve_only(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
-    let disclose = profile(args)?.disclose(&workspace, &context.output)?;
-    let bytes = bundle(&workspace, &id, &disclose)?;
+    let seen = args.since.iter().chain(&args.update_of).map(|path| Seen::read(&workspace, path));
+    let seen: Vec<Seen> = seen.collect::<Result<_, _>>()?;
+    let sizes: Vec<u64> = seen.iter().map(|seen| seen.checkpoint.size).collect();
+    // An update opens what the older bundle opened, which is taken from there.
+    let disclose = if args.update_of.is_some() {
+        Disclose::Minimal
+    } else {
+        profile(args)?.disclose(&workspace, &context.output)?
+    };
+    let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
+    seen.iter().try_for_each(|seen| seen.check(&bytes))?;
+    let old = args.update_of.as_deref().map(read_bundle).transpose()?;
+    if let Some(old) = &old {
+        bytes = updating::opened_alike(&bytes, old)?;
+    }
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
             Some(path) => super::check::load_trust(path)?,
@@ -69,7 +95,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let named = [Path::new(&args.node)].into_iter();
     let files = [args.policy.as_deref(), args.trust.as_deref(), Some(Path::new(&args.profile))];
-    let inputs: Vec<&Path> = named.chain(files.into_iter().flatten()).collect();
+    let older = args.since.iter().chain(&args.update_of).chain(&args.withdrawal).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = named.chain(files.into_iter().flatten()).chain(older).collect();
+    if let Some(old) = &old {
+        return updating::write(context, args, old, &bytes, &inputs);
+    }
     write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
@@ -92,9 +122,14 @@ fn profile(args: &Args) -> Result<Profile, CommandError> {
     Ok(profile)
 }
 
-/// Returns the bytes of a bundle.
-pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
-    workspace.store.prove(id, disclose).map_err(|e| e.while_doing("cannot prove this"))
+/// Returns the bytes of a bundle, which shows growth since the checkpoints of these sizes.
+pub(crate) fn bundle(
+    workspace: &Workspace,
+    id: &NodeId,
+    disclose: &Disclose,
+    since: &[u64],
+) -> Result<Vec<u8>, CommandError> {
+    workspace.store.prove(id, disclose, since).map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

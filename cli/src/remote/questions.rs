@@ -296,15 +296,20 @@ impl Remote {
         ids.iter().map(|id| self.node(id)).collect()
     }
 
-    /// Returns the bytes of a bundle of this node, under the pinned checkpoint.
-    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose) -> Result<Vec<u8>, CommandError> {
+    /// Returns the bytes of a bundle of this node, under the pinned checkpoint, with older ones of these sizes.
+    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose, since: &[u64]) -> Result<Vec<u8>, CommandError> {
         let (disclosure, chosen) = match disclose {
             Disclose::Minimal => (v1::Disclosure::Minimal, Vec::new()),
             Disclose::All => (v1::Disclosure::Full, Vec::new()),
             Disclose::Chosen(chosen) => (v1::Disclosure::Chosen, chosen_details(chosen)),
         };
-        let tree_size = self.size();
-        let question = v1::ProveRequest { id: wire(id.digest()), disclosure: disclosure.into(), tree_size, chosen };
+        let question = v1::ProveRequest {
+            id: wire(id.digest()),
+            disclosure: disclosure.into(),
+            tree_size: self.size(),
+            chosen,
+            since_sizes: since.to_vec(),
+        };
         let (stated, bytes) = self.connection.ask(|caller| {
             let question = question.clone();
             async { pieces(proofs(caller).prove(request(question)).await?).await }

@@ -8,6 +8,7 @@ use std::{
 
 use griptrace_core::{
     digest::{Digest, file_digest},
+    fork::Fork,
     id::GenesisHash,
     note::NoteVerifier,
     tree::{ProofError, Rfc9162, TreeSize, verify_consistency},
@@ -118,6 +119,7 @@ impl Seen {
     /// Keeps both signed checkpoints, and says what they show.
     fn attack(&self, old: &Pinned, new: &Pinned, proof: &[Digest], attack: Attack) -> CommandError {
         let (origin, was, is) = (&self.origin, old.size, new.size);
+        let is_proof = matches!(attack, Attack::TwoRoots);
         let (text, why) = match attack {
             Attack::Shrank => {
                 (format!("the log {origin} shrank: its checkpoint has the size {is}, and one of {was} was seen"), None)
@@ -131,28 +133,43 @@ impl Seen {
                 Some(why),
             ),
         };
-        let evidence = self.keep_evidence(&text, old, new, proof);
+        let evidence = if is_proof { self.keep_fork(old, new) } else { self.keep_evidence(&text, old, new, proof) };
         let error = match why {
             Some(why) => CommandError::because(text, why),
             None => CommandError::failed(text),
         };
         match evidence {
-            Ok(path) => error.with_hint(format!("both signed checkpoints are kept in {}", path.display())).with_hint(
-                "show them to the operator and to others who use this log; believe nothing of it until then",
-            ),
+            Ok(path) => {
+                let error =
+                    error.with_hint(format!("both signed checkpoints are kept in {}", path.display())).with_hint(
+                        "show them to the operator and to others who use this log; believe nothing of it until then",
+                    );
+                let others = "others check that file with griptrace-verify --check-fork, under their own trust file";
+                if is_proof { error.with_hint(others) } else { error }
+            }
             Err(why) => error.with_hint(format!("the evidence could not be kept: {why}")).with_hint(old.note.clone()),
         }
     }
 
+    /// Keeps what others can check (docs/spec/fork.md): one size, two roots.
+    fn keep_fork(&self, old: &Pinned, new: &Pinned) -> io::Result<PathBuf> {
+        let fork = Fork { vkey: self.verifier.clone(), before: old.note.clone(), now: new.note.clone() };
+        self.keep_file("fork", old, new, &fork.to_text())
+    }
+
+    /// Keeps what shows people what was seen: of two sizes nothing can be proven without the tree.
     fn keep_evidence(&self, text: &str, old: &Pinned, new: &Pinned, proof: &[Digest]) -> io::Result<PathBuf> {
+        let proof: String = proof.iter().flat_map(|digest| [digest.to_string(), "\n".to_owned()]).collect();
+        let (before, now) = (&old.note, &new.note);
+        let text = format!("{text}\n\nseen before:\n\n{before}\nshown now:\n\n{now}\nconsistency proof:\n\n{proof}");
+        self.keep_file("txt", old, new, &text)
+    }
+
+    fn keep_file(&self, ending: &str, old: &Pinned, new: &Pinned, text: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join("evidence");
         fs::create_dir_all(&folder)?;
         let now = clock::now();
-        let name = format!("{}-{}-{}-{now}.txt", file_name(&self.origin), old.size, new.size);
-        let path = folder.join(name);
-        let proof: String = proof.iter().flat_map(|digest| [digest.to_string(), "\n".to_owned()]).collect();
-        let (old, new) = (&old.note, &new.note);
-        let text = format!("{text}\n\nseen before:\n\n{old}\nshown now:\n\n{new}\nconsistency proof:\n\n{proof}");
+        let path = folder.join(format!("{}-{}-{}-{now}.{ending}", file_name(&self.origin), old.size, new.size));
         replace(&path, text.as_bytes())?;
         Ok(path)
     }

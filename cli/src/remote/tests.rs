@@ -176,7 +176,7 @@ fn an_honest_server_answers_as_the_store_does() {
     for range in [0..1, 0..store.size(), 3..7, 2..3, store.size() - 1..store.size() + 5] {
         assert_eq!(remote.entries(range.clone()).unwrap(), store.entries(range).unwrap());
     }
-    let bundle = remote.prove(&shipped, &Disclose::Minimal).unwrap();
+    let bundle = remote.prove(&shipped, &Disclose::Minimal, &[]).unwrap();
     assert!(griptrace_core::bundle::Bundle::from_bytes(&bundle).is_ok());
 }
 
@@ -238,6 +238,8 @@ fn two_roots_of_one_size_are_refused_with_evidence() {
     let evidence = world.evidence();
     assert!(evidence.contains(&world.store.checkpoint()), "{evidence}");
     assert_eq!(evidence.matches(&format!("{ORIGIN}\n{}\n", world.store.size())).count(), 2, "both notes: {evidence}");
+    let fork = griptrace_core::fork::Fork::parse(evidence.as_bytes()).unwrap();
+    assert_eq!(fork.check(&fork.vkey).unwrap().size, world.store.size(), "others can check it");
     assert_eq!(world.seen(), before);
 }
 
@@ -292,7 +294,7 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         |remote, _| remote.commit(&[dataset(remote.home(), "tactile")], &committer(), "Maker").map(drop);
     let ways: Question = |remote, w| remote.paths(&w.shipments[0], &w.source, 9).map(drop);
     let statuses: Question = |remote, world| remote.statuses(&world.withdrawn).map(drop);
-    let bundle: Question = |remote, world| remote.prove(&world.model, &Disclose::All).map(drop);
+    let bundle: Question = |remote, world| remote.prove(&world.model, &Disclose::All, &[]).map(drop);
     let entries: Question = |remote, _| remote.entries(2..8).map(drop);
     let cases: [(Trick, Question, &str); 27] = [
         (Trick::CoreChanged, node, "what it gives out as the node"),
@@ -328,7 +330,7 @@ fn every_lie_in_an_answer_is_refused_for_its_own_reason() {
         (Trick::BundleOfAnother, bundle, "the bundle is of"),
         (
             Trick::BundleOpensMore,
-            |remote, world| remote.prove(&world.model, &Disclose::Minimal).map(drop),
+            |remote, world| remote.prove(&world.model, &Disclose::Minimal, &[]).map(drop),
             "which was not asked for",
         ),
         (

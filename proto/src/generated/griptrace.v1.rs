@@ -2533,6 +2533,9 @@ pub struct ProveRequest {
     /// With DISCLOSURE_CHOSEN: what it opens.
     #[prost(message, repeated, tag = "4")]
     pub chosen: ::prost::alloc::vec::Vec<ChosenDetails>,
+    /// Sizes of checkpoints that the reader has seen: the bundle shows that the log only grew since.
+    #[prost(uint64, repeated, tag = "5")]
+    pub since_sizes: ::prost::alloc::vec::Vec<u64>,
 }
 /// A piece of a bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -7,6 +7,7 @@ use griptrace_core::{
 };
 use griptrace_verifier::{
     finding::{Code, Finding, Severity, Verdict, When},
+    known::Known,
     policy::Policy,
     question::{ModelInHand, Question},
     render::meaning,
@@ -78,6 +79,7 @@ pub fn judge(bytes: &[u8], trust: &Trust, policy: &Policy, asked: &Asked) -> Res
         consignee: None,
         purposes: asked.purposes.clone(),
         model: ModelInHand::NotGiven,
+        known: Known::default(),
     };
     verify(bytes, trust, policy, &question)
 }

@@ -130,7 +130,7 @@ fn disclosures_follow_the_options() {
     let model = world.commit(world.train("grasp", &[source], "DE", &["grasp.onnx"]));
     let shipment = world.add(world.shipment(&[model[1]], "DE"));
     let slots = |disclose| {
-        let options = ProveOptions { disclose, at: None };
+        let options = ProveOptions { disclose, ..ProveOptions::default() };
         let checked = check(&world.store.prove(&shipment, &options).unwrap());
         let slots = |d: &griptrace_core::bundle::Disclosure| {
             let kind = checked.nodes[usize::try_from(d.node).unwrap()].1.kind;
@@ -164,7 +164,7 @@ fn the_same_state_gives_the_same_bytes() {
     let model = world.commit(world.train("grasp", &[source], "DE", &["grasp.onnx"]));
     let shipment = world.add(world.shipment(&[model[1]], "DE"));
     world.add(world.status(source, Mark::Withdraw, None));
-    let options = ProveOptions { disclose: Disclose::All, at: None };
+    let options = ProveOptions { disclose: Disclose::All, ..ProveOptions::default() };
     let file = world.store.prove(&shipment, &options).unwrap();
     assert_eq!(reader(world.dir.path()).prove(&shipment, &options).unwrap(), file);
     let World { dir, store, .. } = world;
@@ -201,4 +201,61 @@ fn only_shipments_and_models_are_proven() {
     let model = world.add(world.model("taken over", "DE", &["m"]));
     let checked = check(&world.store.prove(&model, &ProveOptions::default()).unwrap());
     assert_eq!((checked.nodes.len(), checked.bundle.manifests.len()), (1, 1));
+}
+
+#[test]
+fn growth_is_shown_since_any_size_that_was_signed() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "CN"));
+    let seen = world.store.size();
+    let model = world.commit(world.train("grasp", &[source], "CN", &["grasp.onnx"]));
+    let shipment = world.add(world.shipment(&[model[1]], "DE"));
+    let shipped = world.store.size();
+    world.add(world.status(source, Mark::Withdraw, None));
+    let sizes = |since: &[u64]| {
+        let options = ProveOptions { since: since.to_vec(), ..ProveOptions::default() };
+        let checked = check(&world.store.prove(&shipment, &options)?);
+        let notes = checked.bundle.logs[0].anchors.iter().map(|anchor| Note::parse(anchor.note.as_bytes()).unwrap());
+        let sizes = notes.map(|note| Checkpoint::parse(note.text()).unwrap().size).collect::<Vec<u64>>();
+        Ok::<_, ProveError>(sizes)
+    };
+    let newest = world.store.size();
+    let plain = sizes(&[]).unwrap();
+    assert!(!plain.contains(&seen) && plain.contains(&newest), "{plain:?}");
+    let since = sizes(&[seen, newest, seen]).unwrap();
+    assert_eq!(since, [&[seen], plain.as_slice()].concat());
+    for size in [0, seen - 1, newest + 1] {
+        assert!(matches!(sizes(&[size]), Err(ProveError::NoCheckpoint { size: found }) if found == size), "{size}");
+    }
+    let early = ProveOptions { at: Some(shipped), since: vec![newest], ..ProveOptions::default() };
+    assert!(matches!(world.store.prove(&shipment, &early), Err(ProveError::NoCheckpoint { .. })));
+}
+
+/// The figure at full size is that of `benches`, topic `update-size`.
+#[test]
+fn an_update_takes_a_fraction_of_the_bundle() {
+    let world = World::new();
+    let mut data = world.add(world.source("camera", "CN"));
+    for step in 0..49 {
+        data = world.commit(world.derive(&format!("step-{step}"), &[data], "CN"))[1];
+    }
+    let model = world.commit(world.train("grasp", &[data], "DE", &["grasp.onnx"]));
+    let shipment = world.add(world.shipment(&[model[1]], "DE"));
+    let mark = |count: usize| {
+        let others: Vec<NodeId> = (0..count).map(|n| world.add(world.source(&format!("other-{n}"), "CN"))).collect();
+        for other in others {
+            world.add(world.status(other, Mark::Withdraw, None));
+        }
+    };
+    mark(200);
+    let base = world.store.prove(&shipment, &ProveOptions::default()).unwrap();
+    let since = vec![world.store.size()];
+    mark(20);
+    world.add(world.status(data, Mark::Recall, None));
+    let newer = world.store.prove(&shipment, &ProveOptions { since, ..ProveOptions::default() }).unwrap();
+    assert!(check(&newer).nodes.len() > 100);
+    let patch = griptrace_core::update::Patch::between(&base, &newer);
+    assert_eq!(patch.apply(&base).unwrap(), newer);
+    let update = griptrace_core::update::Update { patch: Some(patch), withdrawals: Vec::new() }.to_bytes();
+    assert!(update.len() < 32 * 1024 && update.len() < newer.len() / 3, "{} of {}", update.len(), newer.len());
 }

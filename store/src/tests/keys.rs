@@ -86,7 +86,7 @@ fn a_log_key_signs_up_to_its_size_and_the_next_one_from_there() {
     let receipt = world.store.change_key(&log_rotation(world.home()), Some(second()), NOW + 5).unwrap();
     world.add(world.source("lidar", "CN"));
     let signed_by = |note: &str, signer: &NoteSigner| {
-        Note::parse(note.as_bytes()).unwrap().verify(std::slice::from_ref(signer.verifier())).unwrap().len() == 1
+        Note::parse(note.as_bytes()).unwrap().verify(core::slice::from_ref(signer.verifier())).unwrap().len() == 1
     };
     let old = world.store.checkpoint_at(before).unwrap().unwrap();
     assert!(signed_by(&old, &signer()) && !signed_by(&old, &second()));
@@ -168,11 +168,7 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
             let opened = [open(signer()), open(second())];
             assert_eq!(opened.iter().filter(|store| store.is_ok()).count(), 1, "{what}: {opened:?}");
             let has_changed = opened[1].is_ok();
-            if has_changed {
-                new += 1
-            } else {
-                old += 1
-            }
+            *(if has_changed { &mut new } else { &mut old }) += 1;
             assert!(has_changed || changed.is_err(), "{what}: it was acknowledged and is lost");
             let store = opened.into_iter().find_map(Result::ok).unwrap();
             assert!(store.node(&acknowledged).unwrap().is_some() && store.size() >= size, "{what}");

@@ -13,6 +13,7 @@ mod input;
 mod judge;
 mod lax;
 mod note;
+mod patch;
 mod proofs;
 pub(crate) mod records;
 mod report;
@@ -43,6 +44,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "verify_raw", body: verify::raw, peak_bytes_max: 64 * MIB },
     Target { name: "judge", body: judge::run, peak_bytes_max: 64 * MIB },
     Target { name: "store", body: store::run, peak_bytes_max: 64 * MIB },
+    Target { name: "patch", body: patch::run, peak_bytes_max: 64 * MIB },
 ];
 
 impl Target {

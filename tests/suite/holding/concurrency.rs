@@ -23,6 +23,7 @@ use griptrace_store::{LogEntry, OpenError, ProveOptions, Receipt, Store};
 use griptrace_tests::seed::{Rng, Seed};
 use griptrace_verifier::{
     finding::Verdict,
+    known::Known,
     policy::{self, Policy},
     question::{ModelInHand, Question},
     trust::{self, Trust},
@@ -236,6 +237,7 @@ impl Crowd {
             consignee: None,
             purposes: Vec::new(),
             model: ModelInHand::NotGiven,
+            known: Known::default(),
         };
         let report = verify(&bundle, &self.trust, &self.policy, &question).map_err(|error| told(&error))?;
         let broken = report.findings.iter().find(|finding| finding.code.verdict() == Verdict::Broken);

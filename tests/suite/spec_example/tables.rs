@@ -10,7 +10,7 @@ use griptrace_tests::paths::workspace_root;
 use griptrace_tests::source::{document, files};
 
 /// Pages with CDDL, in the order of reading.
-const CDDL_PAGES: [&str; 6] = ["cbor", "node", "commit", "assessment", "log", "bundle"];
+const CDDL_PAGES: [&str; 7] = ["cbor", "node", "commit", "assessment", "log", "bundle", "update"];
 const CDDL: &str = "docs/spec/griptrace.cddl";
 
 #[test]

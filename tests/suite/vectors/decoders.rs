@@ -13,17 +13,19 @@ use griptrace_core::{
     details::read_value,
     digest::Digest,
     entry::{Entry, StatusHead},
+    fork::Fork,
     id::GenesisHash,
     key_change::KeyUse,
     manifest::check_path,
     node::{Core, Origin},
-    note::{Cosigner, Note, NoteVerifier},
+    note::{Cosigner, Note, NoteSigner, NoteVerifier},
+    update::{Part, Patch, Update},
     value::Value,
 };
 use serde_json::json;
 
 use super::{Files, pretty};
-use crate::world::{Built, Case, KeySpec, key, word};
+use crate::world::{Built, Case, KeySpec, ORIGIN, key, seed, word};
 
 type Vector = (&'static str, Vec<u8>, &'static str);
 /// Decodes, and tells `ok` or the reason code.
@@ -56,6 +58,8 @@ fn all() -> Vec<(&'static str, Decoder, Vec<Vector>)> {
         ("path", |b| code(check_path(b).map_err(|e| e.code())), paths()),
         ("detail-value", |b| code(read_value(b).map_err(|e| e.code())), values()),
         ("bundle", |b| code(Bundle::from_bytes(b).map_err(|e| e.code())), bundles()),
+        ("update", |b| code(Update::view(b).map_err(|e| e.code())), updates()),
+        ("fork", forked, forks(&built)),
     ]
 }
 
@@ -367,5 +371,59 @@ fn bundles() -> Vec<Vector> {
         ("only its first line", b"griptrace bundle v1\n".to_vec(), "bundle-size"),
         ("a byte after the end", edited(&empty, |b| b.push(0)), "bundle-digest-mismatch"),
         ("a flipped bit", edited(&empty, |b| b[22] ^= 1), "bundle-digest-mismatch"),
+    ]
+}
+
+fn updates() -> Vec<Vector> {
+    let of = |parts: Vec<Part<'_>>, withdrawals: Vec<&[u8]>| {
+        let patch = (!parts.is_empty()).then_some(Patch { base: Digest::ZERO, result: Digest::ZERO, parts });
+        Update { patch, withdrawals }.to_bytes()
+    };
+    let copy = |offset, len| Part::Copy { offset, len };
+    let plain = of(vec![copy(0, 7), Part::Literal(b"x"), copy(7, 2)], vec![]);
+    vec![
+        ("copies and bytes", plain.clone(), "ok"),
+        ("withdrawals alone", of(vec![], vec![b"a", b"b"]), "ok"),
+        ("nothing", of(vec![], vec![]), "update-malformed"),
+        ("withdrawals out of order", of(vec![], vec![b"b", b"a"]), "update-malformed"),
+        ("a withdrawal twice", of(vec![], vec![b"a", b"a"]), "update-malformed"),
+        ("copies that overlap", of(vec![copy(0, 7), Part::Literal(b"x"), copy(6, 2)], vec![]), "update-malformed"),
+        ("a copy that goes backward", of(vec![copy(9, 7), copy(0, 2)], vec![]), "update-malformed"),
+        ("two copies that are one", of(vec![copy(0, 7), copy(7, 2)], vec![]), "update-malformed"),
+        ("bytes that are one", of(vec![Part::Literal(b"x"), Part::Literal(b"y")], vec![]), "update-malformed"),
+        ("a copy of nothing", of(vec![copy(0, 0)], vec![]), "update-malformed"),
+        ("a copy beyond any bundle", of(vec![copy(0, (1 << 30) + 1)], vec![]), "update-malformed"),
+        ("another file", b"griptrace bundle v1\n".to_vec(), "not-an-update"),
+        ("a later version", b"griptrace update v2\n".to_vec(), "update-version"),
+        ("only its first line", b"griptrace update v1\n".to_vec(), "update-size"),
+        ("a flipped bit", edited(&plain, |b| b[22] ^= 1), "update-digest-mismatch"),
+        ("a byte after the end", edited(&plain, |b| b.push(0)), "update-digest-mismatch"),
+    ]
+}
+
+/// Reads evidence of a fork and checks it under the key that it names.
+fn forked(bytes: &[u8]) -> &'static str {
+    code(Fork::parse(bytes).and_then(|fork| fork.check(&fork.vkey)).map_err(|error| error.code()))
+}
+
+fn forks(built: &Built) -> Vec<Vector> {
+    let signer = NoteSigner::new(ORIGIN, &seed("log")).expect("it is a name");
+    let note = |size: u64, root: u8| {
+        let text = Checkpoint::new(ORIGIN, size, Digest::from_bytes([root; 32])).expect("it is one").to_text();
+        Note::new(&text, vec![signer.sign(&text)]).expect("it is a note").to_text()
+    };
+    let honest = built.bundle.logs[0].anchors[0].note.clone();
+    let vkey = signer.verifier().clone();
+    let of = |before: String, now: String| Fork { vkey: vkey.clone(), before, now }.to_text().into_bytes();
+    let good = of(honest.clone(), note(6, 7));
+    vec![
+        ("two roots of one size", good.clone(), "ok"),
+        ("two sizes", of(honest.clone(), note(7, 7)), "fork-sizes-differ"),
+        ("one root", of(honest.clone(), honest.clone()), "fork-same-root"),
+        ("an altered root", of(honest.clone(), note(6, 7).replacen("Bwc", "Bxc", 1)), "note-signature-invalid"),
+        ("a checkpoint that the log did not sign", of(honest, note(6, 7).replace(ORIGIN, "x")), "fork-unsigned"),
+        ("without its key", edited(&good, |b| drop(b.drain(18..20))), "fork-malformed"),
+        ("cut short", good[..good.len() - 1].to_vec(), "note-separator-missing"),
+        ("another file", b"griptrace bundle v1\n".to_vec(), "not-a-fork"),
     ]
 }

@@ -21,7 +21,7 @@ pub(crate) struct Program {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Evidence files; of several, a line each and the worst exit code
-    #[arg(required = true, value_name = "BUNDLE")]
+    #[arg(required_unless_present = "check_fork", value_name = "BUNDLE")]
     pub bundles: Vec<PathBuf>,
 
     /// Whom you believe: your own trust file, never the exporter's
@@ -29,8 +29,8 @@ pub struct Args {
     pub trust: PathBuf,
 
     /// What you ask for: your own policy
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "check_fork")]
+    pub policy: Option<PathBuf>,
 
     /// The model as you have it: exactly this folder's files, or one file
     #[arg(long, value_name = "DIR_OR_FILE", conflicts_with = "digest")]
@@ -55,6 +55,26 @@ pub struct Args {
     /// The day that counts as now, such as 2026-05-31; hides no mark [default: today, UTC]
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     pub at: Option<Date>,
+
+    /// An older bundle or saved checkpoint: has each log only grown since? May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub against: Vec<PathBuf>,
+
+    /// Where to write what others can check, should the log's key have signed two histories
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub fork_evidence: Option<PathBuf>,
+
+    /// Bring the bundle up to date with this update first; may be given several times, in order
+    #[arg(long = "update", value_name = "FILE")]
+    pub updates: Vec<PathBuf>,
+
+    /// Where to write the bundle that the updates make, if it holds together
+    #[arg(long, value_name = "FILE", requires = "updates")]
+    pub write_updated: Option<PathBuf>,
+
+    /// Check evidence that a log's key signed two histories; needs --trust alone
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundles", "policy", "against", "updates"])]
+    pub check_fork: Option<PathBuf>,
 
     /// Write one JSON object a line (docs/spec/report.schema.json)
     #[arg(long)]
@@ -84,6 +104,15 @@ Examples:
 
   # Everything that came this year, for a script
   griptrace-verify incoming/*.griptrace --trust trust.toml --policy policy.toml --json
+
+  # The second shipment: did the log only grow since the first?
+  griptrace-verify second.griptrace --against first.griptrace --trust trust.toml --policy policy.toml
+
+  # A year later: what has been withdrawn since?
+  griptrace-verify shipment.griptrace --update 2027.update --trust trust.toml --policy policy.toml
+
+  # Did a log's key sign two histories? 0: it did; 1: this does not show it
+  griptrace-verify --check-fork evidence.fork --trust trust.toml
 
 Trust file and policy are described in docs/spec/trust.md and docs/spec/policy.md.";
 

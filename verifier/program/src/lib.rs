@@ -6,9 +6,11 @@
 
 mod arguments;
 mod clock;
+mod fork;
 mod hand;
 mod output;
 mod trouble;
+mod updating;
 
 use std::{
     ffi::OsString,
@@ -26,6 +28,7 @@ use griptrace_core::{
     limits::{BUNDLE_BYTES_MAX, CONFIG_BYTES_MAX},
 };
 use griptrace_verifier::{
+    known::Known,
     policy::{self, Policy},
     question::Question,
     render,
@@ -35,6 +38,7 @@ use griptrace_verifier::{
 };
 use output::Output;
 use trouble::Trouble;
+use updating::write_new;
 
 /// The policy is met.
 const MET: u8 = 0;
@@ -70,22 +74,20 @@ pub fn run(args: impl Iterator<Item = OsString>, out: &mut dyn Write, err: &mut 
 /// Whether anybody still reads the output does not change the exit code.
 pub fn check(args: &Args, today: Date, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let mut out = Output::new(out);
-    let mut worst = MET;
-    let done = match prepare(args, today) {
-        Ok(prepared) => args.bundles.iter().try_for_each(|file| {
-            worst = worst.max(check_one(args, &prepared, file, &mut out, err)?);
-            Ok(())
-        }),
-        Err(trouble) => Err(trouble),
+    let done = match &args.check_fork {
+        Some(file) => fork::check(args, file, &mut out),
+        None => check_all(args, today, &mut out, err),
     };
-    let done = done.and_then(|()| out.flush());
-    done.map_or_else(
-        |trouble: Trouble| {
-            trouble.tell(err);
-            COULD_NOT
-        },
-        |()| worst,
-    )
+    let done = done.and_then(|code| out.flush().map(|()| code));
+    done.unwrap_or_else(|trouble| {
+        trouble.tell(err);
+        COULD_NOT
+    })
+}
+
+fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write) -> Result<u8, Trouble> {
+    let prepared = prepare(args, today)?;
+    args.bundles.iter().try_fold(MET, |worst, file| Ok(worst.max(check_one(args, &prepared, file, out, err)?)))
 }
 
 /// What is the buyer's own: read once, before any bundle.
@@ -93,19 +95,26 @@ struct Prepared {
     trust: Trust,
     policy: Policy,
     question: Question,
+    updates: Vec<Vec<u8>>,
 }
 
 fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
-    let trust = read_config(&args.trust, "trust file", trust::parse)?;
-    let policy = read_config(&args.policy, "policy", policy::parse)?;
+    let trust = read_trust(&args.trust)?;
+    let policy = args.policy.as_deref().ok_or_else(|| Trouble::new("--policy FILE is missing"))?;
+    let policy = read_config(policy, "policy", policy::parse)?;
     let question = Question {
         now: args.at.unwrap_or(today),
         destination: args.destination,
         consignee: args.consignee.clone(),
         purposes: args.purposes.clone(),
         model: hand::model_in_hand(args)?,
+        known: Known { histories: updating::read_histories(args, &trust)?, ..Known::default() },
     };
-    Ok(Prepared { trust, policy, question })
+    Ok(Prepared { trust, policy, question, updates: updating::read_updates(args)? })
+}
+
+fn read_trust(path: &Path) -> Result<Trust, Trouble> {
+    read_config(path, "trust file", trust::parse)
 }
 
 fn read_config<T>(
@@ -147,9 +156,14 @@ fn check_one(
     err: &mut dyn Write,
 ) -> Result<u8, Trouble> {
     let name = file.display().to_string();
-    match judge(prepared, file) {
-        Ok(report) => {
+    match judge(args, prepared, file) {
+        Ok(Judged { report, file, question }) => {
             tell(args, &name, &report, out)?;
+            let said = [
+                fork::keep(args, &report, &file, &prepared.trust, &question.known)?,
+                updating::keep(args, &report, &file, &question.known)?,
+            ];
+            said.into_iter().flatten().for_each(|text| trouble::hint(&text, err));
             Ok(if report.policy_met { MET } else { NOT_MET })
         }
         Err(trouble) => {
@@ -162,10 +176,19 @@ fn check_one(
     }
 }
 
-fn judge(prepared: &Prepared, file: &Path) -> Result<Report, Trouble> {
-    let bytes = read_limited(file, BUNDLE_BYTES_MAX)?;
-    verify(&bytes, &prepared.trust, &prepared.policy, &prepared.question)
-        .map_err(|error| Trouble::new(format!("{}: {error}", file.display())))
+/// What was judged, and what came of it.
+struct Judged {
+    report: Report,
+    file: Vec<u8>,
+    question: Question,
+}
+
+fn judge(args: &Args, prepared: &Prepared, path: &Path) -> Result<Judged, Trouble> {
+    let bytes = read_limited(path, BUNDLE_BYTES_MAX)?;
+    let (file, question) = updating::apply(args, prepared, bytes, path)?;
+    let report = verify(&file, &prepared.trust, &prepared.policy, &question)
+        .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+    Ok(Judged { report, file, question })
 }
 
 fn tell(args: &Args, name: &str, report: &Report, out: &mut Output<'_>) -> Result<(), Trouble> {

@@ -83,6 +83,24 @@ fn what_could_not_be_checked_says_why() {
 }
 
 #[test]
+fn what_is_no_history_update_or_evidence_says_so() {
+    let desk = Desk::new();
+    desk.assert_could_not(&format!("@cut.griptrace {OWN} --against @cat.png"), "cat.png: a checkpoint: ");
+    desk.assert_could_not(&format!("@cut.griptrace {OWN} --against @cut.griptrace"), "bundle-digest-mismatch");
+    desk.assert_could_not(
+        &format!("@cut.griptrace {OWN} --update @cat.png"),
+        "cat.png: the file does not begin like an",
+    );
+    desk.assert_could_not(&format!("@cut.griptrace {OWN} --write-updated @new"), "--update");
+    desk.assert_could_not(&format!("@cut.griptrace {OWN} --fork-evidence @new"), "--against");
+    desk.assert_could_not("--check-fork @cat.png --trust @trust.toml", "does not begin like evidence of a fork");
+    desk.assert_could_not("--trust @trust.toml --policy @policy.toml", "BUNDLE");
+    let (code, out, err) = desk.run(&format!("@cat.png {OWN} --update @none.update --json"));
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(!desk.path("new").exists());
+}
+
+#[test]
 fn a_bad_trust_file_or_policy_is_named_with_line_and_column() {
     let desk = Desk::new();
     desk.put("bad.toml", b"\nmaxage = 3\n");

@@ -40,8 +40,13 @@ impl Trouble {
     /// Writes it for people. Nobody reading is no error.
     pub(crate) fn tell(&self, err: &mut dyn Write) {
         writeln!(err, "error: {}", self.text).ok();
-        if let Some(hint) = &self.hint {
-            writeln!(err, "hint: {}", plain(hint, TEXT_MAX)).ok();
+        if let Some(text) = &self.hint {
+            hint(text, err);
         }
     }
+}
+
+/// Writes what may help. Nobody reading is no error.
+pub(crate) fn hint(text: &str, err: &mut dyn Write) {
+    writeln!(err, "hint: {}", plain(text, TEXT_MAX)).ok();
 }

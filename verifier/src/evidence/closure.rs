@@ -23,7 +23,11 @@ use super::{
     Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, keys::Keys,
     log::must_date, places::Places,
 };
-use crate::{dense, finding::Code};
+use crate::{
+    dense,
+    finding::Code,
+    known::{Compared, Known},
+};
 
 /// The closure under one map of statuses.
 #[derive(Debug, Default)]
@@ -79,7 +83,21 @@ pub(super) fn close(
     check_proofs(parts, &walk, shipped_at, &newest, at_shipment)?;
     walk.check_grown(at_shipment, shipped_at)?;
     let recorded_after = walk.recorded_after(at_shipment, shipped_at);
-    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, shipped_at, recorded_after })
+    walk.check_known(&newest, parts.known)?;
+    let compared = Compared::default();
+    Ok(Evidence {
+        root,
+        logs,
+        commits,
+        nodes,
+        opened_by,
+        unresolved,
+        newest,
+        shipped,
+        compared,
+        shipped_at,
+        recorded_after,
+    })
 }
 
 /// Refuses more records of one signed assessment than anybody needs: each would be judged with every
@@ -308,6 +326,36 @@ impl Walk<'_> {
                     old.size
                 );
                 return Err(broken(Code::StatusLineMismatch, None, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 10: no status that an older file shows in a log is left out of that log's map (Rule R4: nothing hides it).
+    fn check_known(&self, newest: &Closure, known: &Known) -> Result<(), Broken> {
+        for (number, log) in self.logs.iter().enumerate() {
+            let Some((anchor, map)) = log.newest().and_then(|anchor| Some((anchor, anchor.statuses.as_ref()?))) else {
+                continue;
+            };
+            let seen: Vec<_> = known.histories.iter().filter_map(|old| old.of_log(&log.genesis.origin)).collect();
+            let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
+            for key in asked.filter(|node| self.is_asked_in(node, number, anchor.size)).map(status_key) {
+                let listed: BTreeSet<NodeId> = map
+                    .get(&key)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|s| self.nodes.get(*s))
+                    .map(|node| node.id)
+                    .collect();
+                let lines = seen.iter().filter_map(|old| old.lines.get(&key)).flatten();
+                let mut early = lines.filter(|(leaf, _)| *leaf < anchor.size);
+                if let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) {
+                    let text = format!(
+                        "an older file shows this status of {key} at leaf {leaf}, and the map under checkpoint {} lacks it",
+                        anchor.size
+                    );
+                    return Err(broken(Code::HistoryStatusDropped, Some(*id), text));
+                }
             }
         }
         Ok(())

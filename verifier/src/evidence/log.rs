@@ -3,7 +3,7 @@
 use alloc::{format, vec::Vec};
 
 use griptrace_core::{
-    bundle::{Anchor as AnchorPart, LogPart},
+    bundle::{Anchor as AnchorPart, BundleView, LogPart},
     checkpoint::Checkpoint,
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
@@ -14,7 +14,7 @@ use griptrace_core::{
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Cosignature, Log, Parts, broken, keys::read_keys};
+use super::{Anchor, Broken, Cosignature, Log, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -22,14 +22,14 @@ use crate::{
 };
 
 /// An entry that was shown to be a leaf: log, leaf index, content.
-pub(super) type ProvenEntry = (usize, u64, Entry);
+pub(crate) type ProvenEntry = (usize, u64, Entry);
 
 /// Checks every log of the bundle and returns its entries beyond genesis and status heads.
-pub(super) fn check_logs(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+pub(crate) fn check_logs(bundle: &BundleView<'_>, trust: &Trust) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
     let mut logs: Vec<Log> = Vec::new();
     let mut entries = Vec::new();
-    for (place, part) in parts.bundle.logs.iter().enumerate() {
-        let log = check_log(part, parts.trust, place, &mut entries)?;
+    for (place, part) in bundle.logs.iter().enumerate() {
+        let log = check_log(part, trust, place, &mut entries)?;
         if logs.iter().any(|other| other.genesis.origin == log.genesis.origin) {
             return Err(broken(Code::LogDuplicate, None, format!("log {} stands twice", log.genesis.origin)));
         }
@@ -299,7 +299,7 @@ fn no_head(index: u64) -> Broken {
 /// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum; without a quorum in the
 /// trust file it is the operator's own (Rule R7). One that does not meet a quorum that is asked for dates nothing.
 fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
-    let CheckedNote { checkpoint: Checkpoint { size, .. }, cosignatures } = note;
+    let CheckedNote { checkpoint: Checkpoint { size, root, .. }, cosignatures } = note;
     let completed = |maps: bool| {
         trust.quorum.as_ref()?.completed(&times(trust, cosignatures.iter().filter(|one| one.map || !maps)))
     };
@@ -307,7 +307,7 @@ fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
         completed(false).map_or((head.time, TimeFrom::Operator), |time| (time, TimeFrom::Witnesses));
     let dates = trust.quorum.is_none() || time_from == TimeFrom::Witnesses;
     let map_witnessed = completed(true).is_some();
-    Anchor { size, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
+    Anchor { size, root, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
 }
 
 /// Returns the time of each witness of the trust file: the earliest that it states, by whichever of its keys.

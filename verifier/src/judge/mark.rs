@@ -58,7 +58,7 @@ pub(super) fn read_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut 
             }
         }
     }
-    withdraw_by_trust_file(case, instant, &mut marks);
+    withdraw_by_assessor(case, instant, &mut marks);
     marks
 }
 
@@ -138,14 +138,33 @@ fn read_signed_mark(case: &Case<'_>, bytes: &[u8]) -> Option<(GenesisHash, Asses
     Some((signed.home, decode(&signed.payload).ok()?, place))
 }
 
-/// An assessor's signed withdrawal also counts from the trust file, should a log refuse it.
-fn withdraw_by_trust_file(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Marks) {
+/// Notes the withdrawals that updates brought and that do not count: they are nobody's of the trust file, or none.
+pub(crate) fn note_unknown_withdrawals(case: &Case<'_>, findings: &mut Findings) {
+    for statement in &case.question.known.withdrawals {
+        let read = read_signed_mark(case, statement);
+        let why = match read {
+            Some((_, mark, _)) if mark.mark.is_terminal() => continue,
+            Some((_, mark, _)) => format!("is the mark {}, which withdraws nothing", mark.mark),
+            None => match Signed::parse(statement, MARK_TYPE) {
+                Ok(signed) => format!("is by no assessor of the trust file; it names key {}", signed.key),
+                Err(error) => format!("can't be read: {error}"),
+            },
+        };
+        let text = format!("a withdrawal that an update brings {why}");
+        findings.add(case.policy, Code::WithdrawalUnknown, When::Now, None, text);
+    }
+}
+
+/// An assessor's signed withdrawal also counts from the trust file or an update, should a log refuse it.
+fn withdraw_by_assessor(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Marks) {
     let shipped = case.shipment().0;
     let by_name: BTreeSet<(griptrace_core::id::StatusKey, &str)> = case
         .trust
         .withdrawals
         .iter()
-        .filter_map(|withdrawal| read_signed_mark(case, &withdrawal.statement))
+        .map(|withdrawal| &withdrawal.statement)
+        .chain(&case.question.known.withdrawals)
+        .filter_map(|statement| read_signed_mark(case, statement))
         .filter(|(_, mark, _)| mark.mark.is_terminal())
         .filter(|(_, mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
         .filter_map(|(_, mark, place)| Some((mark.key, case.trust.assessors.get(place)?.name.as_str())))

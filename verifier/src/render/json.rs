@@ -12,8 +12,8 @@ use super::safe::{is_unseen, iso};
 use crate::{
     finding::Finding,
     report::{
-        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
-        Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
+        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 
@@ -38,6 +38,8 @@ pub fn json(report: &Report) -> Value {
         "details": all(&report.details, detail),
         "findings": all(&report.findings, finding),
         "keys": all(&report.keys, key),
+        "history": all(&report.history, growth),
+        "updated_with": texts(&report.updated_with),
         "nodes": report.nodes,
     })
 }
@@ -200,6 +202,10 @@ fn finding(finding: &Finding) -> Value {
         "step": finding.code.step(),
         "text": finding.text,
     })
+}
+
+fn growth(growth: &GrowthReport) -> Value {
+    json!({ "origin": growth.origin, "from_size": growth.from_size, "to_size": growth.to_size })
 }
 
 fn key(key: &KeyReport) -> Value {

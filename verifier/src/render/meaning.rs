@@ -34,6 +34,12 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "The evidence comes from a log that your trust file does not know by this origin and key.",
         "If you trust that log, get its vkey by a way other than this file, and put it into the trust file.",
     ),
+    (
+        "key-change-invalid",
+        "The log says that a key followed another or was revoked, and not everybody who has to has signed that, or the log \
+         said otherwise before.",
+        ASK_LOG,
+    ),
     ("checkpoint-invalid", "A log's signed head is not in the form that such heads have.", NEW_PROOF),
     ("checkpoint-unsigned", "Nobody with the log's key signed this head of the log.", ASK_LOG),
     (
@@ -49,6 +55,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("status-head-missing", "A signed head does not end with the statement of all marks up to there.", ASK_LOG),
     ("home-mismatch", "A commit was made for another log than the one it is shown in.", NEW_PROOF),
     (
+        "key-retired",
+        "A key signed this where it does not count: it had retired or was revoked, or was not in use yet.",
+        "Ask who owns the key. Somebody who stole it, or was let go, could have signed this.",
+    ),
+    (
         "committer-untrusted",
         "Your trust file does not name this key as a committer for this log and day.",
         "If you trust that party, get its key by a way other than this file, and add it with log and dates.",
@@ -57,6 +68,21 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "commit-signature-invalid",
         "The committer's signature does not verify: the commit was changed or forged.",
         NEW_PROOF,
+    ),
+    (
+        "history-forked",
+        "The log's key signed two histories, so that nothing under it can be relied upon.",
+        "Keep both files. `--fork-evidence` writes what others can check, where both checkpoints have one size.",
+    ),
+    (
+        "history-shorter",
+        "What you saw before is newer than this file: marks that were set since are hidden.",
+        "Ask the exporter for evidence under the newest head of the log.",
+    ),
+    (
+        "history-not-linked",
+        "Nothing shows that this file and what you saw before are of one history of the log.",
+        "Ask the exporter for evidence made with `griptrace prove --since` what you have.",
     ),
     ("commit-root-mismatch", "The records shown are not those that the committer signed.", NEW_PROOF),
     ("node-invalid", "A record cannot be read, or has fields that its kind cannot have.", NEW_PROOF),
@@ -97,6 +123,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("status-missing", "The file does not show whether anything was withdrawn.", NEW_PROOF),
     ("status-proof-mismatch", "The marks shown are not those of the log.", ASK_LOG),
     ("status-line-mismatch", "A mark is listed in the log under another record than the one that it marks.", ASK_LOG),
+    (
+        "history-status-dropped",
+        "A mark that the log had when you saw it before is missing from its map of marks.",
+        ASK_LOG,
+    ),
     (
         "status-unauthorised",
         "Somebody marked a record without being allowed to. The mark does not count.",
@@ -139,6 +170,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Nothing: a withdrawal is final. Ask for another product.",
     ),
     ("recalled", "The product was called back.", "Nothing: a recall is final. Follow the recall."),
+    (
+        "withdrawal-unknown",
+        "An update brings a withdrawal by nobody that your trust file knows as an assessor. It does not count.",
+        "If you trust that office, get its key by a way other than this file, and add it.",
+    ),
     ("refused", "An assessor or authority refused this.", "Nothing: a refusal is final. Ask for another product."),
     (
         "superseded",

@@ -14,8 +14,8 @@ use super::{could_not_check, json, json_text, line, meaning, plain, words};
 use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
     report::{
-        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
-        Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
+        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 
@@ -112,6 +112,8 @@ fn full() -> Report {
         details: vec![DetailReport { node: node(1), name: "device".into(), value: "wrist camera A".into() }],
         findings: vec![finding(Code::MapUnwitnessed), finding(Code::WeakDigest)],
         keys: vec![KeyReport { party: "Maker".into(), role: "committer".into(), key: KeyId::new(digest(8)) }],
+        history: vec![GrowthReport { origin: "log.example/1".into(), from_size: 20, to_size: 42 }],
+        updated_with: vec![digest(10)],
         nodes: 12,
     }
 }

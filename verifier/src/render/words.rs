@@ -175,6 +175,13 @@ fn head(page: &mut Page, report: &Report) {
     for log in &report.logs {
         page.field("log", &log_line(log));
     }
+    for growth in &report.history {
+        let (origin, from, to) = (plain(&growth.origin, TEXT_MAX), growth.from_size, growth.to_size);
+        page.field("history", &format!("{origin} grew from size {from} to size {to} since what you compared it with"));
+    }
+    for digest in &report.updated_with {
+        page.field("updated with", &digest.to_string());
+    }
     page.field(
         "bundle",
         &format!("{}, {}", report.bundle_digest, count(report.nodes, "record checked", "records checked")),

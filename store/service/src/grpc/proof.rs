@@ -234,8 +234,10 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
         Disclose::All => "full",
         Disclose::Chosen(_) => "chosen",
     };
-    let made = allowed(shared, &call.caller, &id, disclose != Disclose::Minimal)
-        .and_then(|()| shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove));
+    let made = allowed(shared, &call.caller, &id, disclose != Disclose::Minimal).and_then(|()| {
+        let options = ProveOptions { disclose, at: Some(tree_size), since: asked.since_sizes.clone() };
+        shared.store.prove(&id, &options).map_err(status::prove)
+    });
     let entry = Entry {
         time: (shared.clock)(),
         client: call.caller.name.clone(),

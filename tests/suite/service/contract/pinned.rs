@@ -110,6 +110,7 @@ async fn whole(client: &Client, lineage: &Lineage, size: u64) -> BTreeMap<String
             disclosure: disclosure.into(),
             tree_size,
             chosen: Vec::new(),
+            since_sizes: Vec::new(),
         };
         answers.insert(disclosure.as_str_name(), many(proofs.prove(prove).await).await);
     }

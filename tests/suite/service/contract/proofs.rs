@@ -16,6 +16,7 @@ use griptrace_proto::v1;
 use griptrace_store::{Chosen, Disclose, ProveOptions};
 use griptrace_tests::seed::Seed;
 use griptrace_verifier::{
+    known::Known,
     policy,
     question::{ModelInHand, Question},
     report::Report,
@@ -166,7 +167,18 @@ fn the_log_only_grows_and_every_entry_is_in_it() {
 }
 
 async fn prove(client: &Client, node: &NodeId, disclosure: v1::Disclosure, tree_size: u64) -> Vec<u8> {
-    let asked = v1::ProveRequest { id: id(node).into(), disclosure: disclosure.into(), tree_size, chosen: Vec::new() };
+    prove_since(client, node, disclosure, tree_size, &[]).await
+}
+
+async fn prove_since(
+    client: &Client,
+    node: &NodeId,
+    disclosure: v1::Disclosure,
+    tree_size: u64,
+    since: &[u64],
+) -> Vec<u8> {
+    let (since_sizes, disclosure) = (since.to_vec(), disclosure.into());
+    let asked = v1::ProveRequest { id: id(node).into(), disclosure, tree_size, since_sizes, chosen: Vec::new() };
     let pieces = all(client.clone().proofs.prove(asked).await).await.unwrap();
     let bundle: Vec<u8> = pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect();
     assert_eq!(pieces[0].total_bytes, u64::try_from(bundle.len()).unwrap());
@@ -182,6 +194,7 @@ fn judged(bundle: &[u8]) -> Report {
         consignee: None,
         purposes: Vec::new(),
         model: ModelInHand::NotGiven,
+        known: Known::default(),
     };
     verify(bundle, &trust, &policy, &question).unwrap()
 }
@@ -208,11 +221,22 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
                 [(v1::Disclosure::Minimal, Disclose::Minimal), (v1::Disclosure::Full, Disclose::All)]
             {
                 let bundle = prove(&client, &node, disclosure, size).await;
-                let own = store.prove(&node, &ProveOptions { disclose, at: Some(size) }).unwrap();
+                let own =
+                    store.prove(&node, &ProveOptions { disclose, at: Some(size), ..ProveOptions::default() }).unwrap();
                 assert!(bundle == own, "{node} at {size}");
                 made.push((node, bundle_digest(&bundle)));
             }
-            let own = store.prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size) }).unwrap();
+            let since = vec![lineage.sizes[0]];
+            let grown = prove_since(&client, &node, v1::Disclosure::Minimal, size, &since).await;
+            let own = store.prove(&node, &ProveOptions { at: Some(size), since, ..ProveOptions::default() }).unwrap();
+            assert!(grown == own && grown.len() > prove(&client, &node, v1::Disclosure::Minimal, size).await.len());
+            made.extend(
+                [grown, store.prove(&node, &ProveOptions { at: Some(size), ..ProveOptions::default() }).unwrap()]
+                    .map(|bundle| (node, bundle_digest(&bundle))),
+            );
+            let own = store
+                .prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size), ..ProveOptions::default() })
+                .unwrap();
             let (report, asked) = (judged(&own), check(&node, size));
             let answer = client.lineage.check(asked).await.unwrap().into_inner();
             let verdict = if report.shipment.is_some() { report.verdict } else { report.now.verdict };
@@ -227,7 +251,7 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
         let nodes = [(lineage.sources[0], vec![8])].into();
         let own = Chosen { kinds: [(Kind::Dataset, vec![0])].into(), nodes };
         assert!(
-            bundle == store.prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size) }).unwrap()
+            bundle == store.prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size), since: Vec::new() }).unwrap()
         );
         made.push((model, bundle_digest(&bundle)));
         assert!(verdicts.len() > 1 && verdicts.contains("WITHDRAWN"), "{verdicts:?}");
@@ -290,7 +314,8 @@ async fn prove_chosen(
     tree_size: u64,
 ) -> Result<Vec<u8>, tonic::Status> {
     let disclosure = v1::Disclosure::Chosen.into();
-    let asked = v1::ProveRequest { id: id(node).into(), disclosure, tree_size, chosen: chosen.to_vec() };
+    let (id, chosen) = (id(node).into(), chosen.to_vec());
+    let asked = v1::ProveRequest { id, disclosure, tree_size, chosen, since_sizes: Vec::new() };
     let pieces = all(client.clone().proofs.prove(asked).await).await?;
     Ok(pieces.iter().flat_map(|piece| piece.piece.to_vec()).collect())
 }

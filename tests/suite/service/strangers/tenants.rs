@@ -96,12 +96,7 @@ fn nobody_has_bundles_of_another_ones_models() {
         let north = town.client("north").await;
         town.maker.commit(&north, core::slice::from_ref(&own)).await;
         let prove = async |who: &str, node: NodeId, disclosure: v1::Disclosure| {
-            let asked = v1::ProveRequest {
-                id: id(&node).into(),
-                disclosure: disclosure.into(),
-                tree_size: 0,
-                chosen: Vec::new(),
-            };
+            let asked = v1::ProveRequest { id: id(&node).into(), disclosure: disclosure.into(), ..Default::default() };
             all(town.client(who).await.proofs.prove(asked).await).await
         };
         let (minimal, full) = (v1::Disclosure::Minimal, v1::Disclosure::Full);

@@ -1,0 +1,72 @@
+//! Updates: what brings an older bundle up to date.
+
+use std::path::Path;
+
+use griptrace_core::{
+    bundle::{Bundle, bundle_digest},
+    id::NodeId,
+    node::node_id,
+    update::{MAGIC, Patch, Update, open_alike},
+};
+use serde_json::json;
+
+use super::Args;
+use crate::{
+    context::{Answer, Context, read_file, write_output},
+    error::CommandError,
+};
+
+/// Opens in a newer bundle what the older one opened: an update discloses nothing new.
+pub(super) fn opened_alike(new: &[u8], old: &[u8]) -> Result<Vec<u8>, CommandError> {
+    let read = |bytes| Bundle::from_bytes(bytes).map_err(|e| CommandError::because("cannot read a bundle", e));
+    let (mut new, old) = (read(new)?, read(old)?);
+    let (root, asked) = (root(&old), root(&new));
+    if root != asked {
+        let id = |root: Option<NodeId>| root.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
+        let text = format!("the older bundle is of {}, and not of {}", id(root), id(asked));
+        return Err(CommandError::failed(text).with_hint("an update is for a bundle of the same shipment"));
+    }
+    open_alike(&mut new, &old).map_err(|id| {
+        CommandError::failed(format!("the older bundle opens {id}, which the newer one does not hold"))
+    })?;
+    Ok(new.to_bytes())
+}
+
+fn root(bundle: &Bundle) -> Option<NodeId> {
+    let mut cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
+    usize::try_from(bundle.root).ok().and_then(|root| cores.nth(root)).map(|core| node_id(core))
+}
+
+/// Writes the update of the older bundle to the newer one.
+pub(super) fn write(
+    context: &Context,
+    args: &Args,
+    old: &[u8],
+    new: &[u8],
+    inputs: &[&Path],
+) -> Result<Answer, CommandError> {
+    let brought = args.withdrawal.iter().map(|path| Ok((path, read_file(path)?)));
+    let brought = brought.collect::<Result<Vec<_>, CommandError>>()?;
+    let mut withdrawals: Vec<&[u8]> = Vec::new();
+    for (path, file) in &brought {
+        let wrong = |e| CommandError::because(format!("cannot read the withdrawal {}", path.display()), e);
+        withdrawals.extend(Update::view(file).map_err(wrong)?.0.withdrawals);
+    }
+    withdrawals.sort_unstable();
+    withdrawals.dedup();
+    let update = Update { patch: Some(Patch::between(old, new)), withdrawals };
+    let bytes = update.to_bytes();
+    Update::view(&bytes).map_err(|e| CommandError::because("no verifier would read this update", e))?;
+    write_output(&args.output, &bytes, ("update", MAGIC), inputs)?;
+    if old == new {
+        context.output.warn("the log has not grown since the older bundle was made");
+    }
+    let (file, base, result) = (args.output.display().to_string(), bundle_digest(old), bundle_digest(new));
+    let object = json!({
+        "file": file, "bytes": bytes.len(), "base": base.to_string(), "result": result.to_string(),
+        "withdrawals": update.withdrawals.len(),
+    });
+    let line = format!("wrote {file}: {} bytes, which make bundle {result} of bundle {base}", bytes.len());
+    context.output.either(&object, &[line])?;
+    Ok(Answer::YES)
+}

@@ -1,0 +1,232 @@
+//! What a buyer saw of a log before: growth, forks, updates and withdrawals, from the exporter's commands to the verdict.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+const LINEAGE: &str = r#"
+[[dataset]]
+name = "camera"
+origin = "collected"
+path = "raw"
+modality = ["visual"]
+purpose = ["train-adaptive-grasp-control"]
+grade = { value = "important", basis = "own", by = "Data office", on = 2026-04-02 }
+country = "CN"
+detail = { site = "cell 3", licence = { name = "own", allows = true }, persons = "none found (all frames)" }
+
+[[dataset]]
+name = "other"
+origin = "external"
+content_held = "destroyed"
+
+[[transformation]]
+name = "train"
+kind = "training"
+used = ["camera"]
+country = "CN"
+date = @TODAY@
+purpose = ["train-adaptive-grasp-control"]
+generated = [{ model = "grasp", path = "out/grasp.bin", country = "CN" }]
+detail = { tool = "train.py" }
+"#;
+
+const CHECK: [&str; 9] =
+    ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE", "--model", "out/grasp.bin", "--json"];
+
+/// An exporter with a shipment of an assessed model, and a buyer.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(desk.path().join("raw")).unwrap();
+        fs::create_dir_all(desk.path().join("out")).unwrap();
+        fs::write(desk.path().join("raw/1.pgm"), "frame").unwrap();
+        fs::write(desk.path().join("out/grasp.bin"), "weights").unwrap();
+        let policy = include_str!("../../policies/cn-industrial-reference.toml");
+        fs::write(desk.path().join("policy.toml"), policy).unwrap();
+        desk.say("init --origin maker.example/2026 --name Maker");
+        let trust = desk.say("trust init");
+        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
+        fs::write(desk.path().join("lineage.toml"), LINEAGE.replace("@TODAY@", &today)).unwrap();
+        desk.say("record lineage.toml");
+        desk.say("key new office.key");
+        desk.say(
+            "assess sign --subject camera --key office.key --issuer Office --scheme security-assessment \
+             --grade important --purpose train-adaptive-grasp-control --modality visual --destination DE \
+             --valid-from 2026-01-01 --valid-to 2028-12-31 -o a.statement",
+        );
+        desk.say("assess record a.statement");
+        desk.say(
+            "ship model:grasp --to Buyer --country DE --serial S-1 --name first --purpose train-adaptive-grasp-control",
+        );
+        let trust = desk.say("trust init").replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
+        fs::write(desk.path().join("trust.toml"), trust.replace("# schemes", "schemes")).unwrap();
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
+        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    #[track_caller]
+    fn say(&self, args: &str) -> String {
+        let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "griptrace {args}: {}\n{out}{err}", output.status);
+        out.into_owned()
+    }
+
+    /// Runs a command that could not be done, and returns what it complained of.
+    #[track_caller]
+    fn complain(&self, args: &str) -> String {
+        let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "griptrace {args}: {err}");
+        err
+    }
+
+    /// Verifies, and returns exit code, report and what was said beside it.
+    fn verify(&self, args: &str) -> (i32, serde_json::Value, String) {
+        let args: Vec<&str> = ["verify"].into_iter().chain(args.split_whitespace()).chain(CHECK).collect();
+        let output = self.run(&args);
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let report = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+        (output.status.code().unwrap(), report, err)
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let copied = Command::new("cp").args(["-r", from, to]).current_dir(self.path()).status().unwrap();
+        assert!(copied.success());
+    }
+}
+
+fn codes(report: &serde_json::Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap();
+    let errors = findings.iter().filter(|finding| finding["severity"] == "error");
+    errors.map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_second_shipment_shows_that_the_log_only_grew_since_the_first() {
+    let desk = Desk::new();
+    desk.say("prove first -o first.griptrace");
+    desk.say("mark withdraw other --reason spoilt");
+    desk.say(
+        "ship model:grasp --to Buyer --country DE --serial S-2 --name second --purpose train-adaptive-grasp-control",
+    );
+    desk.say("prove second -o bare.griptrace");
+    let (code, report, _) = desk.verify("bare.griptrace --against first.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["history-not-linked"]), "{report}");
+    desk.say("prove second --since first.griptrace -o second.griptrace");
+    let (code, report, _) = desk.verify("second.griptrace --against first.griptrace");
+    assert_eq!((code, codes(&report)), (0, vec![]), "{report}");
+    let grown = &report["history"][0];
+    assert_eq!(grown["origin"], "maker.example/2026");
+    assert!(grown["from_size"].as_u64() < grown["to_size"].as_u64(), "{grown}");
+    let (code, report, _) = desk.verify("first.griptrace --against second.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["history-shorter"]), "{report}");
+    assert_eq!(report["verdict"], "STALE");
+}
+
+#[test]
+fn a_fork_is_found_by_whoever_has_both_files_and_shown_to_others() {
+    let desk = Desk::new();
+    desk.copy(".griptrace", "fork");
+    desk.say("mark withdraw other --reason spoilt");
+    desk.say("--store fork mark recall other --reason spoilt");
+    desk.say("prove first -o one.griptrace");
+    desk.say("--store fork prove first -o two.griptrace");
+    assert_eq!(desk.verify("one.griptrace").0, 0);
+    assert_eq!(desk.verify("two.griptrace").0, 0);
+    let said = desk.complain("prove first --since two.griptrace -o s.griptrace");
+    assert!(said.contains("the log maker.example/2026 forked"), "{said}");
+    let (code, report, said) = desk.verify("one.griptrace --against two.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["history-forked"]), "{report}");
+    assert!(said.contains("--fork-evidence"), "{said}");
+    let (code, _, said) = desk.verify("one.griptrace --against two.griptrace --fork-evidence f.fork");
+    assert!(code == 1 && said.contains("f.fork holds both signed checkpoints"), "{said}");
+    let said = desk.say("verify --check-fork f.fork --trust trust.toml");
+    assert!(said.starts_with("the log's key signed two histories: maker.example/2026, size "), "{said}");
+    // Two checkpoints of one history, put into the same form.
+    let evidence = fs::read_to_string(desk.path().join("f.fork")).unwrap();
+    let (head, rest) = evidence.split_once("seen before:\n\n").unwrap();
+    let before = rest.split_once("\nshown now:\n").unwrap().0;
+    let same = format!("{head}seen before:\n\n{before}\nshown now:\n\n{before}");
+    fs::write(desk.path().join("same.fork"), same).unwrap();
+    let output = desk.run(&["verify", "--check-fork", "same.fork", "--trust", "trust.toml"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("there is no fork"), "{said}");
+    assert!(desk.complain("verify --check-fork one.griptrace --trust trust.toml").contains("does not begin like"));
+    fs::write(desk.path().join("empty.toml"), "").unwrap();
+    let said = desk.complain("verify --check-fork f.fork --trust empty.toml");
+    assert!(said.contains("the trust file has no log maker.example/2026"), "{said}");
+    let said = desk.complain("verify --check-fork f.fork --trust trust.toml --policy policy.toml");
+    assert!(said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
+fn an_update_brings_marks_that_came_since_and_opens_nothing_new() {
+    let desk = Desk::new();
+    desk.say("prove first --disclose all -o first.griptrace");
+    assert_eq!(desk.verify("first.griptrace").0, 0);
+    desk.say("mark withdraw camera --reason spoilt");
+    let made = desk.say("prove first --update-of first.griptrace -o u.update");
+    assert!(made.starts_with("wrote u.update: "), "{made}");
+    let (small, whole) = ("u.update", "first.griptrace");
+    let size = |name: &str| fs::metadata(desk.path().join(name)).unwrap().len();
+    assert!(size(small) < size(whole) / 2, "{} of {} bytes", size(small), size(whole));
+    let (code, report, _) = desk.verify("first.griptrace --update u.update --write-updated second.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["withdrawn"]), "{report}");
+    assert_eq!(report["updated_with"].as_array().unwrap().len(), 1);
+    let (_, plain, _) = desk.verify("second.griptrace");
+    assert_eq!((&plain["bundle_digest"], codes(&plain)), (&report["bundle_digest"], vec!["withdrawn"]));
+    let details = |report: &serde_json::Value| report["details"].as_array().unwrap().len();
+    let (_, before, _) = desk.verify("first.griptrace");
+    assert_eq!(details(&report), details(&before), "the mark's reason stays closed");
+    let said = desk.complain("verify second.griptrace --update u.update --trust trust.toml --policy policy.toml");
+    assert!(said.contains("u.update: the update is for bundle "), "{said}");
+    assert!(
+        desk.complain("prove model:grasp --update-of first.griptrace -o v.update").contains("the older bundle is of")
+    );
+    let input = desk.complain("prove first --update-of first.griptrace -o first.griptrace");
+    assert!(input.contains("is an input of this command"), "{input}");
+}
+
+#[test]
+fn an_office_withdraws_without_any_log() {
+    let desk = Desk::new();
+    desk.say("prove first -o first.griptrace");
+    desk.say("key new other.key");
+    assert!(desk.complain("assess withdraw a.statement --key other.key -o w.update").contains("is not the key that"));
+    let said = desk.say("assess withdraw a.statement --key office.key -o w.update");
+    let (code, report, _) = desk.verify("first.griptrace --update w.update");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    // The same from the trust file.
+    let trust = fs::read_to_string(desk.path().join("trust.toml")).unwrap();
+    let (_, table) = said.split_once("[[withdrawal]]").unwrap();
+    fs::write(desk.path().join("trust.toml"), format!("{trust}\n[[withdrawal]]{table}")).unwrap();
+    let (code, report, _) = desk.verify("first.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    // And beside a newer bundle.
+    fs::write(desk.path().join("trust.toml"), trust).unwrap();
+    desk.say("mark withdraw other --reason spoilt");
+    desk.say("prove first --update-of first.griptrace --withdrawal w.update -o u.update");
+    let (code, report, said) = desk.verify("first.griptrace --update u.update --write-updated second.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    assert!(said.contains("the withdrawals of an update are not in the bundle"), "{said}");
+    assert_eq!(desk.verify("second.griptrace").0, 0, "which is why that is said");
+}
