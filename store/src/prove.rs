@@ -322,7 +322,8 @@ impl<'a> Prover<'a> {
         let keys = closure.keys(self.catalogue, map, size);
         let digests: Vec<Digest> = keys.keys().map(|key| *key.digest()).collect();
         let proof = map.prove(&digests).into_bytes();
-        StatusPart { present: keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect(), proof }
+        let present = keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect();
+        StatusPart { present, proof, further: Vec::new() }
     }
 
     /// Opens in every assessment the subjects that belong to the closure.

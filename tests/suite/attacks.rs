@@ -3,6 +3,7 @@
 //! `tests/attacks/README.md` is written from here (`UPDATE_EXPECTED=1`). Every code of
 //! `verifier/src/finding.rs` is met by one of them at least.
 
+mod across;
 mod asked;
 mod blind;
 mod graded;
@@ -114,7 +115,7 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL, across::ALL];
     parts.into_iter().flatten().copied().flatten()
 }
 

@@ -367,14 +367,16 @@ impl World {
             Some(place) if log == 0 => written[log].anchors.get(place),
             _ => written[log].anchors.last(),
         };
-        let mut marked: HashMap<StatusKey, Vec<usize>> = HashMap::new();
+        let mut marked: HashMap<(usize, StatusKey), Vec<usize>> = HashMap::new();
         let mut opening: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (size, _, lines) in (0..written.len()).filter_map(anchor) {
+        for (log, (size, _, lines)) in (0..written.len()).filter_map(|log| Some((log, anchor(log)?))) {
             for (key_of, status) in lines.iter().filter(|_| *size > 0 && !self.hide_statuses) {
-                marked.entry(*key_of).or_default().extend(by_id.get(status).copied());
+                marked.entry((log, *key_of)).or_default().extend(by_id.get(status).copied());
             }
         }
-        for (place, node) in made.iter().enumerate() {
+        // An assessment that is left out takes nothing with it, unlike an ancestor.
+        let is_shown = |place: &usize| !self.omit.contains(&self.nodes[*place].name);
+        for (place, node) in made.iter().enumerate().filter(|(place, _)| is_shown(place)) {
             if anchor(node.log).is_some_and(|(size, ..)| node.leaf < *size && node.leaf > 0) {
                 node.subjects.iter().for_each(|(_, subject, _)| opening.entry(*subject).or_default().push(place));
             }
@@ -387,13 +389,19 @@ impl World {
             }
             todo.extend(&made[place].parents);
             todo.extend(opening.get(&place).into_iter().flatten());
-            for status in marked.get(&made[place].key).into_iter().flatten() {
+            let asked = (0..written.len()).filter(|log| self.is_asked(&made[place], *log));
+            for status in asked.filter_map(|log| marked.get(&(log, made[place].key))).flatten() {
                 closure.statuses.insert(*status);
                 todo.extend(made[*status].successor);
                 todo.extend(made[*status].marks);
             }
         }
         closure
+    }
+
+    /// Tells whether a log's map is asked about a node: that of its home, and about a signed assessment also others.
+    const fn is_asked(&self, node: &Made, log: usize) -> bool {
+        node.log == log || (node.signed && (log == 0 || !self.ask_at_home_only))
     }
 
     /// Puts the bundle together. Returns it with the places of its nodes in order.
@@ -441,14 +449,19 @@ impl World {
         made: &[Made],
     ) -> StatusPart {
         let asked = members.iter().map(|place| &made[*place]);
-        let asked = asked.filter(|node| (node.log == log && node.leaf < *size) || node.signed);
+        let asked =
+            asked.filter(|node| self.is_asked(node, log) && (node.log != log || node.leaf < *size || node.signed));
         let keys: BTreeSet<StatusKey> = asked.map(|node| node.key).collect();
+        let due = members.iter().map(|place| &made[*place]);
+        let due = due.filter(|node| (node.log == log && node.leaf < *size) || (node.signed && log == 0));
+        let due: BTreeSet<StatusKey> = due.map(|node| node.key).collect();
+        let further = keys.difference(&due).copied().collect();
         let map = map_of(lines);
         let ids = |key_of: &StatusKey| map.statuses(key_of.digest()).iter().map(|id| NodeId::new(*id)).collect();
         let present = keys.iter().map(|key_of| (*key_of, ids(key_of)));
         let present = present.filter(|(_, ids): &(StatusKey, Vec<NodeId>)| !ids.is_empty() && !self.hide_statuses);
         let keys: Vec<Digest> = keys.iter().map(|key_of| *key_of.digest()).collect();
-        StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes() }
+        StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes(), further }
     }
 
     fn disclose(&self, place: usize, node: &Made, ordinals: &HashMap<usize, u64>) -> Option<Disclosure> {

@@ -12,7 +12,13 @@ mod nodes;
 mod open;
 mod places;
 
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 
 use griptrace_core::{
     assessment::Assessed,
@@ -69,6 +75,8 @@ pub(crate) struct Log {
     pub(crate) home: GenesisHash,
     /// By ascending size; never empty.
     pub(crate) anchors: Vec<Anchor>,
+    /// The keys of signed assessments that its status map answered for.
+    pub(crate) answers: BTreeSet<StatusKey>,
 }
 
 impl Log {
@@ -192,7 +200,7 @@ pub(crate) struct Evidence {
     pub(crate) recorded_after: Vec<Ordinal>,
 }
 
-pub(crate) use closure::Closure;
+pub(crate) use closure::{Closure, status_key};
 pub(crate) use facts::{Facts, Link, Words};
 
 impl Evidence {

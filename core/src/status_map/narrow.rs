@@ -134,7 +134,8 @@ mod tests {
             for (asked, step) in [(1, 1), (2, 1), (9, 1), (40, 3), (300, 1)] {
                 let first = count.saturating_sub(asked / 2);
                 let keys: Vec<Digest> = (first..first + asked).step_by(step).map(name).collect();
-                let value = |key: &Digest| Some((*key, status_value(Some(map.statuses(key)).filter(|s| !s.is_empty())?)));
+                let value =
+                    |key: &Digest| Some((*key, status_value(Some(map.statuses(key)).filter(|s| !s.is_empty())?)));
                 let present: Vec<(Digest, Digest)> = keys.iter().filter_map(value).collect();
                 let proof = map.prove(&keys).into_bytes();
                 for share in 1..=keys.len().min(12) {

@@ -97,9 +97,8 @@ fn what_was_not_proven_is_in_no_narrowed_proof() {
     let all = leaves(13);
     let known = chosen(&all, &[2, 3, 9]);
     let proof = prove_leaves(&COMMIT_TREE, &all, &[2, 3, 9]).unwrap();
-    let refused = |proof: &[Digest], kept: &[u64]| {
-        narrow_leaves(&COMMIT_TREE, 13, &known, proof, kept).unwrap_err().code()
-    };
+    let refused =
+        |proof: &[Digest], kept: &[u64]| narrow_leaves(&COMMIT_TREE, 13, &known, proof, kept).unwrap_err().code();
     assert_eq!(refused(&proof, &[]), "inclusion-no-leaves");
     assert_eq!(refused(&proof, &[3, 2]), "inclusion-leaf-order");
     assert_eq!(refused(&proof, &[4]), "tree-node-missing");

@@ -1,6 +1,6 @@
 //! Steps 2 to 5: the logs, their checkpoints, and the entries under them.
 
-use alloc::{format, vec::Vec};
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use griptrace_core::{
     bundle::{Anchor as AnchorPart, LogPart},
@@ -52,7 +52,7 @@ fn check_log(
     let heads = check_entries(part, &notes, place, entries)?;
     let anchors =
         notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, &note, &head)).collect::<Result<_, _>>()?;
-    Ok(Log { genesis, home, anchors })
+    Ok(Log { genesis, home, anchors, answers: BTreeSet::new() })
 }
 
 /// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
