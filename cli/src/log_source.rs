@@ -10,8 +10,8 @@ use griptrace_core::{
     node::Kind,
 };
 use griptrace_store::{
-    AdoptedBundle, CommitError, Disclose, ForeignNode, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store, StoredNode,
-    record::NodeRecord,
+    AdoptedBundle, CommitError, Disclose, ForeignNode, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store,
+    StoredNode, record::NodeRecord,
 };
 
 use crate::{clock, commands::prove::Opened, error::CommandError, remote::Remote};

@@ -67,7 +67,9 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
     if let Some(url) = Workspace::server_url(context)? {
         return Err(CommandError::failed(format!("the log is on the server {url}, which adopts nothing for others"))
-            .with_hint("whoever runs the server adopts the bundle in its folder: griptrace --store DIR add --from-bundle"));
+            .with_hint(
+                "whoever runs the server adopts the bundle in its folder: griptrace --store DIR add --from-bundle",
+            ));
     }
     args.called.as_deref().map_or(Ok(()), check_name).map_err(CommandError::failed)?;
     let bytes = read_bundle(&args.from_bundle)?;
@@ -136,7 +138,8 @@ fn refuse(report: &Report, accept: Option<&str>, file: &str) -> Result<(), Comma
     if accept == Some(verdict.as_str()) {
         return Ok(());
     }
-    let hint = format!("griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same");
+    let hint =
+        format!("griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same");
     Err(CommandError::failed(text).with_hint(hint))
 }
 

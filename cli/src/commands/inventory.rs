@@ -13,8 +13,7 @@ use crate::{
     clock,
     context::{Answer, Context},
     error::CommandError,
-    foreign,
-    view,
+    foreign, view,
     workspace::Workspace,
 };
 
