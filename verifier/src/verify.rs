@@ -200,7 +200,7 @@ fn vouching<'a>(case: &Case<'a>, node: &crate::evidence::Node) -> Option<(usize,
     Some((commit.log, case.trust.committers.get(commit.committer)?.name.as_str()))
 }
 
-type States = alloc::collections::BTreeMap<Ordinal, crate::judge::SourceState>;
+type States = BTreeMap<Ordinal, crate::judge::SourceState>;
 
 fn sources(
     case: &Case<'_>,

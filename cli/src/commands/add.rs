@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
-    bundle: Option<adopt::Args>,
+    bundle: adopt::Args,
 }
 
 /// What is recorded
@@ -116,11 +116,10 @@ fn held(text: &str) -> Result<Held, String> {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
-    let (rehash, artefact) = match (args.what, args.bundle) {
-        (Some(What::Dataset(args)), _) => (args.common.rehash, dataset(args)?),
-        (Some(What::Model(args)), _) => (args.rehash, common(Kind::Model, args)?),
-        (None, Some(bundle)) => return adopt::run(context, bundle),
-        (None, None) => return Err(CommandError::failed("nothing says what to add")),
+    let (rehash, artefact) = match args.what {
+        Some(What::Dataset(args)) => (args.common.rehash, dataset(args)?),
+        Some(What::Model(args)) => (args.rehash, common(Kind::Model, args)?),
+        None => return adopt::run(context, &args.bundle),
     };
     let mut workspace = context.workspace_for_recording()?;
     workspace.rehash = rehash;

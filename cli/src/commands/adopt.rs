@@ -1,6 +1,6 @@
 //! `griptrace add --from-bundle`: another company's evidence, checked and kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use griptrace_core::{
     bundle::Bundle,
@@ -30,17 +30,17 @@ const TEXT_MAX: usize = 2_000;
 
 /// Adopt another company's data set or model, with the evidence for it
 #[derive(Debug, clap::Args)]
-#[group(required = false, multiple = true)]
+#[group(id = "adoption")]
 pub(crate) struct Args {
     /// Adopt a node of another company, by its evidence file
     #[arg(long, value_name = "BUNDLE", requires_all = ["trust", "policy"])]
-    from_bundle: PathBuf,
+    from_bundle: Option<PathBuf>,
     /// Whom you believe of that company and its suppliers: your own trust file
-    #[arg(long, value_name = "FILE", required = false)]
-    trust: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "from_bundle")]
+    trust: Option<PathBuf>,
     /// What you ask for: your own policy
-    #[arg(long, value_name = "FILE", required = false)]
-    policy: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "from_bundle")]
+    policy: Option<PathBuf>,
     /// The model as you have it: exactly this folder's files, or one file
     #[arg(long, value_name = "DIR_OR_FILE")]
     model: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     accept: Option<String>,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     if let Some(url) = Workspace::server_url(context)? {
         return Err(CommandError::failed(format!("the log is on the server {url}, which adopts nothing for others"))
             .with_hint(
@@ -72,23 +72,28 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError>
             ));
     }
     args.called.as_deref().map_or(Ok(()), check_name).map_err(CommandError::failed)?;
-    let bytes = read_bundle(&args.from_bundle)?;
-    let file = args.from_bundle.display().to_string();
-    let (called, node, accept) = (args.called.clone(), args.node.clone(), args.accept.clone());
-    let report = griptrace_verify::report(&question(args), clock::today(), &bytes).map_err(|(text, hint)| {
+    let (Some(path), Some(trust), Some(policy)) = (&args.from_bundle, &args.trust, &args.policy) else {
+        return Err(
+            CommandError::failed("nothing says what to add").with_hint("add --from-bundle, --trust and --policy")
+        );
+    };
+    let bytes = read_bundle(path)?;
+    let file = path.display().to_string();
+    let asked = question(&args, path, trust, policy);
+    let report = griptrace_verify::report(&asked, clock::today(), &bytes).map_err(|(text, hint)| {
         let error = CommandError::failed(format!("cannot check {file}: {text}"));
         hint.into_iter().fold(error, CommandError::with_hint)
     })?;
     for finding in &report.findings {
         context.output.warn(format_args!("{}: {}", finding.code, plain(&finding.text, TEXT_MAX)));
     }
-    refuse(&report, accept.as_deref(), &file)?;
-    let id = match node {
-        Some(text) => by_digits(&bytes, &text)?,
+    refuse(&report, args.accept.as_deref(), &file)?;
+    let id = match &args.node {
+        Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,
     };
     let store = Workspace::local_store(context, true)?;
-    let adopted = store.adopt(&bytes, &id, called.as_deref()).map_err(|error| {
+    let adopted = store.adopt(&bytes, &id, args.called.as_deref()).map_err(|error| {
         let is_nameless = matches!(error, AdoptError::NoName);
         let error = CommandError::because(format!("cannot adopt {file}"), error);
         if is_nameless { error.with_hint("add --as NAME") } else { error }
@@ -109,16 +114,16 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError>
 }
 
 /// The question of who takes it over: a buyer like any other.
-fn question(args: Args) -> griptrace_verify::Args {
+fn question(args: &Args, bundle: &Path, trust: &Path, policy: &Path) -> griptrace_verify::Args {
     griptrace_verify::Args {
-        bundles: vec![args.from_bundle],
-        trust: args.trust,
-        policy: args.policy,
-        model: args.model,
+        bundles: vec![bundle.to_owned()],
+        trust: trust.to_owned(),
+        policy: policy.to_owned(),
+        model: args.model.clone(),
         digest: None,
         destination: args.destination,
-        consignee: args.consignee,
-        purposes: args.purpose,
+        consignee: args.consignee.clone(),
+        purposes: args.purpose.clone(),
         at: None,
         json: false,
         explain: false,
