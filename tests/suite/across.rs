@@ -31,9 +31,10 @@ impl Company {
     ) -> Self {
         let company = Self { name, folder: tempfile::tempdir().unwrap() };
         company.run(&["init", "--origin", origin, "--name", &format!("Company {name}")]);
-        fs::write(company.path("source.bin"), format!("frames of {name}")).unwrap();
         fs::write(company.path("model.bin"), format!("weights of {name}")).unwrap();
-        fs::write(company.path("source.toml"), company.source()).unwrap();
+        let strangers = ["stranger-before", "stranger-after"].map(|name| company.source(name));
+        let sources = company.source(&format!("{name}-source"));
+        fs::write(company.path("source.toml"), [sources, strangers.concat()].concat()).unwrap();
         company.run(&["record", "source.toml"]);
         match office {
             Some(other) => drop(fs::copy(other.path("office.key"), company.path("office.key")).unwrap()),
@@ -50,12 +51,12 @@ impl Company {
         company
     }
 
-    fn source(&self) -> String {
+    fn source(&self, name: &str) -> String {
+        fs::write(self.path(&format!("{name}.bin")), format!("frames of {name} at {}", self.name)).unwrap();
         format!(
-            "[[dataset]]\nname = \"{}-source\"\norigin = \"collected\"\npath = \"source.bin\"\nmodality = [\"visual\"]\n\
+            "[[dataset]]\nname = \"{name}\"\norigin = \"collected\"\npath = \"{name}.bin\"\nmodality = [\"visual\"]\n\
              purpose = [\"{PURPOSE}\"]\ngrade = {{ value = \"important\", basis = \"a test\", by = \"a test\", on = 2026-04-02 }}\n\
-             country = \"CN\"\ndetail = {{ licence = {{ name = \"own\", allows = true }}, persons = \"none found (all frames)\" }}\n",
-            self.name
+             country = \"CN\"\ndetail = {{ licence = {{ name = \"own\", allows = true }}, persons = \"none found (all frames)\" }}\n"
         )
     }
 
@@ -93,9 +94,12 @@ impl Company {
     }
 
     fn ship(&self) {
+        // So that no status map is empty, before the shipment and after it.
+        self.run(&["mark", "withdraw", "dataset:stranger-before", "--reason", "a test"]);
         let what = format!("model:{}", self.name);
         let to = ["--to", "Next", "--country", "DE", "--date", &days_ago(0), "--purpose", PURPOSE, "--name", "sent"];
         self.run(&[&["ship", &what][..], &to].concat());
+        self.run(&["mark", "withdraw", "dataset:stranger-after", "--reason", "a test"]);
     }
 
     /// Writes the evidence for what was shipped, as it is now.
