@@ -3,6 +3,7 @@
 mod abroad;
 mod closure;
 mod joint;
+mod keys;
 
 use std::{
     borrow::Cow,
@@ -15,6 +16,7 @@ use griptrace_core::{
     details::{self, Salt, slot},
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     id::NodeId,
+    key_change::key_status,
     limits::{ANCHORS_MAX, BUNDLE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, LOGS_MAX, NODES_MAX},
     node::{Core, Kind, Role},
     status_map::StatusMap,
@@ -26,6 +28,7 @@ use self::{
     abroad::Sources,
     closure::can_be_opened,
     joint::{Joiner, Joint},
+    keys::Keys,
 };
 use crate::{
     State, Store, adopted,
@@ -153,6 +156,8 @@ struct Prover<'a> {
     map: Cow<'a, StatusMap>,
     options: &'a ProveOptions,
     closure: Joint,
+    /// The keys that the evidence rests on, and their changes.
+    keys: Keys,
     /// Every node of this log; its ordinal is its place here.
     nodes: Vec<Number>,
     /// What other logs are taken from.
@@ -191,6 +196,7 @@ impl<'a> Prover<'a> {
             map,
             options,
             closure,
+            keys: Keys::default(),
             nodes,
             sources,
             ordinals,
@@ -203,6 +209,7 @@ impl<'a> Prover<'a> {
         let foreign = self.foreign_logs()?;
         within("nodes of a bundle", self.nodes.len().saturating_add(self.ordinals.len()), NODES_MAX)?;
         let mut gathered = self.gather()?;
+        self.keys = self.find_keys()?;
         let anchors = self.anchor_sizes(&gathered.countries)?;
         let own = self.log_part(core::mem::take(&mut gathered.cores), &anchors)?;
         let logs: Vec<LogPart> = [own].into_iter().chain(foreign).collect();
@@ -302,8 +309,9 @@ impl<'a> Prover<'a> {
         let placed = |commit: &u32| self.catalogue.commit(*commit);
         let leaves = commits.iter().map(|commit| placed(commit).leaf);
         let heads = sizes.iter().map(|size| size.saturating_sub(1));
-        let indices: Vec<u64> =
-            [0].into_iter().chain(leaves).chain(heads).collect::<BTreeSet<u64>>().into_iter().collect();
+        let changes = self.keys.changes.iter().copied();
+        let indices: BTreeSet<u64> = [0].into_iter().chain(leaves).chain(heads).chain(changes).collect();
+        let indices: Vec<u64> = indices.into_iter().collect();
         within("entries of a bundle", indices.len(), ENTRIES_MAX)?;
         let entries = indices.iter().map(|index| Ok((*index, self.tiles.entry(*index)?)));
         let entries: Vec<(u64, Vec<u8>)> = entries.collect::<Result<_, StorageError>>()?;
@@ -350,7 +358,7 @@ impl<'a> Prover<'a> {
     }
 
     fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
-        let (head, note) = signed_at(self.inner, self.state, &mut self.segments, size)?;
+        let (head, note) = signed_at(self.state, &mut self.segments, size)?;
         Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
     }
 
@@ -371,7 +379,9 @@ impl<'a> Prover<'a> {
         for key in self.sources.signed(&closure.abroad) {
             keys.insert(key, map.statuses(key.digest()).iter().copied().map(NodeId::new).collect());
         }
-        let digests: Vec<Digest> = keys.keys().map(|key| *key.digest()).collect();
+        // A key that retired later has no status under an older map either: only the newest is asked.
+        let asked = self.keys.keys.iter().filter(|_| size == self.size).map(key_status);
+        let digests: Vec<Digest> = keys.keys().copied().chain(asked).map(|key| *key.digest()).collect();
         let proof = map.prove(&digests).into_bytes();
         let present = keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect();
         Ok(StatusPart { present, proof, further: Vec::new() })

@@ -9,7 +9,9 @@ use griptrace_core::{
     details::Opening,
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     entry::{Entry, genesis_hash},
-    id::{GenesisHash, NodeId, StatusKey},
+    id::{GenesisHash, KeyId, NodeId, StatusKey},
+    key_change::{KeyChange, key_line, key_status},
+    key_history::concerned,
     node::{Core, Kind, node_id},
     note::Note,
     status_map::{narrow_statuses, status_value},
@@ -44,6 +46,21 @@ struct SuppliedLog {
     counts: Vec<u64>,
     /// The ordinal of the first node of each part.
     firsts: Vec<usize>,
+    /// The log's first key.
+    key: KeyId,
+    /// The key that signed the commit of each part.
+    signers: Vec<KeyId>,
+    changes: Vec<SuppliedChange>,
+}
+
+/// A key change of an adopted bundle.
+#[derive(Debug)]
+struct SuppliedChange {
+    /// Its place among the entries.
+    entry: usize,
+    change: KeyChange,
+    /// What it adds to the status map under the key that it retires.
+    line: Digest,
 }
 
 /// A node of an adopted bundle.
@@ -178,13 +195,18 @@ impl Supplied {
         };
         let mut order = Vec::new();
         let mut commits = Vec::new();
+        let mut signers = BTreeSet::new();
         let mut dropped: BTreeSet<usize> = part.commits.iter().map(|commit| narrow(commit.entry)).collect();
-        for ((commit, count), first) in part.commits.iter().zip(&known.counts).zip(&known.firsts) {
+        let counted = part.commits.iter().zip(&known.counts).zip(&known.firsts).zip(&known.signers);
+        for (((commit, count), first), signer) in counted {
             let Some((narrowed, ids)) = self.commit(commit, *count, *first, kept)? else { continue };
             dropped.remove(&narrow(commit.entry));
+            signers.insert(*signer);
             commits.push(narrowed);
             order.extend(ids);
         }
+        let (keys, changes) = known.concerned(signers);
+        dropped.extend(known.changes.iter().map(|change| change.entry).filter(|entry| !changes.contains(entry)));
         let left: Vec<usize> = (0..part.entries.len()).filter(|place| !dropped.contains(place)).collect();
         for commit in &mut commits {
             commit.entry = wide(left.partition_point(|place| *place < narrow(commit.entry)));
@@ -198,7 +220,7 @@ impl Supplied {
         let mut anchors: Vec<Anchor> =
             part.anchors.iter().map(|anchor| Anchor { status: None, ..anchor.clone() }).collect();
         if let Some(last) = anchors.last_mut() {
-            last.status = Some(self.status(log, kept, signed)?);
+            last.status = Some(self.status(log, kept, signed, &keys)?);
         }
         Ok((LogPart { entries, inclusion, anchors, commits }, order))
     }
@@ -224,7 +246,13 @@ impl Supplied {
         Ok(Some((CommitPart { entry: part.entry, places, cores, proof }, ids)))
     }
 
-    fn status(&self, log: usize, kept: &BTreeSet<NodeId>, signed: &BTreeSet<StatusKey>) -> Result<StatusPart, Why> {
+    fn status(
+        &self,
+        log: usize,
+        kept: &BTreeSet<NodeId>,
+        signed: &BTreeSet<StatusKey>,
+        keys: &BTreeSet<KeyId>,
+    ) -> Result<StatusPart, Why> {
         let (Some(known), Some(newest)) = (self.logs.get(log), self.newest(log)) else {
             return Err("a log without statuses".to_owned());
         };
@@ -236,9 +264,13 @@ impl Supplied {
         let value = |(key, ids): &(StatusKey, Vec<NodeId>)| {
             (*key.digest(), status_value(&ids.iter().map(|id| *id.digest()).collect::<Vec<_>>()))
         };
-        let values: Vec<(Digest, Digest)> = newest.present.iter().map(value).collect();
-        let digests = |keys: &BTreeSet<StatusKey>| keys.iter().map(|key| *key.digest()).collect::<Vec<_>>();
-        let proof = narrow_statuses(&known.map_root, digests(&answers), &values, &newest.proof, digests(&asked));
+        let (all_keys, _) = known.concerned(known.signers.iter().copied().collect());
+        let values: Vec<(Digest, Digest)> = newest.present.iter().map(value).chain(known.retired(&all_keys)).collect();
+        let digests = |statuses: &BTreeSet<StatusKey>, keys: &BTreeSet<KeyId>| -> Vec<Digest> {
+            statuses.iter().copied().chain(keys.iter().map(key_status)).map(|key| *key.digest()).collect()
+        };
+        let (before, after) = (digests(&answers, &all_keys), digests(&asked, keys));
+        let proof = narrow_statuses(&known.map_root, before, &values, &newest.proof, after);
         let proof = proof.map_err(|e| format!("statuses of {}: {e}", known.origin))?;
         let present = newest.present.iter().filter(|(key, _)| asked.contains(key)).cloned().collect();
         Ok(StatusPart { present, proof, further })
@@ -285,18 +317,45 @@ impl SuppliedLog {
         };
         let mut firsts = Vec::new();
         let mut next = first;
-        let mut counts = Vec::new();
+        let (mut counts, mut signers) = (Vec::new(), Vec::new());
         for commit in &part.commits {
             let bytes = entry(narrow(commit.entry)).ok_or("nodes without their commit")?;
             let Ok(Entry::Commit(read)) = Entry::parse(bytes) else {
                 return Err("nodes without their commit".to_owned());
             };
             counts.push(read.payload.count);
+            signers.push(read.key());
             firsts.push(next);
             next = next.saturating_add(commit.cores.len());
         }
-        let home = genesis_hash(genesis);
-        Ok(Self { home, origin: read.origin, size, map_root: head.map_root, counts, firsts })
+        let mut changes = Vec::new();
+        for (place, (_, bytes)) in part.entries.iter().enumerate() {
+            if let Ok(Entry::KeyChange(signed)) = Entry::parse(bytes) {
+                let line = *key_line(&signed.change, bytes).status.digest();
+                changes.push(SuppliedChange { entry: place, change: signed.change, line });
+            }
+        }
+        let (home, key, map_root) = (genesis_hash(genesis), read.key.id(), head.map_root);
+        Ok(Self { home, origin: read.origin, size, map_root, counts, firsts, key, signers, changes })
+    }
+
+    /// Returns the keys that commits by these signers rest on, and the places of the key changes that concern them.
+    fn concerned(&self, signers: BTreeSet<KeyId>) -> (BTreeSet<KeyId>, BTreeSet<usize>) {
+        let mut keys = signers;
+        keys.insert(self.key);
+        let changes: Vec<&KeyChange> = self.changes.iter().map(|known| &known.change).collect();
+        let found = concerned(&mut keys, &changes);
+        let places = self.changes.iter().zip(found).filter(|(_, found)| *found).map(|(known, _)| known.entry);
+        (keys, places.collect())
+    }
+
+    /// Returns what the status map has of those of the keys that retired.
+    fn retired(&self, keys: &BTreeSet<KeyId>) -> Vec<(Digest, Digest)> {
+        let lines = |key: &KeyId| -> Vec<Digest> {
+            self.changes.iter().filter(|known| known.change.retired.id() == *key).map(|known| known.line).collect()
+        };
+        let all = keys.iter().map(|key| (*key_status(key).digest(), lines(key))).filter(|(_, lines)| !lines.is_empty());
+        all.map(|(key, lines)| (key, status_value(&lines))).collect()
     }
 }
 
