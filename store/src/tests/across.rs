@@ -5,11 +5,21 @@ use std::collections::BTreeSet;
 use griptrace_core::{
     bundle::{Bundle, LogPart},
     id::NodeId,
+    key_change::KeyUse,
     node::{Kind, Mark, node_id},
 };
 
-use super::world::World;
+use super::{
+    keys::{key, rotation},
+    world::{NOW, World},
+};
 use crate::{AdoptError, Disclose, ProveError, ProveOptions};
+
+/// Replaces a committer's key.
+fn rotate(world: &World, old: u8, new: u8) -> u64 {
+    let entry = rotation(world.home(), KeyUse::Committer, &key(old), &key(new));
+    world.store.change_key(&entry, None, NOW).unwrap().index
+}
 
 /// A supplier that made a model out of assessed data, and shipped it; and what it made beside that.
 struct Supplier {
@@ -19,17 +29,22 @@ struct Supplier {
     model: NodeId,
     other: NodeId,
     shipment: NodeId,
+    /// The leaf indices of changes of the keys that made the model, and that made only the other one.
+    changes: [u64; 2],
 }
 
 fn supplier() -> Supplier {
-    let world = World::called("supplier.example/1");
+    let mut world = World::called("supplier.example/1");
     let source = world.add(world.source("camera", "DE"));
     let assessment = world.add(world.assessment(&[source]));
     let model = world.commit(world.train("backbone", &[source], "DE", &["b.onnx"]))[1];
+    world.committer = key(20);
     let beside = world.add(world.source("force", "DE"));
     let other = world.commit(world.train("other", &[beside, source], "DE", &["o.onnx"]))[1];
+    let changes = [rotate(&world, 2, 12), rotate(&world, 20, 21)];
+    world.committer = key(12);
     let shipment = world.add(world.shipment(&[model, other], "DE"));
-    Supplier { world, source, assessment, model, other, shipment }
+    Supplier { world, source, assessment, model, other, shipment, changes }
 }
 
 fn prove(world: &World, root: &NodeId) -> Vec<u8> {
@@ -73,6 +88,8 @@ fn the_part_that_a_later_bundle_takes_is_what_the_supplier_itself_would_prove_of
     });
     let newest = |log: &LogPart| log.anchors.last().unwrap().clone();
     assert_eq!(newest(found), newest(expected_log), "statuses and their proof included");
+    let [needed, other] = supplier.changes.map(|change| found.entries.iter().any(|(index, _)| *index == change));
+    assert!(needed && !other, "the changes of the keys that it rests on");
     assert!(found.anchors.iter().rev().skip(1).all(|anchor| anchor.status.is_none()));
     let salts =
         |bundle: &Bundle| bundle.openings.iter().map(|o| (o.subjects[0].2, o.proof.clone())).collect::<Vec<_>>();
