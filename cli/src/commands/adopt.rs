@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     };
     let bytes = read_bundle(path)?;
     let file = path.display().to_string();
-    let asked = question(&args, path, trust, policy);
+    let asked = question(args, path, trust, policy);
     let report = griptrace_verify::report(&asked, clock::today(), &bytes).map_err(|(text, hint)| {
         let error = CommandError::failed(format!("cannot check {file}: {text}"));
         hint.into_iter().fold(error, CommandError::with_hint)

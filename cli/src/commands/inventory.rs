@@ -93,7 +93,7 @@ const HEAD: [&str; 8] = ["id", "name", "origin", "modality", "grade", "country",
 
 /// Another company's node stands in a row of its own: what is to be known of it is in its bundle.
 fn foreign_cells(node: &ForeignNode) -> [String; 8] {
-    let [mut cells @ ..] = [const { String::new() }; 8];
+    let mut cells = [const { String::new() }; 8];
     let known = [view::short(&node.id), node.name.clone(), format!("{} of {}", node.kind, node.origin)];
     cells.iter_mut().zip(known).for_each(|(cell, text)| *cell = text);
     cells

@@ -149,13 +149,13 @@ impl Builder<'_> {
             self.named.iter().filter(things).filter(|node| means(text, node.kind, &node.name)).collect();
         match found.as_slice() {
             [one] => Ok(Edge::local(Role::Used, one.id)),
-            [] => match at(place, foreign::find(self.workspace, text))? {
-                Some(node) => Ok(foreign::edge(Role::Used, &node)),
-                None => {
-                    let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
-                    at(place, found).map(|id| Edge::local(Role::Used, id))
+            [] => {
+                if let Some(node) = at(place, foreign::find(self.workspace, text))? {
+                    return Ok(foreign::edge(Role::Used, &node));
                 }
-            },
+                let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
+                at(place, found).map(|id| Edge::local(Role::Used, id))
+            }
             _ => Err(CommandError::failed(format!("{place}: {text:?} is a data set and a model of this file"))
                 .with_hint(format!("write \"dataset:{text}\" or \"model:{text}\""))),
         }
