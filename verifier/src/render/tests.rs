@@ -99,7 +99,7 @@ fn full() -> Report {
             map_by: vec!["w2".into()],
             time,
             time_from: TimeFrom::Witnesses,
-            parties: ["Maker", "Supplier"].map(|name| party(name)).into(),
+            parties: ["Maker", "Supplier"].map(party).into(),
         }],
         model: ModelReport {
             nodes: vec![node(2)],
