@@ -46,8 +46,7 @@ pub(crate) enum Command {
     /// Write a trust file
     #[command(subcommand)]
     Trust(commands::trust::Args),
-    /// Record one data set or model
-    #[command(subcommand)]
+    /// Record one data set or model, or adopt another company's
     Add(commands::add::Args),
     /// Record what a lineage file says, all of it in one commit
     Record(commands::record::Args),

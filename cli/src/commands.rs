@@ -1,6 +1,7 @@
 //! The commands, one a file: an `Args` whose doc comments are the help text, and `run`.
 
 pub(crate) mod add;
+pub(crate) mod adopt;
 pub(crate) mod assess;
 pub(crate) mod check;
 pub(crate) mod completions;

@@ -16,6 +16,7 @@ mod context;
 mod demo;
 mod environment;
 mod error;
+mod foreign;
 mod keyfile;
 mod log_source;
 mod output;

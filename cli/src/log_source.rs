@@ -10,8 +10,8 @@ use griptrace_core::{
     node::Kind,
 };
 use griptrace_store::{
-    CommitError, Disclose, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store, StoredNode,
-    record::NodeRecord,
+    AdoptedBundle, CommitError, Disclose, ForeignNode, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store,
+    StoredNode, record::NodeRecord,
 };
 
 use crate::{clock, error::CommandError, remote::Remote};
@@ -108,6 +108,22 @@ impl Log {
         match self {
             Self::Local(store) => Ok(store.statuses(&store.status_key(id)?)?),
             Self::Remote(remote) => remote.statuses(id),
+        }
+    }
+
+    /// Returns the names that other companies' nodes go by here. A log on a server has none that its clients could tell.
+    pub(crate) fn foreign_nodes(&self) -> Result<Vec<ForeignNode>, CommandError> {
+        match self {
+            Self::Local(store) => Ok(store.foreign_nodes()?),
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns the adopted bundles.
+    pub(crate) fn adopted(&self) -> Result<Vec<AdoptedBundle>, CommandError> {
+        match self {
+            Self::Local(store) => Ok(store.adopted()?),
+            Self::Remote(_) => Ok(Vec::new()),
         }
     }
 

@@ -79,6 +79,9 @@ pub struct StatusPart<B = Vec<u8>> {
     pub present: Vec<(StatusKey, Vec<NodeId>)>,
     /// One batch proof for all keys, present and absent.
     pub proof: B,
+    /// Keys, ascending, that it answers for beyond those that it has to: signed assessments of the
+    /// bundle that live in other logs (Rule R5). None in the first log, which has to answer for all.
+    pub further: Vec<StatusKey>,
 }
 
 /// Nodes of one commit.
@@ -338,24 +341,29 @@ impl<'a, B: Bytes<'a>> Anchor<B> {
 
 impl<B: AsRef<[u8]>> StatusPart<B> {
     fn write(&self, out: &mut Writer<'_>) {
-        out.array(2).array(self.present.len());
+        out.array(3).array(self.present.len());
         for (key, ids) in &self.present {
             out.array(2).bytes(key.as_bytes()).array(ids.len());
             ids.iter().for_each(|id| out.bytes(id.as_bytes()).end());
         }
-        out.bytes(self.proof.as_ref());
+        out.bytes(self.proof.as_ref()).array(self.further.len());
+        self.further.iter().for_each(|key| out.bytes(key.as_bytes()).end());
     }
 }
 
 impl<'a, B: Bytes<'a>> StatusPart<B> {
     fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        input.tuple(2)?;
+        input.tuple(3)?;
         let present = input.list("keys with statuses", NODES_MAX, |i| {
             i.tuple(2)?;
             let key = StatusKey::new(i.digest()?);
             Ok((key, i.list("statuses of a key", STATUSES_PER_KEY_MAX, |i| i.digest().map(NodeId::new))?))
         })?;
-        Ok(Self { present, proof: input.bytes("bytes of a status proof", PROOF_BYTES_MAX)?.into() })
+        Ok(Self {
+            present,
+            proof: input.bytes("bytes of a status proof", PROOF_BYTES_MAX)?.into(),
+            further: input.list("further keys of a status part", NODES_MAX, |i| i.digest().map(StatusKey::new))?,
+        })
     }
 }
 
@@ -456,8 +464,11 @@ mod tests {
 
     fn bundle() -> Bundle {
         let digest = Digest::from_bytes([7; 32]);
-        let status =
-            StatusPart { present: [(StatusKey::new(digest), [NodeId::new(digest)].into())].into(), proof: [1].into() };
+        let status = StatusPart {
+            present: [(StatusKey::new(digest), [NodeId::new(digest)].into())].into(),
+            proof: [1].into(),
+            further: [StatusKey::new(digest)].into(),
+        };
         let anchor = Anchor { note: "note".into(), consistency: Vec::new(), status: Some(status) };
         let part = CommitPart { entry: 1, places: [0].into(), cores: [[1, 2].into()].into(), proof: [digest].into() };
         let log = LogPart {

@@ -18,6 +18,10 @@
 //! walk. That the operator built the map by this rule, from all entries of the log, is not proven here: anybody can
 //! recompute it from the public log, and a witness with the role `map` does.
 
+mod narrow;
+
+pub use narrow::narrow_statuses;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -281,14 +285,8 @@ pub fn verify_statuses(
     present: &[(Digest, Digest)],
     proof: &[u8],
 ) -> Result<(), StatusProofError> {
-    let mut positions = Vec::new();
-    let keys = keys.into_iter().chain(present.iter().map(|(key, _)| *key));
-    STATUS_POSITION.hash_short(keys.map(|key| *key.as_bytes()), &mut positions);
-    positions.sort_unstable_by(by_beginning);
-    positions.dedup();
-    let mut claimed: Vec<(Digest, Digest)> =
-        present.iter().map(|(key, value)| (status_position(key), *value)).collect();
-    claimed.sort_unstable();
+    let positions = positions(keys.into_iter().chain(present.iter().map(|(key, _)| *key)));
+    let claimed = claimed(present);
     if positions.is_empty() {
         return Err(StatusProofError::NoQueries);
     }
@@ -298,6 +296,23 @@ pub fn verify_statuses(
         return Err(StatusProofError::Trailing { bytes: reader.rest.len() });
     }
     if computed == *root { Ok(()) } else { Err(StatusProofError::RootMismatch { expected: *root, computed }) }
+}
+
+/// Returns where keys stand, ascending and each once.
+fn positions(keys: impl Iterator<Item = Digest>) -> Vec<Digest> {
+    let mut positions = Vec::new();
+    STATUS_POSITION.hash_short(keys.map(|key| *key.as_bytes()), &mut positions);
+    positions.sort_unstable_by(by_beginning);
+    positions.dedup();
+    positions
+}
+
+/// Returns where keys stand that are claimed present, ascending, with their values.
+fn claimed(present: &[(Digest, Digest)]) -> Vec<(Digest, Digest)> {
+    let mut claimed: Vec<(Digest, Digest)> =
+        present.iter().map(|(key, value)| (status_position(key), *value)).collect();
+    claimed.sort_unstable();
+    claimed
 }
 
 /// Compares by the first eight bytes, which nearly always suffice, and then by the rest: the order of digests.
@@ -380,18 +395,11 @@ impl Reader<'_> {
         if asked.positions.is_empty() {
             return Err(StatusProofError::Unasked { at });
         }
-        if depth >= MAX_DEPTH {
-            return Err(StatusProofError::Depth { at });
-        }
+        check_depth(depth, at)?;
         let (in_left, in_right) = asked.split(depth);
-        let (left, left_shown) = self.node(in_left, depth.saturating_add(1))?;
-        let (right, right_shown) = self.node(in_right, depth.saturating_add(1))?;
-        match (left_shown, right_shown) {
-            (Shown::Empty, Shown::Empty | Shown::Leaf) | (Shown::Leaf, Shown::Empty) => {
-                Err(StatusProofError::Shape { at })
-            }
-            (Shown::Empty | Shown::Leaf | Shown::Other, _) => Ok((STATUS_TREE.hash_pair(&left, &right), Shown::Other)),
-        }
+        let left = self.node(in_left, depth.saturating_add(1))?;
+        let right = self.node(in_right, depth.saturating_add(1))?;
+        join(left, right, at)
     }
 
     fn hash(&mut self, asked: Asked<'_>, at: usize) -> Result<(Digest, Shown), StatusProofError> {
@@ -420,6 +428,23 @@ impl Reader<'_> {
     }
 }
 
+/// Checks that there is a bit to split a node at `depth` by.
+const fn check_depth(depth: u16, at: usize) -> Result<(), StatusProofError> {
+    if depth < MAX_DEPTH { Ok(()) } else { Err(StatusProofError::Depth { at }) }
+}
+
+/// Hashes the halves of an inner node, which are not what one entry alone, or none, would be.
+fn join(
+    (left, left_shown): (Digest, Shown),
+    (right, right_shown): (Digest, Shown),
+    at: usize,
+) -> Result<(Digest, Shown), StatusProofError> {
+    match (left_shown, right_shown) {
+        (Shown::Empty, Shown::Empty | Shown::Leaf) | (Shown::Leaf, Shown::Empty) => Err(StatusProofError::Shape { at }),
+        (Shown::Empty | Shown::Leaf | Shown::Other, _) => Ok((STATUS_TREE.hash_pair(&left, &right), Shown::Other)),
+    }
+}
+
 /// Takes the entry here for the one query that claims a value; all other queries here have to claim absence.
 fn asked_leaf(asked: Asked<'_>, at: usize) -> Result<(Digest, Shown), StatusProofError> {
     match asked.claimed {
@@ -438,6 +463,11 @@ fn asked_leaf(asked: Asked<'_>, at: usize) -> Result<(Digest, Shown), StatusProo
 pub enum StatusProofError {
     /// A proof about no key at all.
     NoQueries,
+    /// A key that the proof is to be narrowed to, and that it does not answer for.
+    NotAsked {
+        /// Its position.
+        position: Digest,
+    },
     /// The queries are not in strictly increasing order of their keys.
     QueryOrder {
         /// The key before.
@@ -518,6 +548,7 @@ impl StatusProofError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoQueries => "status-no-queries",
+            Self::NotAsked { .. } => "status-not-asked",
             Self::QueryOrder { .. } => "status-query-order",
             Self::Truncated { .. } => "status-proof-truncated",
             Self::Trailing { .. } => "status-proof-trailing",
@@ -539,6 +570,7 @@ impl fmt::Display for StatusProofError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQueries => write!(f, "the status proof is about no key"),
+            Self::NotAsked { position } => write!(f, "the status proof does not answer for position {position}"),
             Self::QueryOrder { previous, key } => {
                 write!(f, "key {key} after key {previous}: the order is not strictly increasing")
             }

@@ -19,7 +19,8 @@ pub use consistency::{
 pub use error::ProofError;
 pub use frontier::Frontier;
 pub use inclusion::{
-    proof_coordinates, prove_leaves, root_from_leaves, root_from_path, verify_inclusion, verify_subtree_inclusion,
+    narrow_leaves, proof_coordinates, prove_leaves, root_from_leaves, root_from_path, verify_inclusion,
+    verify_subtree_inclusion,
 };
 
 use alloc::vec::Vec;

@@ -385,6 +385,68 @@ pub enum ProveError {
         /// What there is.
         found: u64,
     },
+    /// What is needed of another log is in several adopted bundles, and all of it in none.
+    #[error(
+        "no adopted bundle has all that is needed of log {origin}; those that have a part of it: {}",
+        listed(bundles)
+    )]
+    Apart {
+        /// The other log.
+        origin: String,
+        /// The bundles that have it.
+        bundles: Vec<Digest>,
+    },
+    /// An adopted bundle goes back to a node of this log that it does not have.
+    #[error("an adopted bundle goes back to node {id} of this log, which does not have it")]
+    NotHere {
+        /// The node.
+        id: NodeId,
+    },
+    /// The disk failed, or what it holds is bad.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+fn listed(digests: &[Digest]) -> String {
+    digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Why another company's bundle could not be adopted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdoptError {
+    /// The store was not opened for writing.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// The bytes are no bundle that a verifier would accept.
+    #[error("the bundle is malformed: {why}")]
+    Malformed {
+        /// What was found.
+        why: String,
+    },
+    /// The bundle does not have the node.
+    #[error("the bundle has no node {id}")]
+    NoNode {
+        /// The id.
+        id: NodeId,
+    },
+    /// Only data sets and models are used by later steps.
+    #[error("{id} is a {kind}; what another log can be built on is a dataset or a model")]
+    Kind {
+        /// The node.
+        id: NodeId,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// The node is of this log.
+    #[error("node {id} is of this log, and needs no other company's evidence")]
+    Own {
+        /// The node.
+        id: NodeId,
+    },
+    /// Nothing says what the node is called.
+    #[error("the bundle does not disclose what the node is called, and no name was given")]
+    NoName,
     /// The disk failed, or what it holds is bad.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -13,7 +13,7 @@ use griptrace_core::{
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
-    Store,
+    Store, adopted,
     catalogue::Catalogue,
     delta::Delta,
     edge::Edge,
@@ -75,7 +75,7 @@ impl FsckReport {
 
 impl Store {
     /// Checks the whole store against its log, up to the size that it was opened at or has written:
-    /// segments, entries, nodes, tiles, status map, checkpoints, snapshot and index, all from their
+    /// segments, entries, nodes, tiles, status map, checkpoints, adopted bundles, snapshot and index, all from their
     /// bytes, on all processors. Changes nothing. Committers' signatures are not checked: the store
     /// does not hold their keys.
     ///
@@ -91,6 +91,7 @@ impl Store {
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.adopted()?;
         audit.keys(&self.0.genesis)?;
         if audit.derived.size() == size {
             audit.snapshot(progress);
@@ -120,6 +121,7 @@ impl Store {
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.adopted()?;
         audit.keys(&log.genesis)?;
         if Some(audit.derived.size()) == size {
             audit.snapshot(progress);
@@ -341,6 +343,14 @@ impl<'a> Audit<'a> {
             Err(StorageError::Corrupt { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Checks other companies' bundles against their digests.
+    fn adopted(&mut self) -> Result<(), StorageError> {
+        for (object, why) in adopted::check(self.objects)? {
+            self.fault(object, why);
+        }
+        Ok(())
     }
 
     /// Checks head and checkpoint against the roots of the segments.

@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adopted;
 mod appender;
 mod catalogue;
 mod collision;
@@ -69,8 +70,11 @@ mod tiles;
 mod validate;
 mod walk;
 
+pub use adopted::{AdoptedBundle, AdoptedLog, ForeignNode};
 pub use commit::{Receipt, SignedCommit};
-pub use error::{CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError};
+pub use error::{
+    AdoptError, CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError,
+};
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};

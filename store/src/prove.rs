@@ -1,6 +1,8 @@
 //! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
 
+mod abroad;
 mod closure;
+mod joint;
 mod keys;
 
 use std::{
@@ -15,7 +17,7 @@ use griptrace_core::{
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     id::NodeId,
     key_change::key_status,
-    limits::{ANCHORS_MAX, BUNDLE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, NODES_MAX},
+    limits::{ANCHORS_MAX, BUNDLE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, LOGS_MAX, NODES_MAX},
     node::{Core, Kind, Role},
     status_map::StatusMap,
     tree::{Rfc9162, prove_leaves, root_from_leaves},
@@ -23,11 +25,14 @@ use griptrace_core::{
 };
 
 use self::{
-    closure::{Closure, can_be_opened},
+    abroad::Sources,
+    closure::can_be_opened,
+    joint::{Joiner, Joint},
     keys::Keys,
 };
 use crate::{
-    State, Store,
+    State, Store, adopted,
+    adopted::Supplied,
     catalogue::Catalogue,
     error::{ProveError, StorageError},
     evidence::signed_at,
@@ -95,17 +100,22 @@ impl Store {
     /// `NoNode`, `RootKind`; `NoCheckpoint` for a size that was not signed; `Limit` for what no verifier would read; `Storage` if what is read is not
     /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
+        let supplied = adopted::read_all(&self.0.objects)?;
         let small = self.0.ask(|state| {
             let (number, size) = provable(state, root, options)?;
             let is_small = is_small(&state.catalogue, number);
-            if is_small { Prover::new(&self.0, state, number, size, options).bundle().map(Some) } else { Ok(None) }
+            if is_small {
+                Prover::new(&self.0, state, number, size, options, &supplied)?.bundle().map(Some)
+            } else {
+                Ok(None)
+            }
         })?;
         if let Some(bundle) = small {
             return Ok(bundle);
         }
         self.0.ask_aside(|state| {
             let (number, size) = provable(state, root, options)?;
-            Prover::new(&self.0, state, number, size, options).bundle()
+            Prover::new(&self.0, state, number, size, options, &supplied)?.bundle()
         })
     }
 }
@@ -160,42 +170,69 @@ struct Prover<'a> {
     /// The status map at that size.
     map: Cow<'a, StatusMap>,
     options: &'a ProveOptions,
-    closure: Closure,
+    closure: Joint,
     /// The keys that the evidence rests on, and their changes.
     keys: Keys,
-    /// Every node of the bundle; its ordinal is its place here.
+    /// Every node of this log; its ordinal is its place here.
     nodes: Vec<Number>,
+    /// What other logs are taken from.
+    sources: Sources<'a>,
+    /// The nodes of other logs; their ordinals follow.
+    ordinals: BTreeMap<NodeId, u64>,
     segments: SegmentReader<'a>,
     tiles: TileReader<'a>,
 }
 
 impl<'a> Prover<'a> {
-    fn new(inner: &'a Inner, state: &'a State, root: Number, size: u64, options: &'a ProveOptions) -> Self {
+    fn new(
+        inner: &'a Inner,
+        state: &'a State,
+        root: Number,
+        size: u64,
+        options: &'a ProveOptions,
+        supplied: &'a [Supplied],
+    ) -> Result<Self, ProveError> {
         let catalogue = &state.catalogue;
         let is_newest = size == catalogue.size();
         let map = if is_newest { Cow::Borrowed(catalogue.map()) } else { Cow::Owned(catalogue.map_at(size)) };
-        let closure = Closure::walk(catalogue, &map, size, root);
+        let mut sources = Sources::new(catalogue.home, supplied);
+        let mut segments = SegmentReader::new(&inner.objects);
+        let closure = Joiner { catalogue, segments: &mut segments, sources: &mut sources }.walk(&map, size, root)?;
         // Numbers count through entries and then ids: the order of ordinals.
-        let nodes = closure.all().into_iter().collect();
-        let segments = SegmentReader::new(&inner.objects);
+        let nodes = closure.own.all().into_iter().collect();
         let tiles = TileReader::new(&inner.objects, catalogue);
-        let keys = Keys::default();
-        Self { inner, state, catalogue, root, size, map, options, closure, keys, nodes, segments, tiles }
+        let ordinals = BTreeMap::new();
+        Ok(Self {
+            inner,
+            state,
+            catalogue,
+            root,
+            size,
+            map,
+            options,
+            closure,
+            keys: Keys::default(),
+            nodes,
+            sources,
+            ordinals,
+            segments,
+            tiles,
+        })
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
-        within("nodes of a bundle", self.nodes.len(), NODES_MAX)?;
-        let gathered = self.gather()?;
+        let foreign = self.foreign_logs()?;
+        within("nodes of a bundle", self.nodes.len().saturating_add(self.ordinals.len()), NODES_MAX)?;
+        let mut gathered = self.gather()?;
         self.keys = self.find_keys()?;
         let anchors = self.anchor_sizes(&gathered.countries)?;
-        let log = self.log_part(gathered.cores, &anchors)?;
-        let bundle = Bundle {
-            root: self.ordinal(self.root),
-            logs: vec![log],
-            openings: self.openings()?,
-            disclosures: gathered.disclosures,
-            manifests: gathered.manifests,
-        };
+        let own = self.log_part(core::mem::take(&mut gathered.cores), &anchors)?;
+        let logs: Vec<LogPart> = [own].into_iter().chain(foreign).collect();
+        within("logs of a bundle", logs.len(), LOGS_MAX)?;
+        let mut openings = self.openings()?;
+        self.add_foreign(&mut openings, &mut gathered)?;
+        let Gathered { disclosures, manifests, .. } = gathered;
+        let bundle = Bundle { root: self.ordinal(self.root), logs, openings, disclosures, manifests };
         let bytes = bundle.to_bytes();
         within("bytes of a bundle", bytes.len(), BUNDLE_BYTES_MAX)?;
         Ok(bytes)
@@ -207,6 +244,13 @@ impl<'a> Prover<'a> {
 
     fn has(&self, number: Number) -> bool {
         self.nodes.binary_search(&number).is_ok()
+    }
+
+    /// Returns the ordinal of a node that an assessment can open, of whichever log.
+    fn subject(&self, id: &NodeId) -> Option<u64> {
+        let Some(number) = self.catalogue.number(id) else { return self.ordinals.get(id).copied() };
+        let is_subject = self.has(number) && can_be_opened(self.catalogue.node(number).kind);
+        is_subject.then(|| self.ordinal(number))
     }
 
     /// Reads every node once, and opens what is to be opened.
@@ -252,14 +296,13 @@ impl<'a> Prover<'a> {
     /// shown, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
         let mut leaves: BTreeSet<u64> = [self.catalogue.leaf(self.root)].into();
-        for number in &self.closure.members {
+        for number in &self.closure.own.members {
             let here = countries.get(number).copied().flatten();
-            let crosses = |parent: Number| {
-                let there = countries.get(&parent).copied().flatten();
-                here.is_none() || here != there
-            };
+            let crosses = |there: Option<Country>| here.is_none() || here != there;
+            let mut parents = self.catalogue.parents(*number).map(|parent| countries.get(&parent).copied().flatten());
+            let mut foreign = self.closure.edges_of(*number).filter_map(|id| self.foreign_core(id)).map(|c| c.country);
             // What came out of a step is in the step's commit: the same leaf dates it.
-            if self.catalogue.parents(*number).any(crosses) {
+            if parents.any(crosses) || foreign.any(crosses) {
                 leaves.insert(self.catalogue.leaf(*number));
             }
         }
@@ -330,7 +373,7 @@ impl<'a> Prover<'a> {
         for (size, next) in sizes.iter().copied().zip(nexts) {
             let (checkpoint, note) = self.checkpoint(size)?;
             let consistency = next.map_or(Ok(Vec::new()), |next| self.tiles.consistency(size, next))?;
-            let status = (size == newest || size == shipped).then(|| self.status_part(size));
+            let status = if size == newest || size == shipped { Some(self.status_part(size)?) } else { None };
             anchors.push((Anchor { note, consistency, status }, checkpoint));
         }
         Ok(anchors)
@@ -341,28 +384,35 @@ impl<'a> Prover<'a> {
         Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
     }
 
-    fn status_part(&self, size: u64) -> StatusPart {
-        let older: (StatusMap, Closure);
+    /// Answers for the nodes of this log and, this being the first, for every signed assessment (Rule R5).
+    fn status_part(&mut self, size: u64) -> Result<StatusPart, ProveError> {
+        let older: (StatusMap, Joint);
         let (map, closure) = if size == self.size {
             (&*self.map, &self.closure)
         } else {
             let map = self.catalogue.map_at(size);
-            let closure = Closure::walk(self.catalogue, &map, size, self.root);
+            let mut joiner =
+                Joiner { catalogue: self.catalogue, segments: &mut self.segments, sources: &mut self.sources };
+            let closure = joiner.walk(&map, size, self.root)?;
             older = (map, closure);
             (&older.0, &older.1)
         };
-        let keys = closure.keys(self.catalogue, map, size);
+        let mut keys = closure.own.keys(self.catalogue, map, size);
+        for key in self.sources.signed(&closure.abroad) {
+            keys.insert(key, map.statuses(key.digest()).iter().copied().map(NodeId::new).collect());
+        }
         // A key that retired later has no status under an older map either: only the newest is asked.
         let asked = self.keys.keys.iter().filter(|_| size == self.size).map(key_status);
         let digests: Vec<Digest> = keys.keys().copied().chain(asked).map(|key| *key.digest()).collect();
         let proof = map.prove(&digests).into_bytes();
-        StatusPart { present: keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect(), proof }
+        let present = keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect();
+        Ok(StatusPart { present, proof, further: Vec::new() })
     }
 
     /// Opens in every assessment the subjects that belong to the closure.
     fn openings(&mut self) -> Result<Vec<SubjectOpening>, ProveError> {
         let mut openings = Vec::new();
-        let members = self.closure.members.iter().copied();
+        let members = self.closure.own.members.iter().copied();
         let assessments: Vec<Number> = members.filter(|n| self.catalogue.node(*n).kind == Kind::Assessment).collect();
         for number in assessments {
             openings.extend(self.opening(number)?);
@@ -377,10 +427,8 @@ impl<'a> Prover<'a> {
         for sibling in siblings.filter(|sibling| self.catalogue.leaf(*sibling) < self.size) {
             let Some(known) = self.segments.whole(self.catalogue, sibling)?.subjects else { continue };
             for (id, salt, index) in known.openings {
-                let subject = self.catalogue.number(&id).filter(|subject| self.has(*subject));
-                let subject = subject.filter(|subject| can_be_opened(self.catalogue.node(*subject).kind));
-                if let Some(subject) = subject {
-                    subjects.insert(index, (self.ordinal(subject), salt));
+                if let Some(ordinal) = self.subject(&id) {
+                    subjects.insert(index, (ordinal, salt));
                 }
             }
             leaves = known.leaves;

@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
+    /// Held by who adopts a bundle.
+    pub(crate) adopting: Mutex<()>,
     /// Held by who publishes in the background; says whether the last handle is gone.
     publishing: Arc<Mutex<bool>>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
@@ -138,6 +140,7 @@ impl Store {
             writer: desk.map(Writer::new),
             index: Mutex::new(None),
             older: Mutex::new(None),
+            adopting: Mutex::new(()),
             publishing: Arc::default(),
             snapshot: Mutex::new(0),
         }))

@@ -1,5 +1,6 @@
 //! The store as its callers see it.
 
+mod across;
 mod bundle;
 mod damage;
 mod derived;

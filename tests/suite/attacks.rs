@@ -3,6 +3,7 @@
 //! `tests/attacks/README.md` is written from here (`UPDATE_EXPECTED=1`). Every code of
 //! `verifier/src/finding.rs` is met by one of them at least.
 
+mod across;
 mod asked;
 mod blind;
 mod graded;
@@ -123,7 +124,8 @@ impl Attack {
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
     let logs = [logs::ALL, witnessed::ALL, keys::ALL];
-    let rest = [records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL, history::ALL];
+    let rest =
+        [records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL, history::ALL, across::ALL];
     let parts = logs.into_iter().chain(rest);
     parts.into_iter().flatten().copied().flatten()
 }

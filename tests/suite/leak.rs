@@ -183,7 +183,8 @@ fn a_leak_that_is_planted_is_found() {
     let mut rng = seed.rng();
     let town = Town::build(&mut rng);
     let root = town.roots[0];
-    let prove = |disclose: Disclose| town.store.prove(&root, &ProveOptions { disclose, ..ProveOptions::default() }).unwrap();
+    let prove =
+        |disclose: Disclose| town.store.prove(&root, &ProveOptions { disclose, ..ProveOptions::default() }).unwrap();
     let (minimal, all) = (prove(Disclose::Minimal), prove(Disclose::All));
     let needles = Shown::by_bundle(&town, &minimal, &root, &Disclose::Minimal).secrets(&town);
     assert!(needles.find_in(&minimal).is_empty());

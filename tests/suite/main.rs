@@ -3,6 +3,7 @@
 //! `cargo test -p griptrace-tests` runs it all, `cargo test -p griptrace-tests tidy::` one module.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod across;
 mod ages;
 mod architecture;
 mod attacks;

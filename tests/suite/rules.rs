@@ -134,10 +134,17 @@ fn r5_records_count_in_their_home_and_assessments_everywhere() {
         "foreign-parent-not-shown",
         "assessor-status-log-missing",
         "withdrawal-recorded-in-another-log",
+        "withdrawal-in-a-log-that-is-not-asked",
     ]);
     accepted(|c| {
         c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
         c.world.node("train").links.push(Link::new(Role::Used, "bought"));
+    });
+    // A log that nobody asks about another company's assessment says nothing of it, which is no fault.
+    accepted(|c| {
+        c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
+        c.world.node("train").links.push(Link::new(Role::Used, "bought"));
+        c.world.ask_at_home_only = true;
     });
     // The assessor's own log is in the bundle, and shows that nothing was withdrawn.
     accepted(|c| {

@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) omit: Vec<String>,
     /// Whether the exporter passes over the statuses (for marks that a liar hides).
     pub(crate) hide_statuses: bool,
+    /// Whether other logs than the first answer only for what lives in them.
+    pub(crate) ask_at_home_only: bool,
 }
 
 /// A log and what happened in it.

@@ -383,14 +383,16 @@ impl World {
             Some(place) if log == 0 => written[log].anchors.get(place),
             _ => written[log].anchors.last(),
         };
-        let mut marked: HashMap<StatusKey, Vec<usize>> = HashMap::new();
+        let mut marked: HashMap<(usize, StatusKey), Vec<usize>> = HashMap::new();
         let mut opening: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (size, _, lines) in (0..written.len()).filter_map(anchor) {
+        for (log, (size, _, lines)) in (0..written.len()).filter_map(|log| Some((log, anchor(log)?))) {
             for (key_of, status) in lines.iter().filter(|_| *size > 0 && !self.hide_statuses) {
-                marked.entry(*key_of).or_default().extend(by_id.get(status).copied());
+                marked.entry((log, *key_of)).or_default().extend(by_id.get(status).copied());
             }
         }
-        for (place, node) in made.iter().enumerate() {
+        // An assessment that is left out takes nothing with it, unlike an ancestor.
+        let is_shown = |place: &usize| !self.omit.contains(&self.nodes[*place].name);
+        for (place, node) in made.iter().enumerate().filter(|(place, _)| is_shown(place)) {
             if anchor(node.log).is_some_and(|(size, ..)| node.leaf < *size && node.leaf > 0) {
                 node.subjects.iter().for_each(|(_, subject, _)| opening.entry(*subject).or_default().push(place));
             }
@@ -403,13 +405,19 @@ impl World {
             }
             todo.extend(&made[place].parents);
             todo.extend(opening.get(&place).into_iter().flatten());
-            for status in marked.get(&made[place].key).into_iter().flatten() {
+            let asked = (0..written.len()).filter(|log| self.is_asked(&made[place], *log));
+            for status in asked.filter_map(|log| marked.get(&(log, made[place].key))).flatten() {
                 closure.statuses.insert(*status);
                 todo.extend(made[*status].successor);
                 todo.extend(made[*status].marks);
             }
         }
         closure
+    }
+
+    /// Tells whether a log's map is asked about a node: that of its home, and about a signed assessment also others.
+    const fn is_asked(&self, node: &Made, log: usize) -> bool {
+        node.log == log || (node.signed && (log == 0 || !self.ask_at_home_only))
     }
 
     /// Puts the bundle together. Returns it with the places of its nodes in order.
@@ -436,7 +444,7 @@ impl World {
                 Some(self.prove_statuses(number, &log.anchors[place], &closure.members, made))
             };
             let mut part = prove_log(log, &shown, made, statuses, &mut order);
-            ask_for_keys(&mut part, log, number, &newest.members, made);
+            self.ask_for_keys(&mut part, log, number, &newest.members, made);
             logs.push(part);
         }
         let ordinals: HashMap<usize, u64> = order.iter().zip(0..).map(|(place, ordinal)| (*place, ordinal)).collect();
@@ -459,14 +467,32 @@ impl World {
         made: &[Made],
     ) -> StatusPart {
         let asked = members.iter().map(|place| &made[*place]);
-        let asked = asked.filter(|node| (node.log == log && node.leaf < *size) || node.signed);
+        let asked =
+            asked.filter(|node| self.is_asked(node, log) && (node.log != log || node.leaf < *size || node.signed));
         let keys: BTreeSet<StatusKey> = asked.map(|node| node.key).collect();
+        let due = members.iter().map(|place| &made[*place]);
+        let due = due.filter(|node| (node.log == log && node.leaf < *size) || (node.signed && log == 0));
+        let due: BTreeSet<StatusKey> = due.map(|node| node.key).collect();
+        let further = keys.difference(&due).copied().collect();
         let map = map_of(lines);
         let ids = |key_of: &StatusKey| map.statuses(key_of.digest()).iter().map(|id| NodeId::new(*id)).collect();
         let present = keys.iter().map(|key_of| (*key_of, ids(key_of)));
         let present = present.filter(|(_, ids): &(StatusKey, Vec<NodeId>)| !ids.is_empty() && !self.hide_statuses);
         let keys: Vec<Digest> = keys.iter().map(|key_of| *key_of.digest()).collect();
-        StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes() }
+        StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes(), further }
+    }
+
+    /// Proves the newest statuses once more, with what the map says of the keys that the evidence rests on.
+    fn ask_for_keys(&self, part: &mut LogPart, log: &Written, number: usize, members: &BTreeSet<usize>, made: &[Made]) {
+        let keys = asked_of_keys(part);
+        let Some((anchor, newest)) = part.anchors.last_mut().zip(log.anchors.last()) else { return };
+        let asked = members.iter().map(|place| &made[*place]);
+        let asked = asked
+            .filter(|node| self.is_asked(node, number) && (node.log != number || node.leaf < newest.0 || node.signed));
+        let keys: Vec<Digest> = asked.map(|node| *node.key.digest()).chain(keys).collect();
+        if let Some(status) = &mut anchor.status {
+            status.proof = map_of(&newest.2).prove(&keys).into_bytes();
+        }
     }
 
     fn disclose(&self, place: usize, node: &Made, ordinals: &HashMap<usize, u64>) -> Option<Disclosure> {
@@ -479,18 +505,6 @@ impl World {
         let slots: Vec<u8> = open.iter().filter_map(|name| slot(node.kind, name)).collect();
         let opening = details::open(node.kind, &seed(&spec.name), &node.values, &slots)?;
         Some(Disclosure { node: ordinals[&place], opening })
-    }
-}
-
-/// Proves the newest statuses once more, with what the map says of the keys that the evidence rests on.
-fn ask_for_keys(part: &mut LogPart, log: &Written, number: usize, members: &BTreeSet<usize>, made: &[Made]) {
-    let keys = asked_of_keys(part);
-    let Some((anchor, newest)) = part.anchors.last_mut().zip(log.anchors.last()) else { return };
-    let asked = members.iter().map(|place| &made[*place]);
-    let asked = asked.filter(|node| (node.log == number && node.leaf < newest.0) || node.signed);
-    let keys: Vec<Digest> = asked.map(|node| *node.key.digest()).chain(keys).collect();
-    if let Some(status) = &mut anchor.status {
-        status.proof = map_of(&newest.2).prove(&keys).into_bytes();
     }
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn honest() -> World {
         extra: Vec::new(),
         omit: Vec::new(),
         hide_statuses: false,
+        ask_at_home_only: false,
     }
 }
 

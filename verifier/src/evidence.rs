@@ -102,6 +102,8 @@ pub(crate) struct Log {
     pub(crate) home: GenesisHash,
     /// By ascending size; never empty.
     pub(crate) anchors: Vec<Anchor>,
+    /// The keys of signed assessments that its status map answered for.
+    pub(crate) answers: BTreeSet<StatusKey>,
     /// Which keys counted when.
     pub(crate) keys: keys::Keys,
 }
@@ -233,7 +235,7 @@ pub(crate) struct Evidence {
     pub(crate) recorded_after: Vec<Ordinal>,
 }
 
-pub(crate) use closure::Closure;
+pub(crate) use closure::{Closure, status_key};
 pub(crate) use facts::{Facts, Link, Words};
 pub(crate) use log::check_logs;
 

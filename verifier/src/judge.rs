@@ -25,8 +25,8 @@ pub(crate) use answer::{Answer, answer};
 pub(crate) use cover::{Cover, Vouched};
 pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
-pub(crate) use statement::is_hidden;
 pub(crate) use mark::note_unknown_withdrawals;
+pub(crate) use statement::is_hidden;
 
 use crate::{
     dense,

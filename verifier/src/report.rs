@@ -61,6 +61,19 @@ pub struct LogReport {
     pub time: Option<u64>,
     /// Where that time comes from.
     pub time_from: TimeFrom,
+    /// Whose signatures its records stand under, by name.
+    pub parties: Vec<PartyReport>,
+}
+
+/// Who vouches for records of a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartyReport {
+    /// The committer's name in the trust file.
+    pub name: String,
+    /// Records that its signatures cover.
+    pub nodes: u64,
+    /// The same by kind, each kind by its word.
+    pub kinds: Vec<(String, u64)>,
 }
 
 /// A log that was shown to have only grown.
@@ -159,6 +172,10 @@ pub struct SourceReport {
     pub at_shipment: Verdict,
     /// The verdict now.
     pub now: Verdict,
+    /// The origin of the log that it is recorded in.
+    pub log: String,
+    /// Who recorded it, by the name in the trust file.
+    pub party: String,
 }
 
 /// Data that changed country.
@@ -182,6 +199,8 @@ pub struct CrossingReport {
     pub required: u64,
     /// How many of them are covered, or exempt.
     pub covered: u64,
+    /// Who recorded the step or shipment, by the name in the trust file.
+    pub party: String,
 }
 
 /// A detail that the bundle opens.

@@ -1,6 +1,7 @@
 //! The numbered procedure of docs/spec/verify.md, from the bytes of a bundle to a report.
 
 use alloc::{
+    collections::BTreeMap,
     string::{String, ToString},
     vec::Vec,
 };
@@ -19,8 +20,8 @@ use crate::{
     policy::{Judge, Policy},
     question::Question,
     report::{
-        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PolicyName,
-        Report, SourceReport, Strength, TimeFrom,
+        AssessmentReport, CrossingReport, DetailReport, Judgement, KeyReport, LogReport, ModelReport, PartyReport,
+        PolicyName, Report, SourceReport, Strength, TimeFrom,
     },
     trust::Trust,
 };
@@ -171,7 +172,8 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
     let names = |anchor: Option<&Anchor>, maps| -> Vec<String> {
         anchor.map(|anchor| anchor.cosigned_by(maps).into_iter().filter_map(name).collect()).unwrap_or_default()
     };
-    let report = |log: &crate::evidence::Log| {
+    let mut parties = parties(case);
+    let report = |(place, log): (usize, &crate::evidence::Log)| {
         let newest = log.newest();
         LogReport {
             origin: log.genesis.origin.clone(),
@@ -180,12 +182,36 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
             map_by: names(newest, true),
             time: newest.map(|anchor| anchor.time),
             time_from: newest.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
+            parties: parties.remove(&place).unwrap_or_default(),
         }
     };
-    case.evidence.logs.iter().map(report).collect()
+    case.evidence.logs.iter().enumerate().map(report).collect()
 }
 
-type States = alloc::collections::BTreeMap<Ordinal, crate::judge::SourceState>;
+/// Returns by log whose signatures its records stand under.
+fn parties(case: &Case<'_>) -> BTreeMap<usize, Vec<PartyReport>> {
+    let mut counts: BTreeMap<(usize, &str), BTreeMap<&str, u64>> = BTreeMap::new();
+    for node in &case.evidence.nodes {
+        let Some((log, party)) = vouching(case, node) else { continue };
+        let count = counts.entry((log, party)).or_default().entry(node.core.kind.word()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut parties: BTreeMap<usize, Vec<PartyReport>> = BTreeMap::new();
+    for ((log, name), kinds) in counts {
+        let nodes = kinds.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        let kinds = kinds.into_iter().map(|(kind, count)| (kind.to_string(), count)).collect();
+        parties.entry(log).or_default().push(PartyReport { name: name.to_string(), nodes, kinds });
+    }
+    parties
+}
+
+/// Returns the place of the log that a node is in, and the name of the party that signed its commit.
+fn vouching<'a>(case: &Case<'a>, node: &crate::evidence::Node) -> Option<(usize, &'a str)> {
+    let commit = case.evidence.commit_of(node)?;
+    Some((commit.log, case.trust.committers.get(commit.committer)?.name.as_str()))
+}
+
+type States = BTreeMap<Ordinal, crate::judge::SourceState>;
 
 fn sources(
     case: &Case<'_>,
@@ -212,6 +238,10 @@ fn sources(
                 assessment: state.cover.as_ref().and_then(|cover| assessment(case, cover)),
                 at_shipment: then.map_or(Verdict::RecordedAfterShipment, |then| then.verdict),
                 now: state.verdict,
+                log: vouching(case, node)
+                    .and_then(|(log, _)| case.evidence.logs.get(log))
+                    .map_or_else(String::new, |log| log.genesis.origin.clone()),
+                party: vouching(case, node).map_or_else(String::new, |(_, party)| party.to_string()),
             })
         })
         .collect();
@@ -240,16 +270,18 @@ fn assessment(case: &Case<'_>, cover: &crate::judge::Cover) -> Option<Assessment
 
 fn crossing_report(case: &Case<'_>, crossing: &crate::judge::Crossing) -> Option<CrossingReport> {
     let node = case.node(crossing.node)?;
+    let by = case.node(crossing.by)?;
     Some(CrossingReport {
         node: node.id,
         name: Case::name(node),
-        by: case.node(crossing.by)?.id,
+        by: by.id,
         from: Some(crossing.from),
         to: Some(crossing.to),
         date: Some(crossing.date),
         basis: crossing.basis.clone(),
         required: crossing.required,
         covered: crossing.covered,
+        party: vouching(case, by).map_or_else(String::new, |(_, party)| party.to_string()),
     })
 }
 

@@ -9,6 +9,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
+use super::adopt;
 use crate::{
     arguments::{country, date, word},
     context::{Answer, Context},
@@ -21,9 +22,19 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Record one data set or model
+/// Record one data set or model, or adopt another company's
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    bundle: adopt::Args,
+}
+
+/// What is recorded
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum Args {
+enum What {
     /// Record a data set
     Dataset(DatasetArgs),
     /// Record a model whose making is not recorded: one taken over from others
@@ -105,9 +116,10 @@ fn held(text: &str) -> Result<Held, String> {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
-    let (rehash, artefact) = match args {
-        Args::Dataset(args) => (args.common.rehash, dataset(args)?),
-        Args::Model(args) => (args.rehash, common(Kind::Model, args)?),
+    let (rehash, artefact) = match args.what {
+        Some(What::Dataset(args)) => (args.common.rehash, dataset(args)?),
+        Some(What::Model(args)) => (args.rehash, common(Kind::Model, args)?),
+        None => return adopt::run(context, &args.bundle),
     };
     let mut workspace = context.workspace_for_recording()?;
     workspace.rehash = rehash;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use griptrace_core::{id::NodeId, node::Kind};
 use griptrace_service::inventory::{Inventory, Row, Source};
-use griptrace_store::StoredNode;
+use griptrace_store::{ForeignNode, StoredNode};
 use serde_json::json;
 
 use super::policy::load;
@@ -13,7 +13,7 @@ use crate::{
     clock,
     context::{Answer, Context},
     error::CommandError,
-    view,
+    foreign, view,
     workspace::Workspace,
 };
 
@@ -46,7 +46,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         let end = clock::today().plus_days(days);
         rows.retain(|row| row.assessment.as_ref().is_some_and(|best| best.valid_to.is_some_and(|to| to <= end)));
     }
-    show(context, &rows, args.csv)
+    // What ends soon is known of own assessments alone.
+    let foreign = if args.expiring.is_some() { Vec::new() } else { workspace.store.foreign_nodes()? };
+    show(context, &rows, &foreign, args.csv)
 }
 
 impl Source for Workspace {
@@ -89,7 +91,15 @@ fn cells(row: &Row) -> [String; 8] {
 
 const HEAD: [&str; 8] = ["id", "name", "origin", "modality", "grade", "country", "assessment", "gaps"];
 
-fn show(context: &Context, rows: &[Row], csv: bool) -> Result<Answer, CommandError> {
+/// Another company's node stands in a row of its own: what is to be known of it is in its bundle.
+fn foreign_cells(node: &ForeignNode) -> [String; 8] {
+    let mut cells = [const { String::new() }; 8];
+    let known = [view::short(&node.id), node.name.clone(), format!("{} of {}", node.kind, node.origin)];
+    cells.iter_mut().zip(known).for_each(|(cell, text)| *cell = text);
+    cells
+}
+
+fn show(context: &Context, rows: &[Row], foreign: &[ForeignNode], csv: bool) -> Result<Answer, CommandError> {
     let output = &context.output;
     if output.is_json() {
         for row in rows {
@@ -105,9 +115,11 @@ fn show(context: &Context, rows: &[Row], csv: bool) -> Result<Answer, CommandErr
                 "assessment": assessment, "gaps": row.gaps,
             }))?;
         }
+        foreign.iter().try_for_each(|node| output.object(&foreign::object(node)))?;
         return Ok(Answer::YES);
     }
-    let table: Vec<[String; 8]> = core::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
+    let rows = rows.iter().map(cells).chain(foreign.iter().map(foreign_cells));
+    let table: Vec<[String; 8]> = core::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
     if csv {
         table.iter().try_for_each(|cells| output.line(cells.each_ref().map(|cell| quoted(cell)).join(",")))?;
         return Ok(Answer::YES);

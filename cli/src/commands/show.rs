@@ -4,12 +4,13 @@ use griptrace_core::{
     assessment::assessed,
     node::{Kind, Role},
 };
-use griptrace_store::StoredNode;
+use griptrace_store::{ForeignNode, StoredNode};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    foreign,
     resolve::resolve,
     view::{self, headline, json_value},
     workspace::{Workspace, detail},
@@ -27,12 +28,33 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
+    if let Some(node) = foreign::find(&workspace, &args.node)? {
+        return show_foreign(context, &workspace, &node);
+    }
     let node = workspace.node(&resolve(&workspace, &context.output, &args.node)?)?;
     if context.output.is_json() {
         context.output.object(&object(&workspace, &node, args.files)?)?;
         return Ok(Answer::YES);
     }
     lines(&workspace, &node, args.files)?.iter().try_for_each(|line| context.output.line(line))?;
+    Ok(Answer::YES)
+}
+
+/// Shows another company's node: what it is called, and which adopted bundles are the evidence for it.
+fn show_foreign(context: &Context, workspace: &Workspace, node: &ForeignNode) -> Result<Answer, CommandError> {
+    let mut object = foreign::object(node);
+    let mut lines = vec![format!("{} {}", node.kind, node.id), format!("  {:<18} {}", "name", node.name)];
+    lines.push(format!("  {:<18} {}, another company's", "log", node.origin));
+    let mut bundles = Vec::new();
+    for adopted in workspace.store.adopted()? {
+        let Some(log) = adopted.logs.iter().find(|log| log.nodes.contains(&node.id)) else { continue };
+        lines.push(format!("  {:<18} {}, up to entry {} of its log", "bundle", adopted.digest, log.size));
+        bundles.push(json!({ "digest": adopted.digest.to_string(), "size": log.size }));
+    }
+    if let Some(map) = object.as_object_mut() {
+        map.insert("bundles".to_owned(), Json::Array(bundles));
+    }
+    context.output.either(&object, &lines)?;
     Ok(Answer::YES)
 }
 
@@ -72,9 +94,10 @@ fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<St
     if workspace.store.is_withheld(&node.id) {
         lines.push("  details withheld by the server".to_owned());
     }
+    let known = workspace.store.foreign_nodes()?;
     for edge in &node.core.edges {
-        let to = match edge.home {
-            Some(home) => format!("{} in the log {home}", edge.to),
+        let to = match foreign::named(&known, edge) {
+            Some(named) => named,
             None => headline(&workspace.node(&edge.to)?),
         };
         lines.push(field(edge.role.word(), &to));

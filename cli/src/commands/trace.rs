@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    foreign,
     output::Output,
     resolve::resolve,
     view::{self, headline, short},
@@ -115,6 +116,8 @@ pub(crate) struct Graph {
     nodes: BTreeMap<NodeId, (StoredNode, u64)>,
     /// The marks of those that are put aside.
     aside: BTreeMap<NodeId, Mark>,
+    /// Other companies' nodes that these came from: where the own log ends.
+    foreign: BTreeMap<NodeId, String>,
     order: Vec<NodeId>,
 }
 
@@ -130,7 +133,13 @@ impl Graph {
 
     /// Adds a node that is `depth` edges away.
     pub(crate) fn add(&mut self, workspace: &Workspace, id: &NodeId, depth: u64) -> Result<(), CommandError> {
-        if self.nodes.insert(*id, (workspace.node(id)?, depth)).is_none() {
+        let node = workspace.node(id)?;
+        if node.core.edges.iter().any(|edge| edge.home.is_some()) {
+            let known = workspace.store.foreign_nodes()?;
+            let named = node.core.edges.iter().filter_map(|edge| Some((edge.to, foreign::named(&known, edge)?)));
+            self.foreign.extend(named);
+        }
+        if self.nodes.insert(*id, (node, depth)).is_none() {
             self.order.push(*id);
         }
         self.aside.extend(workspace.put_aside(id)?.map(|mark| (*id, mark)));
@@ -139,8 +148,12 @@ impl Graph {
 
     /// Returns each node's parents.
     pub(crate) fn parents(&self) -> Below {
-        let inside = |id: &NodeId| self.nodes.contains_key(id);
-        self.nodes.iter().map(|(id, (node, _))| (*id, view::parents(&node.core).filter(inside).collect())).collect()
+        let parents = |(node, _): &(StoredNode, u64)| {
+            let local = view::parents(&node.core).filter(|id| self.nodes.contains_key(id));
+            let foreign = node.core.edges.iter().map(|edge| edge.to).filter(|id| self.foreign.contains_key(id));
+            local.chain(foreign).collect()
+        };
+        self.nodes.iter().map(|(id, found)| (*id, parents(found))).collect()
     }
 
     /// Returns each node's children.
@@ -191,6 +204,12 @@ impl Graph {
             for parent in view::parents(&node.core).filter(|parent| self.nodes.contains_key(parent)) {
                 output.line(format_args!("  \"{}\" -> \"{}\";", short(id), short(&parent)))?;
             }
+            for edge in node.core.edges.iter().filter(|edge| edge.home.is_some()) {
+                output.line(format_args!("  \"{}\" -> \"{}\";", short(id), short(&edge.to)))?;
+            }
+        }
+        for (id, line) in &self.foreign {
+            output.line(format_args!("  \"{}\" [shape=component, label=\"{}\"];", short(id), quoted(line)))?;
         }
         output.line("}")
     }
@@ -201,7 +220,11 @@ impl Graph {
         // A stack in place of recursion: an ancestry may be deeper than any call stack.
         let mut todo = vec![(root, String::new(), String::new())];
         while let Some((id, lead, indent)) = todo.pop() {
-            let Some((node, _)) = self.nodes.get(&id) else { continue };
+            let Some((node, _)) = self.nodes.get(&id) else {
+                let foreign = self.foreign.get(&id).map_or("", String::as_str);
+                output.line(format_args!("{lead}{foreign}"))?;
+                continue;
+            };
             let under = below.get(&id).map(Vec::as_slice).unwrap_or_default();
             let again = !drawn.insert(id);
             let mark = if again && !under.is_empty() { " ^" } else { "" };

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock,
     error::CommandError,
-    keyfile,
+    foreign, keyfile,
     output::Output,
     resolve::{content_text, hash, resolve_kind},
     view::short,
@@ -119,7 +119,7 @@ impl Builder<'_> {
         }
         let mut core = Core::new(Kind::Transformation, self.workspace.home(), [0; 16], Digest::ZERO);
         for (text, place) in &step.used {
-            core.edges.push(Edge::local(Role::Used, self.reference(text, place)?));
+            core.edges.push(self.reference(text, place)?);
         }
         core.edges.sort();
         core.edges.dedup();
@@ -142,14 +142,20 @@ impl Builder<'_> {
         self.add(records)
     }
 
-    /// Finds what a step used: in this file first, then in the store.
-    fn reference(&self, text: &str, place: &str) -> Result<NodeId, CommandError> {
+    /// Finds what a step used: in this file first, then among other companies' nodes and in the store.
+    fn reference(&self, text: &str, place: &str) -> Result<Edge, CommandError> {
         let things = |node: &&RecordedNode| matches!(node.kind, Kind::Dataset | Kind::Model);
         let found: Vec<&RecordedNode> =
             self.named.iter().filter(things).filter(|node| means(text, node.kind, &node.name)).collect();
         match found.as_slice() {
-            [one] => Ok(one.id),
-            [] => at(place, resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model])),
+            [one] => Ok(Edge::local(Role::Used, one.id)),
+            [] => {
+                if let Some(node) = at(place, foreign::find(self.workspace, text))? {
+                    return Ok(foreign::edge(Role::Used, &node));
+                }
+                let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
+                at(place, found).map(|id| Edge::local(Role::Used, id))
+            }
             _ => Err(CommandError::failed(format!("{place}: {text:?} is a data set and a model of this file"))
                 .with_hint(format!("write \"dataset:{text}\" or \"model:{text}\""))),
         }

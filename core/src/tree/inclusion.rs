@@ -72,6 +72,49 @@ pub fn root_from_leaves(
     row.first().map(|(_, root)| *root).ok_or(ProofError::NoLeaves)
 }
 
+/// Derives, from a proof for `leaves` of a tree of `size` leaves, the proof for those of them at the indices `kept`:
+/// the bytes that [`prove_leaves`] gives whoever has the whole tree.
+///
+/// The proof given is read as [`root_from_leaves`] reads it; whether it leads to the tree's root is for the caller to
+/// have checked. Time and memory are those of that function.
+///
+/// Errors: those of [`root_from_leaves`]; [`ProofError::NodeMissing`] for an index that is none of the leaves'.
+pub fn narrow_leaves(
+    hash: &impl TreeHash,
+    size: u64,
+    leaves: &[(u64, Digest)],
+    proof: &[Digest],
+    kept: &[u64],
+) -> Result<Vec<Digest>, ProofError> {
+    check_indices(size, leaves.iter().map(|(index, _)| *index))?;
+    check_indices(size, kept.iter().copied())?;
+    let given = |index: &&u64| leaves.binary_search_by_key(*index, |(leaf, _)| *leaf).is_err();
+    if let Some(index) = kept.iter().find(given) {
+        return Err(ProofError::NodeMissing { level: 0, index: *index });
+    }
+    let too_short = || length_error(size, leaves, proof);
+    let (mut row, mut kept, mut width) = (leaves.to_vec(), kept.to_vec(), size);
+    let (mut rest, mut narrowed) = (proof.iter(), Vec::new());
+    while width > 1 {
+        // What the proof shows of this level, beside what the leaves lead to.
+        let known: Vec<u64> = row.iter().map(|(index, _)| *index).collect();
+        let mut siblings = missing_siblings(&known, width).zip(rest.clone().copied()).collect::<Vec<_>>().into_iter();
+        let mut sibling = siblings.next();
+        for index in missing_siblings(&kept, width) {
+            while sibling.is_some_and(|(shown, _)| shown < index) {
+                sibling = siblings.next();
+            }
+            let computed = row.binary_search_by_key(&index, |(known, _)| *known).ok().and_then(|at| row.get(at));
+            let (_, node) = sibling.as_ref().filter(|(shown, _)| *shown == index).or(computed).ok_or_else(too_short)?;
+            narrowed.push(*node);
+        }
+        row = climb(hash, &row, width, &mut rest).ok_or_else(too_short)?;
+        ascend(&mut kept);
+        width = width.div_ceil(2);
+    }
+    if rest.as_slice().is_empty() { Ok(narrowed) } else { Err(too_short()) }
+}
+
 /// Computes the root that one leaf and its audit path lead to (RFC 9162, section 2.1.3.2). No allocation.
 ///
 /// Errors: [`ProofError::IndexBeyondTree`], [`ProofError::InclusionLength`].

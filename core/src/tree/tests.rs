@@ -77,6 +77,37 @@ fn every_set_of_leaves_of_small_trees_verifies_with_its_own_proof_only() {
 }
 
 #[test]
+fn every_narrowed_proof_is_the_one_that_the_whole_tree_gives() {
+    for size in 1_u64..=9 {
+        let all = leaves(size);
+        let set = |mask: u64| (0..size).filter(|bit| mask >> bit & 1 == 1).collect::<Vec<u64>>();
+        for mask in 1_u64..1 << size {
+            let known = chosen(&all, &set(mask));
+            let proof = prove_leaves(&Rfc9162, &all, &set(mask)).unwrap();
+            for part in (1..=mask).filter(|part| part & mask == *part) {
+                let expected = prove_leaves(&Rfc9162, &all, &set(part));
+                assert_eq!(narrow_leaves(&Rfc9162, size, &known, &proof, &set(part)), expected, "{size} {mask} {part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_not_proven_is_in_no_narrowed_proof() {
+    let all = leaves(13);
+    let known = chosen(&all, &[2, 3, 9]);
+    let proof = prove_leaves(&COMMIT_TREE, &all, &[2, 3, 9]).unwrap();
+    let refused =
+        |proof: &[Digest], kept: &[u64]| narrow_leaves(&COMMIT_TREE, 13, &known, proof, kept).unwrap_err().code();
+    assert_eq!(refused(&proof, &[]), "inclusion-no-leaves");
+    assert_eq!(refused(&proof, &[3, 2]), "inclusion-leaf-order");
+    assert_eq!(refused(&proof, &[4]), "tree-node-missing");
+    assert_eq!(refused(&proof, &[13]), "inclusion-index-beyond-tree");
+    assert_eq!(refused(&proof[1..], &[2]), "inclusion-proof-length");
+    assert_eq!(refused(&[proof.as_slice(), &[Digest::ZERO]].concat(), &[2]), "inclusion-proof-length");
+}
+
+#[test]
 fn proofs_fetched_by_coordinates_equal_proofs_from_leaves() {
     for size in 1..70 {
         let all = leaves(size);

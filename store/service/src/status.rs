@@ -122,6 +122,9 @@ pub(crate) fn prove(error: ProveError) -> Status {
         ProveError::RootKind { .. } => bad_field("id", "NOT_SHIPPABLE", error),
         ProveError::NoCheckpoint { .. } => status(Code::FailedPrecondition, "NO_CHECKPOINT", error),
         ProveError::Limit { .. } => status(Code::FailedPrecondition, "BUNDLE_TOO_LARGE", error),
+        ProveError::Apart { .. } | ProveError::NotHere { .. } => {
+            status(Code::FailedPrecondition, "SUPPLIER_EVIDENCE", error)
+        }
         ProveError::Storage(error) => storage(error),
         // What a later version adds.
         _ => broken(error),

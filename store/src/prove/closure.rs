@@ -20,10 +20,15 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// Walks from `root` under the map over the first `size` entries.
-    pub(crate) fn walk(catalogue: &Catalogue, map: &StatusMap, size: u64, root: Number) -> Self {
+    /// Walks from `starts` under the map over the first `size` entries.
+    pub(crate) fn walk(
+        catalogue: &Catalogue,
+        map: &StatusMap,
+        size: u64,
+        starts: impl IntoIterator<Item = Number>,
+    ) -> Self {
         let mut closure = Self::default();
-        let mut todo = vec![root];
+        let mut todo: Vec<Number> = starts.into_iter().collect();
         while let Some(number) = todo.pop() {
             if !closure.members.insert(number) {
                 continue;

@@ -23,7 +23,7 @@ use crate::{
     open::{init_on, open_on},
 };
 
-fn key(seed: u8) -> SecretKey {
+pub(super) fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(Algorithm::Ed25519, &[seed; 32]).unwrap()
 }
 
@@ -32,7 +32,7 @@ fn second() -> NoteSigner {
     NoteSigner::new(ORIGIN, &[11; 32]).unwrap()
 }
 
-fn rotation(home: GenesisHash, of: KeyUse, old: &SecretKey, new: &SecretKey) -> Vec<u8> {
+pub(super) fn rotation(home: GenesisHash, of: KeyUse, old: &SecretKey, new: &SecretKey) -> Vec<u8> {
     let (retired, successor) = (old.public_key(), Some(new.public_key()));
     let change = KeyChange { home, of, retired, successor, revoker: None, since: None, time: NOW };
     change.sign(&[old, new], "Maker").unwrap()

@@ -56,10 +56,16 @@ pub(super) fn reader(dir: &Path) -> Store {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::called(ORIGIN)
+    }
+
+    /// Another company's world.
+    pub(super) fn called(origin: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
-        let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
-        let store = Store::init(dir.path(), &genesis, signer(), NOW).unwrap();
+        let genesis = Genesis { origin: origin.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+        let signer = NoteSigner::new(origin, &[1; 32]).unwrap();
+        let store = Store::init(dir.path(), &genesis, signer, NOW).unwrap();
         Self { dir, store, committer: SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap() }
     }
 
@@ -123,6 +129,18 @@ impl World {
         vec![step, model]
     }
 
+    /// A training that used other companies' nodes too, and the model that it makes.
+    pub(super) fn tune(&self, name: &str, used: &[NodeId], foreign: &[(GenesisHash, NodeId)]) -> Vec<NodeRecord> {
+        let mut edges: Vec<Edge> = used.iter().map(|id| Edge::local(Role::Used, *id)).collect();
+        edges.extend(foreign.iter().map(|(home, to)| Edge { role: Role::Used, home: Some(*home), to: *to }));
+        let step = self.step_over(name, edges, "DE", Activity::Training);
+        let mut model = self.model(name, "DE", &[name]);
+        let mut core = model.core().unwrap();
+        core.edges = vec![Edge::local(Role::GeneratedBy, step.id())];
+        model = build(core, model.values, model.manifest, None);
+        vec![step, model]
+    }
+
     pub(super) fn model(&self, name: &str, country: &str, files: &[&str]) -> NodeRecord {
         let core =
             Core { strength: Some(DigestStrength::Strong), country: Country::parse(country), ..self.core(Kind::Model) };
@@ -133,7 +151,11 @@ impl World {
     }
 
     fn step(&self, name: &str, used: &[NodeId], country: &str, activity: Activity) -> NodeRecord {
-        let mut edges: Vec<Edge> = used.iter().map(|id| Edge::local(Role::Used, *id)).collect();
+        let edges = used.iter().map(|id| Edge::local(Role::Used, *id)).collect();
+        self.step_over(name, edges, country, activity)
+    }
+
+    fn step_over(&self, name: &str, mut edges: Vec<Edge>, country: &str, activity: Activity) -> NodeRecord {
         edges.sort();
         let core = Core {
             activity: Some(activity),

@@ -80,11 +80,15 @@ fn anchor(anchor: &mut Anchor, input: &mut Input<'_>) {
         1 => list(&mut anchor.consistency, input),
         2 => with(&mut anchor.consistency, input, hash),
         3 => anchor.status = None,
-        4 => anchor.status = Some(StatusPart { present: Vec::new(), proof: input.bytes(64).to_vec() }),
+        4 => {
+            let proof = input.bytes(64).to_vec();
+            anchor.status = Some(StatusPart { present: Vec::new(), proof, further: Vec::new() });
+        }
         _ => {
             let Some(status) = &mut anchor.status else { return };
-            match input.byte() % 4 {
+            match input.byte() % 5 {
                 0 => bytes(&mut status.proof, input),
+                4 => list(&mut status.further, input),
                 1 => list(&mut status.present, input),
                 2 => with(&mut status.present, input, |present, input| list(&mut present.1, input)),
                 _ => {

@@ -207,6 +207,8 @@ const LOGS: &[Attack] = &[
             c.world.commit_of("assessment").nodes.retain(|name| name != "assessment");
             c.world.commit_of("dummy").nodes = vec!["assessment".into()];
             c.world.nodes.retain(|node| node.name != "dummy");
+            // So that the first log's map has something: what it is asked for must not hang on whose times count.
+            c.world.mark(2, "maker", NodeSpec::status("m", Mark::Withdraw, "tactile", "2026-05-30"));
         },
     ),
     Attack::new(

@@ -328,7 +328,7 @@ const WITHDRAWN_ASSESSMENTS: &[Attack] = &[
 
 /// The supplier shipped data under an assessment of the same content, and its assessor's withdrawal
 /// stands in the supplier's log.
-fn withdrawn_elsewhere(case: &mut Case) {
+pub(super) fn withdrawn_elsewhere(case: &mut Case) {
     case.world.add_supplier(Vec::new());
     let steps = &mut case.world.logs[1].steps;
     let crate::world::Step::Commit(commit) = &mut steps[0] else { panic!("it is a commit") };

@@ -19,7 +19,7 @@ use super::Liar::{Both, Courier, Exporter, Nobody, Stranger};
 use super::logs::show_entries;
 use crate::world::{Built, Case, Link, NodeSpec, Step, commit, key, noon, word};
 
-const ELSEWHERE: GenesisHash = GenesisHash::new(Digest::from_bytes([9; 32]));
+pub(super) const ELSEWHERE: GenesisHash = GenesisHash::new(Digest::from_bytes([9; 32]));
 
 /// Opens a commit's COSE object, changes it and signs it again with a key of that name.
 fn resigned(entry: &[u8], signer: &str, edit: impl FnOnce(&mut CoseSign1)) -> Vec<u8> {

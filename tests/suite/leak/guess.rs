@@ -94,7 +94,8 @@ fn scene(rng: &mut Rng, licence: &str) -> Scene {
     store.commit(vec![step, model], &committer(), ISSUER, NOW).unwrap();
     let shown = ["name", "persons", "manifest"].iter().filter_map(|name| slot(Kind::Dataset, name)).collect();
     let chosen = Chosen { kinds: [(Kind::Dataset, shown)].into(), ..Chosen::default() };
-    let bundle = store.prove(&root, &ProveOptions { disclose: Disclose::Chosen(chosen), ..ProveOptions::default() }).unwrap();
+    let bundle =
+        store.prove(&root, &ProveOptions { disclose: Disclose::Chosen(chosen), ..ProveOptions::default() }).unwrap();
     let mut public: HashSet<[u8; 32]> = windows(&bundle).collect();
     for entry in store.entries(0..store.size()).unwrap() {
         public.extend(windows(&entry.bytes));

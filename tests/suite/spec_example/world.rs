@@ -266,7 +266,7 @@ fn bundle(entries: &[&Vec<u8>], nodes: &[Made], map: &StatusMap, note: &str) -> 
         places,
         cores: nodes.iter().map(|made| made.core.clone()).collect(),
     };
-    let status = StatusPart { present: Vec::new(), proof: map.prove(&ids).into_bytes() };
+    let status = StatusPart { present: Vec::new(), proof: map.prove(&ids).into_bytes(), further: Vec::new() };
     let log = LogPart {
         entries: (0..).zip(entries.iter().map(|entry| (*entry).clone())).collect(),
         inclusion: tree::prove_leaves(&Rfc9162, &leaves, &[0, 1, 2]).expect("entries"),

@@ -227,7 +227,11 @@ fn entries(built: &Built) -> Vec<Vector> {
         ("a rotation by the old key alone", by(&["maker"]), "field-invalid"),
         ("a rotation by another key than the old one", by(&["other", "maker-2"]), "key-change-signer"),
         ("a rotation by nobody", by(&[]), "field-invalid"),
-        ("a rotation without a successor", KeySpec { successor: None, ..rotation.clone() }.entry(home), "field-invalid"),
+        (
+            "a rotation without a successor",
+            KeySpec { successor: None, ..rotation.clone() }.entry(home),
+            "field-invalid",
+        ),
         ("a revocation of a log's key since a leaf", of_log.entry(home), "field-invalid"),
         ("a key change that is a map", vec![0x82, 1, 0xa0], "cbor-malformed"),
         ("an unknown number", vec![0x82, 9, 0xa0], "field-invalid"),

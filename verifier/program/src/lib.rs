@@ -90,6 +90,17 @@ fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write
     args.bundles.iter().try_fold(MET, |worst, file| Ok(worst.max(check_one(args, &prepared, file, out, err)?)))
 }
 
+/// Judges the bytes of one bundle as [`check`] judges a file; the bundles of `args` are not read. `today` counts as now
+/// without `--at`.
+///
+/// # Errors
+/// What could not be checked, in words, and a hint if there is one.
+pub fn report(args: &Args, today: Date, bytes: &[u8]) -> Result<Report, (String, Option<String>)> {
+    let prepared = prepare(args, today).map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))?;
+    let judged = verify(bytes, &prepared.trust, &prepared.policy, &prepared.question);
+    judged.map_err(|error| (error.to_string(), None))
+}
+
 /// What is the buyer's own: read once, before any bundle.
 struct Prepared {
     trust: Trust,

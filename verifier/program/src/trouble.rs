@@ -32,6 +32,11 @@ impl Trouble {
         self
     }
 
+    /// Returns what may help, if there is something.
+    pub(crate) fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
     /// Returns the sentence.
     pub(crate) fn text(&self) -> &str {
         &self.text

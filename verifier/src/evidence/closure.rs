@@ -45,6 +45,29 @@ impl Closure {
     }
 }
 
+/// Under what a closure is walked.
+#[derive(Clone, Copy)]
+enum Under {
+    /// The newest anchor of each log.
+    Newest,
+    /// The shipment's anchor, at this place of the first log. A node of another log counts as covered if it was
+    /// covered there no later than the shipment was here.
+    Shipment(usize),
+    /// The same, with whatever other logs cover. Whose time an anchor has is the trust file's to say, so that nobody who
+    /// makes a bundle knows which of their nodes came too late: this is what the shipment's statuses are asked for.
+    AtLeastShipment(usize),
+}
+
+impl Under {
+    /// Returns the place of the first log's anchor, unless it is the newest.
+    const fn place(self) -> Option<usize> {
+        match self {
+            Self::Newest => None,
+            Self::Shipment(place) | Self::AtLeastShipment(place) => Some(place),
+        }
+    }
+}
+
 /// What walking needs.
 struct Walk<'a> {
     nodes: &'a [Node],
@@ -74,16 +97,19 @@ pub(super) fn close(
     check_copies(&nodes)?;
     let shipped_at = place_statuses(parts, &mut logs, &commits, &nodes, root)?;
     let walk = Walk { nodes: &nodes, commits: &commits, logs: &logs, opened_by: &opened_by };
-    let newest = walk.closure(root, None)?;
-    // Under one anchor of one log there is one closure.
+    let newest = walk.closure(root, Under::Newest)?;
+    // Under one anchor of one log there is one closure, and under one log nothing is another log's.
     let one = matches!(walk.logs, [log] if shipped_at == log.anchors.len().saturating_sub(1));
-    let shipped = if one { None } else { Some(walk.closure(root, Some(shipped_at))?) };
+    let shipped = if one { None } else { Some(walk.closure(root, Under::Shipment(shipped_at))?) };
+    let asked = if walk.logs.len() == 1 { None } else { Some(walk.closure(root, Under::AtLeastShipment(shipped_at))?) };
     walk.check_exact(&newest)?;
     let at_shipment = shipped.as_ref().unwrap_or(&newest);
-    check_proofs(parts, &walk, shipped_at, &newest, at_shipment)?;
-    walk.check_grown(at_shipment, shipped_at)?;
+    let asked = asked.as_ref().unwrap_or(at_shipment);
+    check_proofs(parts, &walk, shipped_at, &newest, asked)?;
+    walk.check_grown(asked, shipped_at)?;
     let recorded_after = walk.recorded_after(at_shipment, shipped_at);
     walk.check_known(&newest, parts.known)?;
+    tell_answers(parts, &mut logs, &commits, &nodes);
     let compared = Compared::default();
     Ok(Evidence {
         root,
@@ -183,6 +209,22 @@ fn shipment_anchor(parts: &Parts<'_>, logs: &[Log], leaf: u64) -> Result<usize, 
     Ok(place)
 }
 
+/// Step 10: says for which signed assessments each log answered: the first for all, the others for those that live
+/// there and for those that they list (Rule R5).
+fn tell_answers(parts: &Parts<'_>, logs: &mut [Log], commits: &[CheckedCommit], nodes: &[Node]) {
+    let signed: Vec<(StatusKey, Option<usize>)> = nodes
+        .iter()
+        .filter(|node| is_signed(node))
+        .map(|node| (status_key(node), commits.get(node.commit()).map(|commit| commit.log)))
+        .collect();
+    for (number, (log, part)) in logs.iter_mut().zip(&parts.bundle.logs).enumerate() {
+        let here = signed.iter().filter(|(_, home)| number == 0 || *home == Some(number));
+        let listed = part.anchors.last().and_then(|anchor| anchor.status.as_ref()).into_iter();
+        let listed = listed.flat_map(|status| status.further.iter().copied());
+        log.answers = here.map(|(key, _)| *key).chain(listed).collect();
+    }
+}
+
 fn read_statuses(
     part: &StatusPart<&[u8]>,
     ids: &BTreeMap<NodeId, Ordinal>,
@@ -201,41 +243,58 @@ fn read_statuses(
             .map_err(|id| broken(Code::NodeMissing, Some(*id), format!("a status of {key} is not in the bundle")))?;
         statuses.insert(*key, ordinals);
     }
+    if let Some(key) = part.further.windows(2).find_map(|pair| pair.get(1).filter(|key| pair.first() >= Some(*key))) {
+        return Err(broken(Code::StatusProofMismatch, None, format!("the further key {key} is out of order")));
+    }
     Ok(statuses)
 }
 
 impl Walk<'_> {
     /// Returns the anchor that a log has for this closure.
-    fn anchor_for(&self, number: usize, at: Option<usize>) -> Option<&Anchor> {
+    fn anchor_for(&self, number: usize, under: Under) -> Option<&Anchor> {
         let log = self.logs.get(number)?;
-        match at {
+        match under.place() {
             Some(place) if number == 0 => log.anchors.get(place),
             _ => log.anchors.last(),
         }
     }
 
-    /// Tells whether a node is under the anchor that its log has for this closure. At shipment, a
-    /// node of another log counts if it was covered there no later than the shipment was here.
-    fn is_covered(&self, node: &Node, at: Option<usize>) -> bool {
+    /// Tells whether a node is under the anchor that its log has for this closure.
+    fn is_covered(&self, node: &Node, under: Under) -> bool {
         let Some(commit) = self.commits.get(node.commit()) else { return false };
-        if let Some(place) = at.filter(|_| commit.log != 0) {
-            let shipped = self.logs.first().and_then(|log| log.anchors.get(place)).map(|anchor| anchor.time);
-            let log = self.logs.get(commit.log);
-            let first = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?)).map(|anchor| anchor.time);
-            return first.is_some() && first <= shipped;
+        match under {
+            Under::Shipment(place) if commit.log != 0 => {
+                let shipped = self.logs.first().and_then(|log| log.anchors.get(place)).map(|anchor| anchor.time);
+                let log = self.logs.get(commit.log);
+                let first = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?));
+                let first = first.map(|anchor| anchor.time);
+                first.is_some() && first <= shipped
+            }
+            Under::Newest | Under::Shipment(_) | Under::AtLeastShipment(_) => {
+                self.anchor_for(commit.log, under).is_some_and(|anchor| commit.leaf < anchor.size)
+            }
         }
-        self.anchor_for(commit.log, at).is_some_and(|anchor| commit.leaf < anchor.size)
     }
 
-    /// Tells whether a log's map is asked about a node: that of its home or, of an assessment that
-    /// its assessor signed, every log's (Rule R5).
-    fn is_asked_in(&self, node: &Node, number: usize, size: u64) -> bool {
-        let signed = node.assessed().is_some_and(|assessed| assessed.signed.is_some());
-        signed || self.commits.get(node.commit()).is_some_and(|commit| commit.log == number && commit.leaf < size)
+    /// Tells whether a log's map can say something of a node: that of its home or, of an assessment that
+    /// its assessor signed, every one that answers for it (Rule R5).
+    fn is_looked_up_in(&self, node: &Node, number: usize, size: u64) -> bool {
+        is_signed(node) || self.is_home(node, number, size)
+    }
+
+    /// Tells whether a log's map has to answer for a node: that of its home and, of an assessment that its assessor
+    /// signed, the first log's (Rule R5). Whoever makes a bundle can ask no other company's map for more than it was given.
+    fn has_to_answer(&self, node: &Node, number: usize, size: u64) -> bool {
+        (number == 0 && is_signed(node)) || self.is_home(node, number, size)
+    }
+
+    /// Tells whether a node lives in a log, below a size.
+    fn is_home(&self, node: &Node, number: usize, size: u64) -> bool {
+        self.commits.get(node.commit()).is_some_and(|commit| commit.log == number && commit.leaf < size)
     }
 
     /// Walks to the closure under the newest anchors, or under the shipment's anchor.
-    fn closure(&self, root: Ordinal, at: Option<usize>) -> Result<Closure, Broken> {
+    fn closure(&self, root: Ordinal, under: Under) -> Result<Closure, Broken> {
         let mut closure = Closure::default();
         let mut todo = vec![root];
         while let Some(ordinal) = todo.pop() {
@@ -245,8 +304,8 @@ impl Walk<'_> {
             }
             todo.extend(node.parents());
             let opened = self.opened_by.get(&ordinal).into_iter().flatten().copied();
-            todo.extend(opened.filter(|a| self.nodes.get(*a).is_some_and(|a| self.is_covered(a, at))));
-            let statuses = self.statuses_of(node, at)?;
+            todo.extend(opened.filter(|a| self.nodes.get(*a).is_some_and(|a| self.is_covered(a, under))));
+            let statuses = self.statuses_of(node, under)?;
             for status in statuses.iter().filter_map(|s| self.nodes.get(*s)) {
                 // In another log a status marks that log's record of the same signed assessment.
                 todo.extend(status.to(Role::Successor).chain(status.to(Role::Marks)));
@@ -260,11 +319,12 @@ impl Walk<'_> {
 
     /// Returns a node's statuses, each checked to mark what the key stands for and to be in its
     /// commit's public lines, in log order.
-    fn statuses_of(&self, node: &Node, at: Option<usize>) -> Result<Vec<Ordinal>, Broken> {
+    fn statuses_of(&self, node: &Node, under: Under) -> Result<Vec<Ordinal>, Broken> {
         let key = status_key(node);
         let mut found = Vec::new();
         for number in 0..self.logs.len() {
-            let anchor = self.anchor_for(number, at).filter(|anchor| self.is_asked_in(node, number, anchor.size));
+            let anchor =
+                self.anchor_for(number, under).filter(|anchor| self.is_looked_up_in(node, number, anchor.size));
             let Some((anchor, map)) = anchor.and_then(|anchor| Some((anchor, anchor.statuses.as_ref()?))) else {
                 continue;
             };
@@ -307,13 +367,15 @@ impl Walk<'_> {
 
     /// Step 10: the shipment's map is a beginning of the newest one: no status that was under the
     /// shipment's anchor is left out of it.
-    fn check_grown(&self, shipped: &Closure, shipped_at: usize) -> Result<(), Broken> {
-        let (Some(old), Some(new)) = (self.anchor_for(0, Some(shipped_at)), self.anchor_for(0, None)) else {
+    fn check_grown(&self, asked: &Closure, shipped_at: usize) -> Result<(), Broken> {
+        let (Some(old), Some(new)) =
+            (self.anchor_for(0, Under::Shipment(shipped_at)), self.anchor_for(0, Under::Newest))
+        else {
             return Ok(());
         };
         let (Some(then), Some(now)) = (&old.statuses, &new.statuses) else { return Ok(()) };
-        let asked = shipped.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
-        let asked = asked.filter(|n| self.is_asked_in(n, 0, old.size)).map(status_key);
+        let asked = asked.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
+        let asked = asked.filter(|n| self.has_to_answer(n, 0, old.size)).map(status_key);
         // Of the others both maps say the same: nothing.
         let keys: BTreeSet<StatusKey> = asked.filter(|key| then.contains_key(key) || now.contains_key(key)).collect();
         for key in &keys {
@@ -339,7 +401,7 @@ impl Walk<'_> {
             };
             let seen: Vec<_> = known.histories.iter().filter_map(|old| old.of_log(&log.genesis.origin)).collect();
             let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
-            for key in asked.filter(|node| self.is_asked_in(node, number, anchor.size)).map(status_key) {
+            for key in asked.filter(|node| self.is_looked_up_in(node, number, anchor.size)).map(status_key) {
                 let listed: BTreeSet<NodeId> = map
                     .get(&key)
                     .into_iter()
@@ -381,7 +443,7 @@ impl Walk<'_> {
         // An assessment that was recorded later covers nothing then, and is no ancestry.
         let late = |ordinal: &Ordinal| {
             let node = self.nodes.get(*ordinal).filter(|node| node.core.kind != Kind::Assessment);
-            node.is_some_and(|node| !self.is_covered(node, Some(shipped_at)))
+            node.is_some_and(|node| !self.is_covered(node, Under::Shipment(shipped_at)))
         };
         shipped.members.iter().filter(late).collect()
     }
@@ -392,6 +454,11 @@ pub(crate) fn status_key(node: &Node) -> StatusKey {
     node.assessed().map_or(StatusKey::of_node(node.id), |assessed| assessed.status_key)
 }
 
+/// Tells whether a node is an assessment that its assessor signed.
+fn is_signed(node: &Node) -> bool {
+    node.assessed().is_some_and(|assessed| assessed.signed.is_some())
+}
+
 /// Step 10: under each anchor that is judged by, one batch proof answers for every key of the
 /// closure, present or absent.
 fn check_proofs(
@@ -399,14 +466,14 @@ fn check_proofs(
     walk: &Walk<'_>,
     shipped_at: usize,
     newest: &Closure,
-    shipped: &Closure,
+    asked: &Closure,
 ) -> Result<(), Broken> {
     for (number, (log, part)) in walk.logs.iter().zip(&parts.bundle.logs).enumerate() {
         let last = log.anchors.len().saturating_sub(1);
         for (place, (anchor, brought)) in log.anchors.iter().zip(&part.anchors).enumerate() {
             let (Some(status), Some(statuses)) = (&brought.status, &anchor.statuses) else { continue };
             // The newest closure is the shipped one where the two anchors are one.
-            let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
+            let closure = if place == last || number != 0 || place != shipped_at { newest } else { asked };
             let held = if place == last { Some(&log.keys) } else { None };
             check_proof((status, statuses), held, walk, closure, (number, anchor))?;
         }
@@ -422,7 +489,9 @@ fn check_proof(
     (number, anchor): (usize, &Anchor),
 ) -> Result<(), Broken> {
     let nodes = || closure.members.iter().filter_map(|ordinal| walk.nodes.get(ordinal));
-    let keys = || nodes().filter(|node| walk.is_asked_in(node, number, anchor.size)).map(status_key);
+    let due = || nodes().filter(|node| walk.has_to_answer(node, number, anchor.size)).map(status_key);
+    check_further(part, number, nodes().filter(|node| is_signed(node)).map(status_key), due())?;
+    let keys = || due().chain(part.further.iter().copied());
     let known: BTreeSet<StatusKey> =
         if statuses.is_empty() { BTreeSet::new() } else { keys().filter(|key| statuses.contains_key(key)).collect() };
     if let Some(key) = statuses.keys().find(|key| !known.contains(key)) {
@@ -449,4 +518,27 @@ fn check_proof(
     verify_statuses(map_root, asked, &present, part.proof).map_err(|error| {
         broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}"))
     })
+}
+
+/// Step 10: what a log answers for beyond its duty are signed assessments of the closure that live in another one.
+fn check_further(
+    part: &StatusPart<&[u8]>,
+    number: usize,
+    signed: impl Iterator<Item = StatusKey>,
+    due: impl Iterator<Item = StatusKey>,
+) -> Result<(), Broken> {
+    if part.further.is_empty() {
+        return Ok(());
+    }
+    let (signed, due): (BTreeSet<StatusKey>, BTreeSet<StatusKey>) = (signed.collect(), due.collect());
+    for key in &part.further {
+        let why = match (due.contains(key), signed.contains(key)) {
+            (true, _) => "which it has to answer for anyhow",
+            (false, false) => "which is that of no signed assessment of the closure",
+            (false, true) => continue,
+        };
+        let text = format!("log {number} lists the further key {key}, {why}");
+        return Err(broken(Code::Extraneous, None, text));
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Steps 2 to 5: the logs, their checkpoints, and the entries under them.
 
-use alloc::{format, vec::Vec};
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use griptrace_core::{
     bundle::{Anchor as AnchorPart, BundleView, LogPart},
@@ -54,7 +54,7 @@ fn check_log(
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
     let dated = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head));
-    let log = Log { genesis, home, anchors: dated.collect(), keys };
+    let log = Log { genesis, home, anchors: dated.collect(), keys, answers: BTreeSet::new() };
     log.newest().map_or(Ok(()), must_date)?;
     Ok(log)
 }

@@ -18,7 +18,7 @@ use griptrace_core::{
 
 use super::{Case, Findings, Instant, grade::grade_word, order::Work};
 use crate::{
-    evidence::{Node, Ordinal},
+    evidence::{Node, Ordinal, status_key},
     finding::{Code, When},
     policy::{Duration, Require},
     report::Strength,
@@ -237,20 +237,21 @@ fn cover(
 type Why = (Code, String);
 
 /// Rule R5: where the trust file names the log that has an assessor's statuses, they are looked up
-/// there; a bundle without that log leaves its status unknown.
+/// there; a bundle whose part of that log does not answer for the assessment leaves its status unknown.
 fn check_status_log(case: &Case<'_>, ordinal: Ordinal) -> Result<(), Why> {
     let Some(Vouched::Assessor(place)) = case.words.get(&ordinal) else { return Ok(()) };
     let Some(asked) = case.trust.assessors.get(*place).and_then(|known| known.status_log.as_deref()) else {
         return Ok(());
     };
-    // Step 10 has asked every log of the bundle for the statuses of every signed assessment.
-    if case.evidence.logs.iter().any(|log| log.genesis.origin == asked) {
+    let Some(log) = case.evidence.logs.iter().find(|log| log.genesis.origin == asked) else {
+        let text = format!("its assessor's statuses are in log {asked}, which the bundle does not show");
+        return Err((Code::AssessmentStatusUnknown, text));
+    };
+    if case.node(ordinal).is_some_and(|node| log.answers.contains(&status_key(node))) {
         return Ok(());
     }
-    Err((
-        Code::AssessmentStatusUnknown,
-        format!("its assessor's statuses are in log {asked}, which the bundle does not show"),
-    ))
+    let text = format!("its assessor's statuses are in log {asked}, which does not answer for it in this bundle");
+    Err((Code::AssessmentStatusUnknown, text))
 }
 
 fn check_rule(assessment: &Assessment, strength: Strength, need: &Need<'_>) -> Result<(), Why> {

@@ -13,7 +13,7 @@ use crate::{
     finding::Finding,
     report::{
         AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
-        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        PartyReport, PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 
@@ -120,7 +120,13 @@ fn log(log: &LogReport) -> Value {
         "map_by": log.map_by,
         "time": log.time.map(iso),
         "time_from": time_from(log.time_from),
+        "parties": all(&log.parties, party),
     })
+}
+
+fn party(party: &PartyReport) -> Value {
+    let kinds: Map<String, Value> = party.kinds.iter().map(|(kind, count)| (kind.clone(), json!(count))).collect();
+    json!({ "name": party.name, "nodes": party.nodes, "kinds": kinds })
 }
 
 fn model(model: &ModelReport) -> Value {
@@ -168,6 +174,8 @@ fn source(source: &SourceReport) -> Value {
         "in_scope": source.in_scope,
         "at_shipment": source.at_shipment.as_str(),
         "now": source.now.as_str(),
+        "log": source.log,
+        "party": source.party,
     });
     add_known(&mut object, "name", source.name.clone().map(Value::String));
     add_known(&mut object, "assessment", source.assessment.as_ref().map(assessment));
@@ -184,6 +192,7 @@ fn crossing(crossing: &CrossingReport) -> Value {
         "basis": text(crossing.basis.as_ref()),
         "required": crossing.required,
         "covered": crossing.covered,
+        "party": crossing.party,
     });
     add_known(&mut object, "name", crossing.name.clone().map(Value::String));
     object

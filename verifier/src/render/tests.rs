@@ -15,7 +15,7 @@ use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
     report::{
         AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
-        PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
+        PartyReport, PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
     },
 };
 
@@ -54,6 +54,8 @@ fn source(byte: u8) -> SourceReport {
         }),
         at_shipment: Verdict::TracedAssessed,
         now: Verdict::TracedAssessed,
+        log: "log.example/1".into(),
+        party: "Maker".into(),
     }
 }
 
@@ -68,7 +70,12 @@ fn crossing() -> CrossingReport {
         basis: Some(word("assessed")),
         required: 1,
         covered: 1,
+        party: "Maker".into(),
     }
+}
+
+fn party(name: &str) -> PartyReport {
+    PartyReport { name: name.into(), nodes: 3, kinds: vec![("dataset".into(), 2), ("model".into(), 1)] }
 }
 
 fn finding(code: Code) -> Finding {
@@ -93,6 +100,7 @@ fn full() -> Report {
             map_by: vec!["w2".into()],
             time,
             time_from: TimeFrom::Witnesses,
+            parties: ["Maker", "Supplier"].map(party).into(),
         }],
         model: ModelReport {
             nodes: vec![node(2)],
@@ -148,6 +156,7 @@ fn bare() -> Report {
             cosigned_by: vec![],
             map_by: vec![],
             time_from: TimeFrom::Operator,
+            parties: Vec::new(),
             ..full().logs[0].clone()
         }],
         model: ModelReport { nodes: vec![], names: vec![], digest: None, files: 0, matched: None },
@@ -434,4 +443,16 @@ fn every_code_is_explained() {
 #[test]
 fn severities_weigh_as_their_order_says() {
     assert!(Severity::Error > Severity::Warning && Severity::Warning > Severity::Note);
+}
+
+#[test]
+fn who_vouches_for_what_is_said_where_there_are_several() {
+    let report = full();
+    let page = words(&report, false);
+    assert!(
+        page.contains("WHO VOUCHES FOR WHAT") && page.contains("Supplier vouches for 3 records: 2 dataset, 1 model")
+    );
+    let mut alone = report;
+    alone.logs[0].parties.truncate(1);
+    assert!(!words(&alone, false).contains("WHO VOUCHES"));
 }

@@ -41,6 +41,7 @@ pub fn words(report: &Report, explain: bool) -> String {
     head(&mut page, report);
     sources(&mut page, report);
     crossings(&mut page, report, &names);
+    vouched(&mut page, report);
     findings(&mut page, report, explain, &names);
     if explain {
         details(&mut page, report, &names);
@@ -351,6 +352,26 @@ fn crossings(page: &mut Page, report: &Report, names: &Names) {
     };
     let rows: Vec<Vec<String>> = report.crossings.iter().map(row).collect();
     page.table(&head, &rows);
+}
+
+/// Says who vouches for which part, where there is more than one who does.
+fn vouched(page: &mut Page, report: &Report) {
+    if report.logs.iter().map(|log| log.parties.len()).sum::<usize>() < 2 {
+        return;
+    }
+    page.section("WHO VOUCHES FOR WHAT");
+    for log in &report.logs {
+        page.line(&format!("  {}", plain(&log.origin, TEXT_MAX)));
+        for party in &log.parties {
+            let kinds: Vec<String> = party.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            let records = count(party.nodes, "record", "records");
+            let name = plain(&party.name, NAME_MAX);
+            page.text("    ", &format!("{name} vouches for {records}: {}", kinds.join(", ")));
+            let of = |source: &SourceReport| source.log == log.origin && source.party == party.name;
+            let sources: Vec<&SourceReport> = report.sources.iter().collect();
+            remark(page, &sources, "    sources", of);
+        }
+    }
 }
 
 // --- The findings ---

@@ -251,7 +251,10 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
         let nodes = [(lineage.sources[0], vec![8])].into();
         let own = Chosen { kinds: [(Kind::Dataset, vec![0])].into(), nodes };
         assert!(
-            bundle == store.prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size), since: Vec::new() }).unwrap()
+            bundle
+                == store
+                    .prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size), since: Vec::new() })
+                    .unwrap()
         );
         made.push((model, bundle_digest(&bundle)));
         assert!(verdicts.len() > 1 && verdicts.contains("WITHDRAWN"), "{verdicts:?}");

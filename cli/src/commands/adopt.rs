@@ -1,0 +1,177 @@
+//! `griptrace add --from-bundle`: another company's evidence, checked and kept.
+
+use std::path::{Path, PathBuf};
+
+use griptrace_core::{
+    bundle::Bundle,
+    id::NodeId,
+    node::node_id,
+    word::{Country, Word},
+};
+use griptrace_store::AdoptError;
+use griptrace_verifier::{finding::Verdict, render::plain, report::Report};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    arguments::{country, word},
+    clock,
+    context::{Answer, Context, read_bundle},
+    error::CommandError,
+    foreign,
+    recording::lineage::check_name,
+    workspace::Workspace,
+};
+
+/// Digits that an abbreviated id has at least.
+const DIGITS_MIN: usize = 4;
+
+/// Characters of a finding that are shown: a part of it may be the bundle's.
+const TEXT_MAX: usize = 2_000;
+
+/// Adopt another company's data set or model, with the evidence for it
+#[derive(Debug, clap::Args)]
+#[group(id = "adoption")]
+pub(crate) struct Args {
+    /// Adopt a node of another company, by its evidence file
+    #[arg(long, value_name = "BUNDLE", requires_all = ["trust", "policy"])]
+    from_bundle: Option<PathBuf>,
+    /// Whom you believe of that company and its suppliers: your own trust file
+    #[arg(long, value_name = "FILE", requires = "from_bundle")]
+    trust: Option<PathBuf>,
+    /// What you ask for: your own policy
+    #[arg(long, value_name = "FILE", requires = "from_bundle")]
+    policy: Option<PathBuf>,
+    /// The model as you have it: exactly this folder's files, or one file
+    #[arg(long, value_name = "DIR_OR_FILE")]
+    model: Option<PathBuf>,
+    /// Where you are [default: the trust file's]
+    #[arg(long, value_parser = country)]
+    destination: Option<Country>,
+    /// Who you are, as shipments name you [default: the trust file's]
+    #[arg(long)]
+    consignee: Option<String>,
+    /// What you use it for (can be repeated)
+    #[arg(long, value_parser = word)]
+    purpose: Vec<Word>,
+    /// What it is called here [default: as the bundle discloses it]
+    #[arg(long = "as", value_name = "NAME")]
+    called: Option<String>,
+    /// The node, by its id or the first digits of it [default: the one model that was shipped]
+    #[arg(long, value_name = "ID")]
+    node: Option<String>,
+    /// Adopt it although the policy is not met, if this is the verdict
+    #[arg(long, value_name = "VERDICT")]
+    accept: Option<String>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    if let Some(url) = Workspace::server_url(context)? {
+        return Err(CommandError::failed(format!("the log is on the server {url}, which adopts nothing for others"))
+            .with_hint(
+                "whoever runs the server adopts the bundle in its folder: griptrace --store DIR add --from-bundle",
+            ));
+    }
+    args.called.as_deref().map_or(Ok(()), check_name).map_err(CommandError::failed)?;
+    let (Some(path), Some(trust), Some(policy)) = (&args.from_bundle, &args.trust, &args.policy) else {
+        return Err(
+            CommandError::failed("nothing says what to add").with_hint("add --from-bundle, --trust and --policy")
+        );
+    };
+    let bytes = read_bundle(path)?;
+    let file = path.display().to_string();
+    let asked = question(args, path, trust, policy);
+    let report = griptrace_verify::report(&asked, clock::today(), &bytes).map_err(|(text, hint)| {
+        let error = CommandError::failed(format!("cannot check {file}: {text}"));
+        hint.into_iter().fold(error, CommandError::with_hint)
+    })?;
+    for finding in &report.findings {
+        context.output.warn(format_args!("{}: {}", finding.code, plain(&finding.text, TEXT_MAX)));
+    }
+    refuse(&report, args.accept.as_deref(), &file)?;
+    let id = match &args.node {
+        Some(text) => by_digits(&bytes, text)?,
+        None => only_model(&report)?,
+    };
+    let store = Workspace::local_store(context, true)?;
+    let adopted = store.adopt(&bytes, &id, args.called.as_deref()).map_err(|error| {
+        let is_nameless = matches!(error, AdoptError::NoName);
+        let error = CommandError::because(format!("cannot adopt {file}"), error);
+        if is_nameless { error.with_hint("add --as NAME") } else { error }
+    })?;
+    let mut object = foreign::object(&adopted);
+    if let Some(map) = object.as_object_mut() {
+        map.insert("bundle".to_owned(), json!(report.bundle_digest.to_string()));
+        map.insert("verdict".to_owned(), json!(report.verdict.as_str()));
+        map.insert("logs".to_owned(), report.logs.iter().map(|log| Json::from(log.origin.as_str())).collect());
+    }
+    let lines = [
+        format!("adopted {}", foreign::line(&adopted)),
+        format!("  verdict {}, bundle {}", report.verdict, report.bundle_digest),
+        format!("  a step uses it as \"{}:{}\"", adopted.kind, adopted.name),
+    ];
+    context.output.either(&object, &lines)?;
+    Ok(Answer::YES)
+}
+
+/// The question of who takes it over: a buyer like any other.
+fn question(args: &Args, bundle: &Path, trust: &Path, policy: &Path) -> griptrace_verify::Args {
+    griptrace_verify::Args {
+        bundles: vec![bundle.to_owned()],
+        trust: trust.to_owned(),
+        policy: Some(policy.to_owned()),
+        model: args.model.clone(),
+        digest: None,
+        destination: args.destination,
+        consignee: args.consignee.clone(),
+        purposes: args.purpose.clone(),
+        at: None,
+        against: Vec::new(),
+        fork_evidence: None,
+        updates: Vec::new(),
+        write_updated: None,
+        check_fork: None,
+        json: false,
+        explain: false,
+    }
+}
+
+/// Refuses what does not meet the policy, unless its verdict was named. What is broken is no evidence for anything.
+fn refuse(report: &Report, accept: Option<&str>, file: &str) -> Result<(), CommandError> {
+    if report.policy_met {
+        return Ok(());
+    }
+    let (verdict, policy) = (report.verdict, &report.policy);
+    let text = format!("{file} does not meet the policy {} {}: {verdict}", policy.id, policy.version);
+    if verdict == Verdict::Broken {
+        return Err(CommandError::failed(text));
+    }
+    if accept == Some(verdict.as_str()) {
+        return Ok(());
+    }
+    let hint =
+        format!("griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same");
+    Err(CommandError::failed(text).with_hint(hint))
+}
+
+fn only_model(report: &Report) -> Result<NodeId, CommandError> {
+    match report.model.nodes.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(CommandError::failed("the bundle shows no shipped model").with_hint("add --node ID")),
+        several => {
+            let error = CommandError::failed(format!("the bundle ships {} models", several.len()));
+            Err(several.iter().fold(error, |error, id| error.with_hint(format!("one of them: --node {id}"))))
+        }
+    }
+}
+
+fn by_digits(bytes: &[u8], text: &str) -> Result<NodeId, CommandError> {
+    let bundle = Bundle::from_bytes(bytes).map_err(|e| CommandError::because("cannot read the bundle", e))?;
+    let cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|part| &part.cores);
+    let digits = text.to_lowercase();
+    let found: Vec<NodeId> = cores.map(|core| node_id(core)).filter(|id| id.to_string().starts_with(&digits)).collect();
+    match found.as_slice() {
+        [one] if digits.len() >= DIGITS_MIN => Ok(*one),
+        [] => Err(CommandError::failed(format!("no node of the bundle has an id that begins with {text:?}"))),
+        _ => Err(CommandError::failed(format!("{text:?} is the beginning of several ids, or has under 4 digits"))),
+    }
+}

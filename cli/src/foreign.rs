@@ -1,0 +1,71 @@
+//! Other companies' nodes, by the names that they go by here.
+
+use griptrace_core::{
+    id::NodeId,
+    node::{Edge, Kind, Role},
+};
+use griptrace_store::ForeignNode;
+use griptrace_verifier::render::plain;
+use serde_json::{Value as Json, json};
+
+use crate::{
+    error::CommandError,
+    view::{headline, short},
+    workspace::Workspace,
+};
+
+/// Characters of a name that are shown: it may be another company's choice.
+const NAME_MAX: usize = 200;
+
+/// Finds the other company's data set or model that `text` means: its whole id, `NAME` or `kind:NAME`. A name that a node of
+/// this log has too is refused.
+pub(crate) fn find(workspace: &Workspace, text: &str) -> Result<Option<ForeignNode>, CommandError> {
+    let known = workspace.store.foreign_nodes()?;
+    if let Some(node) = NodeId::from_hex(text).and_then(|id| known.iter().find(|node| node.id == id)) {
+        return Ok(Some(node.clone()));
+    }
+    let means = |node: &&ForeignNode| text == node.name || text.split_once(':') == Some((node.kind.word(), &node.name));
+    let found: Vec<&ForeignNode> = known.iter().filter(means).collect();
+    let Some(node) = found.first() else { return Ok(None) };
+    let mut candidates: Vec<String> = found.iter().map(|node| line(node)).collect();
+    let is_kind = |kind: Kind| found.iter().any(|node| node.kind == kind) || text == node.name;
+    let named = workspace.store.by_name(&node.name);
+    for id in named.map_err(|e| e.while_doing(format!("cannot look up the name {:?}", node.name)))? {
+        let own = workspace.node(&id)?;
+        if matches!(own.core.kind, Kind::Dataset | Kind::Model) && is_kind(own.core.kind) {
+            candidates.push(headline(&own));
+        }
+    }
+    if candidates.len() == 1 {
+        return Ok(Some((*node).clone()));
+    }
+    let error = CommandError::failed(format!("several nodes are called {text:?}; name one by its id"));
+    Err(candidates.iter().fold(error, |error, candidate| error.with_hint(format!("candidate: {candidate}"))))
+}
+
+/// Returns the edge to another company's node.
+pub(crate) const fn edge(role: Role, node: &ForeignNode) -> Edge {
+    Edge { role, home: Some(node.home), to: node.id }
+}
+
+/// Returns what is known of the node that an edge names in another log.
+pub(crate) fn named(known: &[ForeignNode], edge: &Edge) -> Option<String> {
+    let home = edge.home?;
+    let node = known.iter().find(|node| node.id == edge.to && node.home == home);
+    Some(node.map_or_else(|| format!("{} in the log {home}, not adopted", edge.to), line))
+}
+
+/// Returns a node in one phrase.
+pub(crate) fn line(node: &ForeignNode) -> String {
+    format!("{} {} of {}  {}", node.kind, plain(&node.name, NAME_MAX), node.origin, short(&node.id))
+}
+
+/// Returns a node as JSON.
+pub(crate) fn object(node: &ForeignNode) -> Json {
+    json!({
+        "id": node.id.to_string(),
+        "kind": node.kind.word(),
+        "name": node.name,
+        "foreign": { "origin": node.origin, "home": node.home.to_string() },
+    })
+}
