@@ -405,9 +405,7 @@ pub(crate) fn vkey(genesis: &Genesis) -> Result<String, CommandError> {
 /// Returns what verifies a log's checkpoints.
 pub(crate) fn verifier(genesis: &Genesis) -> Result<NoteVerifier, CommandError> {
     let wrong = |e| CommandError::because("the log's key is malformed", e);
-    let fixed =
-        genesis.key.as_bytes().try_into().map_err(|_| CommandError::failed("the log's key is no Ed25519 key"))?;
-    NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(wrong)
+    NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, genesis.key.as_bytes()).map_err(wrong)
 }
 
 /// Returns a detail of a node.

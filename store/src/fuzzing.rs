@@ -47,8 +47,7 @@ pub fn segment_header() -> Vec<u8> {
 /// Reads a slot of the head, signed by a key that everybody knows.
 pub fn head(bytes: &[u8]) -> Option<Vec<u8>> {
     let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).ok()?.public_key();
-    let key: [u8; 32] = key.as_bytes().try_into().ok()?;
-    let verifier = NoteVerifier::new("fuzz.example", KeyKind::Ed25519, &key).ok()?;
+    let verifier = NoteVerifier::new("fuzz.example", KeyKind::Ed25519, key.as_bytes()).ok()?;
     match (Signature { verifier: &verifier, origin: "fuzz.example" }).slot(bytes) {
         Slot::Signed(signed) => slot_bytes(&signed.note).ok(),
         Slot::Empty | Slot::Bad(_) => None,

@@ -183,14 +183,14 @@ fn named(entry: Vec<u8>) -> Result<Named, StorageError> {
         Err(error) => return Err(StorageError::corrupt(GENESIS, error)),
     };
     let bad_key = |why: &dyn core::fmt::Display| StorageError::corrupt(GENESIS, why);
-    let key: [u8; 32] = genesis.key.as_bytes().try_into().map_err(|e| bad_key(&e))?;
-    let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
+    let key = genesis.key.as_bytes();
+    let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, key).map_err(|e| bad_key(&e))?;
     Ok(Named { genesis, verifier, home: genesis_hash(&entry), entry })
 }
 
 fn check_signer(genesis: &Genesis, signer: &NoteSigner) -> Result<(), OpenError> {
     let found = signer.verifier();
-    if found.name() == genesis.origin && found.public_key().as_slice() == genesis.key.as_bytes() {
+    if found.name() == genesis.origin && found.public_key() == genesis.key.as_bytes() {
         return Ok(());
     }
     let expected = genesis.key.to_string();

@@ -67,7 +67,7 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
 }
 
 fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLog, Broken> {
-    let same_key = |log: &&TrustedLog| log.key.public_key().as_slice() == genesis.key.as_bytes();
+    let same_key = |log: &&TrustedLog| log.key.public_key() == genesis.key.as_bytes();
     trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
         broken(Code::LogUntrusted, None, text)
