@@ -244,7 +244,7 @@ fn built(core: Core, values: Values, manifest: Option<ManifestRecord>) -> Result
 
 /// Writes the bundle of a model.
 pub(crate) fn prove(store: &Store, model: &NodeId) -> Result<Vec<u8>, Failure> {
-    Ok(store.prove(model, &ProveOptions { disclose: Disclose::Minimal, at: None })?)
+    Ok(store.prove(model, &ProveOptions { disclose: Disclose::Minimal, at: None, ..ProveOptions::default() })?)
 }
 
 /// Returns a buyer's trust file, policy and question.

@@ -191,7 +191,7 @@ impl Log {
                     Opened::Minimal => Disclose::Minimal,
                     Opened::All => Disclose::All,
                 };
-                Ok(store.prove(id, &ProveOptions { disclose, at: None })?)
+                Ok(store.prove(id, &ProveOptions { disclose, at: None, ..ProveOptions::default() })?)
             }
             Self::Remote(remote) => remote.prove(id, opened),
         }

@@ -15,6 +15,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use crate::{
     Store,
     catalogue::Catalogue,
+    cosigned,
     delta::Delta,
     edge::Edge,
     error::{FsckError, StorageError},
@@ -89,6 +90,7 @@ impl Store {
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.cosigned()?;
         if audit.derived.size() == size {
             audit.snapshot(progress);
             audit.live(&self.0)?;
@@ -117,6 +119,7 @@ impl Store {
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.cosigned()?;
         if Some(audit.derived.size()) == size {
             audit.snapshot(progress);
             audit.index(&mut None, progress)?;
@@ -369,6 +372,22 @@ impl<'a> Audit<'a> {
             }
             Some(None) => self.fault("checkpoint", "it is missing"),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the cosigned checkpoints against the roots of the segments. Witnesses' own signatures are not checked:
+    /// the store does not hold their keys.
+    fn cosigned(&mut self) -> Result<(), StorageError> {
+        for size in cosigned::sizes(self.objects)? {
+            self.report.checkpoints += 1;
+            let name = cosigned::name(size);
+            let read = cosigned::audited(self.signature, self.objects, size);
+            match self.note(read)?.flatten() {
+                Some(head) if head.size == size => self.root(&name, head),
+                Some(head) => self.fault(name, format!("it is the checkpoint of {} entries", head.size)),
+                None => {}
+            }
         }
         Ok(())
     }

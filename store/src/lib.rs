@@ -33,6 +33,7 @@ mod appender;
 mod catalogue;
 mod collision;
 mod commit;
+mod cosigned;
 mod delta;
 mod disk;
 mod edge;
@@ -69,6 +70,7 @@ mod validate;
 mod walk;
 
 pub use commit::{Receipt, SignedCommit};
+pub use cosigned::{Cosigned, Witnesses};
 pub use error::{CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError};
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

@@ -1,6 +1,7 @@
 //! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
 
 mod closure;
+mod cosigned;
 
 use std::{
     borrow::Cow,
@@ -20,9 +21,12 @@ use griptrace_core::{
     word::Country,
 };
 
-use self::closure::{Closure, can_be_opened};
+use self::{
+    closure::{Closure, can_be_opened},
+    cosigned::CosignedAnchors,
+};
 use crate::{
-    State, Store,
+    State, Store, Witnesses,
     catalogue::Catalogue,
     error::{ProveError, StorageError},
     evidence::signed_at,
@@ -54,6 +58,9 @@ pub struct ProveOptions {
     pub disclose: Disclose,
     /// The size of a log that was signed, to prove under; `None` is now.
     pub at: Option<u64>,
+    /// Whose cosignatures to show. With a quorum among them, the checkpoints that date anything are those that it
+    /// cosigned, and so is the newest one if it covers all there is to show.
+    pub witnesses: Witnesses,
 }
 
 impl Disclose {
@@ -78,15 +85,28 @@ impl Store {
         let small = self.0.ask(|state| {
             let (number, size) = provable(state, root, options)?;
             let is_small = is_small(&state.catalogue, number);
-            if is_small { Prover::new(&self.0, state, number, size, options).bundle().map(Some) } else { Ok(None) }
+            if is_small { prove(&self.0, state, number, size, options).map(Some) } else { Ok(None) }
         })?;
         if let Some(bundle) = small {
             return Ok(bundle);
         }
         self.0.ask_aside(|state| {
             let (number, size) = provable(state, root, options)?;
-            Prover::new(&self.0, state, number, size, options).bundle()
+            prove(&self.0, state, number, size, options)
         })
+    }
+}
+
+/// Makes the bundle; under the newest checkpoint that a quorum cosigned, if that covers all there is to show.
+fn prove(inner: &Inner, state: &State, root: Number, size: u64, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
+    let newest = Prover::new(inner, state, root, size, options);
+    if options.at.is_some() || !options.witnesses.ask_for_a_quorum() {
+        return newest.bundle();
+    }
+    let last = newest.nodes.iter().map(|number| state.catalogue.leaf(*number)).max().unwrap_or(0);
+    match newest.cosigned.newest(inner, state, last, size)? {
+        Some(cosigned) if cosigned < size => Prover::new(inner, state, root, cosigned, options).bundle(),
+        Some(_) | None => newest.bundle(),
     }
 }
 
@@ -145,6 +165,7 @@ struct Prover<'a> {
     nodes: Vec<Number>,
     segments: SegmentReader<'a>,
     tiles: TileReader<'a>,
+    cosigned: CosignedAnchors<'a>,
 }
 
 impl<'a> Prover<'a> {
@@ -157,7 +178,8 @@ impl<'a> Prover<'a> {
         let nodes = closure.all().into_iter().collect();
         let segments = SegmentReader::new(&inner.objects);
         let tiles = TileReader::new(&inner.objects, catalogue);
-        Self { inner, state, catalogue, root, size, map, options, closure, nodes, segments, tiles }
+        let cosigned = CosignedAnchors::new(&options.witnesses);
+        Self { inner, state, catalogue, root, size, map, options, closure, nodes, segments, tiles, cosigned }
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
@@ -240,16 +262,20 @@ impl<'a> Prover<'a> {
         }
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
-            sizes.insert(self.first_covering(leaf));
+            sizes.insert(self.first_covering(leaf)?);
         }
         within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
         Ok(sizes)
     }
 
-    /// Returns the size of the first published checkpoint that covers a leaf.
-    fn first_covering(&self, leaf: u64) -> u64 {
+    /// Rule R7: returns the size of the checkpoint that dates a leaf: the first that a quorum cosigned, or, if there
+    /// is none, the first that was published.
+    fn first_covering(&self, leaf: u64) -> Result<u64, StorageError> {
+        if let Some(size) = self.cosigned.first(self.inner, self.state, leaf, self.size)? {
+            return Ok(size);
+        }
         let head = self.catalogue.first_head(leaf);
-        self.catalogue.head(head).index.saturating_add(1)
+        Ok(self.catalogue.head(head).index.saturating_add(1))
     }
 
     fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
@@ -292,7 +318,7 @@ impl<'a> Prover<'a> {
 
     fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
         let newest = self.size;
-        let shipped = self.first_covering(self.catalogue.leaf(self.root));
+        let shipped = self.first_covering(self.catalogue.leaf(self.root))?;
         let mut anchors = Vec::new();
         let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
         for (size, next) in sizes.iter().copied().zip(nexts) {
@@ -306,7 +332,9 @@ impl<'a> Prover<'a> {
 
     fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
         let (head, note) = signed_at(self.inner, self.state, &mut self.segments, size)?;
-        Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
+        let cosigned = self.cosigned.note(self.inner, self.state, size)?;
+        let origin = self.inner.genesis.origin.clone();
+        Ok((Checkpoint { origin, size, root: head.root }, cosigned.unwrap_or(note)))
     }
 
     fn status_part(&self, size: u64) -> StatusPart {

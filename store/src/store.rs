@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
     /// Held by who publishes in the background; says whether the last handle is gone.
     publishing: Arc<Mutex<bool>>,
+    /// Held by who adds cosignatures to those that are kept.
+    pub(crate) cosigning: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
 }
@@ -136,6 +138,7 @@ impl Store {
             index: Mutex::new(None),
             older: Mutex::new(None),
             publishing: Arc::default(),
+            cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),
         }))
     }

@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 mod bundle;
+mod cosigned;
 mod damage;
 mod derived;
 mod faults;

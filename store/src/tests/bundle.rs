@@ -130,7 +130,7 @@ fn disclosures_follow_the_options() {
     let model = world.commit(world.train("grasp", &[source], "DE", &["grasp.onnx"]));
     let shipment = world.add(world.shipment(&[model[1]], "DE"));
     let slots = |disclose| {
-        let options = ProveOptions { disclose, at: None };
+        let options = ProveOptions { disclose, at: None, ..ProveOptions::default() };
         let checked = check(&world.store.prove(&shipment, &options).unwrap());
         let slots = |d: &griptrace_core::bundle::Disclosure| {
             let kind = checked.nodes[usize::try_from(d.node).unwrap()].1.kind;
@@ -158,7 +158,7 @@ fn the_same_state_gives_the_same_bytes() {
     let model = world.commit(world.train("grasp", &[source], "DE", &["grasp.onnx"]));
     let shipment = world.add(world.shipment(&[model[1]], "DE"));
     world.add(world.status(source, Mark::Withdraw, None));
-    let options = ProveOptions { disclose: Disclose::All, at: None };
+    let options = ProveOptions { disclose: Disclose::All, at: None, ..ProveOptions::default() };
     let file = world.store.prove(&shipment, &options).unwrap();
     assert_eq!(reader(world.dir.path()).prove(&shipment, &options).unwrap(), file);
     let World { dir, store, .. } = world;

@@ -20,7 +20,7 @@ struct Answers {
 
 fn ask(store: &Store, source: &NodeId) -> Answers {
     let models = store.of_kind(Kind::Model).unwrap();
-    let options = ProveOptions { disclose: Disclose::All, at: None };
+    let options = ProveOptions { disclose: Disclose::All, at: None, ..ProveOptions::default() };
     Answers {
         ancestors: store.ancestors(&models[0], None).unwrap(),
         descendants: store.descendants(source, None).unwrap(),

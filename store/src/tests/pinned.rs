@@ -90,7 +90,10 @@ fn what_is_pinned_stays_the_same_while_the_log_grows() {
         let status = world.store.status_evidence(&source, size).unwrap();
         let proof = world.store.node_proofs(&[model, source], size).unwrap();
         let paths = world.store.paths(&model, &source, 5, Some(size)).unwrap();
-        let bundle = world.store.prove(&model, &ProveOptions { disclose: Disclose::All, at: Some(size) }).unwrap();
+        let bundle = world
+            .store
+            .prove(&model, &ProveOptions { disclose: Disclose::All, at: Some(size), ..ProveOptions::default() })
+            .unwrap();
         let walks = (walk(source, Direction::Descendants), walk(model, Direction::Ancestors));
         (walks, scan, status, proof, paths, bundle)
     };
@@ -102,9 +105,9 @@ fn what_is_pinned_stays_the_same_while_the_log_grows() {
     }
     assert_eq!(answers(), before);
     assert_ne!(walked(&world.store, source, &WalkOptions::new(Direction::Descendants, None), 100), before.0.0);
-    let unsigned = ProveOptions { disclose: Disclose::All, at: Some(size - 1) };
+    let unsigned = ProveOptions { disclose: Disclose::All, at: Some(size - 1), ..ProveOptions::default() };
     assert!(matches!(world.store.prove(&model, &unsigned), Err(ProveError::NoCheckpoint { .. })));
-    let early = ProveOptions { disclose: Disclose::All, at: Some(2) };
+    let early = ProveOptions { disclose: Disclose::All, at: Some(2), ..ProveOptions::default() };
     assert!(matches!(world.store.prove(&model, &early), Err(ProveError::NoNode { .. })));
     let later = world.store.of_kind(Kind::Dataset).unwrap().pop().unwrap();
     assert!(matches!(world.store.nodes(&[later], Some(size)), Err(ReadError::NoNode { id }) if id == later));

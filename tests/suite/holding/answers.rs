@@ -27,7 +27,7 @@ impl Answers {
         answers.index(store, questions);
         for root in &questions.roots {
             for disclose in [Disclose::Minimal, Disclose::All] {
-                let options = ProveOptions { disclose, at: None };
+                let options = ProveOptions { disclose, at: None, ..ProveOptions::default() };
                 answers.put(format!("prove {root} {:?}", options.disclose), store.prove(root, &options));
             }
         }

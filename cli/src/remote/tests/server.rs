@@ -473,7 +473,7 @@ impl proof::ProofService for Server {
         let request = request.into_inner();
         let (asked, tree_size) = (id(&request.id), request.tree_size);
         let asked = if self.plays(Trick::BundleOfAnother) { self.other() } else { asked };
-        let options = ProveOptions { disclose: Disclose::Minimal, at: Some(tree_size) };
+        let options = ProveOptions { disclose: Disclose::Minimal, at: Some(tree_size), ..ProveOptions::default() };
         let bytes = self.store().prove(&asked, &options).map_err(|e| Status::internal(e.to_string()))?;
         let total_bytes = u64::try_from(bytes.len()).unwrap();
         let bytes = if self.plays(Trick::BundleCut) { &bytes[..bytes.len() - 1] } else { &bytes[..] };

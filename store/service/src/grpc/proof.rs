@@ -230,7 +230,10 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
     let is_full = asked.disclosure() == v1::Disclosure::Full;
     let made = allowed(shared, &call.caller, &id, is_full).and_then(|()| {
         let disclose = if is_full { Disclose::All } else { Disclose::Minimal };
-        shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)
+        shared
+            .store
+            .prove(&id, &ProveOptions { disclose, at: Some(tree_size), ..ProveOptions::default() })
+            .map_err(status::prove)
     });
     let entry = Entry {
         time: (shared.clock)(),

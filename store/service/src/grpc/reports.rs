@@ -151,7 +151,10 @@ pub(super) fn check(shared: &Shared, caller: &Caller, request: &v1::CheckRequest
     }
     let sees_all = caller.sees_details && caller.covers(None);
     let disclose = if sees_all { Disclose::All } else { Disclose::Minimal };
-    let bundle = shared.store.prove(&id, &ProveOptions { disclose, at: Some(tree_size) }).map_err(status::prove)?;
+    let bundle = shared
+        .store
+        .prove(&id, &ProveOptions { disclose, at: Some(tree_size), ..ProveOptions::default() })
+        .map_err(status::prove)?;
     let report = judge(&bundle, &trust, &policy, &asked).map_err(status::broken)?;
     let finding = |finding: &griptrace_verifier::finding::Finding| v1::CheckFinding {
         code: finding.code.as_str().to_owned(),

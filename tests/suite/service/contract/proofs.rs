@@ -208,11 +208,14 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
                 [(v1::Disclosure::Minimal, Disclose::Minimal), (v1::Disclosure::Full, Disclose::All)]
             {
                 let bundle = prove(&client, &node, disclosure, size).await;
-                let own = store.prove(&node, &ProveOptions { disclose, at: Some(size) }).unwrap();
+                let own =
+                    store.prove(&node, &ProveOptions { disclose, at: Some(size), ..ProveOptions::default() }).unwrap();
                 assert!(bundle == own, "{node} at {size}");
                 made.push((node, bundle_digest(&bundle)));
             }
-            let own = store.prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size) }).unwrap();
+            let own = store
+                .prove(&node, &ProveOptions { disclose: Disclose::All, at: Some(size), ..ProveOptions::default() })
+                .unwrap();
             let (report, asked) = (judged(&own), check(&node, size));
             let answer = client.lineage.check(asked).await.unwrap().into_inner();
             let verdict = if report.shipment.is_some() { report.verdict } else { report.now.verdict };
