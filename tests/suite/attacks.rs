@@ -11,6 +11,7 @@ mod logs;
 mod marked;
 mod opened;
 mod records;
+mod witnessed;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +36,10 @@ pub(crate) enum Liar {
     Both,
     /// An assessor's key.
     Assessor,
+    /// A witness's keys.
+    Witness,
+    /// A key that was stolen from a witness.
+    Thief,
     /// Keys that the trust file does not have.
     Stranger,
     /// Nobody lies: it is the buyer's question or the state of the records.
@@ -114,7 +119,8 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts =
+        [logs::ALL, witnessed::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
     parts.into_iter().flatten().copied().flatten()
 }
 
@@ -161,7 +167,7 @@ fn the_readme_lists_the_lies() {
          digest, length, root and proof made anew and signed with the keys that the liar owns, and asserts the code,\n\
          the verdict and that no other error is found.\n\n\
          The keys that a liar owns: *courier* none; *exporter* a committer's; *operator* the log's; *both* these two;\n\
-         *assessor* an assessor's; *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
+         *assessor* an assessor's; *witness* a witness's; *thief* one stolen from a witness; *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
          question are at fault.\n\n| lie | liar | what is done | code | verdict |\n|---|---|---|---|---|\n",
     );
     for attack in catalogue() {

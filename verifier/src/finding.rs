@@ -256,7 +256,7 @@ codes! {
     /// The map root is the operator's claim: no witness that recomputes it has cosigned.
     MapUnwitnessed = "map-unwitnessed", TracedAssessed, Note, 10, false;
     // Step 11: times.
-    /// Fewer witnesses than the trust file asks for.
+    /// The newest or the shipment's checkpoint lacks the witnesses that the trust file asks for.
     QuorumNotMet = "quorum-not-met", Broken, Error, 11, true;
     /// Times are the operator's own: the trust file asks for no witness.
     TimeSelfDeclared = "time-self-declared", TracedAssessed, Note, 11, false;

@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::message::{cosignature_message, status_map_message, subtree_message};
 use super::{NoteError, NoteSignature, check_name};
+use crate::digest::KEY;
+use crate::id::KeyId;
 use crate::limits::NAME_BYTES_MAX;
 
 /// The longer identifier after the type byte 0xff of status-map keys: signed-note has no byte for them.
@@ -166,6 +168,15 @@ impl NoteVerifier {
     /// type of status-map keys is the byte 0xff and [`STATUS_MAP_IDENTIFIER`].
     pub const fn key_id(&self) -> u32 {
         self.key_id
+    }
+
+    /// Returns the full hash of the key, algorithm included (docs/spec/hashes.md): that of the same key under any name.
+    pub fn key_hash(&self) -> KeyId {
+        let algorithm = match self.key {
+            Key::Ed25519(_) => 1,
+            Key::MlDsa44(_) => 3,
+        };
+        KeyId::new(KEY.hash_parts(&[&[algorithm], &self.bytes]))
     }
 
     pub(super) fn is_named_in(&self, signature: &NoteSignature) -> bool {

@@ -6,6 +6,7 @@ use alloc::vec;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
+use crate::key::{Algorithm, PublicKey};
 
 const VKEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
 const NOTE: &str = "This is an example message.\n\n\u{2014} example.com/foo \
@@ -184,6 +185,10 @@ fn every_kind_of_cosignature_verifies_under_its_own_key_only() {
     let note = Note::new(&text, lines.clone()).unwrap();
     let found = note.verify(&keys).unwrap();
     assert_eq!(found, [0, 1, 2].map(|key| VerifiedSignature { key, timestamp: Some(1_679_315_147) }));
+    let hashes = keys.iter().map(NoteVerifier::key_hash);
+    let ed25519 = |key: &NoteVerifier| PublicKey::new(Algorithm::Ed25519, key.public_key()).ok().map(|key| key.id());
+    let expected = keys.iter().map(ed25519);
+    assert_eq!(hashes.zip(expected).map(|(is, of)| Some(is) == of).collect::<Vec<_>>(), [true, false, true]);
     for key in &keys {
         assert_eq!(NoteVerifier::parse(&key.to_vkey()).as_ref(), Ok(key));
         assert_eq!(key.public_key().len(), key.kind().public_key_bytes());

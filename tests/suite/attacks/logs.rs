@@ -401,6 +401,7 @@ const LOGS: &[Attack] = &[
         Code::QuorumNotMet,
         |c| {
             c.buyer.trust("of = [\"w1\", \"w2\"]", "of = [\"w2\"]");
+            c.world.heads()[3].cosigners.retain(|(name, _)| name.starts_with("w1"));
         },
     ),
     Attack::new("unknown-witness", Stranger, "cosignatures by a witness that he made up", Code::QuorumNotMet, |c| {

@@ -20,7 +20,8 @@ use griptrace_core::{
 };
 
 use super::{
-    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, places::Places,
+    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, log::must_date,
+    places::Places,
 };
 use crate::{dense, finding::Code};
 
@@ -78,7 +79,7 @@ pub(super) fn close(
     check_proofs(parts, &walk, shipped_at, &newest, at_shipment)?;
     walk.check_grown(at_shipment, shipped_at)?;
     let recorded_after = walk.recorded_after(at_shipment, shipped_at);
-    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, recorded_after })
+    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, shipped_at, recorded_after })
 }
 
 /// Refuses more records of one signed assessment than anybody needs: each would be judged with every
@@ -114,8 +115,9 @@ fn find_root(parts: &Parts<'_>, nodes: &[Node], commits: &[CheckedCommit]) -> Re
     Ok(place)
 }
 
-/// Attaches to each anchor that judgement needs the statuses that it brings, as ordinals, and
-/// returns the place of the shipment's anchor in the first log.
+/// Attaches to each anchor that judgement needs the statuses that it brings, as ordinals, and returns the place of the
+/// shipment's anchor in the first log: the first one that covers the root and brings statuses. An earlier one, which
+/// the buyer's quorum may or may not have cosigned, is history.
 fn place_statuses(
     parts: &Parts<'_>,
     logs: &mut [Log],
@@ -124,7 +126,7 @@ fn place_statuses(
     root: Ordinal,
 ) -> Result<usize, Broken> {
     let leaf = nodes.get(root).and_then(|node| commits.get(node.commit())).map_or(0, |commit| commit.leaf);
-    let shipped_at = logs.first().and_then(|log| log.first_covering(leaf)).unwrap_or(0);
+    let shipped_at = shipment_anchor(parts, logs, leaf)?;
     let ids: BTreeMap<NodeId, Ordinal> =
         nodes.iter().enumerate().filter(|(_, n)| n.core.kind == Kind::Status).map(|(i, n)| (n.id, i)).collect();
     for (number, (log, part)) in logs.iter_mut().zip(&parts.bundle.logs).enumerate() {
@@ -152,6 +154,15 @@ fn place_statuses(
         }
     }
     Ok(shipped_at)
+}
+
+fn shipment_anchor(parts: &Parts<'_>, logs: &[Log], leaf: u64) -> Result<usize, Broken> {
+    let (Some(log), Some(part)) = (logs.first(), parts.bundle.logs.first()) else { return Ok(0) };
+    let mut anchors = log.anchors.iter().zip(&part.anchors);
+    let last = log.anchors.len().saturating_sub(1);
+    let place = anchors.position(|(anchor, part)| anchor.size > leaf && part.status.is_some()).unwrap_or(last);
+    log.anchors.get(place).map_or(Ok(()), must_date)?;
+    Ok(place)
 }
 
 fn read_statuses(

@@ -8,11 +8,11 @@ use griptrace_core::{
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
     limits::TREE_SIZE_MAX,
-    note::{Note, NoteError, NoteVerifier, VerifiedSignature},
+    note::{KeyKind, Note, NoteError, NoteVerifier, VerifiedSignature},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Log, Parts, broken};
+use super::{Anchor, Broken, Cosignature, Log, Parts, broken};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -50,9 +50,10 @@ fn check_log(
     let notes = check_notes(part, trust, trusted)?;
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
-    let anchors =
-        notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, &note, &head)).collect::<Result<_, _>>()?;
-    Ok(Log { genesis, home, anchors })
+    let dated = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head));
+    let log = Log { genesis, home, anchors: dated.collect() };
+    log.newest().map_or(Ok(()), must_date)?;
+    Ok(log)
 }
 
 /// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
@@ -77,17 +78,26 @@ fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLo
 /// A checkpoint whose signatures were checked.
 struct CheckedNote {
     checkpoint: Checkpoint,
-    /// Witness (place in the trust file) and its time.
-    cosignatures: Vec<(usize, u64)>,
+    cosignatures: Vec<Cosignature>,
+}
+
+/// The keys that a log's notes are verified under.
+struct Known {
+    /// The log's own, and then those of witnesses.
+    keys: Vec<NoteVerifier>,
+    /// Of each but the first: the witness, and which of its keys it is, by their places in the trust file.
+    of: Vec<(usize, usize)>,
 }
 
 /// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
 fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
-    let mut known: Vec<NoteVerifier> = Vec::new();
-    known.push(log.key.clone());
-    known.extend(trust.witnesses.iter().map(|witness| witness.key.clone()));
+    let mut known = Known { keys: Vec::from([log.key.clone()]), of: Vec::new() };
+    for (place, witness) in trust.witnesses.iter().enumerate() {
+        known.keys.extend(witness.keys.iter().cloned());
+        known.of.extend((0..witness.keys.len()).map(|key| (place, key)));
+    }
     let notes: Vec<CheckedNote> =
-        part.anchors.iter().map(|anchor| check_note(anchor, log, &known)).collect::<Result<_, _>>()?;
+        part.anchors.iter().map(|anchor| check_note(anchor, log, trust, &known)).collect::<Result<_, _>>()?;
     let sizes = || notes.iter().map(|note| note.checkpoint.size);
     let ascending = sizes().zip(sizes().skip(1)).all(|(a, b)| a < b);
     if notes.is_empty() || !ascending {
@@ -100,7 +110,12 @@ fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result
     Ok(notes)
 }
 
-fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
+fn check_note(
+    anchor: &AnchorPart<&[u8]>,
+    log: &TrustedLog,
+    trust: &Trust,
+    known: &Known,
+) -> Result<CheckedNote, Broken> {
     let bad = |why: &dyn core::fmt::Display| {
         broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin))
     };
@@ -116,14 +131,22 @@ fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifie
             format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size),
         ));
     }
-    let signatures = note.verify(known).map_err(|error| signature_finding(&error))?;
+    let signatures = note.verify(&known.keys).map_err(|error| signature_finding(&error))?;
     if !signatures.iter().any(|signature| signature.key == 0) {
         let text = format!("checkpoint of size {} is not signed by log {}", checkpoint.size, log.origin);
         return Err(broken(Code::CheckpointUnsigned, None, text));
     }
-    let cosignature = |s: &VerifiedSignature| Some((s.key.checked_sub(1)?, s.timestamp?));
-    let cosignatures = signatures.iter().filter_map(cosignature).collect();
+    let cosignatures = signatures.iter().filter_map(|signature| cosignature(trust, known, signature)).collect();
     Ok(CheckedNote { checkpoint, cosignatures })
+}
+
+/// Returns what a verified line by a witness says. A line without a time says nothing that counts, nor does a status-map
+/// key of a witness that is not trusted for the map.
+fn cosignature(trust: &Trust, known: &Known, line: &VerifiedSignature) -> Option<Cosignature> {
+    let (witness, key) = *known.of.get(line.key.checked_sub(1)?)?;
+    let trusted = trust.witnesses.get(witness)?;
+    let signer = trusted.keys.get(key).filter(|key| trusted.counts(key))?;
+    Some(Cosignature { witness, key, time: line.timestamp?, map: signer.kind() == KeyKind::StatusMapV1 })
 }
 
 fn signature_finding(error: &NoteError) -> Broken {
@@ -228,30 +251,40 @@ fn no_head(index: u64) -> Broken {
     )
 }
 
-/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum;
-/// without a quorum in the trust file it is the operator's own (Rule R7).
-fn date_anchor(trust: &Trust, note: &CheckedNote, head: &StatusHead) -> Result<Anchor, Broken> {
-    let cosigners: Vec<usize> = note.cosignatures.iter().map(|(witness, _)| *witness).collect();
-    let (time, time_from, map_witnessed) = match &trust.quorum {
-        None => (head.time, TimeFrom::Operator, false),
-        Some(quorum) => {
-            let within = |w: usize| quorum.of.contains(&w);
-            let mut times: Vec<u64> =
-                note.cosignatures.iter().filter(|(w, _)| within(*w)).map(|(_, time)| *time).collect();
-            times.sort_unstable();
-            let Some(time) = quorum.at_least.checked_sub(1).and_then(|last| times.get(last)) else {
-                let (size, found) = (note.checkpoint.size, times.len());
-                let text = format!(
-                    "checkpoint of size {size}: {found} of the {} cosignatures that the trust file asks for",
-                    quorum.at_least
-                );
-                return Err(broken(Code::QuorumNotMet, None, text));
-            };
-            let maps =
-                cosigners.iter().filter(|w| within(**w) && trust.witnesses.get(**w).is_some_and(|t| t.map)).count();
-            (*time, TimeFrom::Witnesses, maps >= quorum.at_least)
-        }
+/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum; without a quorum in the
+/// trust file it is the operator's own (Rule R7). One that does not meet a quorum that is asked for dates nothing.
+fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
+    let CheckedNote { checkpoint: Checkpoint { size, .. }, cosignatures } = note;
+    let completed = |maps: bool| {
+        trust.quorum.as_ref()?.completed(&times(trust, cosignatures.iter().filter(|one| one.map || !maps)))
     };
-    let Checkpoint { size, .. } = note.checkpoint;
-    Ok(Anchor { size, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
+    let (time, time_from) =
+        completed(false).map_or((head.time, TimeFrom::Operator), |time| (time, TimeFrom::Witnesses));
+    let dates = trust.quorum.is_none() || time_from == TimeFrom::Witnesses;
+    let map_witnessed = completed(true).is_some();
+    Anchor { size, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
+}
+
+/// Returns the time of each witness of the trust file: the earliest that it states, by whichever of its keys.
+fn times<'c>(trust: &Trust, cosignatures: impl Iterator<Item = &'c Cosignature>) -> Vec<Option<u64>> {
+    let mut times: Vec<Option<u64>> = alloc::vec![None; trust.witnesses.len()];
+    for one in cosignatures {
+        if let Some(time) = times.get_mut(one.witness) {
+            *time = Some(time.map_or(one.time, |earlier| earlier.min(one.time)));
+        }
+    }
+    times
+}
+
+/// Refuses an anchor that has to date something and does not.
+pub(super) fn must_date(anchor: &Anchor) -> Result<(), Broken> {
+    if anchor.dates {
+        return Ok(());
+    }
+    let found = anchor.cosigned_by(false).len();
+    let text = format!(
+        "checkpoint of size {}: the {found} witnesses that cosigned it are not the quorum that the trust file asks for",
+        anchor.size
+    );
+    Err(broken(Code::QuorumNotMet, None, text))
 }
