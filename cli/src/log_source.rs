@@ -10,7 +10,7 @@ use griptrace_core::{
     node::Kind,
 };
 use griptrace_store::{
-    CommitError, Disclose, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store, StoredNode,
+    CommitError, Disclose, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store, StoredNode, Witnesses,
     record::NodeRecord,
 };
 
@@ -184,14 +184,14 @@ impl Log {
     }
 
     /// Returns the bytes of a bundle.
-    pub(crate) fn prove(&self, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn prove(&self, id: &NodeId, opened: Opened, witnesses: Witnesses) -> Result<Vec<u8>, CommandError> {
         match self {
             Self::Local(store) => {
                 let disclose = match opened {
                     Opened::Minimal => Disclose::Minimal,
                     Opened::All => Disclose::All,
                 };
-                Ok(store.prove(id, &ProveOptions { disclose, at: None, ..ProveOptions::default() })?)
+                Ok(store.prove(id, &ProveOptions { disclose, at: None, witnesses })?)
             }
             Self::Remote(remote) => remote.prove(id, opened),
         }

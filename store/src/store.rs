@@ -13,7 +13,7 @@ use griptrace_core::{
     id::{GenesisHash, KeyId, NodeId, StatusKey},
     key::Signer,
     node::Core,
-    note::NoteSigner,
+    note::{NoteSigner, NoteVerifier},
     status_map::StatusMap,
 };
 
@@ -78,7 +78,7 @@ pub(crate) struct Inner {
     pub(crate) objects: Objects,
     pub(crate) genesis: Genesis,
     pub(crate) home: GenesisHash,
-    pub(crate) verifier: griptrace_core::note::NoteVerifier,
+    pub(crate) verifier: NoteVerifier,
     state: RwLock<State>,
     pub(crate) writer: Option<Writer>,
     /// Opened when it is first asked.
@@ -146,6 +146,11 @@ impl Store {
     /// Returns the log's first entry.
     pub fn genesis(&self) -> &Genesis {
         &self.0.genesis
+    }
+
+    /// Returns what verifies the log's checkpoints.
+    pub fn verifier(&self) -> NoteVerifier {
+        self.0.verifier.clone()
     }
 
     /// Returns the log's genesis hash: the home of its nodes.

@@ -13,14 +13,17 @@ use serde_json::json;
 
 use super::{
     check::{judge, own_trust},
+    log::cosign::before_proving,
     policy,
 };
 use crate::{
     clock,
     context::{Answer, Context, write_output},
     error::CommandError,
+    log_source::Log,
     resolve::resolve_only,
     view::headline,
+    witnesses,
     workspace::Workspace,
 };
 
@@ -35,6 +38,9 @@ pub(crate) struct Args {
     /// Which details to open: what a verifier needs, or all of them
     #[arg(long, default_value = "minimal")]
     pub(crate) disclose: Opened,
+    /// Ask no witness for a cosignature first
+    #[arg(long)]
+    pub(crate) no_cosign: bool,
     /// Warn where this policy is not met
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -55,6 +61,9 @@ pub(crate) enum Opened {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let id = resolve_only(&workspace, &context.output, &args.node, &[Kind::Shipment, Kind::Model])?;
+    if !args.no_cosign && !workspace.store.is_remote() {
+        before_proving(context, workspace.folder())?;
+    }
     let bytes = bundle(&workspace, &id, args.disclose)?;
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
@@ -80,7 +89,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Returns the bytes of a bundle.
 pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
-    workspace.store.prove(id, opened).map_err(|e| e.while_doing("cannot prove this"))
+    let panel = match &workspace.store {
+        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifier())?,
+        Log::Remote(_) => None,
+    };
+    workspace
+        .store
+        .prove(id, opened, witnesses::to_show(panel.as_ref()))
+        .map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -13,6 +13,7 @@ mod call;
 pub mod check;
 mod committing;
 pub mod config;
+pub mod cosigning;
 mod grpc;
 mod http;
 pub mod inventory;
