@@ -31,3 +31,4 @@ mod tests;
 mod tls;
 
 pub use run::{ServeError, run};
+pub use telemetry::log_to_stderr;

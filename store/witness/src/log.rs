@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{judge, shelf::Shelf};
 
-/// The first line of every state.
+/// What the first line of every state begins with; the SHA-256 of the rest follows.
 const STATE: &str = "griptrace-witness-state-v1";
 /// What follows while nothing was cosigned.
 const NEVER: &str = "never cosigned\n";
@@ -134,7 +134,7 @@ pub fn add(shelf: &dyn Shelf, vkey: &str, url: Option<&str>) -> Result<LogKeys, 
     }
     let state = state_name(&hash);
     if shelf.read(&state).map_err(LogError::io(&state))?.is_none() && log.keys.len() == 1 {
-        shelf.replace(&state, format!("{STATE}\n{NEVER}").as_bytes()).map_err(LogError::io(&state))?;
+        shelf.replace(&state, &state_bytes(NEVER)).map_err(LogError::io(&state))?;
     }
     // Crash here: a state without keys, which nobody is cosigned from.
     let name = keys_name(&hash);
@@ -187,8 +187,11 @@ pub fn read_state(shelf: &dyn Shelf, log: &LogKeys, own: &[NoteVerifier]) -> Res
     let damaged = |why: &dyn core::fmt::Display| LogError::damaged(&name, why);
     let bytes = shelf.read(&name).map_err(LogError::io(&name))?;
     let bytes = bytes.ok_or_else(|| damaged(&"it is missing, and nothing else tells what was cosigned"))?;
-    let head = format!("{STATE}\n");
-    let rest = bytes.strip_prefix(head.as_bytes()).ok_or_else(|| damaged(&"it does not begin as a state does"))?;
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let rest = bytes.get(end.saturating_add(1)..).unwrap_or_default();
+    if core::str::from_utf8(rest).ok().map(state_bytes).as_ref() != Some(&bytes) {
+        return Err(damaged(&"it is no state, or has another checksum than its bytes"));
+    }
     if rest == NEVER.as_bytes() {
         return Ok(None);
     }
@@ -210,7 +213,11 @@ pub fn read_state(shelf: &dyn Shelf, log: &LogKeys, own: &[NoteVerifier]) -> Res
 /// What the system said; then the old one or the new one is there.
 pub fn keep(shelf: &dyn Shelf, cosigned: &Cosigned) -> io::Result<()> {
     let name = state_name(&origin_hash(&cosigned.checkpoint.origin));
-    shelf.replace(&name, format!("{STATE}\n{}", cosigned.note.to_text()).as_bytes())
+    shelf.replace(&name, &state_bytes(&cosigned.note.to_text()))
+}
+
+fn state_bytes(rest: &str) -> Vec<u8> {
+    format!("{STATE} {}\n{rest}", origin_hash(rest)).into_bytes()
 }
 
 /// Keeps what shows that a log lied, under a name that says how. The same case is kept once.
