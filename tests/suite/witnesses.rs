@@ -5,7 +5,6 @@ mod others;
 use core::time::Duration;
 use std::{
     fs,
-    io::Read as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -131,7 +130,7 @@ impl Desk {
         let mut trust = format!("{top}\nquorum = {{ of = {names:?}, at_least = {quorum} }}\n{tables}\n");
         for (name, vkeys, is_map) in witnesses {
             let roles = if *is_map { "roles = [\"map\"]\n" } else { "" };
-            writeln!(trust, "[[witness]]\nname = {name:?}\nvkeys = {vkeys:?}\n{roles}").unwrap();
+            writeln!(trust, "[[witness]]\nname = {name:?}\nvkey = {vkeys:?}\n{roles}").unwrap();
         }
         self.write("trust.toml", &trust);
         self.write("policy.toml", include_str!("../../policies/cn-industrial-reference.toml"));
@@ -315,7 +314,7 @@ fn a_log_that_was_set_back_is_refused_with_evidence() {
     // Another history of the same length, and longer: inconsistent.
     desk.write("camera.pgm", "forged");
     desk.ship();
-    desk.say(&["mark", "camera", "--withdraw", "--reason", "x"]);
+    desk.say(&["mark", "withdraw", "camera", "--reason", "x"]);
     let said = desk.ends(2, &["log", "cosign"]);
     assert!(said.contains("inconsistent") && said.contains("otherwise than it is here"), "{said}");
 }
