@@ -14,6 +14,9 @@ use griptrace_witness::{
     log::origin_hash,
     panel::Panel,
 };
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+
+use crate::{config::Witnessing, run::ServeError};
 
 /// Cosigned checkpoints that are looked through for what a witness cosigned last.
 const LOOKED_THROUGH: usize = 64;
@@ -106,4 +109,74 @@ pub fn keep_evidence(folder: &Path, url: &str, note: &Note) -> io::Result<PathBu
     let path = folder.join(format!("witness-{name}.note"));
     fs::write(&path, note.to_text())?;
     Ok(path)
+}
+
+/// Has the log cosigned again and again, beside everything else: commits never wait for a witness.
+pub(crate) struct Keeper {
+    store: Store,
+    panel: Panel,
+    fetcher: Fetcher,
+    every: Duration,
+    deadline: Duration,
+}
+
+impl Keeper {
+    /// Makes what asks the witnesses of the settings.
+    ///
+    /// # Errors
+    /// `Witnesses`.
+    pub(crate) fn new(store: &Store, asked: &Witnessing) -> Result<Self, ServeError> {
+        let wrong = |why: String| ServeError::Witnesses { path: asked.file.clone(), why };
+        let maps: Vec<&str> = asked.maps.iter().map(String::as_str).collect();
+        let panel = Panel::parse(&asked.policy, &maps, &store.verifier()).map_err(|e| wrong(e.to_string()))?;
+        let fetcher = Fetcher::new().map_err(|e| wrong(e.to_string()))?;
+        Ok(Self { store: store.clone(), panel, fetcher, every: asked.every, deadline: asked.deadline })
+    }
+
+    /// Returns whose cosignatures bundles show.
+    pub(crate) fn witnesses(&self) -> Witnesses {
+        witnesses(&self.panel)
+    }
+
+    /// Asks for ever, whenever there is a checkpoint that the quorum has not cosigned.
+    pub(crate) async fn run(self) {
+        let mut met = None;
+        loop {
+            if met != Some(self.store.size()) {
+                let (store, panel, fetcher) = (self.store.clone(), self.panel.clone(), self.fetcher.clone());
+                let (handle, deadline) = (Handle::current(), self.deadline);
+                // It reads and writes files, which keeps nobody waiting there.
+                let asked = spawn_blocking(move || handle.block_on(cosign(&store, &panel, &fetcher, deadline))).await;
+                met = asked.ok().and_then(|round| self.tell(round));
+            }
+            sleep(self.every).await;
+        }
+    }
+
+    /// Tells what came of it; returns the size at which the quorum is met.
+    fn tell(&self, round: Result<Round, ReadError>) -> Option<u64> {
+        let round = match round {
+            Ok(round) => round,
+            Err(error) => {
+                tracing::error!(%error, "cannot keep what the witnesses said");
+                return None;
+            }
+        };
+        let size = round.size;
+        for (url, answer) in &round.answers {
+            let Err(error) = answer else { continue };
+            tracing::warn!(url, size, %error, "a witness did not cosign");
+            if let Some(note) = error.evidence() {
+                tracing::error!(
+                    url,
+                    evidence = note.to_text(),
+                    "a witness has cosigned this log otherwise than it is here"
+                );
+            }
+        }
+        round.is_met(&self.panel).then(|| {
+            tracing::info!(size, "the witnesses cosigned");
+            size
+        })
+    }
 }

@@ -232,7 +232,7 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
         let disclose = if is_full { Disclose::All } else { Disclose::Minimal };
         shared
             .store
-            .prove(&id, &ProveOptions { disclose, at: Some(tree_size), ..ProveOptions::default() })
+            .prove(&id, &ProveOptions { disclose, at: Some(tree_size), witnesses: shared.witnesses.clone() })
             .map_err(status::prove)
     });
     let entry = Entry {
