@@ -319,6 +319,68 @@ fn a_log_that_was_set_back_is_refused_with_evidence() {
     assert!(said.contains("inconsistent") && said.contains("otherwise than it is here"), "{said}");
 }
 
+/// A service has its log cosigned in the background: a witness that hangs delays neither commits nor the others.
+#[test]
+fn a_service_is_cosigned_beside_its_commits() {
+    let desk = Desk::new();
+    let (one, two) = (make(&desk, "w1.example", &[]), make(&desk, "w2.example", &[]));
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    let hanging = mute();
+    desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
+    desk.write("serve.toml", "[witnesses]\npolicy = \"policy\"\nevery_seconds = 1\ndeadline_seconds = 3\n");
+    let (ready, log) = (desk.path().join("ready.json"), fs::File::create(desk.path().join("serve.log")).unwrap());
+    let arguments = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--config",
+        "serve.toml",
+        "--ready-file",
+        "ready.json",
+    ];
+    let mut serving = Killed(program(desk.path(), &arguments).stderr(log).spawn().unwrap());
+    let said = || fs::read_to_string(desk.path().join("serve.log")).unwrap();
+    let begun = Instant::now();
+    let told = loop {
+        let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
+        if let Some(told) = told {
+            break told;
+        }
+        assert!(serving.0.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "{}", said());
+        thread::sleep(Duration::from_millis(10));
+    };
+    let url = format!("http://{}", told["grpc"].as_str().unwrap());
+    // The first round hangs for three seconds meanwhile.
+    let begun = Instant::now();
+    desk.say(&["record", "lineage.toml", "--server", &url]);
+    let took = begun.elapsed();
+    let cosigned = desk.path().join(".griptrace/store/cosigned");
+    let begun = Instant::now();
+    while !fs::read_dir(&cosigned).is_ok_and(|mut found| found.any(|file| file.unwrap().file_name() == "4")) {
+        assert!(begun.elapsed() < PATIENCE, "{}", said());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(took < Duration::from_secs(3), "a commit took {took:?} while a witness hangs");
+    let address: std::net::SocketAddr = told["http"].as_str().unwrap().parse().unwrap();
+    let mut site = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut site, b"GET /checkpoint HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let published = rest(site);
+    assert!(published.contains("\n4\n") && published.contains("\u{2014} w1.example "), "{published}");
+}
+
+/// A process that is killed when it is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A witness with the role `map` recomputes the status map from the published entries, and says so with its own key.
 #[test]
 fn a_map_witness_vouches_for_what_it_recomputed() {

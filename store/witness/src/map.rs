@@ -187,3 +187,6 @@ impl Recount {
         self.lie.get_or_insert(lie);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,16 +15,6 @@ fn python() -> Option<Command> {
     found.is_ok_and(|status| status.success()).then(python)
 }
 
-/// The witness, killed when it is dropped.
-struct Theirs(Child);
-
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -44,7 +34,7 @@ fn a_witness_that_others_wrote_cosigns_our_log() {
     let said = theirs(&["init", "--name", "others.example/w1", "--listen", &listen]);
     let vkey = said.split_whitespace().find(|word| word.starts_with("others.example/w1+")).expect("it tells its vkey");
     theirs(&["add-log", "--origin", "maker.example/2026", "--vkey", &desk.vkey()]);
-    let _running = Theirs(command.args(["-m", "aics_witness", "serve"]).current_dir(desk.path()).spawn().unwrap());
+    let _running = Killed(command.args(["-m", "aics_witness", "serve"]).current_dir(desk.path()).spawn().unwrap());
     let begun = Instant::now();
     while std::net::TcpStream::connect(&listen).is_err() {
         assert!(begun.elapsed() < PATIENCE, "it does not listen");
