@@ -1,8 +1,7 @@
 //! The witnesses that a log on this machine asks, and asking them.
 
-use core::time::Duration;
+use core::{error::Error as _, time::Duration};
 use std::{
-    error::Error as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -44,8 +43,7 @@ pub(crate) fn take(folder: &Path, log: &NoteVerifier, file: &Path, maps: &[Strin
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(|e| CommandError::file("write", &path, e))
     };
-    let lines: String = maps.iter().map(|vkey| format!("{vkey}\n")).collect();
-    write(MAPS, lines.as_bytes())?;
+    write(MAPS, maps.join("\n").as_bytes())?;
     write(POLICY, &policy)?;
     Ok(panel)
 }

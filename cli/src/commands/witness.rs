@@ -1,8 +1,8 @@
 //! `griptrace witness`.
 
+use core::net::SocketAddr;
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -97,6 +97,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum may grow; a witness has no other kinds")]
 fn key_file(dir: &Path, kind: KeyKind) -> PathBuf {
     dir.join("keys").join(match kind {
         KeyKind::SubtreeV1 => "ml-dsa-44.key",

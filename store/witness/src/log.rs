@@ -7,6 +7,7 @@ use std::io;
 
 use griptrace_core::{
     checkpoint::{Checkpoint, check_origin},
+    digest::Digest,
     note::{KeyKind, Note, NoteVerifier},
 };
 use sha2::{Digest as _, Sha256};
@@ -80,7 +81,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    fn damaged(name: &str, why: impl ToString) -> Self {
+    fn damaged(name: &str, why: &dyn core::fmt::Display) -> Self {
         Self::Damaged { name: name.to_owned(), why: why.to_string() }
     }
 
@@ -91,7 +92,7 @@ impl LogError {
 
 /// Returns what a log is called in paths: the SHA-256 of its origin (tlog-witness, monitor retrieval).
 pub fn origin_hash(origin: &str) -> String {
-    Sha256::digest(origin).iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::from_bytes(Sha256::digest(origin).into()).to_string()
 }
 
 fn keys_name(hash: &str) -> String {
@@ -149,21 +150,21 @@ pub fn add(shelf: &dyn Shelf, vkey: &str, url: Option<&str>) -> Result<LogKeys, 
 pub fn read_keys(shelf: &dyn Shelf, hash: &str) -> Result<Option<LogKeys>, LogError> {
     let name = keys_name(hash);
     let Some(bytes) = shelf.read(&name).map_err(LogError::io(&name))? else { return Ok(None) };
-    let text = core::str::from_utf8(&bytes).map_err(|e| LogError::damaged(&name, e))?;
+    let text = core::str::from_utf8(&bytes).map_err(|e| LogError::damaged(&name, &e))?;
     let mut keys = Vec::new();
     let mut url = None;
     for line in text.lines() {
         let mut words = line.split(' ');
         let (Some("log"), Some(vkey)) = (words.next(), words.next()) else {
-            return Err(LogError::damaged(&name, "a line is not `log VKEY [URL]`"));
+            return Err(LogError::damaged(&name, &"a line is not `log VKEY [URL]`"));
         };
-        keys.push(NoteVerifier::parse(vkey).map_err(|e| LogError::damaged(&name, e))?);
+        keys.push(NoteVerifier::parse(vkey).map_err(|e| LogError::damaged(&name, &e))?);
         url = words.next().map(str::to_owned).or(url);
     }
     let origin = keys.first().map(|key| key.name().to_owned());
-    let origin = origin.ok_or_else(|| LogError::damaged(&name, "it names no key"))?;
+    let origin = origin.ok_or_else(|| LogError::damaged(&name, &"it names no key"))?;
     if origin_hash(&origin) != hash || keys.iter().any(|key| key.name() != origin) {
-        return Err(LogError::damaged(&name, format!("it is of the log {origin}")));
+        return Err(LogError::damaged(&name, &format!("it is of the log {origin}")));
     }
     Ok(Some(LogKeys { origin, keys, url }))
 }
@@ -226,7 +227,8 @@ fn state_bytes(rest: &str) -> Vec<u8> {
 /// What the system said.
 pub fn keep_evidence(shelf: &dyn Shelf, origin: &str, what: &str, evidence: &[u8]) -> io::Result<()> {
     let folder = format!("logs/{}/evidence", origin_hash(origin));
-    let digest: String = Sha256::digest(evidence).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = Digest::from_bytes(Sha256::digest(evidence).into()).to_string();
+    let digest: String = digest.chars().take(16).collect();
     let file = format!("{what}-{digest}");
     let kept = shelf.list(&folder)?;
     if kept.len() >= EVIDENCE_MAX || kept.contains(&file) {
@@ -249,6 +251,7 @@ pub fn evidence(shelf: &dyn Shelf, origin: &str) -> Result<Vec<String>, LogError
 impl LogKeys {
     fn to_text(&self) -> String {
         let url = self.url.as_ref().map_or_else(String::new, |url| format!(" {url}"));
-        self.keys.iter().map(|key| format!("log {}{url}\n", key.to_vkey())).collect()
+        let lines: Vec<String> = self.keys.iter().map(|key| format!("log {}{url}\n", key.to_vkey())).collect();
+        lines.concat()
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
+use griptrace_core::note::NoteVerifier;
 use serde_json::json;
 
 use crate::{
@@ -37,7 +38,7 @@ pub(crate) fn name(context: &Context, args: &WitnessesArgs) -> Result<Answer, Co
     let lines: Vec<String> = addresses
         .iter()
         .map(|address| {
-            let keys: Vec<String> = address.keys.iter().map(|key| key.to_vkey()).collect();
+            let keys: Vec<String> = address.keys.iter().map(NoteVerifier::to_vkey).collect();
             format!("witness  {}  {}", address.url, keys.join(" "))
         })
         .collect();
