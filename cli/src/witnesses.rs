@@ -21,7 +21,7 @@ const MAPS: &str = "witnesses.maps";
 pub(crate) const DEADLINE_SECONDS: u64 = 10;
 
 /// Reads the witnesses of the log in a folder; `None` if none were named.
-pub(crate) fn read(folder: &Path, log: &NoteVerifier) -> Result<Option<Panel>, CommandError> {
+pub(crate) fn read(folder: &Path, log: &[NoteVerifier]) -> Result<Option<Panel>, CommandError> {
     let path = folder.join(POLICY);
     if !path.exists() {
         return Ok(None);
@@ -34,7 +34,7 @@ pub(crate) fn read(folder: &Path, log: &NoteVerifier) -> Result<Option<Panel>, C
 }
 
 /// Takes a policy for the log in a folder. Nothing is written unless all of it can be read.
-pub(crate) fn take(folder: &Path, log: &NoteVerifier, file: &Path, maps: &[String]) -> Result<Panel, CommandError> {
+pub(crate) fn take(folder: &Path, log: &[NoteVerifier], file: &Path, maps: &[String]) -> Result<Panel, CommandError> {
     let policy = fs::read(file).map_err(|e| CommandError::file("read", file, e))?;
     let named: Vec<&str> = maps.iter().map(String::as_str).collect();
     let wrong = |e| CommandError::because(format!("{} can't be this log's witnesses", file.display()), e);

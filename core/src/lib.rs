@@ -31,6 +31,8 @@ pub mod digest;
 pub mod entry;
 pub mod id;
 pub mod key;
+pub mod key_change;
+pub mod key_history;
 pub mod limits;
 pub mod manifest;
 pub mod node;

@@ -51,6 +51,8 @@ pub const CROSSING_WORK_MAX: u64 = 50_000_000;
 pub const NOTE_BYTES_MAX: usize = 1 << 20;
 /// Signature lines of one note; C2SP signed-note asks for at least 16.
 pub const NOTE_SIGNATURES_MAX: usize = 100;
+/// Key changes of one log: a change a week over ten years, twice.
+pub const KEY_CHANGES_MAX: usize = 1_024;
 /// Keys that a genesis names to revoke the log's own.
 pub const REVOKERS_MAX: usize = 16;
 /// Bytes of one proof in a bundle: no more than the bundle itself.

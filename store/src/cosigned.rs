@@ -107,7 +107,7 @@ pub(crate) fn cosigned_at(
     if !state.catalogue.is_signed(size) {
         return Err(corrupt(&format!("no checkpoint of {size} entries was signed")));
     }
-    let (_, signed) = signed_at(inner, state, &mut SegmentReader::new(&inner.objects), size)?;
+    let (_, signed) = signed_at(state, &mut SegmentReader::new(&inner.objects), size)?;
     let signed = Note::parse(signed.as_bytes()).map_err(|e| corrupt(&e))?;
     if signed.text() != kept.text() {
         return Err(corrupt(&"it is another checkpoint than was signed at this size"));
@@ -123,7 +123,8 @@ pub(crate) fn cosigned_at(
 pub(crate) fn newest(signature: Signature<'_>, objects: &Objects) -> Result<Option<Signed>, StorageError> {
     let Some(size) = sizes(objects)?.pop() else { return Ok(None) };
     let Some(kept) = read(objects, size)? else { return Ok(None) };
-    let is_the_logs = |line: &&NoteSignature| made(signature.verifier, line);
+    let verifier = signature.keys.verifier(size);
+    let is_the_logs = |line: &&NoteSignature| verifier.is_some_and(|key| made(key, line));
     let own = kept.signatures().iter().filter(is_the_logs).cloned().collect();
     let own = Note::new(kept.text(), own).map_err(|e| StorageError::corrupt(name(size), e))?;
     let (head, note) = signature.read(&name(size), own.to_text().as_bytes())?;

@@ -47,6 +47,7 @@ pub mod hashing;
 mod head;
 mod index;
 mod lock;
+mod log_keys;
 mod number;
 mod objects;
 mod open;

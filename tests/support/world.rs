@@ -8,6 +8,7 @@
 mod world_build;
 mod world_buyer;
 mod world_honest;
+mod world_keys;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,7 @@ use griptrace_core::{
 pub(crate) use world_build::Built;
 pub(crate) use world_buyer::{Buyer, Case, is_less_cosigned, shipped_files, told, vkey_of_witness};
 pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
+pub(crate) use world_keys::KeySpec;
 
 /// What a status map holds: key and status, in log order.
 pub(crate) type Lines = Vec<(StatusKey, NodeId)>;
@@ -63,6 +65,7 @@ pub(crate) struct Log {
 #[derive(Clone)]
 pub(crate) enum Step {
     Commit(CommitSpec),
+    Key(KeySpec),
     Head(HeadSpec),
 }
 
@@ -368,7 +371,7 @@ impl World {
     pub(crate) fn commit_of(&mut self, name: &str) -> &mut CommitSpec {
         let commits = self.logs.iter_mut().flat_map(|log| &mut log.steps).filter_map(|step| match step {
             Step::Commit(commit) => Some(commit),
-            Step::Head(_) => None,
+            Step::Key(_) | Step::Head(_) => None,
         });
         let mut found = commits.filter(|commit| commit.nodes.iter().any(|node| node == name));
         found.next().unwrap_or_else(|| panic!("no commit has {name}"))
@@ -384,7 +387,7 @@ impl World {
         let steps = self.logs[log].steps.iter_mut();
         let heads = steps.filter_map(|step| match step {
             Step::Head(head) => Some(head),
-            Step::Commit(_) => None,
+            Step::Commit(_) | Step::Key(_) => None,
         });
         heads.collect()
     }

@@ -7,6 +7,7 @@
 mod closure;
 mod facts;
 mod ids;
+mod keys;
 mod log;
 mod nodes;
 mod open;
@@ -27,7 +28,7 @@ use griptrace_core::{
     commit::StatusLine,
     details::Salt,
     entry::Genesis,
-    id::{GenesisHash, NodeId, StatusKey},
+    id::{GenesisHash, KeyId, NodeId, StatusKey},
     limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
     node::Role,
@@ -98,6 +99,8 @@ pub(crate) struct Log {
     pub(crate) home: GenesisHash,
     /// By ascending size; never empty.
     pub(crate) anchors: Vec<Anchor>,
+    /// Which keys counted when.
+    pub(crate) keys: keys::Keys,
 }
 
 impl Log {
@@ -123,7 +126,9 @@ pub(crate) struct CheckedCommit {
     pub(crate) count: u64,
     /// The public lines of its statuses.
     pub(crate) statuses: Vec<StatusLine>,
-    /// Place in the trust file's list of committers.
+    /// The key that signed it.
+    pub(crate) key: KeyId,
+    /// Place in the trust file's list of committers: of that key, or of one that it follows or that follows it.
     pub(crate) committer: usize,
 }
 
@@ -276,9 +281,10 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust) -> Result<Evidence, Broken> {
     let parts = Parts { bundle, trust };
     // Steps 2 to 5.
-    let (logs, entries) = log::check_logs(&parts)?;
+    let (mut logs, entries) = log::check_logs(&parts)?;
     // Step 6.
     let commits = nodes::check_commits(&parts, &logs, entries)?;
+    keys::settle_keys(&mut logs, &commits)?;
     // Step 7.
     let read = nodes::check_nodes(&parts, &logs, &commits)?;
     // Step 8: edges.

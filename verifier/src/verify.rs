@@ -265,7 +265,11 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
         }
     };
     for log in &case.evidence.logs {
-        add(&log.genesis.origin, "log", log.genesis.key.id());
+        for anchor in &log.anchors {
+            if let Some(key) = log.keys.history.log_key(anchor.size) {
+                add(&log.genesis.origin, "log", key.id());
+            }
+        }
         for one in log.anchors.iter().flat_map(|anchor| &anchor.cosignatures) {
             let Some(witness) = case.trust.witnesses.get(one.witness) else { continue };
             if let Some(key) = witness.keys.get(one.key) {
@@ -273,8 +277,10 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
             }
         }
     }
-    for known in case.evidence.commits.iter().filter_map(|c| case.trust.committers.get(c.committer)) {
-        add(&known.name, "committer", known.key.id());
+    for commit in &case.evidence.commits {
+        if let Some(known) = case.trust.committers.get(commit.committer) {
+            add(&known.name, "committer", commit.key);
+        }
     }
     for word in case.words.values() {
         if let crate::judge::Vouched::Assessor(place) = word

@@ -90,7 +90,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 /// Returns the bytes of a bundle.
 pub(crate) fn bundle(workspace: &Workspace, id: &NodeId, opened: Opened) -> Result<Vec<u8>, CommandError> {
     let panel = match &workspace.store {
-        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifier())?,
+        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifiers())?,
         Log::Remote(_) => None,
     };
     workspace

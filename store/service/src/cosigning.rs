@@ -60,7 +60,7 @@ pub async fn cosign(store: &Store, panel: &Panel, fetcher: &Fetcher, deadline: D
     let kept = witnesses(panel);
     let mut addresses = panel.addresses();
     know_last(store, &kept, &mut addresses)?;
-    let log = store.verifier();
+    let log = store.verifiers();
     let proofs = |old| store.consistency(old, size).map_err(Into::into);
     let head = Head { note: &note, checkpoint: &checkpoint, log: &log, proofs: &proofs };
     let answered = client::ask_all(fetcher, &addresses, head, deadline).await;
@@ -128,7 +128,7 @@ impl Keeper {
     pub(crate) fn new(store: &Store, asked: &Witnessing) -> Result<Self, ServeError> {
         let wrong = |why: String| ServeError::Witnesses { path: asked.file.clone(), why };
         let maps: Vec<&str> = asked.maps.iter().map(String::as_str).collect();
-        let panel = Panel::parse(&asked.policy, &maps, &store.verifier()).map_err(|e| wrong(e.to_string()))?;
+        let panel = Panel::parse(&asked.policy, &maps, &store.verifiers()).map_err(|e| wrong(e.to_string()))?;
         let fetcher = Fetcher::new().map_err(|e| wrong(e.to_string()))?;
         Ok(Self { store: store.clone(), panel, fetcher, every: asked.every, deadline: asked.deadline })
     }

@@ -120,8 +120,8 @@ pub struct Head<'a> {
     pub note: &'a Note,
     /// What it says.
     pub checkpoint: &'a Checkpoint,
-    /// The log's key.
-    pub log: &'a NoteVerifier,
+    /// The log's keys, those that it has had among them.
+    pub log: &'a [NoteVerifier],
     /// How the log grew.
     pub proofs: Proofs<'a>,
 }
@@ -202,7 +202,7 @@ async fn evidence(fetcher: &Fetcher, witness: &Address, head: Head<'_>) -> Optio
     let url = format!("{}/{}/checkpoint", witness.url.trim_end_matches('/'), origin_hash(&head.checkpoint.origin));
     let answer = fetcher.get(&url, ANSWER_BYTES_MAX).await.ok().filter(|answer| answer.status == 200)?;
     let note = Note::parse(&answer.body).ok()?;
-    judge::signed(&note, core::slice::from_ref(head.log)).is_ok().then_some(note)
+    judge::signed(&note, head.log).is_ok().then_some(note)
 }
 
 /// Returns the beginning of what a witness said, on one line.

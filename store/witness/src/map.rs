@@ -5,7 +5,6 @@
 
 use griptrace_core::{
     checkpoint::Checkpoint,
-    commit::StatusLine,
     digest::Digest,
     entry::{Entry, StatusHead},
     status_map::StatusMap,
@@ -100,14 +99,6 @@ impl Default for Recount {
     }
 }
 
-/// Returns what an entry adds to the status map.
-fn map_lines(entry: &Entry) -> &[StatusLine] {
-    match entry {
-        Entry::Commit(commit) => &commit.payload.statuses,
-        Entry::Genesis(_) | Entry::StatusHead(_) => &[],
-    }
-}
-
 impl Recount {
     /// Returns how many entries were read.
     pub const fn size(&self) -> u64 {
@@ -177,7 +168,7 @@ impl Recount {
             }
             self.head = Some(*head);
         }
-        for line in map_lines(&entry) {
+        for line in entry.map_lines(bytes) {
             self.map.append(line.key.digest(), line.status.digest());
         }
     }

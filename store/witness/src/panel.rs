@@ -46,15 +46,17 @@ pub enum PanelError {
 }
 
 impl Panel {
-    /// Reads a policy, for the log with this key, and keys for status maps (vkeys). A policy that names no log is for
+    /// Reads a policy, for the log with these keys, and keys for status maps (vkeys). A policy that names no log is for
     /// every one.
     ///
     /// # Errors
     /// [`PanelError`].
-    pub fn parse(policy: &[u8], maps: &[&str], log: &NoteVerifier) -> Result<Self, PanelError> {
+    pub fn parse(policy: &[u8], maps: &[&str], log: &[NoteVerifier]) -> Result<Self, PanelError> {
         let policy = TlogPolicy::parse(policy).map_err(PanelError::Policy)?;
-        if !policy.logs.is_empty() && !policy.logs.iter().any(|named| named.key == *log) {
-            return Err(PanelError::OtherLog { origin: log.name().to_owned() });
+        if !policy.logs.is_empty() && !policy.logs.iter().any(|named| log.contains(&named.key)) {
+            return Err(PanelError::OtherLog {
+                origin: log.first().map_or_else(String::new, |key| key.name().to_owned()),
+            });
         }
         let mut read = Vec::with_capacity(maps.len());
         for vkey in maps {
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_one_address_are_asked_for_together() {
-        let log = NoteSigner::new("log.example", &[1; 32]).unwrap().verifier().clone();
+        let log = [NoteSigner::new("log.example", &[1; 32]).unwrap().verifier().clone()];
         let plain = Cosigner::new("w1.example", &[2; 32]).unwrap().verifier().clone();
         let subtree = Cosigner::subtree("w1.example", &[3; 32]).unwrap().verifier().clone();
         let other = Cosigner::new("w2.example", &[4; 32]).unwrap().verifier().clone();

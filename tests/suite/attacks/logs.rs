@@ -351,7 +351,7 @@ const LOGS: &[Attack] = &[
     Attack::new("entry-unreadable", Both, "a log entry of no known kind", Code::EntryInvalid, |c| {
         c.world.commit_of("shipment").entry_edit = Some(|_| vec![0x82, 0x07, 0xa0]);
     }),
-    Attack::new("key-change-entry", Both, "an entry of the reserved number", Code::EntryInvalid, |c| {
+    Attack::new("key-change-entry", Both, "a key change without signatures", Code::EntryInvalid, |c| {
         c.world.commit_of("shipment").entry_edit = Some(|_| vec![0x82, 0x01, 0xa0]);
     }),
     Attack::new("second-genesis", Both, "a genesis in the middle of the log", Code::EntryInvalid, |c| {

@@ -20,8 +20,8 @@ use griptrace_core::{
 };
 
 use super::{
-    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, log::must_date,
-    places::Places,
+    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, broken, keys::Keys,
+    log::must_date, places::Places,
 };
 use crate::{dense, finding::Code};
 
@@ -359,7 +359,8 @@ fn check_proofs(
             let (Some(status), Some(statuses)) = (&brought.status, &anchor.statuses) else { continue };
             // The newest closure is the shipped one where the two anchors are one.
             let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
-            check_proof((status, statuses), walk, closure, (number, anchor))?;
+            let held = if place == last { Some(&log.keys) } else { None };
+            check_proof((status, statuses), held, walk, closure, (number, anchor))?;
         }
     }
     Ok(())
@@ -367,6 +368,7 @@ fn check_proofs(
 
 fn check_proof(
     (part, statuses): (&StatusPart<&[u8]>, &BTreeMap<StatusKey, Vec<Ordinal>>),
+    held: Option<&Keys>,
     walk: &Walk<'_>,
     closure: &Closure,
     (number, anchor): (usize, &Anchor),
@@ -378,7 +380,7 @@ fn check_proof(
     if let Some(key) = statuses.keys().find(|key| !known.contains(key)) {
         return Err(broken(Code::Extraneous, None, format!("statuses of {key}, which the closure does not hold")));
     }
-    let present: Vec<(Digest, Digest)> = statuses
+    let mut present: Vec<(Digest, Digest)> = statuses
         .iter()
         .map(|(key, listed)| {
             let ids = listed.iter().filter_map(|s| walk.nodes.get(*s)).map(|node| *node.id.digest());
@@ -392,8 +394,11 @@ fn check_proof(
             "a log that holds nothing of the closure, and is asked for no status".into(),
         ));
     }
+    // Key changes are judged by their place in the log: the newest map says whether these are all.
+    present.extend(held.iter().flat_map(|keys| keys.present()));
+    let asked = keys().map(|key| *key.digest()).chain(held.into_iter().flat_map(Keys::asked));
     let map_root = &anchor.map_root;
-    verify_statuses(map_root, keys().map(|key| *key.digest()), &present, part.proof).map_err(|error| {
+    verify_statuses(map_root, asked, &present, part.proof).map_err(|error| {
         broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}"))
     })
 }

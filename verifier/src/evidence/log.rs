@@ -7,12 +7,14 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
+    key::PublicKey,
+    key_history::KeyHistory,
     limits::TREE_SIZE_MAX,
     note::{KeyKind, Note, NoteError, NoteVerifier, VerifiedSignature},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Cosignature, Log, Parts, broken};
+use super::{Anchor, Broken, Cosignature, Log, Parts, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -46,12 +48,13 @@ fn check_log(
     entries: &mut Vec<ProvenEntry>,
 ) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
-    let trusted = find_trusted(trust, &genesis)?;
-    let notes = check_notes(part, trust, trusted)?;
+    let keys = read_keys(part, &genesis, &home)?;
+    let trusted = find_trusted(trust, &genesis, &keys.history)?;
+    let notes = check_notes(part, trust, trusted, &keys.history)?;
     check_growth(part, &notes)?;
     let heads = check_entries(part, &notes, place, entries)?;
     let dated = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head));
-    let log = Log { genesis, home, anchors: dated.collect() };
+    let log = Log { genesis, home, anchors: dated.collect(), keys };
     log.newest().map_or(Ok(()), must_date)?;
     Ok(log)
 }
@@ -62,13 +65,14 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     let Some((0, bytes)) = part.entries.first() else { return Err(bad("is not its genesis at index 0")) };
     match Entry::parse(bytes) {
         Ok(Entry::Genesis(genesis)) => Ok((genesis, genesis_hash(bytes))),
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
+        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
         Err(error) => Err(bad(&format!("cannot be read: {error}"))),
     }
 }
 
-fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLog, Broken> {
-    let same_key = |log: &&TrustedLog| log.key.public_key() == genesis.key.as_bytes();
+/// The trust file may have any of the log's keys: each has signed the change to or from the next.
+fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis, history: &KeyHistory) -> Result<&'t TrustedLog, Broken> {
+    let same_key = |log: &&TrustedLog| history.log_keys().any(|(_, key)| log.key.public_key() == key.as_bytes());
     trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
         broken(Code::LogUntrusted, None, text)
@@ -83,19 +87,61 @@ struct CheckedNote {
 
 /// The keys that a log's notes are verified under.
 struct Known {
-    /// The log's own, and then those of witnesses.
+    /// The log's own, each for checkpoints above the size beside it.
+    own: Vec<(u64, NoteVerifier)>,
+    /// Those of witnesses.
     keys: Vec<NoteVerifier>,
-    /// Of each but the first: the witness, and which of its keys it is, by their places in the trust file.
+    /// Of each of these: the witness, and which of its keys it is, by their places in the trust file.
     of: Vec<(usize, usize)>,
 }
 
-/// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
-fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
-    let mut known = Known { keys: Vec::from([log.key.clone()]), of: Vec::new() };
-    for (place, witness) in trust.witnesses.iter().enumerate() {
-        known.keys.extend(witness.keys.iter().cloned());
-        known.of.extend((0..witness.keys.len()).map(|key| (place, key)));
+impl Known {
+    fn of(trust: &Trust, log: &TrustedLog, history: &KeyHistory) -> Result<Self, Broken> {
+        let own = |(from, key): (u64, &PublicKey)| {
+            let own = NoteVerifier::new(&log.origin, KeyKind::Ed25519, key.as_bytes());
+            own.map(|own| (from, own)).map_err(|error| {
+                broken(Code::KeyChangeInvalid, None, format!("key {} of {}: {error}", key.id(), log.origin))
+            })
+        };
+        let own = history.log_keys().map(own).collect::<Result<_, _>>()?;
+        let mut known = Self { own, keys: Vec::new(), of: Vec::new() };
+        for (place, witness) in trust.witnesses.iter().enumerate() {
+            known.keys.extend(witness.keys.iter().cloned());
+            known.of.extend((0..witness.keys.len()).map(|key| (place, key)));
+        }
+        Ok(known)
     }
+
+    /// Checks that the log's key at this size signed.
+    fn check_own(&self, note: &Note, checkpoint: &Checkpoint) -> Result<(), Broken> {
+        let Checkpoint { origin, size, .. } = checkpoint;
+        let has_signed = |key: &NoteVerifier| {
+            let signed = note.verify(core::slice::from_ref(key)).map_err(|error| signature_finding(&error))?;
+            Ok::<_, Broken>(!signed.is_empty())
+        };
+        let signs = self.own.iter().rev().find(|(from, _)| from < size || *from == 0);
+        if signs.map_or(Ok(false), |(_, key)| has_signed(key))? {
+            return Ok(());
+        }
+        for (_, key) in &self.own {
+            if has_signed(key)? {
+                let text = format!("checkpoint of size {size} is signed by a key of {origin} that is not in use there");
+                return Err(broken(Code::KeyRetired, None, text));
+            }
+        }
+        let text = format!("checkpoint of size {size} is not signed by log {origin}");
+        Err(broken(Code::CheckpointUnsigned, None, text))
+    }
+}
+
+/// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
+fn check_notes(
+    part: &LogPart<&[u8]>,
+    trust: &Trust,
+    log: &TrustedLog,
+    history: &KeyHistory,
+) -> Result<Vec<CheckedNote>, Broken> {
+    let known = Known::of(trust, log, history)?;
     let notes: Vec<CheckedNote> =
         part.anchors.iter().map(|anchor| check_note(anchor, log, trust, &known)).collect::<Result<_, _>>()?;
     let sizes = || notes.iter().map(|note| note.checkpoint.size);
@@ -131,11 +177,8 @@ fn check_note(
             format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size),
         ));
     }
+    known.check_own(&note, &checkpoint)?;
     let signatures = note.verify(&known.keys).map_err(|error| signature_finding(&error))?;
-    if !signatures.iter().any(|signature| signature.key == 0) {
-        let text = format!("checkpoint of size {} is not signed by log {}", checkpoint.size, log.origin);
-        return Err(broken(Code::CheckpointUnsigned, None, text));
-    }
     let cosignatures = signatures.iter().filter_map(|signature| cosignature(trust, known, signature)).collect();
     Ok(CheckedNote { checkpoint, cosignatures })
 }
@@ -143,7 +186,7 @@ fn check_note(
 /// Returns what a verified line by a witness says. A line without a time says nothing that counts, nor does a status-map
 /// key of a witness that is not trusted for the map.
 fn cosignature(trust: &Trust, known: &Known, line: &VerifiedSignature) -> Option<Cosignature> {
-    let (witness, key) = *known.of.get(line.key.checked_sub(1)?)?;
+    let (witness, key) = *known.of.get(line.key)?;
     let trusted = trust.witnesses.get(witness)?;
     let signer = trusted.keys.get(key).filter(|key| trusted.counts(key))?;
     Some(Cosignature { witness, key, time: line.timestamp?, map: signer.kind() == KeyKind::StatusMapV1 })
@@ -233,7 +276,9 @@ fn sort_entries(
         }
         match entry {
             Entry::StatusHead(head) if head.index == *index => heads.push(head),
-            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) => return Err(no_head(*index)),
+            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) | Entry::KeyChange(_) => {
+                return Err(no_head(*index));
+            }
         }
         wanted.next();
     }

@@ -33,7 +33,7 @@ pub(crate) struct CosignArgs {
 
 pub(crate) fn name(context: &Context, args: &WitnessesArgs) -> Result<Answer, CommandError> {
     let store = Workspace::local_store(context, false)?;
-    let panel = witnesses::take(&context.store_folder()?, &store.verifier(), &args.file, &args.map)?;
+    let panel = witnesses::take(&context.store_folder()?, &store.verifiers(), &args.file, &args.map)?;
     let addresses = panel.addresses();
     let lines: Vec<String> = addresses
         .iter()
@@ -53,7 +53,7 @@ pub(crate) fn name(context: &Context, args: &WitnessesArgs) -> Result<Answer, Co
 pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, CommandError> {
     let store = Workspace::local_store(context, false)?;
     let folder = context.store_folder()?;
-    let panel = witnesses::read(&folder, &store.verifier())?.ok_or_else(no_witnesses)?;
+    let panel = witnesses::read(&folder, &store.verifiers())?.ok_or_else(no_witnesses)?;
     let round = witnesses::ask(&folder, &store, &panel, Duration::from_secs(args.deadline))?;
     let is_met = round.is_met(&panel);
     let told: Vec<serde_json::Value> = round
@@ -78,7 +78,7 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
 /// Asks the witnesses before a bundle is made: what fails is said, and the bundle is made all the same.
 pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), CommandError> {
     let store = Workspace::local_store(context, false)?;
-    let Some(panel) = witnesses::read(folder, &store.verifier())? else { return Ok(()) };
+    let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
     let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
     let told = witnesses::ask(folder, &store, &panel, deadline).and_then(|round| {
         witnesses::tell(context, folder, &panel, &round)?;
