@@ -364,7 +364,7 @@ fn a_service_is_cosigned_beside_its_commits() {
         thread::sleep(Duration::from_millis(50));
     }
     assert!(took < Duration::from_secs(3), "a commit took {took:?} while a witness hangs");
-    let address: std::net::SocketAddr = told["http"].as_str().unwrap().parse().unwrap();
+    let address: core::net::SocketAddr = told["http"].as_str().unwrap().parse().unwrap();
     let mut site = std::net::TcpStream::connect(address).unwrap();
     std::io::Write::write_all(&mut site, b"GET /checkpoint HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let published = rest(site);

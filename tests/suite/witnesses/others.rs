@@ -96,7 +96,10 @@ fn a_client_that_others_wrote_is_cosigned_by_our_witness() {
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
     let first = Running::start(&desk, "w1.example");
     desk.write("feed.py", FEED);
-    let store = || griptrace_store::Store::open(&desk.path().join(".griptrace/store"), Default::default()).unwrap();
+    let store = || {
+        griptrace_store::Store::open(&desk.path().join(".griptrace/store"), griptrace_store::OpenOptions::default())
+            .unwrap()
+    };
     let mut sizes = Vec::new();
     let mut keep = |store: &griptrace_store::Store| {
         desk.write(&format!("note-{}", store.size()), &store.checkpoint());
