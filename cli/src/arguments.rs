@@ -82,6 +82,9 @@ pub(crate) enum Command {
     Fsck(commands::fsck::Args),
     /// Serve the store: gRPC to those who commit and ask, the log over HTTP to the world
     Serve(commands::serve::Args),
+    /// Run a witness: it cosigns the checkpoints of logs that only grow
+    #[command(subcommand)]
+    Witness(commands::witness::Args),
     /// Go the whole way once, with simulated data
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell
@@ -111,6 +114,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
+        Command::Witness(args) => commands::witness::run(context, &args),
         Command::Demo(args) => demo::run(&args, &context.output).map(Answer),
         Command::Completions(args) => commands::completions::run(context, &args),
     }

@@ -23,3 +23,4 @@ pub(crate) mod show;
 pub(crate) mod trace;
 pub(crate) mod trust;
 pub(crate) mod verify;
+pub(crate) mod witness;

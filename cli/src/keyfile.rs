@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::{
     id::KeyId,
     key::{Algorithm, PublicKey, SecretKey, Signer as _},
-    note::NoteSigner,
+    note::{Cosigner, KeyKind, NoteSigner},
 };
 use zeroize::Zeroizing;
 
@@ -28,7 +28,8 @@ const FILE_BYTES_MAX: u64 = 1 << 16;
 /// A private key, as it stands in a file. Wiped from memory when dropped.
 #[derive(Debug)]
 pub(crate) struct PrivateKey {
-    algorithm: Algorithm,
+    /// `None` for ML-DSA-44, with which nothing but a checkpoint is signed.
+    algorithm: Option<Algorithm>,
     seed: Zeroizing<[u8; 32]>,
 }
 
@@ -37,23 +38,47 @@ impl PrivateKey {
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, CommandError> {
         let mut seed = Zeroizing::new([0; 32]);
         fill(seed.as_mut_slice())?;
-        let key = Self { algorithm, seed };
+        let key = Self { algorithm: Some(algorithm), seed };
         key.signer()?;
         Ok(key)
     }
 
+    /// Makes a new ML-DSA-44 key from the system's randomness.
+    pub(crate) fn generate_ml_dsa() -> Result<Self, CommandError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        fill(seed.as_mut_slice())?;
+        Ok(Self { algorithm: None, seed })
+    }
+
     /// Returns what signs with this key.
     pub(crate) fn signer(&self) -> Result<SecretKey, CommandError> {
-        SecretKey::from_bytes(self.algorithm, &self.seed).map_err(|e| CommandError::because("the key is no key", e))
+        let algorithm =
+            self.algorithm.ok_or_else(|| CommandError::failed("an ML-DSA-44 key signs checkpoints only"))?;
+        SecretKey::from_bytes(algorithm, &self.seed).map_err(|e| CommandError::because("the key is no key", e))
     }
 
     /// Returns what signs checkpoints of the log `origin` with this key.
     pub(crate) fn note_signer(&self, origin: &str) -> Result<NoteSigner, CommandError> {
-        if self.algorithm != Algorithm::Ed25519 {
+        if self.algorithm != Some(Algorithm::Ed25519) {
             return Err(CommandError::failed("a log's key must be an Ed25519 key"));
         }
         NoteSigner::new(origin, &self.seed)
             .map_err(|e| CommandError::because(format!("{origin:?} can't name a log"), e))
+    }
+
+    /// Returns what cosigns checkpoints in the name of a witness with this key.
+    pub(crate) fn cosigner(&self, name: &str, kind: KeyKind) -> Result<Cosigner, CommandError> {
+        let made = match (kind, self.algorithm) {
+            (KeyKind::CosignatureV1, Some(Algorithm::Ed25519)) => Cosigner::new(name, &self.seed),
+            (KeyKind::StatusMapV1, Some(Algorithm::Ed25519)) => Cosigner::status_map(name, &self.seed),
+            (KeyKind::SubtreeV1, None) => Cosigner::subtree(name, &self.seed),
+            _ => {
+                return Err(CommandError::failed(format!(
+                    "a key of this algorithm can't be a cosigner's {kind:?} key"
+                )));
+            }
+        };
+        made.map_err(|e| CommandError::because(format!("{name:?} can't name a witness"), e))
     }
 
     /// Returns the public half.
@@ -69,17 +94,19 @@ impl PrivateKey {
     fn from_line(text: &str) -> Option<Self> {
         let mut words = text.trim_end().split(' ');
         let algorithm = (words.next()? == MAGIC).then(|| words.next())??;
-        let algorithm = [Algorithm::Ed25519, Algorithm::P256].into_iter().find(|a| algorithm_word(*a) == algorithm)?;
+        let known = [Some(Algorithm::Ed25519), Some(Algorithm::P256), None];
+        let algorithm = known.into_iter().find(|a| algorithm_word(*a) == algorithm)?;
         let bytes = Zeroizing::new(STANDARD.decode(words.next()?).ok()?);
         let seed = Zeroizing::new(bytes.as_slice().try_into().ok()?);
         words.next().is_none().then_some(Self { algorithm, seed })
     }
 }
 
-const fn algorithm_word(algorithm: Algorithm) -> &'static str {
+const fn algorithm_word(algorithm: Option<Algorithm>) -> &'static str {
     match algorithm {
-        Algorithm::Ed25519 => "ed25519",
-        Algorithm::P256 => "p256",
+        Some(Algorithm::Ed25519) => "ed25519",
+        Some(Algorithm::P256) => "p256",
+        None => "ml-dsa-44",
     }
 }
 
@@ -202,7 +229,7 @@ mod tests {
     fn keys_read_back_as_written() {
         let dir = tempfile::tempdir().unwrap();
         for algorithm in [Algorithm::Ed25519, Algorithm::P256] {
-            let path = dir.path().join(algorithm_word(algorithm));
+            let path = dir.path().join(algorithm_word(Some(algorithm)));
             let key = PrivateKey::generate(algorithm).unwrap();
             write(&path, &key, None).unwrap();
             assert_eq!(read(&path).unwrap().public().unwrap(), key.public().unwrap());

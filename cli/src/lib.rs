@@ -26,6 +26,7 @@ mod remote;
 mod resolve;
 mod suggest;
 mod view;
+mod witnesses;
 mod workspace;
 
 use std::process::ExitCode;

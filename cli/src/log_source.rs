@@ -11,7 +11,7 @@ use griptrace_core::{
 };
 use griptrace_store::{
     AdoptedBundle, CommitError, Disclose, ForeignNode, Found, LogEntry, Paths, ProveOptions, Receipt, Resolved, Store,
-    StoredNode, record::NodeRecord,
+    StoredNode, Witnesses, record::NodeRecord,
 };
 
 use crate::{clock, error::CommandError, remote::Remote};
@@ -208,11 +208,17 @@ impl Log {
     }
 
     /// Returns the bytes of a bundle, which shows growth since the checkpoints of these sizes.
-    pub(crate) fn prove(&self, id: &NodeId, disclose: &Disclose, since: &[u64]) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn prove(
+        &self,
+        id: &NodeId,
+        disclose: &Disclose,
+        since: &[u64],
+        witnesses: Witnesses,
+    ) -> Result<Vec<u8>, CommandError> {
         match self {
             Self::Local(store) => {
                 let (disclose, since) = (disclose.clone(), since.to_vec());
-                Ok(store.prove(id, &ProveOptions { disclose, at: None, since })?)
+                Ok(store.prove(id, &ProveOptions { disclose, at: None, since, witnesses })?)
             }
             Self::Remote(remote) => remote.prove(id, disclose, since),
         }

@@ -181,7 +181,7 @@ fn a_fork_is_found_by_whoever_has_both_files_and_shown_to_others() {
 #[test]
 fn an_update_brings_marks_that_came_since_and_opens_nothing_new() {
     let desk = Desk::new();
-    desk.say("prove first --disclose all -o first.griptrace");
+    desk.say("prove first --profile full -o first.griptrace");
     assert_eq!(desk.verify("first.griptrace").0, 0);
     desk.say("mark withdraw camera --reason spoilt");
     let made = desk.say("prove first --update-of first.griptrace -o u.update");

@@ -337,6 +337,14 @@ pub enum ReadError {
         /// The size asked about.
         size: u64,
     },
+    /// A cosignature does not verify.
+    #[error("the cosignatures of the checkpoint of {size} entries are refused: {why}")]
+    Cosignature {
+        /// The size.
+        size: u64,
+        /// Why.
+        why: griptrace_core::note::NoteError,
+    },
     /// Not hexadecimal digits, or more than an id has.
     #[error("{text:?} is not the beginning of an id: up to 64 hexadecimal digits")]
     Prefix {

@@ -15,6 +15,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use crate::{
     Store, adopted,
     catalogue::Catalogue,
+    cosigned,
     delta::Delta,
     edge::Edge,
     error::{FsckError, StorageError},
@@ -92,6 +93,7 @@ impl Store {
         audit.segments(progress)?;
         audit.heads()?;
         audit.adopted()?;
+        audit.cosigned()?;
         audit.keys(&self.0.genesis)?;
         if audit.derived.size() == size {
             audit.snapshot(progress);
@@ -122,6 +124,7 @@ impl Store {
         audit.segments(progress)?;
         audit.heads()?;
         audit.adopted()?;
+        audit.cosigned()?;
         audit.keys(&log.genesis)?;
         if Some(audit.derived.size()) == size {
             audit.snapshot(progress);
@@ -387,6 +390,22 @@ impl<'a> Audit<'a> {
             }
             Some(None) => self.fault("checkpoint", "it is missing"),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the cosigned checkpoints against the roots of the segments. Witnesses' own signatures are not checked:
+    /// the store does not hold their keys.
+    fn cosigned(&mut self) -> Result<(), StorageError> {
+        for size in cosigned::sizes(self.objects)? {
+            self.report.checkpoints += 1;
+            let name = cosigned::name(size);
+            let read = cosigned::audited(self.signature, self.objects, size);
+            match self.note(read)?.flatten() {
+                Some(head) if head.size == size => self.root(&name, head),
+                Some(head) => self.fault(name, format!("it is the checkpoint of {} entries", head.size)),
+                None => {}
+            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use griptrace_core::{
 };
 
 use crate::{
+    cosigned,
     disk::DiskFile,
     error::StorageError,
     log_keys::LogKeys,
@@ -110,10 +111,16 @@ impl Signature<'_> {
         }
     }
 
-    /// Returns all checkpoints that `head` and `checkpoint` hold, the newest last. What is damaged
+    /// Returns all checkpoints that `head`, `checkpoint` and `cosigned` hold, the newest last. What is damaged
     /// there is passed over as long as anything is left.
     pub(crate) fn all(self, objects: &Objects) -> Result<Vec<Signed>, StorageError> {
         let (mut found, mut bad) = (Vec::new(), None);
+        // First, so that of the same size the head is the last.
+        match cosigned::newest(self, objects) {
+            Ok(newest) => found.extend(newest),
+            Err(error @ StorageError::Corrupt { .. }) => bad = Some(error),
+            Err(error) => return Err(error),
+        }
         for slot in self.slots(objects)? {
             match slot {
                 Slot::Signed(signed) => found.push(signed),

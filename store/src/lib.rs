@@ -34,6 +34,7 @@ mod appender;
 mod catalogue;
 mod collision;
 mod commit;
+mod cosigned;
 mod delta;
 mod disk;
 mod edge;
@@ -72,6 +73,7 @@ mod walk;
 
 pub use adopted::{AdoptedBundle, AdoptedLog, ForeignNode};
 pub use commit::{Receipt, SignedCommit};
+pub use cosigned::{Cosigned, Witnesses};
 pub use error::{
     AdoptError, CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError,
 };

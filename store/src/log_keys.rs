@@ -89,6 +89,11 @@ impl LogKeys {
         objects.put(KEYS, &self.to_bytes())
     }
 
+    /// Returns every key that the log has had, the newest first.
+    pub(crate) fn verifiers(&self) -> Vec<NoteVerifier> {
+        self.keys.iter().rev().map(|(_, key)| key.clone()).collect()
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new();
         out.array(self.changes.len());

@@ -2,6 +2,7 @@
 
 mod abroad;
 mod closure;
+mod cosigned;
 mod joint;
 mod keys;
 
@@ -27,11 +28,12 @@ use griptrace_core::{
 use self::{
     abroad::Sources,
     closure::can_be_opened,
+    cosigned::CosignedAnchors,
     joint::{Joiner, Joint},
     keys::Keys,
 };
 use crate::{
-    State, Store, adopted,
+    State, Store, Witnesses, adopted,
     adopted::Supplied,
     catalogue::Catalogue,
     error::{ProveError, StorageError},
@@ -76,6 +78,9 @@ pub struct ProveOptions {
     /// Sizes at which the log signed, up to that: whoever saw it then is shown that it only grew since. They date
     /// nothing that a checkpoint did not date before.
     pub since: Vec<u64>,
+    /// Whose cosignatures to show. With a quorum among them, the checkpoints that date anything are those that it
+    /// cosigned, and so is the newest one if it covers all there is to show.
+    pub witnesses: Witnesses,
 }
 
 impl Disclose {
@@ -104,19 +109,39 @@ impl Store {
         let small = self.0.ask(|state| {
             let (number, size) = provable(state, root, options)?;
             let is_small = is_small(&state.catalogue, number);
-            if is_small {
-                Prover::new(&self.0, state, number, size, options, &supplied)?.bundle().map(Some)
-            } else {
-                Ok(None)
-            }
+            let supplied = &*supplied;
+            if is_small { prove(&self.0, state, number, size, options, supplied).map(Some) } else { Ok(None) }
         })?;
         if let Some(bundle) = small {
             return Ok(bundle);
         }
         self.0.ask_aside(|state| {
             let (number, size) = provable(state, root, options)?;
-            Prover::new(&self.0, state, number, size, options, &supplied)?.bundle()
+            prove(&self.0, state, number, size, options, &supplied)
         })
+    }
+}
+
+/// Makes the bundle; under the newest checkpoint that a quorum cosigned, if that covers all there is to show.
+fn prove(
+    inner: &Inner,
+    state: &State,
+    root: Number,
+    size: u64,
+    options: &ProveOptions,
+    supplied: &[Supplied],
+) -> Result<Vec<u8>, ProveError> {
+    let newest = Prover::new(inner, state, root, size, options, supplied)?;
+    if options.at.is_some() || !options.witnesses.ask_for_a_quorum() {
+        return newest.bundle();
+    }
+    // A key that was retired since is not hidden either.
+    let leaves = newest.nodes.iter().map(|number| state.catalogue.leaf(*number));
+    let seen = options.since.iter().map(|size| size.saturating_sub(1));
+    let last = leaves.chain(state.catalogue.changes()).chain(seen).max().unwrap_or(0);
+    match newest.cosigned.newest(inner, state, last, size)? {
+        Some(cosigned) if cosigned < size => Prover::new(inner, state, root, cosigned, options, supplied)?.bundle(),
+        Some(_) | None => newest.bundle(),
     }
 }
 
@@ -181,6 +206,7 @@ struct Prover<'a> {
     ordinals: BTreeMap<NodeId, u64>,
     segments: SegmentReader<'a>,
     tiles: TileReader<'a>,
+    cosigned: CosignedAnchors<'a>,
 }
 
 impl<'a> Prover<'a> {
@@ -201,7 +227,6 @@ impl<'a> Prover<'a> {
         // Numbers count through entries and then ids: the order of ordinals.
         let nodes = closure.own.all().into_iter().collect();
         let tiles = TileReader::new(&inner.objects, catalogue);
-        let ordinals = BTreeMap::new();
         Ok(Self {
             inner,
             state,
@@ -214,9 +239,10 @@ impl<'a> Prover<'a> {
             keys: Keys::default(),
             nodes,
             sources,
-            ordinals,
+            ordinals: BTreeMap::new(),
             segments,
             tiles,
+            cosigned: CosignedAnchors::new(&options.witnesses),
         })
     }
 
@@ -308,7 +334,7 @@ impl<'a> Prover<'a> {
         }
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
-            sizes.insert(self.first_covering(leaf));
+            sizes.insert(self.first_covering(leaf)?);
         }
         for size in self.options.since.iter().copied() {
             if size > self.size || !self.catalogue.is_signed(size) {
@@ -320,10 +346,14 @@ impl<'a> Prover<'a> {
         Ok(sizes)
     }
 
-    /// Returns the size of the first published checkpoint that covers a leaf.
-    fn first_covering(&self, leaf: u64) -> u64 {
+    /// Rule R7: returns the size of the checkpoint that dates a leaf: the first that a quorum cosigned, or, if there
+    /// is none, the first that was published.
+    fn first_covering(&self, leaf: u64) -> Result<u64, StorageError> {
+        if let Some(size) = self.cosigned.first(self.inner, self.state, leaf, self.size)? {
+            return Ok(size);
+        }
         let head = self.catalogue.first_head(leaf);
-        self.catalogue.head(head).index.saturating_add(1)
+        Ok(self.catalogue.head(head).index.saturating_add(1))
     }
 
     fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
@@ -367,7 +397,7 @@ impl<'a> Prover<'a> {
 
     fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
         let newest = self.size;
-        let shipped = self.first_covering(self.catalogue.leaf(self.root));
+        let shipped = self.first_covering(self.catalogue.leaf(self.root))?;
         let mut anchors = Vec::new();
         let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
         for (size, next) in sizes.iter().copied().zip(nexts) {
@@ -381,7 +411,9 @@ impl<'a> Prover<'a> {
 
     fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
         let (head, note) = signed_at(self.state, &mut self.segments, size)?;
-        Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
+        let cosigned = self.cosigned.note(self.inner, self.state, size)?;
+        let origin = self.inner.genesis.origin.clone();
+        Ok((Checkpoint { origin, size, root: head.root }, cosigned.unwrap_or(note)))
     }
 
     /// Answers for the nodes of this log and, this being the first, for every signed assessment (Rule R5).

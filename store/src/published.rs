@@ -6,6 +6,7 @@
 use griptrace_core::tile::{EntryBundle, Tile, TilePath, decode_entries, encode_entries, encode_hashes};
 
 use crate::{
+    cosigned,
     error::{ReadError, StorageError},
     head::Signature,
     store::Store,
@@ -41,6 +42,15 @@ impl Store {
     }
 
     fn published_copy(&self) -> Result<(u64, String), ReadError> {
+        let (size, note) = self.published_alone()?;
+        // With what witnesses said of it, if they did; damage to that is for the audit to tell.
+        let cosigned = cosigned::read(&self.0.objects, size).ok().flatten();
+        let text = |note: &str| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
+        let cosigned = cosigned.filter(|cosigned| text(&note).as_deref() == Some(cosigned.text()));
+        Ok((size, cosigned.map_or(note, |cosigned| cosigned.to_text())))
+    }
+
+    fn published_alone(&self) -> Result<(u64, String), ReadError> {
         let keys = self.0.keys();
         let signature = Signature { keys: &keys.log };
         match signature.published(&self.0.objects) {

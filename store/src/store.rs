@@ -15,7 +15,7 @@ use griptrace_core::{
     key_change::KeyChange,
     key_history::KeyHistory,
     node::Core,
-    note::NoteSigner,
+    note::{NoteSigner, NoteVerifier},
     status_map::StatusMap,
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct Inner {
     pub(crate) adopting: Mutex<()>,
     /// Held by who publishes in the background; says whether the last handle is gone.
     publishing: Arc<Mutex<bool>>,
+    /// Held by who adds cosignatures to those that are kept.
+    pub(crate) cosigning: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
 }
@@ -142,6 +144,7 @@ impl Store {
             older: Mutex::new(None),
             adopting: Mutex::new(()),
             publishing: Arc::default(),
+            cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),
         }))
     }
@@ -149,6 +152,11 @@ impl Store {
     /// Returns the log's first entry.
     pub fn genesis(&self) -> &Genesis {
         &self.0.genesis
+    }
+
+    /// Returns what verifies the log's checkpoints: every key that it has had, the newest first.
+    pub fn verifiers(&self) -> Vec<NoteVerifier> {
+        self.0.keys().log.verifiers()
     }
 
     /// Returns the log's genesis hash: the home of its nodes.

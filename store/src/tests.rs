@@ -2,6 +2,7 @@
 
 mod across;
 mod bundle;
+mod cosigned;
 mod damage;
 mod derived;
 mod faults;

@@ -107,6 +107,20 @@ const WALLS: &[(&str, &[&str])] = &[
         &["clap", "griptrace-cli", "griptrace-proto", "griptrace-verifier", "hyper", "indicatif", "tokio", "tonic"],
     ),
     ("griptrace-proto", &["clap", "griptrace-core", "griptrace-store", "sled"]),
+    (
+        "griptrace-witness",
+        &[
+            "bincode",
+            "clap",
+            "griptrace-cli",
+            "griptrace-store",
+            "griptrace-verifier",
+            "indicatif",
+            "openssl-sys",
+            "sled",
+            "tonic",
+        ],
+    ),
     ("griptrace-service", &["clap", "griptrace-cli", "indicatif", "openssl-sys", "aws-lc-sys"]),
 ];
 

@@ -29,6 +29,7 @@ mod service_pipeline;
 mod spec_example;
 mod tidy;
 mod vectors;
+mod witnesses;
 #[path = "../support/world.rs"]
 mod world;
 

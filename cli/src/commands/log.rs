@@ -18,12 +18,27 @@ use crate::{
     workspace::Workspace,
 };
 
-/// List the commits and key changes, the newest first
+pub(crate) mod cosign;
+
+/// List the commits and key changes, the newest first; name the log's witnesses, and have it cosigned
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    /// What else to do
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+/// What else to do with a log
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Name the witnesses of this log
+    Witnesses(cosign::WitnessesArgs),
+    /// Have the newest checkpoint cosigned by them; exit code 1 if the policy's quorum is not met
+    Cosign(cosign::CosignArgs),
 }
 
 /// Entries that are read at a time, going backwards.
@@ -32,6 +47,11 @@ const CHUNK: u64 = 256;
 const CHUNK_NODES: usize = 256;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    match &args.action {
+        Some(Action::Witnesses(args)) => return cosign::name(context, args),
+        Some(Action::Cosign(args)) => return cosign::cosign(context, args),
+        None => {}
+    }
     let workspace = context.workspace()?;
     let mut listed = Vec::new();
     let mut end = workspace.store.size();

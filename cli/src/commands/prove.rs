@@ -18,15 +18,18 @@ use serde_json::json;
 use self::since::Seen;
 use super::{
     check::{judge, own_trust},
+    log::cosign::before_proving,
     policy,
 };
 use crate::{
     clock,
     context::{Answer, Context, read_bundle, write_output},
     error::CommandError,
+    log_source::Log,
     profile::{Field, Profile},
     resolve::resolve_only,
     view::headline,
+    witnesses,
     workspace::Workspace,
 };
 
@@ -60,6 +63,9 @@ pub(crate) struct Args {
     /// Put the withdrawals of this file, which `assess withdraw` wrote, into the update; may be given several times
     #[arg(long, value_name = "FILE", requires = "update_of")]
     pub(crate) withdrawal: Vec<PathBuf>,
+    /// Ask no witness for a cosignature first
+    #[arg(long)]
+    pub(crate) no_cosign: bool,
     /// Warn where this policy is not met
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -80,6 +86,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     } else {
         profile(args)?.disclose(&workspace, &context.output)?
     };
+    if !args.no_cosign && !workspace.store.is_remote() {
+        before_proving(context, workspace.folder())?;
+    }
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
     let old = args.update_of.as_deref().map(read_bundle).transpose()?;
@@ -129,7 +138,12 @@ pub(crate) fn bundle(
     disclose: &Disclose,
     since: &[u64],
 ) -> Result<Vec<u8>, CommandError> {
-    workspace.store.prove(id, disclose, since).map_err(|e| e.while_doing("cannot prove this"))
+    let panel = match &workspace.store {
+        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifiers())?,
+        Log::Remote(_) => None,
+    };
+    let made = workspace.store.prove(id, disclose, since, witnesses::to_show(panel.as_ref()));
+    made.map_err(|e| e.while_doing("cannot prove this"))
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -94,7 +94,7 @@ fn refused(error: &ConfigError) -> CommandError {
 
 /// Returns what is over when somebody asks the program to end.
 #[cfg(unix)]
-fn asked_to_end() -> Result<impl Future<Output = ()> + Send, CommandError> {
+pub(super) fn asked_to_end() -> Result<impl Future<Output = ()> + Send, CommandError> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -108,7 +108,7 @@ fn asked_to_end() -> Result<impl Future<Output = ()> + Send, CommandError> {
 /// Returns what is over when somebody asks the program to end.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "where there are signals, asking for them may fail")]
-fn asked_to_end() -> Result<impl Future<Output = ()> + Send, CommandError> {
+pub(super) fn asked_to_end() -> Result<impl Future<Output = ()> + Send, CommandError> {
     Ok(async {
         tokio::signal::ctrl_c().await.ok();
     })

@@ -73,8 +73,22 @@ pub struct Settings {
     pub(crate) log: Log,
     pub(crate) trace: Option<String>,
     pub(crate) audit: PathBuf,
+    pub(crate) witnesses: Option<Witnessing>,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Who cosigns the log, and how often they are asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Witnessing {
+    /// The file that was read.
+    pub(crate) file: PathBuf,
+    /// The policy in it.
+    pub(crate) policy: Vec<u8>,
+    /// Keys for recomputed status maps.
+    pub(crate) maps: Vec<String>,
+    pub(crate) every: Duration,
+    pub(crate) deadline: Duration,
 }
 
 /// How many connections there may be, and how long they last.
@@ -147,6 +161,7 @@ impl Settings {
             format!("audit       {}", self.audit.display()),
             format!("log         {:?}, {}", self.log.format, self.log.filter).to_lowercase(),
             format!("trace       {}", or_off(self.trace.clone())),
+            format!("witnesses   {}", or_off(self.witnesses.as_ref().map(|w| w.file.display().to_string()))),
             format!(
                 "connections {} open, {} calls on each, {} s to finish",
                 self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds

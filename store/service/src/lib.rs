@@ -13,6 +13,7 @@ mod call;
 pub mod check;
 mod committing;
 pub mod config;
+pub mod cosigning;
 mod grpc;
 mod http;
 pub mod inventory;
@@ -30,3 +31,4 @@ mod tests;
 mod tls;
 
 pub use run::{ServeError, run};
+pub use telemetry::log_to_stderr;

@@ -28,6 +28,7 @@ use crate::{
     access::{Gate, SharedRegistry},
     audit::Trail,
     config::{Connections, Settings},
+    cosigning::Keeper,
     grpc,
     http::{self, Site},
     layer::CallLayer,
@@ -90,6 +91,14 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// The witnesses can't be asked.
+    #[error("cannot ask the witnesses of {}: {why}", path.display())]
+    Witnesses {
+        /// The policy.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The contract can't be served.
     #[error("cannot serve the contract for reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -130,7 +139,7 @@ struct Service {
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
     http: JoinHandle<()>,
     /// What goes on for ever: it ends with the service.
-    keepers: [JoinHandle<()>; 2],
+    keepers: Vec<JoinHandle<()>>,
     health: HealthReporter,
     site: Arc<Site>,
     drain: Duration,
@@ -141,6 +150,8 @@ struct Service {
 
 impl Service {
     async fn begin(store: Store, settings: Settings) -> Result<Self, ServeError> {
+        let witnessing = settings.witnesses.as_ref().map(|asked| Keeper::new(&store, asked)).transpose()?;
+        let kept = witnessing.as_ref().map(Keeper::witnesses).unwrap_or_default();
         let metrics = Arc::new(Metrics::new());
         let gate = Arc::new(Gate::new(settings.register.clone()));
         let audit = settings.audit.clone();
@@ -161,7 +172,7 @@ impl Service {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
         let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
-        let shared = Shared::new(
+        let mut shared = Shared::new(
             store.clone(),
             &registry,
             trail,
@@ -169,6 +180,7 @@ impl Service {
             settings.sources.clock,
             grpc_closes.clone(),
         );
+        shared.witnesses = kept;
         let routes = with_reflection(grpc::routes(&Arc::new(shared)))?.add_service(health_service);
         let layer = CallLayer { gate: Arc::clone(&gate), metrics: Arc::clone(&metrics), clock: settings.sources.clock };
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
@@ -180,10 +192,11 @@ impl Service {
                 http::serve(connections, resources, drain).await;
             }
         });
-        let keepers = [
+        let mut keepers = witnessing.map(|keeper| tokio::spawn(keeper.run())).into_iter().collect::<Vec<_>>();
+        keepers.extend([
             tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
             tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
-        ];
+        ]);
         Ok(Self { grpc, http, keepers, health, site, drain, grpc_closing, http_closing })
     }
 

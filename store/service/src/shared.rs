@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use griptrace_store::Store;
+use griptrace_store::{Store, Witnesses};
 use tokio::sync::watch;
 
 use crate::{
@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) audit: Trail,
     pub(crate) limits: Limits,
+    /// Whose cosignatures bundles show.
+    pub(crate) witnesses: Witnesses,
     /// Tells the time: seconds since 1970.
     pub(crate) clock: Clock,
     /// The size of the newest checkpoint, told to watchers.
@@ -35,6 +37,16 @@ impl Shared {
     ) -> Self {
         let reached = watch::Sender::new(store.size());
         let committers = Committers::start(&store, registry, clock, reached.clone());
-        Self { admission: Admission::new(&limits), store, committers, audit, limits, clock, reached, closing }
+        Self {
+            witnesses: Witnesses::default(),
+            admission: Admission::new(&limits),
+            store,
+            committers,
+            audit,
+            limits,
+            clock,
+            reached,
+            closing,
+        }
     }
 }

@@ -107,7 +107,9 @@ pub(crate) fn read(error: ReadError) -> Status {
     match error {
         ReadError::NoNode { .. } => status(Code::NotFound, "NO_NODE", error),
         ReadError::Beyond { .. } => status(Code::OutOfRange, "BEYOND_LOG", error),
-        ReadError::NoCheckpoint { .. } => status(Code::FailedPrecondition, "NO_CHECKPOINT", error),
+        ReadError::NoCheckpoint { .. } | ReadError::Cosignature { .. } => {
+            status(Code::FailedPrecondition, "NO_CHECKPOINT", error)
+        }
         ReadError::Prefix { .. } => bad_field("hex_prefix", "PREFIX_MALFORMED", error),
         ReadError::Record(error) => record("unit", error),
         ReadError::Storage(error) => storage(error),

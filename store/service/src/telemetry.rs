@@ -39,6 +39,12 @@ pub(crate) fn start(log: &Log, otlp: Option<&str>) -> Result<Telemetry, Exporter
     Ok(Telemetry { provider })
 }
 
+/// Begins to log to stderr, as text, for a program that serves something else than a store.
+pub fn log_to_stderr() {
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new("info"))).try_init().ok();
+}
+
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     let resource = Resource::builder().with_service_name("griptrace").build();

@@ -476,7 +476,8 @@ impl proof::ProofService for Server {
         let (asked, tree_size) = (id(&request.id), request.tree_size);
         let asked = if self.plays(Trick::BundleOfAnother) { self.other() } else { asked };
         let disclose = if self.plays(Trick::BundleOpensMore) { Disclose::All } else { Disclose::Minimal };
-        let options = ProveOptions { disclose, at: Some(tree_size), since: request.since_sizes };
+        let options =
+            ProveOptions { disclose, at: Some(tree_size), since: request.since_sizes, ..ProveOptions::default() };
         let bytes = self.store().prove(&asked, &options).map_err(|e| Status::internal(e.to_string()))?;
         let total_bytes = u64::try_from(bytes.len()).unwrap();
         let bytes = if self.plays(Trick::BundleCut) { &bytes[..bytes.len() - 1] } else { &bytes[..] };

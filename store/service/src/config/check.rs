@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use griptrace_core::{date::Date, digest::Digest, key::PublicKey};
+use griptrace_core::{date::Date, digest::Digest, key::PublicKey, tlog_policy::TlogPolicy};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    ConfigError, Problem, Settings, Sources,
-    file::{ClientEntry, CommitterEntry, File, KeyEntry},
+    ConfigError, Problem, Settings, Sources, Witnessing,
+    file::{ClientEntry, CommitterEntry, File, KeyEntry, WitnessesEntry},
     resolve,
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
         check.wrong(format!("`listen` and `http` are both {listen}"));
     }
     check.rest(&file);
+    let witnesses = file.witnesses.as_ref().and_then(|entry| check.witnesses(&sources, entry));
     let audit = resolve(&sources, file.audit.as_deref().unwrap_or(Path::new(AUDIT)));
     check.audit(&audit);
     let (Some(listen), Some(http), true) = (listen, http, check.problems.is_empty()) else {
@@ -63,6 +64,7 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
         log: file.log,
         trace: file.trace.otlp,
         audit,
+        witnesses,
         files,
     })
 }
@@ -81,6 +83,26 @@ impl Check {
     fn wrong_with(&mut self, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
         self.problems.push(Problem { place: self.place.clone(), text: text.into(), hint });
+    }
+
+    fn witnesses(&mut self, sources: &Sources, entry: &WitnessesEntry) -> Option<Witnessing> {
+        if entry.every_seconds == 0 || entry.deadline_seconds == 0 {
+            self.wrong("`witnesses.every_seconds` and `witnesses.deadline_seconds` are 1 at least");
+        }
+        let path = resolve(sources, &entry.policy);
+        let policy = match std::fs::read(&path) {
+            Ok(policy) => policy,
+            Err(error) => {
+                self.wrong(format!("`witnesses.policy` {} cannot be read: {error}", path.display()));
+                return None;
+            }
+        };
+        if let Err(error) = TlogPolicy::parse(&policy) {
+            self.wrong(format!("`witnesses.policy` {}: {error}", path.display()));
+        }
+        let seconds = core::time::Duration::from_secs;
+        let (every, deadline) = (seconds(entry.every_seconds), seconds(entry.deadline_seconds));
+        Some(Witnessing { file: path, policy, maps: entry.maps.clone(), every, deadline })
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {

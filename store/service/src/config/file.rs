@@ -22,6 +22,28 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) trace: Trace,
     pub(super) audit: Option<PathBuf>,
+    pub(super) witnesses: Option<WitnessesEntry>,
+}
+
+/// Who cosigns the log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WitnessesEntry {
+    pub(super) policy: PathBuf,
+    #[serde(default)]
+    pub(super) maps: Vec<String>,
+    #[serde(default = "minute")]
+    pub(super) every_seconds: u64,
+    #[serde(default = "ten")]
+    pub(super) deadline_seconds: u64,
+}
+
+const fn minute() -> u64 {
+    60
+}
+
+const fn ten() -> u64 {
+    10
 }
 
 /// Where certificates and keys are.

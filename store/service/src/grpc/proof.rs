@@ -235,7 +235,8 @@ fn prove(shared: &Shared, call: &Call, asked: &v1::ProveRequest) -> Result<(Vec<
         Disclose::Chosen(_) => "chosen",
     };
     let made = allowed(shared, &call.caller, &id, disclose != Disclose::Minimal).and_then(|()| {
-        let options = ProveOptions { disclose, at: Some(tree_size), since: asked.since_sizes.clone() };
+        let (since, witnesses) = (asked.since_sizes.clone(), shared.witnesses.clone());
+        let options = ProveOptions { disclose, at: Some(tree_size), since, witnesses };
         shared.store.prove(&id, &options).map_err(status::prove)
     });
     let entry = Entry {

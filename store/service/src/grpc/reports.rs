@@ -153,7 +153,10 @@ pub(super) fn check(shared: &Shared, caller: &Caller, request: &v1::CheckRequest
     let disclose = if sees_all { Disclose::All } else { Disclose::Minimal };
     let bundle = shared
         .store
-        .prove(&id, &ProveOptions { disclose, at: Some(tree_size), ..ProveOptions::default() })
+        .prove(
+            &id,
+            &ProveOptions { disclose, at: Some(tree_size), since: Vec::new(), witnesses: shared.witnesses.clone() },
+        )
         .map_err(status::prove)?;
     let report = judge(&bundle, &trust, &policy, &asked).map_err(status::broken)?;
     let finding = |finding: &griptrace_verifier::finding::Finding| v1::CheckFinding {

@@ -1,0 +1,102 @@
+//! `griptrace log witnesses`, `griptrace log cosign`.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+
+use griptrace_core::note::NoteVerifier;
+use serde_json::json;
+
+use crate::{
+    context::{Answer, Context},
+    error::CommandError,
+    witnesses,
+    workspace::Workspace,
+};
+
+/// Name the witnesses of this log
+#[derive(Debug, clap::Args)]
+pub(crate) struct WitnessesArgs {
+    /// A C2SP tlog-policy: lines `witness NAME VKEY URL`, groups, and a quorum
+    pub(crate) file: PathBuf,
+    /// The key with which a witness of that name vouches for recomputed status maps
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) map: Vec<String>,
+}
+
+/// Have the newest checkpoint cosigned
+#[derive(Debug, clap::Args)]
+pub(crate) struct CosignArgs {
+    /// How long the witnesses have, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = witnesses::DEADLINE_SECONDS)]
+    pub(crate) deadline: u64,
+}
+
+pub(crate) fn name(context: &Context, args: &WitnessesArgs) -> Result<Answer, CommandError> {
+    let store = Workspace::local_store(context, false)?;
+    let panel = witnesses::take(&context.store_folder()?, &store.verifiers(), &args.file, &args.map)?;
+    let addresses = panel.addresses();
+    let lines: Vec<String> = addresses
+        .iter()
+        .map(|address| {
+            let keys: Vec<String> = address.keys.iter().map(NoteVerifier::to_vkey).collect();
+            format!("witness  {}  {}", address.url, keys.join(" "))
+        })
+        .collect();
+    let urls: Vec<&str> = addresses.iter().map(|address| address.url.as_str()).collect();
+    context.output.either(&json!({ "witnesses": urls, "quorum": panel.quorum().is_some() }), &lines)?;
+    for name in panel.unreachable() {
+        context.output.warn(format_args!("the witness {name} has no address in the policy, and can't be asked"));
+    }
+    Ok(Answer::YES)
+}
+
+pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, CommandError> {
+    let store = Workspace::local_store(context, false)?;
+    let folder = context.store_folder()?;
+    let panel = witnesses::read(&folder, &store.verifiers())?.ok_or_else(no_witnesses)?;
+    let round = witnesses::ask(&folder, &store, &panel, Duration::from_secs(args.deadline))?;
+    let is_met = round.is_met(&panel);
+    let told: Vec<serde_json::Value> = round
+        .answers
+        .iter()
+        .map(|(url, answer)| match answer {
+            Ok(names) => json!({ "url": url, "cosigned_by": names }),
+            Err(error) => json!({ "url": url, "error": error.to_string() }),
+        })
+        .collect();
+    let object = json!({ "size": round.size, "quorum_met": is_met, "witnesses": told });
+    let mut lines = vec![format!("checkpoint  {} entries", round.size)];
+    for (url, answer) in &round.answers {
+        lines.extend(answer.iter().flatten().map(|name| format!("cosigned    by {name} at {url}")));
+    }
+    lines.push(format!("quorum      {}", if is_met { "met" } else { "not met" }));
+    context.output.either(&object, &lines)?;
+    witnesses::tell(context, &folder, &panel, &round)?;
+    Ok(if is_met { Answer::YES } else { Answer::NO })
+}
+
+/// Asks the witnesses before a bundle is made: what fails is said, and the bundle is made all the same.
+pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), CommandError> {
+    let store = Workspace::local_store(context, false)?;
+    let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
+    let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
+    let told = witnesses::ask(folder, &store, &panel, deadline).and_then(|round| {
+        witnesses::tell(context, folder, &panel, &round)?;
+        if !round.is_met(&panel) {
+            let size = round.size;
+            context.output.warn(format_args!(
+                "the witnesses' quorum is not met for the newest checkpoint ({size} entries); the bundle shows the \
+                 newest one for which it is, if that covers the shipment"
+            ));
+        }
+        Ok(())
+    });
+    if let Err(error) = told {
+        error.lines().iter().for_each(|line| context.output.warn(line));
+    }
+    Ok(())
+}
+
+fn no_witnesses() -> CommandError {
+    CommandError::failed("this log has no witnesses").with_hint("griptrace log witnesses FILE names them")
+}

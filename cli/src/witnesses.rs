@@ -1,0 +1,103 @@
+//! The witnesses that a log on this machine asks, and asking them.
+
+use core::{error::Error as _, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use griptrace_core::note::NoteVerifier;
+use griptrace_service::cosigning::{Round, cosign, keep_evidence, witnesses};
+use griptrace_store::{OpenOptions, Store, Witnesses};
+use griptrace_witness::{client::CosignError, fetch::Fetcher, panel::Panel};
+
+use crate::{context::Context, error::CommandError};
+
+/// The policy, as it was given, beside the settings.
+const POLICY: &str = "witnesses.policy";
+/// Keys for recomputed status maps, a vkey a line.
+const MAPS: &str = "witnesses.maps";
+/// How long all witnesses together have, unless another time is given.
+pub(crate) const DEADLINE_SECONDS: u64 = 10;
+
+/// Reads the witnesses of the log in a folder; `None` if none were named.
+pub(crate) fn read(folder: &Path, log: &[NoteVerifier]) -> Result<Option<Panel>, CommandError> {
+    let path = folder.join(POLICY);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let policy = fs::read(&path).map_err(|e| CommandError::file("read", &path, e))?;
+    let maps = fs::read_to_string(folder.join(MAPS)).unwrap_or_default();
+    let maps: Vec<&str> = maps.lines().collect();
+    let panel = Panel::parse(&policy, &maps, log);
+    panel.map(Some).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+}
+
+/// Takes a policy for the log in a folder. Nothing is written unless all of it can be read.
+pub(crate) fn take(folder: &Path, log: &[NoteVerifier], file: &Path, maps: &[String]) -> Result<Panel, CommandError> {
+    let policy = fs::read(file).map_err(|e| CommandError::file("read", file, e))?;
+    let named: Vec<&str> = maps.iter().map(String::as_str).collect();
+    let wrong = |e| CommandError::because(format!("{} can't be this log's witnesses", file.display()), e);
+    let panel = Panel::parse(&policy, &named, log).map_err(wrong)?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|e| CommandError::file("write", &path, e))
+    };
+    write(MAPS, maps.join("\n").as_bytes())?;
+    write(POLICY, &policy)?;
+    Ok(panel)
+}
+
+/// Returns whose cosignatures bundles show.
+pub(crate) fn to_show(panel: Option<&Panel>) -> Witnesses {
+    panel.map(witnesses).unwrap_or_default()
+}
+
+/// Has the newest checkpoint cosigned.
+pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duration) -> Result<Round, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CommandError::because("the system gives no runtime for the network", e))?;
+    let fetcher = Fetcher::new().map_err(|e| CommandError::because("cannot use TLS", e))?;
+    let once = |store: &Store| {
+        runtime
+            .block_on(cosign(store, panel, &fetcher, deadline))
+            .map_err(|e| CommandError::because("cannot keep what the witnesses said", e))
+    };
+    let round = once(store)?;
+    let ahead = round.answers.iter().filter_map(|(_, answer)| match answer {
+        Err(CosignError::Ahead { last, .. }) => Some(*last),
+        Ok(_) | Err(_) => None,
+    });
+    let Some(ahead) = ahead.max() else { return Ok(round) };
+    // Another process may have gone on with the log meanwhile, and had that cosigned.
+    let again = Store::open(&folder.join("store"), OpenOptions::default())
+        .map_err(|e| CommandError::because("cannot open the store again", e))?;
+    if again.size() >= ahead { once(&again) } else { Ok(round) }
+}
+
+/// Says what each witness that did not cosign said. A witness that shows another history of this log is an error:
+/// then the store was set back, or two write to one log.
+pub(crate) fn tell(context: &Context, folder: &Path, panel: &Panel, round: &Round) -> Result<(), CommandError> {
+    for name in panel.unreachable() {
+        context.output.warn(format_args!("the witness {name} has no address in the policy, and is not asked"));
+    }
+    let mut evidence: Option<(String, PathBuf)> = None;
+    for (url, answer) in &round.answers {
+        let Err(error) = answer else { continue };
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        context.output.warn(format_args!("the witness at {url}: {error}{cause}"));
+        if let Some(note) = error.evidence() {
+            let path =
+                keep_evidence(folder, url, note).map_err(|e| CommandError::file("keep evidence in", folder, e))?;
+            evidence = Some((url.clone(), path));
+        }
+    }
+    let Some((url, path)) = evidence else { return Ok(()) };
+    Err(CommandError::failed(format!(
+        "the witness at {url} has cosigned this log otherwise than it is here; the checkpoint is in {}",
+        path.display()
+    ))
+    .with_hint("never go on writing here: the store was set back, or another copy of it was written to"))
+}

@@ -1,0 +1,182 @@
+//! Having the newest checkpoint cosigned: every witness is asked at once, and what they said is kept.
+
+use core::time::Duration;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use griptrace_core::{checkpoint::Checkpoint, note::Note};
+use griptrace_store::{Cosigned, ReadError, Store, Witnesses};
+use griptrace_witness::{
+    client::{self, Address, CosignError, Head},
+    fetch::Fetcher,
+    log::origin_hash,
+    panel::Panel,
+};
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+
+use crate::{config::Witnessing, run::ServeError};
+
+/// Cosigned checkpoints that are looked through for what a witness cosigned last.
+const LOOKED_THROUGH: usize = 64;
+
+/// What came of asking all witnesses.
+#[derive(Debug)]
+pub struct Round {
+    /// The size of the checkpoint.
+    pub size: u64,
+    /// What each address said, in their order: the names of the keys that cosigned, or why none did.
+    pub answers: Vec<(String, Result<Vec<String>, CosignError>)>,
+    /// What is kept of this checkpoint now.
+    pub cosigned: Cosigned,
+}
+
+impl Round {
+    /// Tells whether the quorum is met; where none is asked for, whether anybody cosigned.
+    pub fn is_met(&self, panel: &Panel) -> bool {
+        match panel.quorum() {
+            Some(_) => self.cosigned.completed.is_some(),
+            None => self.cosigned.times.iter().any(Option::is_some),
+        }
+    }
+}
+
+/// Returns whose cosignatures a store keeps.
+pub fn witnesses(panel: &Panel) -> Witnesses {
+    Witnesses { keys: panel.keys(), quorum: panel.quorum().cloned() }
+}
+
+/// Asks every witness to cosign the newest checkpoint, and keeps what they said. Each has until the deadline.
+///
+/// # Errors
+/// The store could not read, or keep what was said.
+pub async fn cosign(store: &Store, panel: &Panel, fetcher: &Fetcher, deadline: Duration) -> Result<Round, ReadError> {
+    let unread =
+        |why: String| ReadError::Storage(griptrace_store::StorageError::Corrupt { object: "head".into(), why });
+    let note = Note::parse(store.checkpoint().as_bytes()).map_err(|e| unread(e.to_string()))?;
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|e| unread(e.to_string()))?;
+    let size = checkpoint.size;
+    let kept = witnesses(panel);
+    let mut addresses = panel.addresses();
+    know_last(store, &kept, &mut addresses)?;
+    let log = store.verifiers();
+    let proofs = |old| store.consistency(old, size).map_err(Into::into);
+    let head = Head { note: &note, checkpoint: &checkpoint, log: &log, proofs: &proofs };
+    let answered = client::ask_all(fetcher, &addresses, head, deadline).await;
+    let mut lines = Vec::new();
+    let mut answers = Vec::with_capacity(answered.len());
+    for (address, answer) in addresses.into_iter().zip(answered) {
+        let names = answer.map(|said| {
+            let names = said.iter().map(|line| line.name().to_owned()).collect();
+            lines.extend(said);
+            names
+        });
+        answers.push((address.url, names));
+    }
+    let cosigned = store.keep_cosignatures(size, &lines, &kept)?;
+    Ok(Round { size, answers, cosigned })
+}
+
+/// Finds what each witness cosigned last, so that most are asked once only.
+fn know_last(store: &Store, kept: &Witnesses, addresses: &mut [Address]) -> Result<(), ReadError> {
+    let sizes = store.cosigned_sizes()?;
+    for size in sizes.into_iter().rev().take(LOOKED_THROUGH) {
+        if addresses.iter().all(|address| address.last > 0) {
+            break;
+        }
+        // Damage to what is kept is told by the audit; here it costs one more question.
+        let Ok(Some(cosigned)) = store.cosigned(size, kept) else { continue };
+        for address in addresses.iter_mut().filter(|address| address.last == 0) {
+            let said = |(key, time): (_, &Option<u64>)| time.is_some() && address.keys.contains(key);
+            if kept.keys.iter().zip(&cosigned.times).any(said) {
+                address.last = size;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what a witness holds against this log, and returns where.
+///
+/// # Errors
+/// What the system said.
+pub fn keep_evidence(folder: &Path, url: &str, note: &Note) -> io::Result<PathBuf> {
+    let folder = folder.join("evidence");
+    fs::create_dir_all(&folder)?;
+    // The same case has the same name.
+    let name = origin_hash(&format!("{url}\n{}", note.to_text())).chars().take(16).collect::<String>();
+    let path = folder.join(format!("witness-{name}.note"));
+    fs::write(&path, note.to_text())?;
+    Ok(path)
+}
+
+/// Has the log cosigned again and again, beside everything else: commits never wait for a witness.
+pub(crate) struct Keeper {
+    store: Store,
+    panel: Panel,
+    fetcher: Fetcher,
+    every: Duration,
+    deadline: Duration,
+}
+
+impl Keeper {
+    /// Makes what asks the witnesses of the settings.
+    ///
+    /// # Errors
+    /// `Witnesses`.
+    pub(crate) fn new(store: &Store, asked: &Witnessing) -> Result<Self, ServeError> {
+        let wrong = |why: String| ServeError::Witnesses { path: asked.file.clone(), why };
+        let maps: Vec<&str> = asked.maps.iter().map(String::as_str).collect();
+        let panel = Panel::parse(&asked.policy, &maps, &store.verifiers()).map_err(|e| wrong(e.to_string()))?;
+        let fetcher = Fetcher::new().map_err(|e| wrong(e.to_string()))?;
+        Ok(Self { store: store.clone(), panel, fetcher, every: asked.every, deadline: asked.deadline })
+    }
+
+    /// Returns whose cosignatures bundles show.
+    pub(crate) fn witnesses(&self) -> Witnesses {
+        witnesses(&self.panel)
+    }
+
+    /// Asks for ever, whenever there is a checkpoint that the quorum has not cosigned.
+    pub(crate) async fn run(self) {
+        let mut met = None;
+        loop {
+            if met != Some(self.store.size()) {
+                let (store, panel, fetcher) = (self.store.clone(), self.panel.clone(), self.fetcher.clone());
+                let (handle, deadline) = (Handle::current(), self.deadline);
+                // It reads and writes files, which keeps nobody waiting there.
+                let asked = spawn_blocking(move || handle.block_on(cosign(&store, &panel, &fetcher, deadline))).await;
+                met = asked.ok().and_then(|round| self.tell(round));
+            }
+            sleep(self.every).await;
+        }
+    }
+
+    /// Tells what came of it; returns the size at which the quorum is met.
+    fn tell(&self, round: Result<Round, ReadError>) -> Option<u64> {
+        let round = match round {
+            Ok(round) => round,
+            Err(error) => {
+                tracing::error!(%error, "cannot keep what the witnesses said");
+                return None;
+            }
+        };
+        let size = round.size;
+        for (url, answer) in &round.answers {
+            let Err(error) = answer else { continue };
+            tracing::warn!(url, size, %error, "a witness did not cosign");
+            if let Some(note) = error.evidence() {
+                tracing::error!(
+                    url,
+                    evidence = note.to_text(),
+                    "a witness has cosigned this log otherwise than it is here"
+                );
+            }
+        }
+        round.is_met(&self.panel).then(|| {
+            tracing::info!(size, "the witnesses cosigned");
+            size
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! Cosigned checkpoints: kept, believed only as far as they are of this log, and chosen by bundles.
+
+use griptrace_core::{
+    bundle::Bundle,
+    checkpoint::Checkpoint,
+    id::NodeId,
+    note::{Cosigner, Note},
+    quorum::Quorum,
+};
+
+use super::world::{NOW, World, reader};
+use crate::{Cosigned, ProveOptions, ReadError, Store, Witnesses};
+
+fn witness(number: u8) -> Cosigner {
+    Cosigner::new(&format!("w{number}.example"), &[200 + number; 32]).unwrap()
+}
+
+/// Two witnesses, both of whom are asked for.
+fn both() -> Witnesses {
+    let keys = [1, 2].map(|number| witness(number).verifier().clone()).into();
+    Witnesses { keys, quorum: Some(Quorum::of_witnesses([0, 1], 2)) }
+}
+
+fn text(store: &Store, size: u64) -> String {
+    Note::parse(store.checkpoint_at(size).unwrap().unwrap().as_bytes()).unwrap().text().to_owned()
+}
+
+fn cosign(store: &Store, size: u64, number: u8, time: u64) -> Cosigned {
+    let line = witness(number).sign(&text(store, size), time).unwrap();
+    store.keep_cosignatures(size, &[line], &both()).unwrap()
+}
+
+/// The sizes of a bundle's anchors, and how many lines stand on each.
+fn anchors(bytes: &[u8]) -> Vec<(u64, usize)> {
+    let bundle = Bundle::from_bytes(bytes).unwrap();
+    let of = |note: &str| {
+        let note = Note::parse(note.as_bytes()).unwrap();
+        (Checkpoint::parse(note.text()).unwrap().size, note.signatures().len())
+    };
+    bundle.logs[0].anchors.iter().map(|anchor| of(&anchor.note)).collect()
+}
+
+#[test]
+fn cosignatures_are_merged_and_the_first_of_each_key_stays() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    let size = world.store.size();
+    assert_eq!(world.store.cosigned(size, &both()).unwrap(), None);
+    let one = cosign(&world.store, size, 1, NOW + 5);
+    assert_eq!((one.times, one.completed), (vec![Some(NOW + 5), None], None));
+    let two = cosign(&world.store, size, 2, NOW + 9);
+    assert_eq!((two.times, two.completed), (vec![Some(NOW + 5), Some(NOW + 9)], Some(NOW + 9)));
+    let again = cosign(&world.store, size, 1, NOW + 70);
+    assert_eq!(again.times, [Some(NOW + 5), Some(NOW + 9)]);
+    let read = reader(world.dir.path()).cosigned(size, &both()).unwrap().unwrap();
+    assert_eq!(read, again);
+    assert_eq!(read.note.matches('\u{2014}').count(), 3);
+    assert!(world.store.fsck(&|_, _, _| {}).unwrap().is_clean());
+    let published = String::from_utf8(world.store.published_checkpoint().unwrap()).unwrap();
+    assert_eq!(published, read.note, "once it is published, it is with them");
+}
+
+#[test]
+fn what_no_known_witness_said_is_not_kept() {
+    let world = World::new();
+    let size = world.store.size();
+    let text = text(&world.store, size);
+    let stranger = witness(9).sign(&text, NOW).unwrap();
+    let kept = world.store.keep_cosignatures(size, &[stranger], &both()).unwrap();
+    assert_eq!(kept.note.matches('\u{2014}').count(), 1, "the log's own");
+    let other = witness(1).sign(&text.replace('2', "3"), NOW).unwrap();
+    let error = world.store.keep_cosignatures(size, &[other], &both()).unwrap_err();
+    assert!(matches!(error, ReadError::Cosignature { .. }), "{error}");
+    let error = world.store.keep_cosignatures(size - 1, &[], &both()).unwrap_err();
+    assert!(matches!(error, ReadError::NoCheckpoint { .. }), "{error}");
+}
+
+#[test]
+fn damage_to_a_cosigned_checkpoint_is_named() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    let size = world.store.size();
+    cosign(&world.store, size, 1, NOW);
+    let path = world.dir.path().join(format!("cosigned/{size}"));
+    let bytes = std::fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        let error = world.store.cosigned(size, &both()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cosigned/{size} is damaged")), "{error}");
+        let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;
+        assert!(faults.iter().any(|fault| fault.object == format!("cosigned/{size}") && !fault.heals), "{faults:?}");
+    }
+    // The whole object of another size.
+    std::fs::write(world.dir.path().join("cosigned/2"), &bytes).unwrap();
+    assert!(world.store.cosigned(2, &both()).is_err());
+}
+
+/// Rule R11: a store that was set back behind what witnesses saw is refused, though its own files fit together.
+#[test]
+fn a_store_that_ends_before_what_was_cosigned_is_refused() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    let older = tempfile::tempdir().unwrap();
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let status = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
+        assert!(status.success());
+    };
+    copy(world.dir.path(), older.path());
+    world.add(world.source("force", "CN"));
+    cosign(&world.store, world.store.size(), 1, NOW);
+    assert!(Store::open(older.path(), crate::OpenOptions::default()).is_ok(), "nothing here tells");
+    let cosigned = older.path().join("cosigned");
+    std::fs::create_dir_all(&cosigned).unwrap();
+    copy(&world.dir.path().join("cosigned"), &cosigned);
+    assert!(Store::open(older.path(), crate::OpenOptions::default()).is_err(), "a witness saw more");
+}
+
+fn shipped(world: &World) -> NodeId {
+    world.add(world.source("camera", "CN"));
+    let model = world.add(world.model("m", "DE", &["a"]));
+    world.add(world.shipment(&[model], "DE"))
+}
+
+/// Rule R7: a leaf is dated by the first checkpoint that the quorum cosigned, and not by the first of all.
+#[test]
+fn a_bundle_stands_on_what_the_quorum_cosigned() {
+    let world = World::new();
+    let root = shipped(&world);
+    let shipment = world.store.size();
+    world.add(world.source("later", "CN"));
+    let cosigned = world.store.size();
+    world.add(world.source("last", "CN"));
+    let newest = world.store.size();
+    let prove = |witnesses| {
+        let bytes = world.store.prove(&root, &ProveOptions { witnesses, ..ProveOptions::default() }).unwrap();
+        anchors(&bytes)
+    };
+    assert_eq!(prove(both()), [(shipment, 1), (newest, 1)], "nothing is cosigned yet");
+    cosign(&world.store, shipment, 1, NOW);
+    assert_eq!(prove(both()), [(shipment, 2), (newest, 1)], "half a quorum dates nothing, and is shown");
+    cosign(&world.store, cosigned, 1, NOW + 1);
+    cosign(&world.store, cosigned, 2, NOW + 1);
+    assert_eq!(prove(both()), [(cosigned, 3)], "the quorum's checkpoint dates the shipment, and is the newest of its");
+    assert_eq!(prove(Witnesses::default()), [(shipment, 1), (newest, 1)]);
+    cosign(&world.store, newest, 1, NOW + 2);
+    cosign(&world.store, newest, 2, NOW + 2);
+    assert_eq!(prove(both()), [(cosigned, 3), (newest, 3)]);
+}
+
+/// A mark that came after the last cosigned checkpoint is never left out for its sake.
+#[test]
+fn what_came_after_the_last_cosigned_checkpoint_is_shown_all_the_same() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "CN"));
+    let model = world.add(world.model("m", "DE", &["a"]));
+    let root = world.add(world.shipment(&[model], "DE"));
+    let size = world.store.size();
+    cosign(&world.store, size, 1, NOW);
+    cosign(&world.store, size, 2, NOW);
+    let options = ProveOptions { witnesses: both(), ..ProveOptions::default() };
+    world.add(world.source("another", "CN"));
+    assert_eq!(anchors(&world.store.prove(&root, &options).unwrap()), [(size, 3)]);
+    world.add(world.status(model, griptrace_core::node::Mark::Withdraw, None));
+    let newest = world.store.size();
+    assert_eq!(anchors(&world.store.prove(&root, &options).unwrap()), [(size, 3), (newest, 1)]);
+    assert_ne!(source, root);
+}

@@ -1,0 +1,164 @@
+//! The witness on HTTP/1.1: limits, times, and nobody who is slow holds it up.
+//!
+//! Without TLS: a cosignature proves itself, and nothing that travels is secret. Who needs it puts a proxy before.
+
+use core::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderValue, header},
+    response::Response,
+    routing::{get, post},
+};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+use crate::{judge::Answer, recounts::Recounts, wire::REQUEST_BYTES_MAX, witness::Witness};
+
+/// How long the next request may take to come, and its head to be read.
+const HEAD_MAX: Duration = Duration::from_secs(30);
+/// Bytes of the longest head.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// How long a body may take.
+const BODY_MAX: Duration = Duration::from_secs(10);
+/// Connections open at once; the others wait in the system's queue.
+const OPEN_MAX: usize = 512;
+/// Requests in work at once; the others are sent away with advice.
+const BUSY_MAX: usize = 64;
+/// How long what runs may take at the end.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long to wait when the system gives no connection, mostly since there are too many open files.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a witness is served with.
+#[derive(Debug)]
+pub struct Desk {
+    /// The witness.
+    pub witness: Arc<Witness>,
+    /// Who recomputes status maps.
+    pub recounts: Option<Arc<Recounts>>,
+    /// What time it is: seconds since 1970.
+    pub clock: fn() -> u64,
+    places: Semaphore,
+    /// Logs whose refusals were told, so that nobody fills the log with them.
+    told: Mutex<HashSet<String>>,
+}
+
+impl Desk {
+    /// Makes what a witness is served with.
+    pub fn new(witness: Arc<Witness>, recounts: Option<Arc<Recounts>>, clock: fn() -> u64) -> Self {
+        Self { witness, recounts, clock, places: Semaphore::new(BUSY_MAX), told: Mutex::default() }
+    }
+}
+
+/// Serves a witness until `shutdown` is over, and what is running then has finished.
+pub async fn serve(desk: Desk, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+    let router = Router::new()
+        .route("/add-checkpoint", post(add_checkpoint))
+        .route("/{hash}/checkpoint", get(checkpoint))
+        .route("/healthz", get(async || respond(Answer::text(200, "alive\n"))))
+        .with_state(Arc::new(desk));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(HEAD_BYTES_MAX);
+    let graceful = GracefulShutdown::new();
+    let open = Arc::new(Semaphore::new(OPEN_MAX));
+    let mut shutdown = core::pin::pin!(shutdown);
+    loop {
+        let next = async {
+            let place = Arc::clone(&open).acquire_owned().await.ok();
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
+            () = &mut shutdown => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // What goes wrong on one connection concerns nobody but its other end.
+            served.await.ok();
+            drop(place);
+        });
+    }
+    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
+
+async fn add_checkpoint(State(desk): State<Arc<Desk>>, body: Body) -> Response {
+    let Ok(_place) = desk.places.try_acquire() else {
+        let mut busy = respond(Answer::text(503, "too many requests at once\n"));
+        busy.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return busy;
+    };
+    let Ok(read) = timeout(BODY_MAX, Limited::new(body, REQUEST_BYTES_MAX).collect()).await else {
+        return respond(Answer::text(408, "the request did not come in time\n"));
+    };
+    let Ok(body) = read else {
+        return respond(Answer::text(413, format!("a request has {REQUEST_BYTES_MAX} bytes at most\n")));
+    };
+    let (witness, now) = (Arc::clone(&desk.witness), (desk.clock)());
+    let body = body.to_bytes();
+    let Ok(added) = tokio::task::spawn_blocking(move || witness.add(&body, now)).await else {
+        return respond(Answer::text(503, "the witness is ending\n"));
+    };
+    let mut added = match added {
+        Ok(added) => added,
+        Err(refusal) => {
+            desk.tell(&refusal.to_string());
+            return respond(refusal.answer());
+        }
+    };
+    if let (Some(recounts), false) = (&desk.recounts, added.has_map) {
+        added.lines.extend(recounts.line(&added).await);
+    }
+    respond(added.answer())
+}
+
+async fn checkpoint(State(desk): State<Arc<Desk>>, Path(hash): Path<String>) -> Response {
+    let witness = Arc::clone(&desk.witness);
+    let found = tokio::task::spawn_blocking(move || witness.checkpoint(&hash)).await;
+    respond(found.unwrap_or_else(|_| Answer::text(503, "the witness is ending\n")))
+}
+
+impl Desk {
+    /// Tells the operator of a kind of refusal, the first time.
+    fn tell(&self, refusal: &str) {
+        /// Kinds that are remembered.
+        const TOLD_MAX: usize = 1000;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MAX && told.insert(refusal.to_owned()) {
+            tracing::info!(refusal, "not cosigned");
+        }
+    }
+}
+
+fn respond(answer: Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,410 @@
+//! Witnesses as people run them: `griptrace witness serve` beside a log that asks it, and a buyer who asks for a quorum.
+
+mod others;
+
+use core::time::Duration;
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Instant,
+};
+
+use griptrace_core::{bundle::Bundle, note::Note};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_griptrace-under-test");
+/// How long a witness may take to listen, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const LINEAGE: &str = r#"
+[[dataset]]
+name = "camera"
+origin = "collected"
+path = "camera.pgm"
+modality = ["visual"]
+purpose = ["train-adaptive-grasp-control"]
+grade = { value = "general", basis = "own", by = "Data office", on = 2026-04-02 }
+country = "DE"
+detail = { collected_from = 2026-03-01, collected_to = 2026-03-20, licence = { name = "own", allows = true }, persons = "none found" }
+
+[[transformation]]
+name = "train"
+kind = "training"
+used = ["camera"]
+country = "DE"
+date = 2026-04-20
+generated = [{ model = "grasp", path = "grasp.bin", country = "DE" }]
+"#;
+
+/// A folder with a store and files to record.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.say(&["init", "--origin", "maker.example/2026", "--name", "Maker"]);
+        desk.write("camera.pgm", "frames");
+        desk.write("grasp.bin", "weights");
+        desk.write("lineage.toml", LINEAGE);
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        program(self.path(), arguments).output().unwrap()
+    }
+
+    /// Runs a command that must end with this code, and returns what it said, on both ways.
+    fn ends(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "griptrace {arguments:?}: {said}");
+        said
+    }
+
+    fn say(&self, arguments: &[&str]) -> String {
+        self.ends(0, arguments)
+    }
+
+    fn vkey(&self) -> String {
+        let trust = self.say(&["trust", "init"]);
+        let line = trust.lines().find_map(|line| line.trim().strip_prefix("vkey = ")).expect("the trust file has it");
+        line.trim_matches('"').to_owned()
+    }
+
+    fn ship(&self) {
+        self.say(&["record", "lineage.toml"]);
+        self.say(&[
+            "ship",
+            "model:grasp",
+            "--to",
+            "Buyer GmbH",
+            "--country",
+            "DE",
+            "--name",
+            "first",
+            "--document",
+            "lineage.toml",
+        ]);
+    }
+
+    fn policy(&self, quorum: usize, witnesses: &[(&str, &str)]) {
+        use core::fmt::Write as _;
+        let mut text = format!("log {}\n", self.vkey());
+        let mut names = String::new();
+        for (at, (vkey, url)) in witnesses.iter().enumerate() {
+            writeln!(text, "witness w{at} {vkey} {url}").unwrap();
+            write!(names, " w{at}").unwrap();
+        }
+        writeln!(text, "group all {quorum}{names}\nquorum all").unwrap();
+        self.write("policy", &text);
+    }
+
+    /// The lines under the checkpoints of a bundle.
+    fn cosigned_by(&self, bundle: &str) -> Vec<Vec<String>> {
+        let bytes = fs::read(self.path().join(bundle)).unwrap();
+        let bundle = Bundle::from_bytes(&bytes).unwrap();
+        let names = |note: &str| {
+            let note = Note::parse(note.as_bytes()).unwrap();
+            note.signatures().iter().map(|line| line.name().to_owned()).collect()
+        };
+        bundle.logs[0].anchors.iter().map(|anchor| names(&anchor.note)).collect()
+    }
+
+    /// Asks the verifier with a trust file that wants the quorum; returns its code and what it said.
+    fn verify(&self, bundle: &str, quorum: usize, witnesses: &[(&str, &[&str], bool)]) -> (i32, serde_json::Value) {
+        use core::fmt::Write as _;
+        let own = self.say(&["trust", "init"]);
+        let (top, tables) = own.split_at(own.find("[[").expect("it has tables"));
+        let names: Vec<&str> = witnesses.iter().map(|(name, ..)| *name).collect();
+        let mut trust = format!("{top}\nquorum = {{ of = {names:?}, at_least = {quorum} }}\n{tables}\n");
+        for (name, vkeys, is_map) in witnesses {
+            let roles = if *is_map { "roles = [\"map\"]\n" } else { "" };
+            writeln!(trust, "[[witness]]\nname = {name:?}\nvkey = {vkeys:?}\n{roles}").unwrap();
+        }
+        self.write("trust.toml", &trust);
+        self.write("policy.toml", include_str!("../../policies/cn-industrial-reference.toml"));
+        let arguments = [
+            "--json",
+            "verify",
+            bundle,
+            "--trust",
+            "trust.toml",
+            "--policy",
+            "policy.toml",
+            "--model",
+            "grasp.bin",
+            "--destination",
+            "DE",
+        ];
+        let output = self.run(&arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let report = serde_json::from_str(said.lines().next().unwrap_or_default());
+        let error = String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap(), report.unwrap_or_else(|_| panic!("no report: {said}{error}")))
+    }
+}
+
+fn codes(report: &serde_json::Value) -> Vec<&str> {
+    report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).current_dir(folder).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A witness that runs; killed when it is dropped.
+struct Running {
+    dir: PathBuf,
+    process: Child,
+    url: String,
+}
+
+/// Makes a witness in the desk's folder; returns its vkeys.
+fn make(desk: &Desk, name: &str, more: &[&str]) -> Vec<String> {
+    let made = desk.say(&[&["--json", "witness", "init", name, "--name", name], more].concat());
+    let made: serde_json::Value = serde_json::from_str(made.lines().next().unwrap()).unwrap();
+    made["vkeys"].as_array().unwrap().iter().map(|vkey| vkey.as_str().unwrap().to_owned()).collect()
+}
+
+impl Running {
+    fn start(desk: &Desk, name: &str) -> Self {
+        let dir = desk.path().join(name);
+        let ready = dir.join("ready.json");
+        let arguments = ["witness", "serve", name, "--listen", "127.0.0.1:0", "--ready-file", ready.to_str().unwrap()];
+        let log = fs::File::options().create(true).append(true).open(dir.join("serve.log")).unwrap();
+        let mut process = program(desk.path(), &arguments).stderr(log).spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
+            if let Some(told) = told {
+                let url = format!("http://{}", told["http"].as_str().unwrap());
+                return Self { dir, process, url };
+            }
+            assert!(process.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "the witness does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("serve.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Listens, takes every connection, and never says a word.
+fn mute() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            held.push(stream);
+        }
+    });
+    url
+}
+
+#[test]
+fn a_shipment_that_two_witnesses_cosigned_meets_a_buyers_quorum() {
+    let desk = Desk::new();
+    let (one, two) = (make(&desk, "w1.example", &["--ml-dsa"]), make(&desk, "w2.example", &[]));
+    for witness in ["w1.example", "w2.example"] {
+        desk.say(&["witness", "add-log", witness, &desk.vkey()]);
+    }
+    let (first, second) = (Running::start(&desk, "w1.example"), Running::start(&desk, "w2.example"));
+    desk.policy(2, &[(&one[0], &first.url), (&two[0], &second.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    desk.ship();
+    let said = desk.say(&["log", "cosign"]);
+    assert!(said.contains("quorum      met"), "{said}");
+    desk.say(&["log", "cosign"]);
+    // The log goes on: what the witnesses cosigned last is told by them, or known from before.
+    fs::remove_dir_all(desk.path().join(".griptrace/store/cosigned")).unwrap();
+    desk.write("lineage.toml", &LINEAGE.replace("camera", "camera2"));
+    desk.write("camera2.pgm", "other frames");
+    desk.say(&["record", "lineage.toml"]);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    assert_eq!(desk.cosigned_by("s.griptrace").last().unwrap(), &["maker.example/2026", "w1.example", "w2.example"]);
+    let witnesses: [(&str, &[&str], bool); 2] = [("w1", &[&one[0]], false), ("w2", &[&two[0]], false)];
+    let (_, report) = desk.verify("s.griptrace", 2, &witnesses);
+    assert!(!codes(&report).contains(&"quorum-not-met"), "{report}");
+    assert!(!codes(&report).contains(&"time-self-declared"), "{report}");
+
+    desk.say(&["prove", "first", "-o", "n.griptrace", "--no-cosign"]);
+    assert!(desk.say(&["fsck"]).contains("the store holds together"));
+    drop(second);
+    desk.say(&["record", "lineage.toml"]);
+    let shown = desk.say(&["witness", "show", "w1.example"]);
+    assert!(shown.contains("maker.example/2026  cosigned at"), "{shown}");
+}
+
+#[test]
+fn what_no_quorum_cosigned_is_found_by_the_buyer() {
+    let desk = Desk::new();
+    let one = make(&desk, "w1.example", &[]);
+    desk.policy(1, &[(&one[0], "http://127.0.0.1:9")]);
+    desk.say(&["log", "witnesses", "policy"]);
+    desk.ship();
+    let said = desk.ends(1, &["log", "cosign"]);
+    assert!(said.contains("cannot connect to 127.0.0.1:9") && said.contains("not met"), "{said}");
+    let said = desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    assert!(said.contains("quorum is not met"), "{said}");
+    let (code, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0]], false)]);
+    assert!(code == 1 && codes(&report).contains(&"quorum-not-met"), "{report}");
+}
+
+/// A witness that never answers costs its deadline, and the others' cosignatures are kept.
+#[test]
+fn a_witness_that_hangs_takes_no_longer_than_its_deadline() {
+    let desk = Desk::new();
+    let (one, two) = (make(&desk, "w1.example", &[]), make(&desk, "w2.example", &[]));
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    let hanging = mute();
+    desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    let begun = Instant::now();
+    let said = desk.say(&["log", "cosign", "--deadline", "2"]);
+    assert!(said.contains("no answer within 2 s") && said.contains("by w1.example"), "{said}");
+    assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// Rule R11: a log that was set back, and went on otherwise, is told so by the witness, with the evidence.
+#[test]
+fn a_log_that_was_set_back_is_refused_with_evidence() {
+    let desk = Desk::new();
+    let one = make(&desk, "w1.example", &[]);
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    let store = desk.path().join(".griptrace/store");
+    let copy = desk.path().join("copy");
+    let cp =
+        |from: &Path, to: &Path| assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    cp(&store, &copy);
+    desk.ship();
+    desk.say(&["log", "cosign"]);
+    fs::remove_dir_all(&store).unwrap();
+    cp(&copy, &store);
+    let said = desk.ends(2, &["log", "cosign"]);
+    assert!(said.contains("has cosigned this log at") && said.contains("never go on writing here"), "{said}");
+    let evidence: Vec<_> = fs::read_dir(desk.path().join(".griptrace/evidence")).unwrap().collect();
+    assert_eq!(evidence.len(), 1);
+    // Another history of the same length, and longer: inconsistent.
+    desk.write("camera.pgm", "forged");
+    desk.ship();
+    desk.say(&["mark", "withdraw", "camera", "--reason", "x"]);
+    let said = desk.ends(2, &["log", "cosign"]);
+    assert!(said.contains("inconsistent") && said.contains("otherwise than it is here"), "{said}");
+}
+
+/// A service has its log cosigned in the background: a witness that hangs delays neither commits nor the others.
+#[test]
+fn a_service_is_cosigned_beside_its_commits() {
+    let desk = Desk::new();
+    let (one, two) = (make(&desk, "w1.example", &[]), make(&desk, "w2.example", &[]));
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    let hanging = mute();
+    desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
+    desk.write("serve.toml", "[witnesses]\npolicy = \"policy\"\nevery_seconds = 1\ndeadline_seconds = 3\n");
+    let (ready, log) = (desk.path().join("ready.json"), fs::File::create(desk.path().join("serve.log")).unwrap());
+    let arguments = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--config",
+        "serve.toml",
+        "--ready-file",
+        "ready.json",
+    ];
+    let mut serving = Killed(program(desk.path(), &arguments).stderr(log).spawn().unwrap());
+    let said = || fs::read_to_string(desk.path().join("serve.log")).unwrap();
+    let begun = Instant::now();
+    let told = loop {
+        let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
+        if let Some(told) = told {
+            break told;
+        }
+        assert!(serving.0.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "{}", said());
+        thread::sleep(Duration::from_millis(10));
+    };
+    let url = format!("http://{}", told["grpc"].as_str().unwrap());
+    // The first round hangs for three seconds meanwhile.
+    let begun = Instant::now();
+    desk.say(&["record", "lineage.toml", "--server", &url]);
+    let took = begun.elapsed();
+    let cosigned = desk.path().join(".griptrace/store/cosigned");
+    let begun = Instant::now();
+    while !fs::read_dir(&cosigned).is_ok_and(|mut found| found.any(|file| file.unwrap().file_name() == "4")) {
+        assert!(begun.elapsed() < PATIENCE, "{}", said());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(took < Duration::from_secs(3), "a commit took {took:?} while a witness hangs");
+    let address: core::net::SocketAddr = told["http"].as_str().unwrap().parse().unwrap();
+    let mut site = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut site, b"GET /checkpoint HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let published = rest(site);
+    assert!(published.contains("\n4\n") && published.contains("\u{2014} w1.example "), "{published}");
+}
+
+/// A process that is killed when it is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A witness with the role `map` recomputes the status map from the published entries, and says so with its own key.
+#[test]
+fn a_map_witness_vouches_for_what_it_recomputed() {
+    let desk = Desk::new();
+    let one = make(&desk, "w1.example", &["--map"]);
+    let tiles = desk.path().join(".griptrace/store");
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey(), "--url", tiles.to_str().unwrap()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy", "--map", &one[1]]);
+    desk.ship();
+    desk.say(&["log", "cosign"]);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let lines = desk.cosigned_by("s.griptrace");
+    assert_eq!(lines.last().unwrap(), &["maker.example/2026", "w1.example", "w1.example"], "{}", first.log());
+    let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0], &one[1]], true)]);
+    assert!(!codes(&report).contains(&"map-unwitnessed"), "{report}");
+    let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0]], false)]);
+    assert!(codes(&report).contains(&"map-unwitnessed"), "{report}");
+}
+
+/// Reads what a process says until it ends.
+fn rest(mut from: impl std::io::Read) -> String {
+    let mut said = String::new();
+    from.read_to_string(&mut said).unwrap_or_default();
+    said
+}
