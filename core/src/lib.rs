@@ -38,5 +38,6 @@ pub mod note;
 pub mod status_map;
 pub mod tile;
 pub mod tree;
+pub mod unproven;
 pub mod value;
 pub mod word;

@@ -49,6 +49,7 @@ mod lock;
 mod number;
 mod objects;
 mod open;
+mod own;
 mod parallel;
 mod placed;
 mod prove;
@@ -56,6 +57,7 @@ mod publish;
 mod published;
 mod query;
 mod reading;
+mod recent;
 pub mod record;
 mod recorded;
 mod scan;
@@ -73,6 +75,7 @@ pub use error::{CommitError, FsckError, OpenError, OtherLines, ProveError, ReadE
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};
+pub use own::{Records, Wanted};
 pub use prove::{Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
 pub use recorded::says_the_same;

@@ -1,6 +1,6 @@
 //! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
 
-mod closure;
+pub(crate) mod closure;
 
 use std::{
     borrow::Cow,
@@ -226,30 +226,11 @@ impl<'a> Prover<'a> {
 
     /// Returns the sizes of the checkpoints that date the root and every crossing, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
-        let mut leaves: BTreeSet<u64> = [self.catalogue.leaf(self.root)].into();
-        for number in &self.closure.members {
-            let here = countries.get(number).copied().flatten();
-            let crosses = |parent: Number| {
-                let there = countries.get(&parent).copied().flatten();
-                here.is_none() || here != there
-            };
-            // What came out of a step is in the step's commit: the same leaf dates it.
-            if self.catalogue.parents(*number).any(crosses) {
-                leaves.insert(self.catalogue.leaf(*number));
-            }
-        }
-        let mut sizes: BTreeSet<u64> = [self.size].into();
-        for leaf in leaves {
-            sizes.insert(self.first_covering(leaf));
-        }
+        let country = |number| countries.get(&number).copied().flatten();
+        let members = self.closure.members.iter().copied();
+        let sizes = anchor_sizes(self.catalogue, (self.root, self.size), members, country);
         within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
         Ok(sizes)
-    }
-
-    /// Returns the size of the first published checkpoint that covers a leaf.
-    fn first_covering(&self, leaf: u64) -> u64 {
-        let head = self.catalogue.first_head(leaf);
-        self.catalogue.head(head).index.saturating_add(1)
     }
 
     fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
@@ -292,7 +273,7 @@ impl<'a> Prover<'a> {
 
     fn anchors(&mut self, sizes: &BTreeSet<u64>) -> Result<Vec<(Anchor, Checkpoint)>, ProveError> {
         let newest = self.size;
-        let shipped = self.first_covering(self.catalogue.leaf(self.root));
+        let shipped = first_covering(self.catalogue, self.catalogue.leaf(self.root));
         let mut anchors = Vec::new();
         let nexts = sizes.iter().skip(1).copied().map(Some).chain([None]);
         for (size, next) in sizes.iter().copied().zip(nexts) {
@@ -391,6 +372,31 @@ impl<'a> Prover<'a> {
         let expected = expected.map_or_else(|| "none".to_owned(), |root| root.to_string());
         Err(StorageError::corrupt("tile", format!("the entries lead to root {found}, the checkpoint says {expected}")))
     }
+}
+
+/// Returns the sizes of the checkpoints that date a root and every crossing behind it, and of the newest one.
+pub(crate) fn anchor_sizes(
+    catalogue: &Catalogue,
+    (root, newest): (Number, u64),
+    members: impl Iterator<Item = Number>,
+    country: impl Fn(Number) -> Option<Country>,
+) -> BTreeSet<u64> {
+    let mut leaves: BTreeSet<u64> = [catalogue.leaf(root)].into();
+    for number in members {
+        let here = country(number);
+        let crosses = |parent: Number| here.is_none() || here != country(parent);
+        // What came out of a step is in the step's commit: the same leaf dates it.
+        if catalogue.parents(number).any(crosses) {
+            leaves.insert(catalogue.leaf(number));
+        }
+    }
+    leaves.into_iter().map(|leaf| first_covering(catalogue, leaf)).chain([newest]).collect()
+}
+
+/// Returns the size of the first published checkpoint that covers a leaf.
+pub(crate) fn first_covering(catalogue: &Catalogue, leaf: u64) -> u64 {
+    let head = catalogue.first_head(leaf);
+    catalogue.head(head).index.saturating_add(1)
 }
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {

@@ -13,6 +13,7 @@ mod findings;
 mod fuzz_seeds;
 mod holding;
 mod hostile;
+mod own;
 mod pipeline;
 mod readme;
 mod rules;

@@ -25,6 +25,7 @@ use griptrace_core::{
     limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
     node::Role,
+    unproven::Unproven,
     value::Value,
 };
 
@@ -229,6 +230,16 @@ impl Evidence {
 struct Parts<'a> {
     bundle: &'a BundleView<'a>,
     trust: &'a Trust,
+    proofs: Proofs,
+}
+
+/// Whether what is said has to be proven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Proofs {
+    /// Every hash, proof and signature is checked.
+    Checked,
+    /// The holder's own records bring none.
+    None,
 }
 
 /// Opened subjects: (assessment, subject, leaf index, salt).
@@ -239,19 +250,30 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 /// # Errors
 /// The finding that ended the procedure.
 pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust) -> Result<Evidence, Broken> {
-    let parts = Parts { bundle, trust };
+    gather_parts(&Parts { bundle, trust, proofs: Proofs::Checked })
+}
+
+/// Puts the holder's own records together in the same way. Nothing is proven: [`crate::own`] alone asks for this.
+///
+/// # Errors
+/// The finding that ended the procedure.
+pub(crate) fn gather_unproven(records: &Unproven<impl AsRef<[u8]>>, trust: &Trust) -> Result<Evidence, Broken> {
+    gather_parts(&Parts { bundle: &records.content(), trust, proofs: Proofs::None })
+}
+
+fn gather_parts(parts: &Parts<'_>) -> Result<Evidence, Broken> {
     // Steps 2 to 5.
-    let (logs, entries) = log::check_logs(&parts)?;
+    let (logs, entries) = log::check_logs(parts)?;
     // Step 6.
-    let commits = nodes::check_commits(&parts, &logs, entries)?;
+    let commits = nodes::check_commits(parts, &logs, entries)?;
     // Step 7.
-    let read = nodes::check_nodes(&parts, &logs, &commits)?;
+    let read = nodes::check_nodes(parts, &logs, &commits)?;
     // Step 8: edges.
     let (nodes, details, unresolved) = nodes::resolve_edges(read, &logs, &commits)?;
     // Step 9.
-    let (nodes, subjects) = open::open_all(bundle, nodes, details)?;
+    let (nodes, subjects) = open::open_all(parts, nodes, details)?;
     // Steps 8 and 10: closure and statuses.
-    closure::close(&parts, logs, commits, nodes, unresolved, subjects)
+    closure::close(parts, logs, commits, nodes, unresolved, subjects)
 }
 
 /// Step 1: turns a reading error into the finding that reports it.

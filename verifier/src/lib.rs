@@ -16,6 +16,7 @@ mod dense;
 mod evidence;
 pub mod finding;
 mod judge;
+pub mod own;
 pub mod policy;
 pub mod question;
 pub mod render;
