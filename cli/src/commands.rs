@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod assess;
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod fsck;

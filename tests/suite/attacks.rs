@@ -5,6 +5,7 @@
 
 mod asked;
 mod blind;
+mod corrected;
 mod graded;
 mod judged;
 mod logs;
@@ -114,7 +115,8 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts = [logs::ALL, records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts =
+        [logs::ALL, records::ALL, opened::ALL, marked::ALL, corrected::ALL, graded::ALL, judged::ALL, asked::ALL];
     parts.into_iter().flatten().copied().flatten()
 }
 

@@ -1,5 +1,7 @@
 //! `griptrace assess`.
 
+mod mark;
+
 use std::path::{Path, PathBuf};
 
 use griptrace_core::{
@@ -39,6 +41,8 @@ pub(crate) enum Args {
     Sign(SignArgs),
     /// Record a signed assessment, or state one without a signature
     Record(RecordArgs),
+    /// Sign a mark on an assessment with the assessor's own key: withdraw or refuse; needs no store
+    Mark(mark::Args),
 }
 
 /// What an assessment says
@@ -130,6 +134,7 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     match args {
         Args::Sign(args) => sign(context, args),
+        Args::Mark(args) => mark::run(context, args),
         Args::Record(args) => {
             let workspace = context.workspace_for_recording()?;
             let recorded = record(context, workspace, args)?;
