@@ -176,7 +176,7 @@ fn r5_records_count_in_their_home_and_assessments_everywhere() {
         "assessor-status-log-missing",
         "withdrawal-recorded-in-another-log",
         "withdrawn-by-its-assessor-on-another-record",
-        "assessment-marked-in-another-log",
+        "assessment-withdrawn-in-another-log",
         "source-marked-in-another-log",
     ]);
     accepted(|c| {

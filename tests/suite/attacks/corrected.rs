@@ -32,11 +32,23 @@ fn retire_the_authority(case: &mut Case, last_day: &str) {
 }
 
 /// The supplier marks in its own log what stands in the maker's.
-fn marked_by_the_supplier(case: &mut Case, target: &str) {
+fn marked_by_the_supplier(case: &mut Case) {
     case.world.add_supplier(Vec::new());
     let Step::Commit(commit) = &mut case.world.logs[1].steps[0] else { panic!("it is a commit") };
     commit.nodes = vec!["mark".into()];
-    case.world.nodes.push(NodeSpec::status("mark", Mark::Withdraw, target, "2026-04-02"));
+    case.world.nodes.push(NodeSpec::status("mark", Mark::Withdraw, "camera", "2026-04-02"));
+    case.world.extra.push("mark".into());
+}
+
+/// The supplier records the maker's assessment too, and withdraws its own record.
+fn withdrawn_by_the_supplier(case: &mut Case) {
+    case.world.add_supplier(Vec::new());
+    let Step::Commit(commit) = &mut case.world.logs[1].steps[0] else { panic!("it is a commit") };
+    commit.nodes = vec!["copy".into(), "mark".into()];
+    let mut copy = case.world.node("assessment").clone();
+    copy.name = "copy".into();
+    copy.copies = Some("assessment");
+    case.world.nodes.extend([copy, NodeSpec::status("mark", Mark::Withdraw, "copy", "2026-04-02")]);
 }
 
 pub(super) const ALL: &[&[Attack]] = &[TAKEN_BACK, WITHOUT_A_RIGHT];
@@ -170,22 +182,19 @@ const WITHOUT_A_RIGHT: &[Attack] = &[
     )
     .met(),
     Attack::new(
-        "assessment-marked-in-another-log",
+        "assessment-withdrawn-in-another-log",
         Stranger,
-        "another company withdraws in its own log an assessment that this one recorded",
+        "another company records the assessment in its own log, and withdraws that record",
         Code::StatusUnauthorised,
-        |c| marked_by_the_supplier(c, "assessment"),
+        withdrawn_by_the_supplier,
     )
     .met(),
     Attack::new(
         "source-marked-in-another-log",
         Stranger,
-        "another company marks in its own log a source of this one: no map of its home has that",
-        Code::Extraneous,
-        |c| {
-            marked_by_the_supplier(c, "camera");
-            c.world.extra.push("mark".into());
-        },
+        "another company marks in its own log a source of this one: a mark stays at home",
+        Code::NodeInvalid,
+        marked_by_the_supplier,
     ),
     Attack::new(
         "superseded-by-what-its-maker-withdrew",
