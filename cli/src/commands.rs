@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod inventory;
 pub(crate) mod key;
+mod key_change;
 pub(crate) mod log;
 pub(crate) mod mark;
 pub(crate) mod policy;

@@ -317,7 +317,7 @@ async fn ask_status(caller: Caller, id: NodeId, tree_size: u64) -> Result<v1::Ge
 fn log(answer: &v1::GetLogResponse) -> Result<(Genesis, GenesisHash, NoteVerifier), CommandError> {
     let genesis = match Entry::parse(&answer.genesis) {
         Ok(Entry::Genesis(genesis)) => genesis,
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
+        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => {
             return Err(Lie::malformed("the log's first entry", "it is another entry").into());
         }
         Err(error) => return Err(Lie::malformed("the log's first entry", error).into()),

@@ -10,7 +10,7 @@ use std::{
 use griptrace_core::{
     details::{read_value, slot},
     entry::Genesis,
-    id::{GenesisHash, NodeId},
+    id::{GenesisHash, KeyId, NodeId},
     key::{PublicKey, SecretKey},
     node::{Kind, Mark},
     note::{KeyKind, NoteVerifier},
@@ -57,7 +57,7 @@ pub(crate) struct Config {
 impl Config {
     /// Returns the settings of who only asks.
     fn of_nobody() -> Self {
-        let keys = KeyPaths { log: None, committer: PathBuf::new() };
+        let keys = KeyPaths::new(None, PathBuf::new());
         let (origin, issuer, committer) = (String::new(), String::new(), String::new());
         Self { origin, issuer, committer, keys, server: None, assessor: Vec::new() }
     }
@@ -84,6 +84,18 @@ pub(crate) struct KeyPaths {
     pub(crate) log: Option<PathBuf>,
     /// The key that signs commits.
     pub(crate) committer: PathBuf,
+    /// The keys that follow these, while they are being changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_log: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_committer: Option<PathBuf>,
+}
+
+impl KeyPaths {
+    /// Names the keys of a new folder.
+    const fn new(log: Option<PathBuf>, committer: PathBuf) -> Self {
+        Self { log, committer, next_log: None, next_committer: None }
+    }
 }
 
 /// An assessor's key, as a statement file brought it. Not confirmed by anybody.
@@ -118,11 +130,12 @@ impl Workspace {
         dir: &Path,
         origin: &str,
         issuer: &str,
+        revokers: Vec<KeyId>,
         passphrase: Option<&str>,
     ) -> Result<Self, CommandError> {
         let folder = new_folder(dir)?;
         let log_key = Path::new("keys/log.key");
-        let keys = KeyPaths { log: Some(log_key.into()), committer: "keys/committer.key".into() };
+        let keys = KeyPaths::new(Some(log_key.into()), "keys/committer.key".into());
         let log = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
         let signer = log.note_signer(origin)?;
         make_folder(&folder.join("keys"))?;
@@ -140,7 +153,7 @@ impl Workspace {
         let mut nonce = [0; 16];
         keyfile::fill(&mut nonce)?;
         let time = clock::now();
-        let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers: Vec::new() };
+        let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers };
         let store = Store::init(&folder.join("store"), &genesis, signer, time)
             .map_err(|e| CommandError::because("cannot make the store", e))?;
         let workspace = Self::new(folder, config, Log::Local(store));
@@ -175,7 +188,7 @@ impl Workspace {
             origin: genesis.origin.clone(),
             issuer,
             committer: key.public()?.to_string(),
-            keys: KeyPaths { log: None, committer: path },
+            keys: KeyPaths::new(None, path),
             server: Some(server),
             assessor: Vec::new(),
         };
@@ -200,8 +213,7 @@ impl Workspace {
         let settings = found.as_ref().and_then(|(config, _)| config.server.as_ref());
         let Some(target) = context.server.target(settings)? else {
             let (config, folder) = found.ok_or_else(|| CommandError::failed("no store and no server was named"))?;
-            let store = open_store(&context.output, &folder, &config, recording)?;
-            return Ok(Self::new(folder, config, Log::Local(store)));
+            return open_local(&context.output, folder, config, recording);
         };
         let (config, folder) = match found {
             Some(found) => found,
@@ -230,7 +242,10 @@ impl Workspace {
                 "{folder} is for the log of the server {url}, and holds no store"
             )));
         }
-        open_store(&context.output, &folder, &config, writing)
+        match open_local(&context.output, folder, config, writing)?.store {
+            Log::Local(store) => Ok(store),
+            Log::Remote(_) => Err(CommandError::failed("the folder holds no store")),
+        }
     }
 
     /// Returns the folder of the store.
@@ -278,7 +293,14 @@ impl Workspace {
 
     /// Returns the log's key as checkpoints name it.
     pub(crate) fn log_vkey(&self) -> Result<String, CommandError> {
-        vkey(self.store.genesis())
+        match &self.store {
+            Log::Local(store) => {
+                let newest = store.key_history().log_keys().last().map(|(_, key)| key.clone());
+                let genesis = store.genesis();
+                vkey(&Genesis { key: newest.unwrap_or_else(|| genesis.key.clone()), ..genesis.clone() })
+            }
+            Log::Remote(remote) => vkey(remote.genesis()),
+        }
     }
 
     /// Returns the committer's public key.
@@ -290,7 +312,7 @@ impl Workspace {
     }
 
     /// Reads the committer's key, which must be the one that the settings name.
-    fn committer_key(&self) -> Result<SecretKey, CommandError> {
+    pub(crate) fn committer_key(&self) -> Result<SecretKey, CommandError> {
         let path = self.folder.join(&self.config.keys.committer);
         let key = keyfile::read(&path)?;
         let (found, named) = (key.public()?.id(), self.committer()?.id());
@@ -345,6 +367,47 @@ pub(crate) struct NewClient {
     pub(crate) issuer: String,
     /// A committer's key that is there already.
     pub(crate) committer_key: Option<PathBuf>,
+}
+
+/// Opens the store of a folder, and settles a change of keys that was cut off: the log tells which key counts.
+fn open_local(output: &Output, folder: PathBuf, config: Config, writing: bool) -> Result<Workspace, CommandError> {
+    let opened = open_store(output, &folder, &config, writing);
+    let next = config.keys.next_log.clone().filter(|_| writing && opened.is_err());
+    let (store, config) = match next {
+        Some(log) => {
+            let keys = KeyPaths { log: Some(log), next_log: None, ..config.keys.clone() };
+            let changed = Config { keys, ..config };
+            // If the next key opens it neither, the first error tells more.
+            let store = open_store(output, &folder, &changed, writing).or(opened)?;
+            (store, changed)
+        }
+        None => (opened?, config),
+    };
+    let mut workspace = Workspace::new(folder, config, Log::Local(store));
+    if writing {
+        workspace.settle_keys()?;
+    }
+    Ok(workspace)
+}
+
+impl Workspace {
+    /// Puts the next committer's key in the place of one that retired, and saves what was settled.
+    fn settle_keys(&mut self) -> Result<(), CommandError> {
+        let before = Config::read(&self.folder)?;
+        let Log::Local(store) = &self.store else { return Ok(()) };
+        if let Some(path) = self.config.keys.next_committer.clone() {
+            let history = store.key_history();
+            if history.end(&self.config.committer_key()?.id()).is_some() {
+                let next = keyfile::read(&self.folder.join(&path))?.public()?;
+                if history.key(&next.id()).is_some() {
+                    self.config.committer = next.to_string();
+                    (self.config.keys.committer, self.config.keys.next_committer) = (path, None);
+                }
+            }
+        }
+        let is_same = |a: &KeyPaths, b: &KeyPaths| a.log == b.log && a.committer == b.committer;
+        if is_same(&before.keys, &self.config.keys) { Ok(()) } else { self.save_config() }
+    }
 }
 
 /// Opens the store of a folder; to write, with the log's key.
@@ -405,9 +468,7 @@ pub(crate) fn vkey(genesis: &Genesis) -> Result<String, CommandError> {
 /// Returns what verifies a log's checkpoints.
 pub(crate) fn verifier(genesis: &Genesis) -> Result<NoteVerifier, CommandError> {
     let wrong = |e| CommandError::because("the log's key is malformed", e);
-    let fixed =
-        genesis.key.as_bytes().try_into().map_err(|_| CommandError::failed("the log's key is no Ed25519 key"))?;
-    NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(wrong)
+    NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, genesis.key.as_bytes()).map_err(wrong)
 }
 
 /// Returns a detail of a node.

@@ -591,3 +591,98 @@ fn a_name_that_looks_like_an_id_is_a_name() {
     let id = desk.id(&long);
     assert_eq!(desk.id(&id), id);
 }
+
+/// Writes the trust file of a buyer who believes the keys of today, and returns its name.
+fn trust(desk: &Desk, name: &'static str) -> &'static str {
+    let trust = desk.say(&["trust", "init"]).replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
+    fs::write(desk.path().join(name), trust.replace("# schemes", "schemes")).unwrap();
+    name
+}
+
+#[test]
+fn a_buyer_with_the_old_keys_or_the_new_ones_verifies_what_was_signed_with_both() {
+    let desk = Desk::new();
+    let policy = policy(&desk);
+    desk.say(&["record", "lineage.toml"]);
+    desk.assess("wrist-camera");
+    let old = trust(&desk, "old.toml");
+    let said = desk.say(&["key", "rotate", "committer", "--p256"]);
+    assert!(said.contains("retired    committer key ed25519:") && said.contains("successor  p256:"), "{said}");
+    desk.say(&["key", "rotate", "log"]);
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let new = trust(&desk, "new.toml");
+    for trust in [old, new] {
+        let verify = ["verify", "s.griptrace", "--policy", policy, "--destination", "DE", "--model", "out/grasp.bin"];
+        let report = desk.say(&[&verify[..], &["--consignee", "Buyer GmbH", "--trust", trust]].concat());
+        assert!(report.contains("TRACED_ASSESSED"), "{trust}: {report}");
+    }
+    let log = desk.say(&["log"]);
+    assert_eq!(log.lines().filter(|line| line.contains(" retired, followed by ")).count(), 2, "{log}");
+    assert_eq!(desk.code(&["fsck"]), 0);
+    // Again, and with the old file put back: the log knows which key counts.
+    desk.say(&["key", "rotate", "log"]);
+    let config = desk.path().join(".griptrace/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("log-3.key", "log.key")).unwrap();
+    let said = desk.complain(&["mark", "withdraw", "wrist-camera", "--reason", "x"]);
+    assert!(said.contains("and the signer given is"), "{said}");
+}
+
+#[test]
+fn a_change_of_keys_that_was_cut_off_is_settled_by_what_the_log_says() {
+    let desk = Desk::new();
+    let config = desk.path().join(".griptrace/config.toml");
+    let before = fs::read_to_string(&config).unwrap();
+    desk.say(&["key", "rotate", "log"]);
+    desk.say(&["key", "rotate", "committer"]);
+    let after = fs::read_to_string(&config).unwrap();
+    // As if the settings had not been written again after the changes.
+    let pending = "\nnext_log = \"keys/log-2.key\"\nnext_committer = \"keys/committer-2.key\"\n";
+    let (head, tail) = before.split_once("committer = \"keys/committer.key\"").unwrap();
+    fs::write(&config, format!("{head}committer = \"keys/committer.key\"{pending}{tail}")).unwrap();
+    desk.say(&["record", "lineage.toml"]);
+    assert_eq!(fs::read_to_string(&config).unwrap(), after);
+    // And as if the change itself had never come: the key that was made is taken the next time.
+    let text = after.replace("committer-2.key\"\n", "committer-2.key\"\nnext_committer = \"keys/committer-3.key\"\n");
+    fs::write(&config, text).unwrap();
+    desk.say(&["key", "new", ".griptrace/keys/committer-3.key"]);
+    let made = desk.say(&["key", "show", ".griptrace/keys/committer-3.key"]);
+    let rotated = desk.say(&["key", "rotate", "committer"]);
+    let key = made.lines().find_map(|line| line.strip_prefix("public key   ")).unwrap();
+    assert!(rotated.contains(&format!("successor  {key}")), "{rotated}");
+}
+
+#[test]
+fn a_stolen_key_is_revoked_by_a_key_that_the_log_was_made_with() {
+    let desk = Desk::new();
+    desk.say(&["key", "new", "guard.key"]);
+    let guard = desk.say(&["--json", "key", "show", "guard.key"]);
+    let guard: serde_json::Value = serde_json::from_str(&guard).unwrap();
+    fs::remove_dir_all(desk.path().join(".griptrace")).unwrap();
+    let revoker = guard["public_key"].as_str().unwrap();
+    let made = desk.say(&["--json", "init", "--origin", "maker.example/2026", "--name", "Maker", "--revoker", revoker]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let (home, stolen) = (made["home"].as_str().unwrap(), made["committer"].as_str().unwrap());
+    desk.say(&["record", "lineage.toml"]);
+    desk.say(&["key", "new", "next.key"]);
+    let sign = |since, by| {
+        let change = ["key", "change", "committer", "--genesis", home, "--revoke", stolen, "--since", since];
+        desk.say(&[&change[..], &["--by", by, "--new", "next.key", "-o", "c.change"]].concat());
+    };
+    // A key that the genesis does not name revokes nothing.
+    desk.say(&["key", "new", "stranger.key"]);
+    sign("2", "stranger.key");
+    assert!(desk.complain(&["key", "record", "c.change"]).contains("the genesis does not name key"));
+    sign("5", "guard.key");
+    let said = desk.complain(&["key", "record", "c.change"]);
+    assert!(said.contains("revokes since leaf 5"), "the log is shorter: {said}");
+    let size = desk.say(&["--json", "log"]).lines().count();
+    assert_eq!(size, 1, "one commit, at leaf 2");
+    sign("3", "guard.key");
+    desk.say(&["key", "record", "c.change"]);
+    let late = "[[dataset]]\nname = \"late\"\norigin = \"external\"\ncontent_held = \"destroyed\"\n";
+    fs::write(desk.path().join("late.toml"), late).unwrap();
+    let late = desk.complain(&["record", "late.toml"]);
+    assert!(late.contains("does not count from leaf 3 on"), "{late}");
+}

@@ -27,6 +27,8 @@ pub const COMMIT_TYPE: &str = "application/vnd.griptrace.commit+cbor";
 pub const ASSESSMENT_TYPE: &str = "application/vnd.griptrace.assessment+cbor";
 /// Content type of an assessor's own mark on an assessment.
 pub const MARK_TYPE: &str = "application/vnd.griptrace.mark+cbor";
+/// Content type of a key change.
+pub const KEY_CHANGE_TYPE: &str = "application/vnd.griptrace.key-change+cbor";
 
 /// A signed object, taken apart. Nothing in it is believed before [`Signed::verify`].
 #[derive(Clone, PartialEq, Eq, Debug)]

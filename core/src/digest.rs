@@ -232,6 +232,10 @@ contexts! {
     GENESIS = "griptrace 2026-11 v1 genesis", "a86dad87f1c219538b78a3e70358693597b658a79ff76dc4c3df5def7f24f8be";
     /// The full hash of a public key: COSE's key id.
     KEY = "griptrace 2026-11 v1 key", "93cf3f0655bdd7d020377c904a57bfa500b3720e1d6f2445330b1dea9334eef3";
+    /// The digest of a key change's entry: what stands in the status map for it.
+    KEY_CHANGE = "griptrace 2026-11 v1 key change", "03270a98ba50c9ff58d00057d04d2e6467126690bf11f0cd9d1f85d8ed3c93bc";
+    /// The key of the status map for a public key, over its key id.
+    KEY_STATUS = "griptrace 2026-11 v1 key status", "4f21d92bc97434e18fef11959ad0df2c993e01e81e29250f8a106f6a67682465";
     /// The digest at a bundle's end, over every byte before it.
     BUNDLE = "griptrace 2026-11 v1 bundle", "2d23b7924c13ed4d4aac8f06ab97f74745b10ec9bc0b73e88872d99c227b4baf";
     /// The digest that reports name a bundle by, over the whole file.

@@ -1,16 +1,17 @@
-//! Log entries: the genesis, commits and status heads (docs/spec/log.md).
+//! Log entries: the genesis, commits, key changes and status heads (docs/spec/log.md).
 //!
 //! A commit's entry is its COSE_Sign1 as it is (first byte `0xd2`); the others are a CBOR array of
-//! a number and a map (first byte `0x82`). Number 1 is kept for key changes.
+//! a number and its content (first byte `0x82`).
 
 use alloc::{string::String, vec::Vec};
 
 use crate::{
     cbor::{DecodeError, Reader, Record, Writer, bad_field, decode, encode, within},
-    commit::{Commit, CommitError},
+    commit::{Commit, CommitError, StatusLine},
     digest::{Digest, GENESIS},
     id::{GenesisHash, KeyId},
     key::{Algorithm, PublicKey},
+    key_change::{self, KeyChangeError, SignedKeyChange, key_line},
     limits::{ENTRY_BYTES_MAX, NAME_BYTES_MAX, REVOKERS_MAX, TREE_SIZE_MAX},
     node::{keyed, sorted},
     word::is_note_name,
@@ -49,6 +50,8 @@ pub enum Entry {
     Genesis(Genesis),
     /// A commit.
     Commit(Commit),
+    /// A key change.
+    KeyChange(SignedKeyChange),
     /// A status head.
     StatusHead(StatusHead),
 }
@@ -61,6 +64,8 @@ pub enum EntryError {
     Decode(DecodeError),
     /// A commit.
     Commit(CommitError),
+    /// A key change.
+    KeyChange(KeyChangeError),
 }
 
 impl EntryError {
@@ -69,6 +74,7 @@ impl EntryError {
         match self {
             Self::Decode(error) => error.code(),
             Self::Commit(error) => error.code(),
+            Self::KeyChange(error) => error.code(),
         }
     }
 }
@@ -78,6 +84,7 @@ impl core::fmt::Display for EntryError {
         match self {
             Self::Decode(error) => write!(f, "log entry: {error}"),
             Self::Commit(error) => write!(f, "log entry: {error}"),
+            Self::KeyChange(error) => write!(f, "log entry: {error}"),
         }
     }
 }
@@ -181,13 +188,25 @@ impl Entry {
         if bytes.first() == Some(&COMMIT_FIRST_BYTE) {
             return Commit::parse(bytes).map(Self::Commit).map_err(EntryError::Commit);
         }
-        Self::parse_own(bytes).map_err(EntryError::Decode)
+        let mut input = Reader::new(bytes);
+        let number = input.tuple(2).and_then(|()| input.uint()).map_err(EntryError::Decode)?;
+        if number == key_change::NUMBER {
+            return SignedKeyChange::parse(bytes).map(Self::KeyChange).map_err(EntryError::KeyChange);
+        }
+        Self::parse_own(number, bytes).map_err(EntryError::Decode)
     }
 
-    fn parse_own(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::new(bytes);
-        input.tuple(2)?;
-        match input.uint()? {
+    /// Returns what the entry, whose bytes these are, adds to the status map, in that order.
+    pub fn map_lines(&self, bytes: &[u8]) -> Vec<StatusLine> {
+        match self {
+            Self::Commit(commit) => commit.payload.statuses.clone(),
+            Self::KeyChange(signed) => Vec::from([key_line(&signed.change, bytes)]),
+            Self::Genesis(_) | Self::StatusHead(_) => Vec::new(),
+        }
+    }
+
+    fn parse_own(number: u64, bytes: &[u8]) -> Result<Self, DecodeError> {
+        match number {
             GENESIS_NUMBER => {
                 let genesis: Genesis = decode(bytes)?;
                 genesis.check()?;
@@ -229,7 +248,7 @@ mod tests {
 
     #[test]
     fn unknown_kinds_and_bad_origins_are_refused() {
-        assert!(Entry::parse(&[0x82, 0x01, 0xa0]).is_err(), "key changes are not known yet");
+        assert!(Entry::parse(&[0x82, 0x03, 0xa0]).is_err(), "number 3 is free");
         assert!(Entry::parse(&[]).is_err());
         assert!(Genesis { origin: "a b".into(), ..genesis() }.to_bytes().is_err());
         assert!(Genesis { origin: "a+b".into(), ..genesis() }.to_bytes().is_err());

@@ -354,6 +354,15 @@ impl Catalogue {
         base.chain(self.tail.lines.iter().copied())
     }
 
+    /// Returns the leaf indices of key changes, in log order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = u64> + '_ {
+        let base = self.base.iter().flat_map(|base| {
+            let changes = (0..base.count(Column::Change)).take_while(|_| !base.is_damaged());
+            changes.map(|at| u64::from_le_bytes(base.record(Column::Change, at)))
+        });
+        base.chain(self.tail.changes.iter().copied())
+    }
+
     /// Returns the lines of the status map of the commits from leaf `begin` on, in log order, with their leaves.
     pub(crate) fn lines_from(&self, begin: u64) -> impl Iterator<Item = (u64, StatusLine)> + '_ {
         let base = self.base.iter().flat_map(move |base| {

@@ -16,16 +16,17 @@ use std::{
 use griptrace_core::{
     commit::StatusLine,
     digest::Digest,
-    entry::StatusHead,
-    id::{NodeId, StatusKey},
+    entry::{Entry, StatusHead},
+    id::{KeyId, NodeId, StatusKey},
     key::{PublicKey, Signer},
-    limits::{STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
-    tree::Rfc9162,
+    limits::{KEY_CHANGES_MAX, STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
+    note::{NoteSigner, NoteVerifier},
+    status_map::StatusMap,
+    tree::{Frontier, Rfc9162},
 };
 
 use crate::{
     State,
-    catalogue::Catalogue,
     delta::Delta,
     error::{CommitError, OtherLines, Refusal, StorageError},
     number::wide,
@@ -121,6 +122,8 @@ struct Pending {
     entry: Vec<u8>,
     nodes: Vec<(NodeId, NodeRecord)>,
     lines: Vec<StatusLine>,
+    /// The key that signed it.
+    key: KeyId,
     time: u64,
 }
 
@@ -187,7 +190,8 @@ impl Writer {
         named.sort_unstable_by_key(|(id, _)| *id);
         let mut sorted: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
         let (entry, payload) = sign(inner.home, &mut sorted, lines, signer, issuer, now)?;
-        let pending = Pending { entry, nodes: named, lines: payload.statuses, time: now };
+        let key = signer.public_key().id();
+        let pending = Pending { entry, nodes: named, lines: payload.statuses, key, time: now };
         let mut taken = self.sequence_checked(inner, vec![Ok(pending)]);
         // One was handed in, and one comes back.
         taken.pop().unwrap_or(Err(CommitError::Poisoned)).map(|published| published.receipt(ids))
@@ -235,7 +239,7 @@ impl Writer {
             let other = OtherLines { stated: first(&stated, &lines), computed: first(&lines, &stated) };
             return Err(CommitError::Statuses(Box::new(other)));
         }
-        Ok(Pending { entry, nodes: named, lines, time: now })
+        Ok(Pending { entry, nodes: named, lines, key: key.id(), time: now })
     }
 
     /// Tells whether a write failed.
@@ -318,7 +322,8 @@ impl Writer {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
-        let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(&state.catalogue, &batch))) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(state, &batch))) {
             Ok(outrun) => drop_outrun(batch, outrun),
             Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
         };
@@ -326,7 +331,7 @@ impl Writer {
             return answers;
         }
         let (tickets, batch): (Vec<Arc<Ticket>>, Vec<Pending>) = batch.into_iter().unzip();
-        let results: Vec<Result<Published, CommitError>> = match self.write(inner, &batch) {
+        let results: Vec<Result<Published, CommitError>> = match self.write(inner, &mut desk, &batch) {
             Ok(published) => published.into_iter().map(Ok).collect(),
             Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
@@ -345,43 +350,93 @@ impl Writer {
     }
 
     /// Writes a batch as one group and takes it to its checkpoint.
-    fn write(&self, inner: &Inner, batch: &[Pending]) -> Result<Vec<Published>, CommitError> {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let objects = &inner.objects;
+    fn write(&self, inner: &Inner, desk: &mut Desk, batch: &[Pending]) -> Result<Vec<Published>, CommitError> {
         let commits = wide(batch.len());
         let first = desk.publisher.edge.size();
         if first.saturating_add(commits) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: first });
         }
         let group = inner.ask(|state| build(state, batch))?;
+        let (size, note) = self.bring_in(inner, desk, &group)?;
+        // Crash here: published, but the committers were not told. They find their nodes by id, or
+        // by what they recorded (R10), and commit nothing twice.
+        let published = |index| {
+            let inclusion = desk.publisher.edge.inclusion(index)?;
+            Ok(Published { index, size, checkpoint: note.clone(), inclusion })
+        };
+        let published = (first..first.saturating_add(commits)).map(published).collect::<Result<_, StorageError>>()?;
+        Ok(published)
+    }
+
+    /// Takes a group to its checkpoint; returns that, and its size.
+    fn bring_in(&self, inner: &Inner, desk: &mut Desk, group: &[u8]) -> Result<(u64, String), StorageError> {
+        let objects = &inner.objects;
+        let first = desk.publisher.edge.size();
         // Crash here: nothing is on disk, nobody was told anything.
-        let (segment, begin) = desk.appender.append(objects, first, &group)?;
+        let (segment, begin) = desk.appender.append(objects, first, group)?;
         // Crash here: the group is durable, but nothing was signed. Opening for writing adopts it
         // (`open::Reading::adopt_more`), through the same `Publisher::adopt` as here.
         let bytes = desk.appender.read_back(objects, begin)?;
         let name = desk.appender.name().to_owned();
         let lost = || StorageError::corrupt(&*name, format!("what was written at byte {begin} is not there"));
         if bytes != group {
-            return Err(lost().into());
+            return Err(lost());
         }
         let group = Groups::new(&name, segment, &bytes, begin, first).checked().next()?.ok_or_else(lost)?;
         let delta = inner.ask(|state| Delta::of(&state.catalogue, &group))?;
         let note = desk.publisher.adopt(objects, &group, &delta)?;
-        // Crash here: published, but the committers were not told. They find their nodes by id, or
-        // by what they recorded (R10), and commit nothing twice.
         let size = delta.head().size;
-        let published = |index| {
-            let inclusion = desk.publisher.edge.inclusion(index)?;
-            Ok(Published { index, size, checkpoint: note.clone(), inclusion })
-        };
-        let published = (first..first.saturating_add(commits)).map(published).collect::<Result<_, StorageError>>()?;
         {
             let mut state = inner.write();
             state.catalogue.apply(delta);
-            state.note = note;
+            state.note.clone_from(&note);
         }
         self.is_waiting.store(desk.publisher.publish_if_due(objects), Ordering::Release);
-        Ok(published)
+        Ok((size, note))
+    }
+
+    /// Brings a key change into the log; returns when it is durable and under a signed checkpoint. A change of the log's
+    /// own key takes the signer that signs from then on.
+    pub(crate) fn change_key(
+        &self,
+        inner: &Inner,
+        entry: &[u8],
+        successor: Option<NoteSigner>,
+        now: u64,
+    ) -> Result<Receipt, CommitError> {
+        self.check_poison()?;
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = desk.publisher.edge.size();
+        if index.saturating_add(1) >= TREE_SIZE_MAX {
+            return Err(CommitError::Full { size: index });
+        }
+        let refused = |why: &dyn core::fmt::Display| CommitError::KeyChange { why: why.to_string() };
+        let known = inner.keys();
+        if known.changes.len() >= KEY_CHANGES_MAX {
+            return Err(refused(&format!("the log has {KEY_CHANGES_MAX} key changes, and takes no more")));
+        }
+        let keys = known.with(&inner.genesis, &inner.home, index, entry).map_err(|e| refused(&e))?;
+        let signs = keys.log.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
+        let signer = successor.as_ref().unwrap_or(&desk.publisher.signer).verifier().to_vkey();
+        if signer != signs {
+            return Err(refused(&format!("the log's key is then {signs}, and the signer given is {signer}")));
+        }
+        let group = inner.ask(|state| build_change(state, entry, now))?;
+        if let Some(signer) = successor {
+            desk.publisher.signer = signer;
+        }
+        match self.bring_in(inner, &mut desk, &group) {
+            Ok((size, checkpoint)) => {
+                inner.write().keys = Arc::new(keys);
+                let inclusion = desk.publisher.edge.inclusion(index)?;
+                Ok(Receipt { index, ids: Vec::new(), inclusion, checkpoint, size, is_old: false })
+            }
+            Err(error) => {
+                // From the first write on only reopening can tell what is on disk.
+                self.poisoned.store(true, Ordering::Release);
+                Err(error.into())
+            }
+        }
     }
 
     /// Tells whether a checkpoint waits to be published, and nobody has promised yet to do it.
@@ -418,7 +473,8 @@ fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
 
 /// Returns for each commit what stands against it since it was checked: a node that came into the log meanwhile, or stands
 /// twice, or statuses that are too many together with those of others.
-fn outrun(catalogue: &Catalogue, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId, Refusal)>> {
+fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId, Refusal)>> {
+    let catalogue = &state.catalogue;
     let mut seen = HashSet::new();
     let mut counts: HashMap<StatusKey, usize> = HashMap::new();
     let count = |counts: &HashMap<StatusKey, usize>, key: &StatusKey| {
@@ -428,6 +484,11 @@ fn outrun(catalogue: &Catalogue, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option
         let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
         if let Some(id) = pending.nodes.iter().map(|(id, _)| *id).find(known) {
             return Some((id, Refusal::Recorded));
+        }
+        if let Some(since) = state.keys.history.end(&pending.key)
+            && let Some((id, _)) = pending.nodes.first()
+        {
+            return Some((*id, Refusal::KeyRetired { key: pending.key, since }));
         }
         // A commit has one line for a key at most.
         if let Some(line) = pending.lines.iter().find(|line| count(&counts, &line.key) >= STATUSES_PER_KEY_MAX) {
@@ -456,26 +517,51 @@ fn drop_outrun(
     (kept, refused)
 }
 
+/// Returns the bytes of the group that holds a key change: the change and a status head.
+fn build_change(state: &State, entry: &[u8], now: u64) -> Result<Vec<u8>, StorageError> {
+    let mut group = GroupInMaking::after(state);
+    let parsed = Entry::parse(entry).map_err(|e| StorageError::corrupt("a new segment", e))?;
+    group.entry(entry, &parsed.map_lines(entry))?;
+    group.finish(now)
+}
+
 /// Returns the bytes of the group that holds a batch: its commits and a status head.
 fn build(state: &State, batch: &[Pending]) -> Result<Vec<u8>, StorageError> {
-    let catalogue = &state.catalogue;
-    let mut frontier = catalogue.frontier().clone();
-    let mut map = catalogue.map().clone();
-    let mut writer = GroupWriter::new(Some(&state.note));
+    let mut group = GroupInMaking::after(state);
     let mut time = 0;
-    let full = |e| StorageError::corrupt("a new segment", e);
     for pending in batch {
-        writer.entry(&pending.entry);
-        frontier.push(Rfc9162::leaf_hash(&pending.entry)).map_err(full)?;
-        writer.nodes(&pending.nodes)?;
-        for line in &pending.lines {
-            map.append(line.key.digest(), line.status.digest());
-        }
+        group.entry(&pending.entry, &pending.lines)?;
+        group.writer.nodes(&pending.nodes)?;
         time = time.max(pending.time);
     }
-    let index = frontier.size().get();
-    let head = StatusHead { index, map_root: map.root(), time }.to_bytes();
-    writer.entry(&head);
-    frontier.push(Rfc9162::leaf_hash(&head)).map_err(full)?;
-    Ok(writer.finish(frontier.size().get(), &frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)))
+    group.finish(time)
+}
+
+/// A group that is being made.
+struct GroupInMaking {
+    writer: GroupWriter,
+    frontier: Frontier<Rfc9162>,
+    map: StatusMap,
+}
+
+impl GroupInMaking {
+    fn after(state: &State) -> Self {
+        let (frontier, map) = (state.catalogue.frontier().clone(), state.catalogue.map().clone());
+        Self { writer: GroupWriter::new(Some(&state.note)), frontier, map }
+    }
+
+    fn entry(&mut self, entry: &[u8], lines: &[StatusLine]) -> Result<(), StorageError> {
+        self.writer.entry(entry);
+        self.frontier.push(Rfc9162::leaf_hash(entry)).map_err(|e| StorageError::corrupt("a new segment", e))?;
+        lines.iter().for_each(|line| self.map.append(line.key.digest(), line.status.digest()));
+        Ok(())
+    }
+
+    /// Ends the group with a status head of this time.
+    fn finish(mut self, time: u64) -> Result<Vec<u8>, StorageError> {
+        let index = self.frontier.size().get();
+        let head = StatusHead { index, map_root: self.map.root(), time }.to_bytes();
+        self.entry(&head, &[])?;
+        Ok(self.writer.finish(self.frontier.size().get(), &self.frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT)))
+    }
 }

@@ -9,6 +9,7 @@ use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
     entry::Entry,
     id::NodeId,
+    key_change::{KeyUse, key_line},
     node::{Core, Kind, node_id},
     status_map::StatusMap,
     tree::{self, Frontier, Rfc9162},
@@ -33,6 +34,10 @@ pub(crate) struct Delta {
     pub(crate) commits: Vec<PlacedCommit>,
     pub(crate) heads: Vec<PlacedHead>,
     pub(crate) lines: Vec<(u64, StatusLine)>,
+    /// The indices of key changes.
+    pub(crate) changes: Vec<u64>,
+    /// Those of the log's own key, with their entries.
+    pub(crate) log_changes: Vec<(u64, Vec<u8>)>,
     pub(crate) assessments: Vec<PlacedAssessment>,
     /// The operator's time in the status head.
     pub(crate) time: u64,
@@ -60,6 +65,8 @@ impl Delta {
             commits: Vec::new(),
             heads: Vec::new(),
             lines: Vec::new(),
+            changes: Vec::new(),
+            log_changes: Vec::new(),
             assessments: Vec::new(),
             time: 0,
             leaves: Vec::new(),
@@ -132,6 +139,15 @@ impl Builder<'_> {
             Entry::Genesis(_) if index == 0 => Ok(()),
             Entry::Genesis(_) => Err(self.bad(format!("entry {index} is a second genesis"))),
             Entry::Commit(commit) => self.commit(index, &commit, entry),
+            Entry::KeyChange(signed) => {
+                signed.verify().map_err(|e| self.bad(format!("entry {index}: {e}")))?;
+                self.lines(index, &[key_line(&signed.change, entry.bytes)]);
+                self.delta.changes.push(index);
+                if signed.change.of == KeyUse::Log {
+                    self.delta.log_changes.push((index, entry.bytes.to_vec()));
+                }
+                Ok(())
+            }
             Entry::StatusHead(head) => {
                 let root = self.delta.map.root();
                 if head.index != index || head.map_root != root {
@@ -180,14 +196,18 @@ impl Builder<'_> {
             self.delta.ids.push(*id);
             self.delta.nodes.push(Placed { kind, mark, commit: number, frame: node.frame, attached, first_edge });
         }
-        for line in &commit.payload.statuses {
-            self.delta.map.append(line.key.digest(), line.status.digest());
-            self.delta.lines.push((leaf, *line));
-        }
+        self.lines(leaf, &commit.payload.statuses);
         let nodes = u32::try_from(cores.len()).unwrap_or(u32::MAX);
         let segment = self.group.segment;
         self.delta.commits.push(PlacedCommit { leaf, segment, frame: entry.frame, first_node, nodes });
         Ok(())
+    }
+
+    fn lines(&mut self, leaf: u64, lines: &[StatusLine]) {
+        for line in lines {
+            self.delta.map.append(line.key.digest(), line.status.digest());
+            self.delta.lines.push((leaf, *line));
+        }
     }
 
     fn number(&self, id: &NodeId) -> Option<Number> {

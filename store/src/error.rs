@@ -10,7 +10,7 @@ use griptrace_core::{
     cbor::DecodeError,
     commit::StatusLine,
     digest::Digest,
-    id::{GenesisHash, NodeId},
+    id::{GenesisHash, KeyId, NodeId},
     node::{Kind, Role},
 };
 
@@ -172,6 +172,12 @@ pub enum CommitError {
         /// The root that `rs_merkle` computes.
         other: Digest,
     },
+    /// A key change has no place in the log.
+    #[error("the key change is refused: {why}")]
+    KeyChange {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The log has as many entries as a log may have.
     #[error("the log has {size} entries and takes no more; begin a new one")]
     Full {
@@ -290,6 +296,14 @@ pub enum Refusal {
     OutputApart {
         /// The Transformation.
         step: NodeId,
+    },
+    /// The key that signed its commit does not count any more.
+    #[error("key {key}, which signed it, does not count from leaf {since} on; sign with the key that followed it")]
+    KeyRetired {
+        /// The key.
+        key: KeyId,
+        /// The leaf index.
+        since: u64,
     },
     /// The node that it marks has as many statuses as a node may have.
     #[error("what it marks has {found} statuses, and may have no more")]

@@ -17,7 +17,6 @@ use crate::{
     placed::Number,
     reading::SegmentReader,
     segment,
-    store::Inner,
     tiles::TileReader,
 };
 
@@ -85,7 +84,7 @@ impl Store {
             if !catalogue.is_signed(size) {
                 return Ok(None);
             }
-            let (_, note) = signed_at(&self.0, state, &mut SegmentReader::new(&self.0.objects), size)?;
+            let (_, note) = signed_at(state, &mut SegmentReader::new(&self.0.objects), size)?;
             Ok(Some(note))
         })
     }
@@ -176,14 +175,17 @@ impl Store {
         })
     }
 
-    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order: the first `most`.
+    /// Returns the statuses that came with the entries from `begin` on, below `end`, in log order: the first `most`. What
+    /// key changes add to the status map is no status.
     ///
     /// # Errors
     /// `Beyond` for an end that the log has not reached.
     pub fn status_changes(&self, begin: u64, end: u64, most: usize) -> Result<Vec<StatusChange>, ReadError> {
         self.0.ask(|state| {
             state.reached(end)?;
-            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end).take(most);
+            let lines = state.catalogue.lines_from(begin).take_while(|(index, _)| *index < end);
+            let is_status = |(index, _): &(u64, _)| !state.keys.changes.iter().any(|change| change.index == *index);
+            let lines = lines.filter(is_status).take(most);
             Ok(lines.map(|(index, line)| StatusChange { key: line.key, status: line.status, index }).collect())
         })
     }
@@ -191,12 +193,11 @@ impl Store {
 
 /// Reads the checkpoint of a size at which one was signed, and verifies the log's signature.
 pub(crate) fn signed_at(
-    inner: &Inner,
     state: &State,
     segments: &mut SegmentReader<'_>,
     size: u64,
 ) -> Result<(Head, String), StorageError> {
-    let signature = Signature { verifier: &inner.verifier, origin: &inner.genesis.origin };
+    let signature = Signature { keys: &state.keys.log };
     let (name, bytes) = match state.catalogue.checkpoint(size) {
         Some((first, frame)) => (segment::name(first), segments.payload(first, frame)?),
         None => (HEAD.to_owned(), state.note.clone().into_bytes()),

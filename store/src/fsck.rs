@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use griptrace_core::{
     digest::Digest,
-    entry::Entry,
+    entry::{Entry, Genesis},
     id::NodeId,
     node::{Kind, Role},
 };
@@ -20,6 +20,7 @@ use crate::{
     error::{FsckError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lock::WriterLock,
+    log_keys::{KEYS, LogKeys},
     number::{narrow, wide},
     objects::Objects,
     open::{GENESIS, read_genesis},
@@ -83,12 +84,14 @@ impl Store {
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
         let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
-        let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
+        let keys = self.0.keys();
+        let signature = Signature { keys: &keys.log };
         self.0.publish();
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.keys(&self.0.genesis)?;
         if audit.derived.size() == size {
             audit.snapshot(progress);
             audit.live(&self.0)?;
@@ -110,13 +113,14 @@ impl Store {
             Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
             Err(error @ StorageError::Io { .. }) => return Err(error.into()),
         };
-        let signature = Signature { verifier: &log.verifier, origin: &log.genesis.origin };
+        let signature = Signature { keys: &log.keys };
         let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
         let size = newest.map(|signed| signed.head.size);
         let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
+        audit.keys(&log.genesis)?;
         if Some(audit.derived.size()) == size {
             audit.snapshot(progress);
             audit.index(&mut None, progress)?;
@@ -135,6 +139,8 @@ struct Audit<'a> {
     /// The root after each group.
     roots: BTreeMap<u64, Digest>,
     edge: Edge,
+    /// The changes of the log's own key, as the segments have them.
+    log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
     report: FsckReport,
@@ -144,7 +150,8 @@ impl<'a> Audit<'a> {
     fn new(objects: &'a Objects, signature: Signature<'a>, derived: Catalogue, size: Option<u64>) -> Self {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
-        Self { objects, signature, size: size.unwrap_or(u64::MAX), derived, roots, edge, published, report }
+        let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
+        Self { objects, signature, size, derived, roots, edge, log_changes, published, report }
     }
 
     #[expect(
@@ -163,7 +170,7 @@ impl<'a> Audit<'a> {
             fault.heals = match fault.object.as_str() {
                 HEAD | CHECKPOINT => is_signed,
                 GENESIS => has_genesis,
-                object => object.starts_with("tile/") || object == snapshot::NAME || object == "index",
+                object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
             };
         }
         self.report
@@ -293,8 +300,9 @@ impl<'a> Audit<'a> {
             self.tiles(&self.edge.partial()?, Some(size))?;
         }
         self.roots.insert(size, root);
-        let marks: Vec<(NodeId, Digest)> =
-            delta.lines.iter().map(|(_, line)| (line.status, *line.key.digest())).collect();
+        let marks = delta.lines.iter().filter(|(leaf, _)| !delta.changes.contains(leaf));
+        let marks: Vec<(NodeId, Digest)> = marks.map(|(_, line)| (line.status, *line.key.digest())).collect();
+        self.log_changes.extend(delta.log_changes.iter().cloned());
         self.derived.apply(delta);
         for (status, key) in marks {
             self.mark(group.name, status, key);
@@ -369,6 +377,21 @@ impl<'a> Audit<'a> {
             }
             Some(None) => self.fault("checkpoint", "it is missing"),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Compares the keys with the changes that the segments have.
+    fn keys(&mut self, genesis: &Genesis) -> Result<(), StorageError> {
+        if self.derived.size() != self.size {
+            return Ok(());
+        }
+        let derived = LogKeys::of(genesis, self.log_changes.clone());
+        let Some(derived) = self.note(derived)? else { return Ok(()) };
+        match self.objects.read(KEYS)? {
+            Some(_) if derived.is_written(self.objects)? => {}
+            Some(_) => self.fault(KEYS, "it has other changes of the log's key than the segments"),
+            None => self.fault(KEYS, "it is missing"),
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::{io, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
+    entry::Genesis,
     id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer as _},
-    note::{KeyKind, NoteVerifier},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     disk::DiskFile,
     head::{Signature, Slot, slot_bytes},
     index,
+    log_keys::LogKeys,
     number::narrow,
     record::NodeRecord,
     segment::{Groups, check_header, header, name},
@@ -47,9 +48,9 @@ pub fn segment_header() -> Vec<u8> {
 /// Reads a slot of the head, signed by a key that everybody knows.
 pub fn head(bytes: &[u8]) -> Option<Vec<u8>> {
     let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).ok()?.public_key();
-    let key: [u8; 32] = key.as_bytes().try_into().ok()?;
-    let verifier = NoteVerifier::new("fuzz.example", KeyKind::Ed25519, &key).ok()?;
-    match (Signature { verifier: &verifier, origin: "fuzz.example" }).slot(bytes) {
+    let genesis = Genesis { origin: "fuzz.example".into(), key, time: 0, nonce: [0; 16], revokers: Vec::new() };
+    let keys = LogKeys::of(&genesis, Vec::new()).ok()?;
+    match (Signature { keys: &keys }).slot(bytes) {
         Slot::Signed(signed) => slot_bytes(&signed.note).ok(),
         Slot::Empty | Slot::Bad(_) => None,
     }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
-    note::{Note, NoteSigner, NoteVerifier},
+    note::{Note, NoteSigner},
 };
 
 use crate::{
     disk::DiskFile,
     error::StorageError,
+    log_keys::LogKeys,
     number::{narrow, wide},
     objects::Objects,
 };
@@ -44,8 +45,7 @@ pub(crate) struct Signed {
 /// Verifies checkpoints of one log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signature<'a> {
-    pub(crate) verifier: &'a NoteVerifier,
-    pub(crate) origin: &'a str,
+    pub(crate) keys: &'a LogKeys,
 }
 
 impl Signature<'_> {
@@ -53,12 +53,15 @@ impl Signature<'_> {
     pub(crate) fn read(self, object: &str, bytes: &[u8]) -> Result<(Head, String), StorageError> {
         let bad = |why: &dyn core::fmt::Display| StorageError::corrupt(object, why);
         let note = Note::parse(bytes).map_err(|e| bad(&e))?;
-        if note.verify(core::slice::from_ref(self.verifier)).map_err(|e| bad(&e))?.is_empty() {
-            return Err(bad(&format!("it is not signed by the log's key {}", self.verifier.to_vkey())));
-        }
         let checkpoint = Checkpoint::parse(note.text()).map_err(|e| bad(&e))?;
-        if checkpoint.origin != self.origin {
-            return Err(bad(&format!("it is of log {}, and this is {}", checkpoint.origin, self.origin)));
+        let origin = self.keys.origin();
+        if checkpoint.origin != origin {
+            return Err(bad(&format!("it is of log {}, and this is {origin}", checkpoint.origin)));
+        }
+        let verifier = self.keys.verifier(checkpoint.size).ok_or_else(|| bad(&"the log has no key"))?;
+        if note.verify(core::slice::from_ref(verifier)).map_err(|e| bad(&e))?.is_empty() {
+            let size = checkpoint.size;
+            return Err(bad(&format!("it is not signed by the log's key at size {size}, {}", verifier.to_vkey())));
         }
         Ok((Head { size: checkpoint.size, root: checkpoint.root }, note.to_text()))
     }

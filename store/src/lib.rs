@@ -46,6 +46,7 @@ pub mod hashing;
 mod head;
 mod index;
 mod lock;
+mod log_keys;
 mod number;
 mod objects;
 mod open;

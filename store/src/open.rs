@@ -8,7 +8,7 @@ use std::path::Path;
 use griptrace_core::{
     entry::{Entry, Genesis, StatusHead, genesis_hash},
     id::GenesisHash,
-    note::{KeyKind, NoteSigner, NoteVerifier},
+    note::{NoteSigner, NoteVerifier},
     tile::{TILE_WIDTH, Tile},
     tree::Rfc9162,
 };
@@ -22,6 +22,7 @@ use crate::{
     error::{OpenError, StorageError},
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature, Signed, Slot, sign},
     lock::WriterLock,
+    log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
     publish::{Desk, Publisher},
@@ -43,7 +44,7 @@ type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
 pub(crate) struct Opened {
     pub(crate) objects: Objects,
     pub(crate) genesis: Genesis,
-    pub(crate) verifier: NoteVerifier,
+    pub(crate) keys: KnownKeys,
     pub(crate) catalogue: Catalogue,
     /// The newest signed checkpoint.
     pub(crate) note: String,
@@ -59,7 +60,8 @@ pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
 pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
     objects.create_root()?;
     let lock = WriterLock::take(objects.root())?;
-    check_signer(genesis, &signer)?;
+    let keys = LogKeys::of(genesis, Vec::new())?;
+    check_signer(&keys, &signer)?;
     let entry = genesis.to_bytes().map_err(OpenError::Genesis)?;
     let home = genesis_hash(&entry);
     if is_begun(&objects, entry.len())? || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
@@ -68,6 +70,7 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     objects.prepare()?;
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
     objects.put(GENESIS, &entry)?;
+    keys.write(&objects)?;
     let group = first_group(&entry, &home, now)?;
     let mut appender = Appender::create(&objects, home, 0)?;
     let (segment, begin) = appender.append(&objects, 0, &group)?;
@@ -80,13 +83,13 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     let delta = Delta::of(&catalogue, &group)?;
     let note = sign(&signer, &genesis.origin, delta.head())?;
     let head = HeadFile::create(&objects, &note)?;
-    let verifier = signer.verifier().clone();
-    let mut publisher = Publisher::new(signer, genesis.origin.clone(), Edge::new(), head);
+    let mut publisher = Publisher::new(signer, genesis.clone(), keys, Edge::new(), head);
     let note = publisher.adopt(&objects, &group, &delta)?;
     publisher.publish(&objects);
     catalogue.apply(delta);
+    let keys = KnownKeys::read(&objects, &catalogue, genesis)?;
     let desk = Desk { publisher, appender, lock };
-    Ok(Opened { objects, genesis: genesis.clone(), verifier, catalogue, note, desk: Some(desk) })
+    Ok(Opened { objects, genesis: genesis.clone(), keys, catalogue, note, desk: Some(desk) })
 }
 
 /// Tells whether there are segments with more in them than an `init` that crashed may have left: a
@@ -129,29 +132,36 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
         return Err(no_store());
     }
     let missing = || StorageError::corrupt(GENESIS, "it is missing, and the first segment does not begin with it");
-    let Named { genesis, verifier, home, entry } = read_genesis(&objects)?.ok_or_else(missing)?;
+    let Named { genesis, keys, home, entry } = read_genesis(&objects)?.ok_or_else(missing)?;
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
-    let signature = Signature { verifier: &verifier, origin: &genesis.origin };
-    let reading = Reading { objects: &objects, home, signature, progress: &*progress };
+    let signature = Signature { keys: &keys };
+    let reading = Reading { objects: &objects, genesis: &genesis, home, signature, progress: &*progress };
     let Some(signer) = options.signer else {
         let (catalogue, signed) = reading.read_only()?;
-        return Ok(Opened { objects, genesis, verifier, catalogue, note: signed.note, desk: None });
+        let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
+        return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None });
     };
-    check_signer(&genesis, &signer)?;
+    if signer.verifier().name() != genesis.origin {
+        return Err(wrong_key(&keys, &signer));
+    }
     let lock = WriterLock::take(objects.root())?;
     objects.prepare()?;
     if objects.read(GENESIS)?.as_ref() != Some(&entry) {
         objects.put(GENESIS, &entry)?;
     }
+    if !keys.is_written(&objects)? {
+        keys.write(&objects)?;
+    }
     let (catalogue, note, desk) = reading.for_writing(lock, signer)?;
-    Ok(Opened { objects, genesis, verifier, catalogue, note, desk: Some(desk) })
+    let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
+    Ok(Opened { objects, genesis, keys, catalogue, note, desk: Some(desk) })
 }
 
 /// What the genesis says: which log this is, and whose.
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) genesis: Genesis,
-    pub(crate) verifier: NoteVerifier,
+    pub(crate) keys: LogKeys,
     pub(crate) home: GenesisHash,
     pub(crate) entry: Vec<u8>,
 }
@@ -168,37 +178,37 @@ pub(crate) fn read_genesis(objects: &Objects) -> Result<Option<Named>, StorageEr
     let first = segment::first_entry(&begins).filter(|(home, entry)| genesis_hash(entry) == *home);
     let is_first = |stored: &Vec<u8>| first.is_none_or(|(home, _)| genesis_hash(stored) == home);
     match (stored.filter(is_first), first) {
-        (Some(entry), _) => named(entry).map(Some),
-        (None, Some((_, entry))) => named(entry.to_vec()).map(Some),
+        (Some(entry), _) => named(objects, entry).map(Some),
+        (None, Some((_, entry))) => named(objects, entry.to_vec()).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn named(entry: Vec<u8>) -> Result<Named, StorageError> {
+fn named(objects: &Objects, entry: Vec<u8>) -> Result<Named, StorageError> {
     let genesis = match Entry::parse(&entry) {
         Ok(Entry::Genesis(genesis)) => genesis,
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => {
+        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => {
             return Err(StorageError::corrupt(GENESIS, "it is another entry"));
         }
         Err(error) => return Err(StorageError::corrupt(GENESIS, error)),
     };
-    let bad_key = |why: &dyn core::fmt::Display| StorageError::corrupt(GENESIS, why);
-    let key: [u8; 32] = genesis.key.as_bytes().try_into().map_err(|e| bad_key(&e))?;
-    let verifier = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, &key).map_err(|e| bad_key(&e))?;
-    Ok(Named { genesis, verifier, home: genesis_hash(&entry), entry })
+    let home = genesis_hash(&entry);
+    let keys = LogKeys::read(objects, &genesis, &home)?;
+    Ok(Named { genesis, keys, home, entry })
 }
 
-fn check_signer(genesis: &Genesis, signer: &NoteSigner) -> Result<(), OpenError> {
-    let found = signer.verifier();
-    if found.name() == genesis.origin && found.public_key().as_slice() == genesis.key.as_bytes() {
-        return Ok(());
-    }
-    let expected = genesis.key.to_string();
-    Err(OpenError::WrongKey { origin: genesis.origin.clone(), expected, found: found.to_vkey() })
+fn check_signer(keys: &LogKeys, signer: &NoteSigner) -> Result<(), OpenError> {
+    if keys.newest() == Some(signer.verifier()) { Ok(()) } else { Err(wrong_key(keys, signer)) }
+}
+
+fn wrong_key(keys: &LogKeys, signer: &NoteSigner) -> OpenError {
+    let expected = keys.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
+    OpenError::WrongKey { origin: keys.origin().to_owned(), expected, found: signer.verifier().to_vkey() }
 }
 
 struct Reading<'a> {
     objects: &'a Objects,
+    genesis: &'a Genesis,
     home: GenesisHash,
     signature: Signature<'a>,
     progress: Progress<'a>,
@@ -233,12 +243,13 @@ impl Reading<'_> {
         head.write(self.objects, &newest.note)?;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
         drop(self.publish_again(&newest, &edge));
-        let origin = self.signature.origin.to_owned();
-        let mut publisher = Publisher::new(signer, origin, edge, head);
+        let mut publisher = Publisher::new(signer, self.genesis.clone(), self.signature.keys.clone(), edge, head);
         let mut note = newest.note;
         while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher)? {
             note = published;
         }
+        // Only now: what a crash left may have changed the key.
+        check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
         let (first, end) = catalogue.end();
         let appender = Appender::open(self.objects, self.home, first, end)?;
@@ -259,7 +270,7 @@ impl Reading<'_> {
     /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and
     /// they are whole. They go on by the code that would have gone on with them. What is not whole is
     /// left to be cut off.
-    fn adopt_more(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, StorageError> {
+    fn adopt_more(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, OpenError> {
         let (last, end) = catalogue.end();
         for (segment, from) in [(last, end), (catalogue.size(), 0)] {
             let name = segment::name(segment);
@@ -292,14 +303,18 @@ impl Reading<'_> {
         catalogue: &mut Catalogue,
         publisher: &mut Publisher,
         group: &Group<'_>,
-    ) -> Result<String, StorageError> {
+    ) -> Result<String, OpenError> {
         let mut delta = Delta::of(catalogue, group);
         if catalogue.is_damaged() {
             let head = Head { size: catalogue.size(), root: catalogue.root() };
-            *catalogue = derive(self.objects, self.home, self.signature, head)?;
+            *catalogue = derive(self.objects, self.genesis, self.home, self.signature, head)?;
             delta = Delta::of(catalogue, group);
         }
         let delta = delta?;
+        if let Some(expected) = publisher.other_key(&delta)? {
+            let origin = self.genesis.origin.clone();
+            return Err(OpenError::WrongKey { origin, expected, found: publisher.signer.verifier().to_vkey() });
+        }
         let note = publisher.adopt(self.objects, group, &delta)?;
         catalogue.apply(delta);
         Ok(note)
@@ -449,10 +464,11 @@ impl Reading<'_> {
 /// Derives the catalogue of a log of this size and root from the segments alone.
 pub(crate) fn derive(
     objects: &Objects,
+    genesis: &Genesis,
     home: GenesisHash,
     signature: Signature<'_>,
     head: Head,
 ) -> Result<Catalogue, StorageError> {
-    let reading = Reading { objects, home, signature, progress: &|_, _, _| {} };
+    let reading = Reading { objects, genesis, home, signature, progress: &|_, _, _| {} };
     reading.load(None, &Signed { object: HEAD, head, note: String::new() })
 }

@@ -12,6 +12,7 @@ use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, StatusPart, SubjectOpening},
     cbor::encode,
     details::Opening,
+    entry::Entry,
     id::{NodeId, StatusKey},
     limits::NODES_MAX,
     node::Kind,
@@ -31,6 +32,7 @@ use crate::{
         anchor_sizes,
         closure::{Closure, can_be_opened},
         first_covering,
+        keys::changes_of,
     },
     reading::SegmentReader,
     recent::Recent,
@@ -56,7 +58,7 @@ struct Kept {
     commits: Recent<u32, Arc<[u8]>>,
     /// Checkpoints' notes by size.
     notes: Recent<u64, Arc<str>>,
-    /// Status heads' entries by the size of their checkpoint.
+    /// Status heads and key changes by index.
     heads: Recent<u64, Arc<[u8]>>,
 }
 
@@ -232,7 +234,8 @@ impl<'a> Taking<'a> {
     ) -> Result<LogPart<Arc<[u8]>>, StorageError> {
         let mut entries = vec![(0, Arc::clone(&self.records.genesis))];
         for size in sizes {
-            entries.push((size.saturating_sub(1), self.head(*size)?));
+            let index = size.saturating_sub(1);
+            entries.push((index, self.tile_entry(index)?));
         }
         let mut parts: Vec<(u64, CommitPart<Arc<[u8]>>)> = Vec::new();
         let mut last = None;
@@ -249,6 +252,9 @@ impl<'a> Taking<'a> {
                 part.places.push(number.saturating_sub(placed.first_node).into());
                 part.cores.push(Arc::clone(&node.core));
             }
+        }
+        for index in self.changes(&entries)? {
+            entries.push((index, self.tile_entry(index)?));
         }
         entries.sort_unstable_by_key(|(index, _)| *index);
         let place = |leaf: u64| wide(entries.partition_point(|(index, _)| *index < leaf));
@@ -297,35 +303,49 @@ impl<'a> Taking<'a> {
         if let Some(note) = self.records.kept().notes.get(size, |note| weight(note.as_bytes())) {
             return Ok(note);
         }
-        let (_, note) = signed_at(&self.records.store.0, self.state, &mut self.segments, size)?;
+        let (_, note) = signed_at(self.state, &mut self.segments, size)?;
         let note: Arc<str> = note.into();
         self.records.kept().notes.put(size, Arc::clone(&note), weight(note.as_bytes()));
         Ok(note)
     }
 
-    /// Returns the status head under a checkpoint. Those of the same tile are kept with it: they are asked for next.
-    fn head(&mut self, size: u64) -> Result<Arc<[u8]>, StorageError> {
-        if let Some(head) = self.records.kept().heads.get(size, |head| weight(head)) {
-            return Ok(head);
+    /// Returns the leaf indices of the key changes that lead to or from the keys of these commits.
+    fn changes(&self, entries: &[(u64, Arc<[u8]>)]) -> Result<Vec<u64>, StorageError> {
+        if self.state.keys.changes.is_empty() {
+            return Ok(Vec::new());
         }
-        let index = size.saturating_sub(1);
+        let mut keys = BTreeSet::from([self.records.store.genesis().key.id()]);
+        for (index, entry) in entries {
+            match Entry::parse(entry) {
+                Ok(Entry::Commit(commit)) => drop(keys.insert(commit.key())),
+                Ok(Entry::Genesis(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => {}
+                Err(error) => return Err(StorageError::corrupt(format!("entry {index}"), error)),
+            }
+        }
+        Ok(changes_of(self.state, self.records.size, &mut keys))
+    }
+
+    /// Returns a status head or key change. The status heads of the same tile are kept with it: they are asked for next.
+    fn tile_entry(&mut self, index: u64) -> Result<Arc<[u8]>, StorageError> {
+        if let Some(entry) = self.records.kept().heads.get(index, |entry| weight(entry)) {
+            return Ok(entry);
+        }
         let mut tiles = TileReader::new(&self.records.store.0.objects, self.catalogue);
-        let head: Arc<[u8]> = tiles.entry(index)?.into();
-        let width = u64::from(TILE_WIDTH);
-        let (begin, end) = (index - index % width, (index - index % width).saturating_add(width));
-        let mut others = Vec::new();
-        let mut at = self.catalogue.first_head(begin);
-        while at < self.catalogue.heads() && self.catalogue.head(at).index < end.min(self.records.size) {
-            let other = self.catalogue.head(at).index;
-            others.push((other.saturating_add(1), Arc::from(tiles.entry(other)?)));
-            at = at.saturating_add(1);
+        let entry: Arc<[u8]> = tiles.entry(index)?.into();
+        let mut read = vec![(index, Arc::clone(&entry))];
+        let begin = index - index % u64::from(TILE_WIDTH);
+        let end = begin.saturating_add(TILE_WIDTH.into()).min(self.records.size);
+        let heads = self.catalogue.first_head(begin)..self.catalogue.heads();
+        let heads = heads.map(|at| self.catalogue.head(at).index).take_while(|other| *other < end);
+        for other in heads.filter(|other| *other != index) {
+            read.push((other, Arc::from(tiles.entry(other)?)));
         }
         let mut kept = self.records.kept();
-        for (size, entry) in others {
+        for (index, entry) in read {
             let bytes = weight(&entry);
-            kept.heads.put(size, entry, bytes);
+            kept.heads.put(index, entry, bytes);
         }
-        Ok(head)
+        Ok(entry)
     }
 }
 

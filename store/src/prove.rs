@@ -1,6 +1,7 @@
 //! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
 
 pub(crate) mod closure;
+pub(crate) mod keys;
 
 use std::{
     borrow::Cow,
@@ -13,6 +14,7 @@ use griptrace_core::{
     details::{self, Salt, slot},
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     id::NodeId,
+    key_change::key_status,
     limits::{ANCHORS_MAX, BUNDLE_BYTES_MAX, DETAIL_SLOTS, ENTRIES_MAX, NODES_MAX},
     node::{Core, Kind, Role},
     status_map::StatusMap,
@@ -20,7 +22,10 @@ use griptrace_core::{
     word::Country,
 };
 
-use self::closure::{Closure, can_be_opened};
+use self::{
+    closure::{Closure, can_be_opened},
+    keys::Keys,
+};
 use crate::{
     State, Store,
     catalogue::Catalogue,
@@ -141,6 +146,8 @@ struct Prover<'a> {
     map: Cow<'a, StatusMap>,
     options: &'a ProveOptions,
     closure: Closure,
+    /// The keys that the evidence rests on, and their changes.
+    keys: Keys,
     /// Every node of the bundle; its ordinal is its place here.
     nodes: Vec<Number>,
     segments: SegmentReader<'a>,
@@ -157,12 +164,14 @@ impl<'a> Prover<'a> {
         let nodes = closure.all().into_iter().collect();
         let segments = SegmentReader::new(&inner.objects);
         let tiles = TileReader::new(&inner.objects, catalogue);
-        Self { inner, state, catalogue, root, size, map, options, closure, nodes, segments, tiles }
+        let keys = Keys::default();
+        Self { inner, state, catalogue, root, size, map, options, closure, keys, nodes, segments, tiles }
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
         within("nodes of a bundle", self.nodes.len(), NODES_MAX)?;
         let gathered = self.gather()?;
+        self.keys = self.find_keys()?;
         let anchors = self.anchor_sizes(&gathered.countries)?;
         let log = self.log_part(gathered.cores, &anchors)?;
         let bundle = Bundle {
@@ -238,8 +247,9 @@ impl<'a> Prover<'a> {
         let placed = |commit: &u32| self.catalogue.commit(*commit);
         let leaves = commits.iter().map(|commit| placed(commit).leaf);
         let heads = sizes.iter().map(|size| size.saturating_sub(1));
-        let indices: Vec<u64> =
-            [0].into_iter().chain(leaves).chain(heads).collect::<BTreeSet<u64>>().into_iter().collect();
+        let changes = self.keys.changes.iter().copied();
+        let indices: BTreeSet<u64> = [0].into_iter().chain(leaves).chain(heads).chain(changes).collect();
+        let indices: Vec<u64> = indices.into_iter().collect();
         within("entries of a bundle", indices.len(), ENTRIES_MAX)?;
         let entries = indices.iter().map(|index| Ok((*index, self.tiles.entry(*index)?)));
         let entries: Vec<(u64, Vec<u8>)> = entries.collect::<Result<_, StorageError>>()?;
@@ -286,7 +296,7 @@ impl<'a> Prover<'a> {
     }
 
     fn checkpoint(&mut self, size: u64) -> Result<(Checkpoint, String), ProveError> {
-        let (head, note) = signed_at(self.inner, self.state, &mut self.segments, size)?;
+        let (head, note) = signed_at(self.state, &mut self.segments, size)?;
         Ok((Checkpoint { origin: self.inner.genesis.origin.clone(), size, root: head.root }, note))
     }
 
@@ -301,7 +311,9 @@ impl<'a> Prover<'a> {
             (&older.0, &older.1)
         };
         let keys = closure.keys(self.catalogue, map, size);
-        let digests: Vec<Digest> = keys.keys().map(|key| *key.digest()).collect();
+        // A key that retired later has no status under an older map either: only the newest is asked.
+        let asked = self.keys.keys.iter().filter(|_| size == self.size).map(key_status);
+        let digests: Vec<Digest> = keys.keys().copied().chain(asked).map(|key| *key.digest()).collect();
         let proof = map.prove(&digests).into_bytes();
         StatusPart { present: keys.into_iter().filter(|(_, ids)| !ids.is_empty()).collect(), proof }
     }

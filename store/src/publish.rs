@@ -3,7 +3,10 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use griptrace_core::note::NoteSigner;
+use griptrace_core::{
+    entry::Genesis,
+    note::{NoteSigner, NoteVerifier},
+};
 
 use crate::{
     appender::Appender,
@@ -12,6 +15,7 @@ use crate::{
     error::StorageError,
     head::{CHECKPOINT, HeadFile, sign},
     lock::WriterLock,
+    log_keys::LogKeys,
     objects::Objects,
     segment::Group,
 };
@@ -30,8 +34,9 @@ pub(crate) struct Desk {
 /// The log's key, the edge of the tree, the head, and what waits to be published.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    signer: NoteSigner,
-    origin: String,
+    pub(crate) signer: NoteSigner,
+    genesis: Genesis,
+    pub(crate) keys: LogKeys,
     pub(crate) edge: Edge,
     head: HeadFile,
     /// The newest checkpoint, unless it was published.
@@ -47,8 +52,23 @@ pub(crate) const PUBLISH_AFTER: Duration = Duration::from_millis(100);
 
 impl Publisher {
     /// Makes the publisher of a log whose tree has this edge.
-    pub(crate) const fn new(signer: NoteSigner, origin: String, edge: Edge, head: HeadFile) -> Self {
-        Self { signer, origin, edge, head, waiting: None, superfluous: Vec::new(), published: None }
+    pub(crate) const fn new(signer: NoteSigner, genesis: Genesis, keys: LogKeys, edge: Edge, head: HeadFile) -> Self {
+        Self { signer, genesis, keys, edge, head, waiting: None, superfluous: Vec::new(), published: None }
+    }
+
+    /// Returns the keys of the log with a group.
+    fn keys_with(&self, delta: &Delta) -> Result<LogKeys, StorageError> {
+        let mut keys = self.keys.clone();
+        for (index, entry) in &delta.log_changes {
+            keys = keys.with(&self.genesis, *index, entry)?;
+        }
+        Ok(keys)
+    }
+
+    /// Returns the vkey that has to sign the log with a group, if the signer's is another one.
+    pub(crate) fn other_key(&self, delta: &Delta) -> Result<Option<String>, StorageError> {
+        let keys = self.keys_with(delta)?;
+        Ok(keys.newest().filter(|key| *key != self.signer.verifier()).map(NoteVerifier::to_vkey))
     }
 
     /// Takes a durable group from the log's end to signed, whoever wrote it, and returns the
@@ -67,7 +87,13 @@ impl Publisher {
         }
         // Crash here: some tiles are of a tree larger than was signed. They are the tiles that will
         // be written again, byte for byte, when the group is adopted on opening.
-        let note = sign(&self.signer, &self.origin, delta.head())?;
+        if !delta.log_changes.is_empty() {
+            // Before anything is signed with the new key: without them nobody could verify it. Crash here: up to its
+            // size the old key signs, and the group is adopted by whoever opens with the new one.
+            self.keys = self.keys_with(delta)?;
+            self.keys.write(objects)?;
+        }
+        let note = sign(&self.signer, &self.genesis.origin, delta.head())?;
         self.head.write(objects, &note)?;
         // Crash here, or before it is published: opening for writing publishes it (`open::Reading::for_writing`).
         self.superfluous.extend(writes.superfluous);

@@ -41,7 +41,8 @@ impl Store {
     }
 
     fn published_copy(&self) -> Result<(u64, String), ReadError> {
-        let signature = Signature { verifier: &self.0.verifier, origin: &self.0.genesis.origin };
+        let keys = self.0.keys();
+        let signature = Signature { keys: &keys.log };
         match signature.published(&self.0.objects) {
             Ok(Some(signed)) => Ok((signed.head.size, signed.note)),
             Ok(None) | Err(StorageError::Corrupt { .. }) => {

@@ -54,13 +54,15 @@ pub(crate) enum Column {
     Head,
     /// The lines of the status map, in log order.
     Line,
+    /// The leaf indices of key changes.
+    Change,
     /// The assessments, in log order.
     Assessment,
     /// Their subjects.
     Subject,
 }
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column::Id,
     Column::Node,
     Column::EdgeTo,
@@ -72,6 +74,7 @@ const COLUMNS: [Column; 13] = [
     Column::Commit,
     Column::Head,
     Column::Line,
+    Column::Change,
     Column::Assessment,
     Column::Subject,
 ];
@@ -88,6 +91,7 @@ impl Column {
             Self::Commit | Self::Assessment => 40,
             Self::Head => 28,
             Self::Line => 72,
+            Self::Change => 8,
         }
     }
 
@@ -109,8 +113,9 @@ impl Column {
             Self::Commit => 8,
             Self::Head => 9,
             Self::Line => 10,
-            Self::Assessment => 11,
-            Self::Subject => 12,
+            Self::Change => 11,
+            Self::Assessment => 12,
+            Self::Subject => 13,
         }
     }
 }
@@ -141,7 +146,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v2";
+    pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v3";
 
     /// Opens the snapshot, if there is one that can be read and believed: whatever is wrong with it,
     /// the segments have the same.

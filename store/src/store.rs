@@ -12,6 +12,8 @@ use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, KeyId, NodeId, StatusKey},
     key::Signer,
+    key_change::KeyChange,
+    key_history::KeyHistory,
     node::Core,
     note::NoteSigner,
     status_map::StatusMap,
@@ -23,6 +25,7 @@ use crate::{
     error::{CommitError, OpenError, ReadError, StorageError},
     head::{Head, Signature},
     index::Index,
+    log_keys::KnownKeys,
     objects::Objects,
     open::{self, Opened},
     placed::Number,
@@ -78,7 +81,6 @@ pub(crate) struct Inner {
     pub(crate) objects: Objects,
     pub(crate) genesis: Genesis,
     pub(crate) home: GenesisHash,
-    pub(crate) verifier: griptrace_core::note::NoteVerifier,
     state: RwLock<State>,
     pub(crate) writer: Option<Writer>,
     /// Opened when it is first asked.
@@ -97,6 +99,8 @@ pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
     /// The newest signed checkpoint.
     pub(crate) note: String,
+    /// Which key signed and signs what.
+    pub(crate) keys: Arc<KnownKeys>,
 }
 
 /// Nodes beyond the snapshot that are read again on opening rather than written at once.
@@ -125,13 +129,12 @@ impl Store {
     }
 
     pub(crate) fn from_opened(opened: Opened) -> Self {
-        let Opened { objects, genesis, verifier, catalogue, note, desk } = opened;
+        let Opened { objects, genesis, keys, catalogue, note, desk } = opened;
         Self(Arc::new(Inner {
             objects,
             genesis,
             home: catalogue.home,
-            verifier,
-            state: RwLock::new(State { catalogue, note }),
+            state: RwLock::new(State { catalogue, note, keys: Arc::new(keys) }),
             writer: desk.map(Writer::new),
             index: Mutex::new(None),
             older: Mutex::new(None),
@@ -193,6 +196,30 @@ impl Store {
         let receipts = writer.commit_signed(&self.0, commits, now);
         self.after_commit(writer);
         receipts
+    }
+
+    /// Brings a key change, an entry that `KeyChange::sign` made, into the log, and returns when it is durable and under a
+    /// signed checkpoint. A change of the log's own key takes the signer that signs from then on. From the change on
+    /// the retired key signs nothing that counts.
+    ///
+    /// # Errors
+    /// `KeyChange` for one that is malformed, not signed by who has to, or has no place in this log; `ReadOnly`, `Full`,
+    /// `Storage`, `Poisoned`.
+    pub fn change_key(&self, entry: &[u8], successor: Option<NoteSigner>, now: u64) -> Result<Receipt, CommitError> {
+        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
+        let receipt = writer.change_key(&self.0, entry, successor, now)?;
+        self.after_commit(writer);
+        Ok(receipt)
+    }
+
+    /// Returns the key changes of the log with their leaf indices, in log order.
+    pub fn key_changes(&self) -> Vec<(u64, KeyChange)> {
+        self.0.keys().changes.iter().map(|placed| (placed.index, placed.change.clone())).collect()
+    }
+
+    /// Returns which key counted when.
+    pub fn key_history(&self) -> KeyHistory {
+        self.0.keys().history.clone()
     }
 
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.
@@ -263,6 +290,11 @@ impl Inner {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns which key signed and signs what.
+    pub(crate) fn keys(&self) -> Arc<KnownKeys> {
+        Arc::clone(&self.read().keys)
+    }
+
     /// Returns the index, which may have to be opened. Taken before the state, never after it.
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
@@ -322,8 +354,9 @@ impl Inner {
         let mut state = self.write();
         if state.catalogue.is_damaged() {
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
-            let signature = Signature { verifier: &self.verifier, origin: &self.genesis.origin };
-            state.catalogue = open::derive(&self.objects, self.home, signature, head)?;
+            let keys = Arc::clone(&state.keys);
+            state.catalogue =
+                open::derive(&self.objects, &self.genesis, self.home, Signature { keys: &keys.log }, head)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod damage;
 mod derived;
 mod faults;
 mod found;
+mod keys;
 mod large;
 mod log;
 mod measure;

@@ -8,10 +8,12 @@ mod blind;
 mod corrected;
 mod graded;
 mod judged;
+mod keys;
 mod logs;
 mod marked;
 mod opened;
 mod records;
+mod witnessed;
 
 use std::collections::BTreeSet;
 
@@ -36,6 +38,10 @@ pub(crate) enum Liar {
     Both,
     /// An assessor's key.
     Assessor,
+    /// A witness's keys.
+    Witness,
+    /// A key that he stole, or that was his before.
+    Thief,
     /// Keys that the trust file does not have.
     Stranger,
     /// Nobody lies: it is the buyer's question or the state of the records.
@@ -115,8 +121,9 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let parts =
-        [logs::ALL, records::ALL, opened::ALL, marked::ALL, corrected::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let logs = [logs::ALL, witnessed::ALL, keys::ALL];
+    let rest = [records::ALL, opened::ALL, marked::ALL, corrected::ALL, graded::ALL, judged::ALL, asked::ALL];
+    let parts = logs.into_iter().chain(rest);
     parts.into_iter().flatten().copied().flatten()
 }
 
@@ -163,7 +170,8 @@ fn the_readme_lists_the_lies() {
          digest, length, root and proof made anew and signed with the keys that the liar owns, and asserts the code,\n\
          the verdict and that no other error is found.\n\n\
          The keys that a liar owns: *courier* none; *exporter* a committer's; *operator* the log's; *both* these two;\n\
-         *assessor* an assessor's; *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
+         *assessor* an assessor's; *witness* a witness's; *thief* one that he stole, or that was his before;\n\
+         *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
          question are at fault.\n\n| lie | liar | what is done | code | verdict |\n|---|---|---|---|---|\n",
     );
     for attack in catalogue() {

@@ -8,6 +8,7 @@
 mod world_build;
 mod world_buyer;
 mod world_honest;
+mod world_keys;
 
 use std::collections::BTreeMap;
 
@@ -23,13 +24,15 @@ use griptrace_core::{
     key::{Algorithm, SecretKey},
     manifest::FileRecord,
     node::{Core, DigestStrength, Held, Kind, Mark, Origin, Persons, Role},
+    note::Cosigner,
     value::Value,
     word::{Country, Word},
 };
 
 pub(crate) use world_build::Built;
-pub(crate) use world_buyer::{Buyer, Case, shipped_files, told};
+pub(crate) use world_buyer::{Buyer, Case, is_less_cosigned, shipped_files, told, vkey_of_witness};
 pub(crate) use world_honest::{ORIGIN, SUPPLIER_ORIGIN, honest};
+pub(crate) use world_keys::KeySpec;
 
 /// What a status map holds: key and status, in log order.
 pub(crate) type Lines = Vec<(StatusKey, NodeId)>;
@@ -62,6 +65,7 @@ pub(crate) struct Log {
 #[derive(Clone)]
 pub(crate) enum Step {
     Commit(CommitSpec),
+    Key(KeySpec),
     Head(HeadSpec),
 }
 
@@ -87,7 +91,7 @@ pub(crate) struct HeadSpec {
     pub(crate) anchor: bool,
     /// Who signs the note: log keys by (name of the key, origin).
     pub(crate) log_signers: Vec<(&'static str, String)>,
-    /// Who cosigns, and when.
+    /// Who cosigns, and when: a witness by its name (Ed25519), `w1/ml-dsa` or `w1/map` ([`cosigner`]).
     pub(crate) cosigners: Vec<(&'static str, u64)>,
     /// Changes what the operator puts into the map.
     pub(crate) map_edit: Option<fn(&mut Lines)>,
@@ -154,6 +158,18 @@ pub(crate) fn seed(name: &str) -> [u8; 32] {
 pub(crate) fn key(name: &str) -> SecretKey {
     let algorithm = if name.starts_with("bureau") { Algorithm::P256 } else { Algorithm::Ed25519 };
     SecretKey::from_bytes(algorithm, &seed(name)).expect("the seed makes a key")
+}
+
+/// A key of a witness, named by it and a kind: `w1`, `w1/ml-dsa` and `w1/map` are three keys of `w1.example`.
+pub(crate) fn cosigner(name: &str) -> Cosigner {
+    let (witness, kind) = name.split_once('/').unwrap_or((name, ""));
+    let make = match kind {
+        "" => Cosigner::new,
+        "ml-dsa" => Cosigner::subtree,
+        "map" => Cosigner::status_map,
+        other => panic!("there is no kind {other:?}"),
+    };
+    make(&format!("{witness}.example"), &seed(name)).expect("it is a name")
 }
 
 pub(crate) fn word(text: &str) -> Word {
@@ -355,7 +371,7 @@ impl World {
     pub(crate) fn commit_of(&mut self, name: &str) -> &mut CommitSpec {
         let commits = self.logs.iter_mut().flat_map(|log| &mut log.steps).filter_map(|step| match step {
             Step::Commit(commit) => Some(commit),
-            Step::Head(_) => None,
+            Step::Key(_) | Step::Head(_) => None,
         });
         let mut found = commits.filter(|commit| commit.nodes.iter().any(|node| node == name));
         found.next().unwrap_or_else(|| panic!("no commit has {name}"))
@@ -371,7 +387,7 @@ impl World {
         let steps = self.logs[log].steps.iter_mut();
         let heads = steps.filter_map(|step| match step {
             Step::Head(head) => Some(head),
-            Step::Commit(_) => None,
+            Step::Commit(_) | Step::Key(_) => None,
         });
         heads.collect()
     }

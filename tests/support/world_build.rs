@@ -11,17 +11,21 @@ use griptrace_core::{
     cose::{self, ASSESSMENT_TYPE, COMMIT_TYPE},
     details::{self, Salt, Values, slot},
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
-    entry::{StatusHead, genesis_hash},
+    entry::{Entry, StatusHead, genesis_hash},
     id::{GenesisHash, NodeId, StatusKey},
+    key_change::key_line,
     manifest::{content_digest, root as manifest_root},
     node::{Core, Edge, Kind, Role, node_id},
-    note::{Cosigner, Note, NoteSignature, NoteSigner},
+    note::{Note, NoteSignature, NoteSigner},
     status_map::StatusMap,
     tree::{Rfc9162, TreeSize, prove_consistency, prove_leaves, root},
     value::Value,
 };
 
-use super::{AssessSpec, CommitSpec, HeadSpec, Lines, NodeSpec, Step, World, key, nowhere, seed, signed_mark};
+use super::{
+    AssessSpec, CommitSpec, HeadSpec, Lines, NodeSpec, Step, World, cosigner, key, nowhere, seed, signed_mark,
+    world_keys::asked_of_keys,
+};
 
 /// A world that was built: the bundle of its root, and what a liar may want to know of it.
 pub(crate) struct Built {
@@ -80,6 +84,8 @@ struct Written {
     entries: Vec<Vec<u8>>,
     /// The nodes of each commit by leaf index, sorted by id.
     commits: BTreeMap<u64, Vec<usize>>,
+    /// The leaf indices of key changes that the bundle shows.
+    changes: Vec<u64>,
     /// Anchors: size, note, and what the map holds.
     anchors: Vec<(u64, String, Lines)>,
 }
@@ -139,7 +145,8 @@ impl World {
         made: &[Made],
         known: &HashMap<&str, usize>,
     ) -> Written {
-        let mut written = Written { entries: vec![genesis], commits: BTreeMap::new(), anchors: Vec::new() };
+        let mut written =
+            Written { entries: vec![genesis], commits: BTreeMap::new(), changes: Vec::new(), anchors: Vec::new() };
         let mut map: Vec<(StatusKey, NodeId)> = Vec::new();
         for step in &self.logs[number].steps {
             let leaf = wide(written.entries.len());
@@ -149,6 +156,17 @@ impl World {
                     map.extend(payload.statuses.iter().map(|line| (line.key, line.status)));
                     written.entries.push(sign_commit(spec, &payload));
                     written.commits.insert(leaf, nodes);
+                }
+                Step::Key(spec) => {
+                    let entry = spec.entry(home);
+                    if let Ok(Entry::KeyChange(signed)) = Entry::parse(&entry) {
+                        let line = key_line(&signed.change, &entry);
+                        map.push((line.key, line.status));
+                    }
+                    if !spec.hidden {
+                        written.changes.push(leaf);
+                    }
+                    written.entries.push(entry);
                 }
                 Step::Head(spec) => {
                     let mut here = map.clone();
@@ -344,12 +362,10 @@ fn sign_note(spec: &HeadSpec, origin: &str, entries: &[Vec<u8>]) -> String {
     let text = spec.text_edit.map_or_else(|| checkpoint.to_text(), |edit| edit(checkpoint.to_text()));
     let log_line =
         |(name, origin): &(&str, String)| NoteSigner::new(origin, &seed(name)).expect("it is a name").sign(&text);
-    let cosigned = |(name, time): &(&str, u64)| {
-        let signer = Cosigner::new(&format!("{name}.example"), &seed(name)).expect("it is a name");
-        signer.sign(&text, *time).expect("it is a time")
-    };
+    // Who signs with ML-DSA-44 signs no text that is no checkpoint.
+    let cosigned = |(name, time): &(&str, u64)| cosigner(name).sign(&text, *time).ok();
     let mut lines: Vec<NoteSignature> = spec.log_signers.iter().map(log_line).collect();
-    lines.extend(spec.cosigners.iter().map(cosigned));
+    lines.extend(spec.cosigners.iter().filter_map(cosigned));
     Note::new(&text, lines).expect("it is a note").to_text()
 }
 
@@ -419,7 +435,9 @@ impl World {
                 };
                 Some(self.prove_statuses(number, &log.anchors[place], &closure.members, made))
             };
-            logs.push(prove_log(log, &shown, made, statuses, &mut order));
+            let mut part = prove_log(log, &shown, made, statuses, &mut order);
+            self.ask_for_keys(&mut part, log, number, &newest.members, made);
+            logs.push(part);
         }
         let ordinals: HashMap<usize, u64> = order.iter().zip(0..).map(|(place, ordinal)| (*place, ordinal)).collect();
         let openings = order.iter().filter_map(|place| open_subjects(&made[*place], *place, &ordinals)).collect();
@@ -451,6 +469,18 @@ impl World {
         StatusPart { present: present.collect(), proof: map.prove(&keys).into_bytes() }
     }
 
+    /// Proves the newest statuses once more, with what the map says of the keys that the evidence rests on.
+    fn ask_for_keys(&self, part: &mut LogPart, log: &Written, number: usize, members: &BTreeSet<usize>, made: &[Made]) {
+        let keys = asked_of_keys(part);
+        let Some((anchor, newest)) = part.anchors.last_mut().zip(log.anchors.last()) else { return };
+        let asked = members.iter().map(|place| &made[*place]);
+        let asked = asked.filter(|node| (node.log == number && node.leaf < newest.0) || node.signed);
+        let keys: Vec<Digest> = asked.map(|node| *node.key.digest()).chain(keys).collect();
+        if let Some(status) = &mut anchor.status {
+            status.proof = map_of(&newest.2).prove(&keys).into_bytes();
+        }
+    }
+
     fn disclose(&self, place: usize, node: &Made, ordinals: &HashMap<usize, u64>) -> Option<Disclosure> {
         let spec = &self.nodes[place];
         let mut open = spec.open.clone();
@@ -477,6 +507,7 @@ fn prove_log(
     let commits = || log.commits.iter().filter(|(leaf, nodes)| index(**leaf) < newest && is_shown(nodes));
     let mut wanted: BTreeSet<u64> = commits().map(|(leaf, _)| *leaf).collect();
     wanted.insert(0);
+    wanted.extend(&log.changes);
     wanted.extend(log.anchors.iter().map(|(size, ..)| size - 1));
     let wanted: Vec<u64> = wanted.into_iter().collect();
     let mut parts = Vec::new();

@@ -4,7 +4,7 @@ use griptrace_core::{
     bundle::{Bundle, BundleError},
     key::Signer as _,
     manifest::FileRecord,
-    note::{Cosigner, NoteSigner},
+    note::{Note, NoteSignature, NoteSigner},
 };
 use griptrace_verifier::{
     policy::{self, Policy},
@@ -14,7 +14,7 @@ use griptrace_verifier::{
     verify::verify,
 };
 
-use super::{Built, ORIGIN, SUPPLIER_ORIGIN, World, country, date, file, honest, key, seed, words};
+use super::{Built, ORIGIN, SUPPLIER_ORIGIN, World, cosigner, country, date, file, honest, key, seed, words};
 
 /// What the buyer holds.
 #[derive(Clone)]
@@ -60,9 +60,14 @@ fn vkey_of_log(origin: &str, name: &str) -> String {
     NoteSigner::new(origin, &seed(name)).expect("it is a name").verifier().to_vkey()
 }
 
+/// The vkey of a witness's key ([`cosigner`]).
+pub(crate) fn vkey_of_witness(name: &str) -> String {
+    cosigner(name).verifier().to_vkey()
+}
+
 fn witness(name: &str) -> String {
-    let signer = Cosigner::new(&format!("{name}.example"), &seed(name)).expect("it is a name");
-    format!("[[witness]]\nname = \"{name}\"\nvkey = \"{}\"\nroles = [\"map\"]\n", signer.verifier().to_vkey())
+    let vkeys = ["", "/ml-dsa", "/map"].map(|kind| vkey_of_witness(&format!("{name}{kind}")));
+    format!("[[witness]]\nname = \"{name}\"\nvkey = [\n  \"{}\",\n]\nroles = [\"map\"]\n", vkeys.join("\",\n  \""))
 }
 
 fn committer(name: &str, roles: &str) -> String {
@@ -190,6 +195,26 @@ impl Case {
     pub(crate) fn verify(&self) -> Report {
         self.buyer.verify(&self.file()).unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+/// Tells whether a bundle is the honest one but for lines by witnesses that are missing: anybody can leave out a
+/// cosignature, or make its name or key id that of nobody, and the quorum decides whether what is left will do.
+pub(crate) fn is_less_cosigned(other: &Bundle, honest: &Bundle) -> bool {
+    let mut restored = other.clone();
+    let anchors = restored.logs.iter_mut().flat_map(|log| &mut log.anchors);
+    for (anchor, whole) in anchors.zip(honest.logs.iter().flat_map(|log| &log.anchors)) {
+        let (Ok(left), Ok(all)) = (Note::parse(anchor.note.as_bytes()), Note::parse(whole.note.as_bytes())) else {
+            return false;
+        };
+        let is_known = |line: &&NoteSignature| {
+            all.signatures().iter().any(|known| known.name() == line.name() && known.key_id() == line.key_id())
+        };
+        let unchanged = left.signatures().iter().filter(is_known).all(|line| all.signatures().contains(line));
+        if left.text() == all.text() && unchanged {
+            anchor.note.clone_from(&whole.note);
+        }
+    }
+    restored == *honest
 }
 
 /// The findings on one line each, for messages.

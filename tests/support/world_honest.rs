@@ -20,7 +20,7 @@ pub(crate) fn head(log_key: &'static str, origin: &str, time: u64) -> HeadSpec {
         time,
         anchor: true,
         log_signers: vec![(log_key, origin.into())],
-        cosigners: vec![("w1", time + 60)],
+        cosigners: vec![("w1", time + 60), ("w1/map", time + 90)],
         map_edit: None,
         head_edit: None,
         text_edit: None,
@@ -87,6 +87,10 @@ pub(crate) fn honest() -> World {
         by_maker("2026-06-20", &["unrelated"]),
         head("2026-06-21"),
     ];
+    // The newest one has the line of every kind, the others less: a line by ML-DSA-44 has 3 300 bytes.
+    if let Some(Step::Head(newest)) = log.steps.last_mut() {
+        newest.cosigners.push(("w2/ml-dsa", newest.time + 120));
+    }
     World {
         logs: vec![log],
         nodes: nodes(),

@@ -7,12 +7,19 @@
 mod closure;
 mod facts;
 mod ids;
+mod keys;
 mod log;
 mod nodes;
 mod open;
 mod places;
 
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 
 use griptrace_core::{
     assessment::Assessed,
@@ -21,7 +28,7 @@ use griptrace_core::{
     commit::StatusLine,
     details::Salt,
     entry::Genesis,
-    id::{GenesisHash, NodeId, StatusKey},
+    id::{GenesisHash, KeyId, NodeId, StatusKey},
     limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
     node::Role,
@@ -55,12 +62,35 @@ pub(crate) struct Anchor {
     /// Unix time in seconds.
     pub(crate) time: u64,
     pub(crate) time_from: TimeFrom,
-    /// Places in the trust file's list of witnesses.
-    pub(crate) cosigners: Vec<usize>,
-    /// Whether enough witnesses that recompute the status map cosigned it.
+    /// Whether the quorum of the trust file, if it asks for one, cosigned it: only then it dates anything.
+    pub(crate) dates: bool,
+    /// What witnesses of the trust file signed of it, and counts.
+    pub(crate) cosignatures: Vec<Cosignature>,
+    /// Whether witnesses that recomputed the status map, and say so of this checkpoint, meet the quorum alone.
     pub(crate) map_witnessed: bool,
     /// Statuses by key, if the anchor brings them.
     pub(crate) statuses: Option<BTreeMap<StatusKey, Vec<Ordinal>>>,
+}
+
+/// A line by a witness that verified.
+#[derive(Debug)]
+pub(crate) struct Cosignature {
+    /// Place in the trust file's list of witnesses.
+    pub(crate) witness: usize,
+    /// Place in the list of that witness's keys.
+    pub(crate) key: usize,
+    /// Unix time in seconds.
+    pub(crate) time: u64,
+    /// Whether it says that the status map was recomputed.
+    pub(crate) map: bool,
+}
+
+impl Anchor {
+    /// Returns the places of the witnesses that cosigned it, each once; with `maps`, of those that say that they
+    /// recomputed its status map.
+    pub(crate) fn cosigned_by(&self, maps: bool) -> BTreeSet<usize> {
+        self.cosignatures.iter().filter(|one| one.map || !maps).map(|one| one.witness).collect()
+    }
 }
 
 /// A log of the bundle, checked.
@@ -70,12 +100,14 @@ pub(crate) struct Log {
     pub(crate) home: GenesisHash,
     /// By ascending size; never empty.
     pub(crate) anchors: Vec<Anchor>,
+    /// Which keys counted when.
+    pub(crate) keys: keys::Keys,
 }
 
 impl Log {
-    /// Returns the place of the first anchor that covers a leaf (Rule R7: it proves "no later than").
+    /// Returns the place of the first anchor that covers a leaf and dates it (Rule R7: it proves "no later than").
     pub(crate) fn first_covering(&self, leaf: u64) -> Option<usize> {
-        self.anchors.iter().position(|anchor| anchor.size > leaf)
+        self.anchors.iter().position(|anchor| anchor.dates && anchor.size > leaf)
     }
 
     /// Returns the newest anchor.
@@ -95,7 +127,9 @@ pub(crate) struct CheckedCommit {
     pub(crate) count: u64,
     /// The public lines of its statuses.
     pub(crate) statuses: Vec<StatusLine>,
-    /// Place in the trust file's list of committers.
+    /// The key that signed it.
+    pub(crate) key: KeyId,
+    /// Place in the trust file's list of committers: of that key, or of one that it follows or that follows it.
     pub(crate) committer: usize,
 }
 
@@ -189,6 +223,8 @@ pub(crate) struct Evidence {
     pub(crate) newest: Closure,
     /// The closure under the shipment's anchor; `None` if that is the newest one.
     shipped: Option<Closure>,
+    /// Place of the shipment's anchor in the first log.
+    shipped_at: usize,
     /// Nodes of the shipped closure that the shipment's anchor does not cover.
     pub(crate) recorded_after: Vec<Ordinal>,
 }
@@ -217,8 +253,12 @@ impl Evidence {
         self.commits.get(node.commit())
     }
 
-    /// Returns the first anchor that covers a node.
+    /// Returns the anchor that dates a node: the first that covers it, and of the root the shipment's anchor, which its
+    /// ancestry is judged under.
     pub(crate) fn anchor_of(&self, node: &Node) -> Option<&Anchor> {
+        if self.node(self.root).is_some_and(|root| root.id == node.id) {
+            return self.logs.first()?.anchors.get(self.shipped_at);
+        }
         let commit = self.commit_of(node)?;
         let log = self.logs.get(commit.log)?;
         log.anchors.get(log.first_covering(commit.leaf)?)
@@ -263,9 +303,10 @@ pub(crate) fn gather_unproven(records: &Unproven<impl AsRef<[u8]>>, trust: &Trus
 
 fn gather_parts(parts: &Parts<'_>) -> Result<Evidence, Broken> {
     // Steps 2 to 5.
-    let (logs, entries) = log::check_logs(parts)?;
+    let (mut logs, entries) = log::check_logs(parts)?;
     // Step 6.
     let commits = nodes::check_commits(parts, &logs, entries)?;
+    keys::settle_keys(&mut logs, &commits)?;
     // Step 7.
     let read = nodes::check_nodes(parts, &logs, &commits)?;
     // Step 8: edges.

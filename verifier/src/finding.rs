@@ -181,6 +181,8 @@ codes! {
     LogDuplicate = "log-duplicate", Broken, Error, 2, true;
     /// The trust file knows no log of this origin and key.
     LogUntrusted = "log-untrusted", Broken, Error, 2, true;
+    /// A key change is not signed by whom it concerns, or has no place in the log.
+    KeyChangeInvalid = "key-change-invalid", Broken, Error, 2, true;
     // Step 3: checkpoints.
     /// A checkpoint is not a signed note of this log.
     CheckpointInvalid = "checkpoint-invalid", Broken, Error, 3, true;
@@ -205,6 +207,8 @@ codes! {
     // Step 6: commits.
     /// A commit is for another log.
     HomeMismatch = "home-mismatch", Broken, Error, 6, true;
+    /// A key signed where it does not count any more, or not yet.
+    KeyRetired = "key-retired", Broken, Error, 6, true;
     /// No committer of the trust file has this key for this log and time.
     CommitterUntrusted = "committer-untrusted", Broken, Error, 6, true;
     /// A commit's signature does not verify.
@@ -256,7 +260,7 @@ codes! {
     /// The map root is the operator's claim: no witness that recomputes it has cosigned.
     MapUnwitnessed = "map-unwitnessed", TracedAssessed, Note, 10, false;
     // Step 11: times.
-    /// Fewer witnesses than the trust file asks for.
+    /// The newest or the shipment's checkpoint lacks the witnesses that the trust file asks for.
     QuorumNotMet = "quorum-not-met", Broken, Error, 11, true;
     /// Times are the operator's own: the trust file asks for no witness.
     TimeSelfDeclared = "time-self-declared", TracedAssessed, Note, 11, false;

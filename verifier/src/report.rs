@@ -55,6 +55,8 @@ pub struct LogReport {
     pub size: u64,
     /// Names of the trusted witnesses that cosigned the newest checkpoint.
     pub cosigned_by: Vec<String>,
+    /// Names of those of them that say, with a key of their own for it, that they recomputed its status map.
+    pub map_by: Vec<String>,
     /// Time of the newest checkpoint: Unix time in seconds.
     pub time: Option<u64>,
     /// Where that time comes from.
@@ -187,7 +189,7 @@ pub struct KeyReport {
     pub party: String,
     /// What it did: `log`, `witness`, `committer`, `assessor`.
     pub role: String,
-    /// The full hash of the key; of a note's key, the hash of its 32 bytes as an Ed25519 key.
+    /// The full hash of the key; of a note's key, that of its bytes.
     pub key: KeyId,
 }
 

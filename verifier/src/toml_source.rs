@@ -121,7 +121,7 @@ impl<'s> Fields<'s> {
 
     /// Returns a field's value, if it is there.
     pub(crate) fn get(&self, name: &str) -> Option<Item<'s>> {
-        self.table.get(name).map(|value| Item { source: self.source, value, path: self.path_of(name) })
+        self.table.get(name).map(|value| Item::new(self.source, value, self.path_of(name)))
     }
 
     /// Returns the value of a field that must be there.
@@ -131,7 +131,7 @@ impl<'s> Fields<'s> {
 
     /// Returns every field in the order of the file: the place of its name as an error, and its value.
     pub(crate) fn all(&self) -> Vec<(&'s str, usize, Item<'s>)> {
-        let item = |name: &str, value| Item { source: self.source, value, path: self.path_of(name) };
+        let item = |name: &str, value| Item::new(self.source, value, self.path_of(name));
         let mut all: Vec<_> = self
             .table
             .iter()
@@ -173,12 +173,29 @@ pub(crate) struct Item<'s> {
     source: &'s Source<'s>,
     value: &'s Spanned<DeValue<'s>>,
     path: String,
+    /// Where errors are, in bytes.
+    at: usize,
 }
 
 impl<'s> Item<'s> {
+    fn new(source: &'s Source<'s>, value: &'s Spanned<DeValue<'s>>, path: String) -> Self {
+        Self { source, value, path, at: value.span().start }
+    }
+
     /// Makes an error at this value.
     pub(crate) fn error(&self, why: impl Into<String>) -> ConfigError {
-        self.source.error(self.value.span().start, &self.path, why.into())
+        self.source.error(self.at, &self.path, why.into())
+    }
+
+    /// Returns the value with its errors in one line of its text, from 1. Where the file spells the text otherwise than
+    /// it reads, they stay at its beginning.
+    pub(crate) fn in_line(&self, line: usize) -> Self {
+        let span = self.value.span();
+        let (written, text) = (self.source.text.get(span.clone()), self.value.get_ref().as_str());
+        let lines = |text: &str| text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+        let found = written.zip(text).and_then(|(written, text)| Some((written.find(text)?, lines(text))));
+        let inside = found.map_or(0, |(before, lines)| before.saturating_add(lines));
+        Self { at: span.start.saturating_add(inside), ..self.clone() }
     }
 
     /// Makes an error at this field's name, which stands at `at`.
@@ -239,13 +256,18 @@ impl<'s> Item<'s> {
         })
     }
 
+    /// Tells whether the value is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Array(_))
+    }
+
     /// Returns the values of a list.
     pub(crate) fn items(&self) -> Result<Vec<Item<'s>>, ConfigError> {
         let DeValue::Array(array) = self.value.get_ref() else { return Err(self.expected("a list")) };
         if array.len() > CONFIG_ITEMS_MAX {
             return Err(self.error(format!("{} items are above the limit of {CONFIG_ITEMS_MAX}", array.len())));
         }
-        Ok(array.iter().map(|value| Item { source: self.source, value, path: self.path.clone() }).collect())
+        Ok(array.iter().map(|value| Item::new(self.source, value, self.path.clone())).collect())
     }
 
     /// Returns a list of at least one value.

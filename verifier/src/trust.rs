@@ -2,6 +2,8 @@
 //!
 //! Keys come from nowhere else. The file is the buyer's own and is never read out of a bundle.
 
+mod witnesses;
+
 use alloc::{
     borrow::ToOwned,
     collections::BTreeMap,
@@ -20,9 +22,11 @@ use griptrace_core::{
     limits::NAME_BYTES_MAX,
     node::Mark,
     note::{KeyKind, NoteVerifier},
+    quorum::Quorum,
     word::{Country, Word, is_note_name},
 };
 
+use self::witnesses::{Names, Parties};
 pub use crate::toml_source::ConfigError;
 use crate::{
     policy::{Duration, read_duration},
@@ -36,7 +40,7 @@ pub struct Trust {
     pub max_age: Option<Duration>,
     /// What the buyer expects of a shipment, where the question does not say it.
     pub expect: Expect,
-    /// How many witnesses have to have cosigned; without it, none.
+    /// Which of [`Self::witnesses`] have to have cosigned; without it, none.
     pub quorum: Option<Quorum>,
     /// The logs, each origin once.
     pub logs: Vec<TrustedLog>,
@@ -61,15 +65,6 @@ pub struct Expect {
     pub purposes: Vec<Word>,
 }
 
-/// How many of which witnesses have to have cosigned a checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Quorum {
-    /// Places in [`Trust::witnesses`], in the order of the file.
-    pub of: Vec<usize>,
-    /// How many of them: from 1 to all.
-    pub at_least: usize,
-}
-
 /// A log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrustedLog {
@@ -84,10 +79,18 @@ pub struct TrustedLog {
 pub struct TrustedWitness {
     /// Its name in this file.
     pub name: String,
-    /// Its key, of the type that cosigns.
-    pub key: NoteVerifier,
-    /// Whether it is trusted to have recomputed the status map (`roles = ["map"]`).
+    /// Its keys, of the types that cosign: at least one, none twice. It counts once, by whichever of them.
+    pub keys: Vec<NoteVerifier>,
+    /// Whether it is trusted to have recomputed the status map where it says so (`roles = ["map"]`): only then its
+    /// status-map keys count.
     pub map: bool,
+}
+
+impl TrustedWitness {
+    /// Tells whether what a key of it signed counts.
+    pub fn counts(&self, key: &NoteVerifier) -> bool {
+        self.map || key.kind() != KeyKind::StatusMapV1
+    }
 }
 
 /// A key of a party that records.
@@ -181,13 +184,26 @@ const ASSESSOR_ROLES: [(&str, Role); 3] =
 /// A [`ConfigError`] with line and column.
 pub fn parse(file_name: &str, text: &str) -> Result<Trust, ConfigError> {
     let (source, document) = Source::parse(file_name, text)?;
-    let known = ["max_age", "expect", "quorum", "log", "witness", "committer", "assessor", "withdrawal"];
+    let known = [
+        "max_age",
+        "expect",
+        "quorum",
+        "log",
+        "witness",
+        "group",
+        "tlog_policy",
+        "committer",
+        "assessor",
+        "withdrawal",
+    ];
     let top = source.top(&document, &known)?;
     let mut keys = Keys::default();
-    let logs = top.each("log", &["origin", "vkey"], |fields| read_log(fields, &mut keys))?;
-    let witnesses = top.each("witness", &["name", "vkey", "roles"], |fields| read_witness(fields, &mut keys))?;
-    check_unlike(&top, "log", "origin", logs.iter().map(|log| log.origin.as_str()))?;
-    check_unlike(&top, "witness", "name", witnesses.iter().map(|witness| witness.name.as_str()))?;
+    let mut origins = Names::default();
+    let mut parties = Parties::default();
+    let mut logs = parties.read_policy(&top, &mut keys, &mut origins)?;
+    logs.extend(top.each("log", &["origin", "vkey"], |fields| read_log(fields, &mut keys, &mut origins))?);
+    parties.read_tables(&top, &mut keys)?;
+    let quorum = parties.read_quorum(&top)?;
     let committer = ["name", "key", "log", "from", "to", "roles"];
     let committers = top.each("committer", &committer, |fields| read_committer(fields, &logs, &mut keys))?;
     let assessor = ["name", "key", "schemes", "status_log", "from", "to", "roles"];
@@ -196,9 +212,9 @@ pub fn parse(file_name: &str, text: &str) -> Result<Trust, ConfigError> {
     Ok(Trust {
         max_age: top.get("max_age").map(|item| read_duration(&item)).transpose()?,
         expect: top.get("expect").map_or_else(|| Ok(Expect::default()), |item| read_expect(&item))?,
-        quorum: top.get("quorum").map(|item| read_quorum(&item, &witnesses)).transpose()?,
+        quorum,
         logs,
-        witnesses,
+        witnesses: parties.witnesses,
         committers,
         assessors,
         withdrawals,
@@ -234,12 +250,17 @@ impl Keys {
     }
 }
 
-fn read_log(fields: &Fields<'_>, keys: &mut Keys) -> Result<TrustedLog, ConfigError> {
+fn read_log(fields: &Fields<'_>, keys: &mut Keys, origins: &mut Names) -> Result<TrustedLog, ConfigError> {
     let origin_item = fields.need("origin")?;
     let name = |text: &str| is_note_name(text).then(|| text.to_owned());
     let origin = origin_item.parsed("the origin of a log", name)?;
+    origins.add(&origin_item, &origin)?;
     let item = fields.need("vkey")?;
-    let key = read_vkey(&item, KeyKind::Ed25519, "a log", "a witness")?;
+    let key = read_vkey(&item)?;
+    if key.kind().is_cosigner() {
+        let why = format!("is a key of type {:#04x}, of a witness; a log has type 0x01", key.kind().byte());
+        return Err(item.error(why));
+    }
     if key.name() != origin {
         let why = format!("is the key of {:?}, not of {origin:?}", key.name());
         return Err(item.error(why).hint("a log's key is named by the log's origin"));
@@ -248,22 +269,8 @@ fn read_log(fields: &Fields<'_>, keys: &mut Keys) -> Result<TrustedLog, ConfigEr
     Ok(TrustedLog { origin, key })
 }
 
-fn read_witness(fields: &Fields<'_>, keys: &mut Keys) -> Result<TrustedWitness, ConfigError> {
-    let name = read_name(&fields.need("name")?)?;
-    let item = fields.need("vkey")?;
-    let key = read_vkey(&item, KeyKind::CosignatureV1, "a witness", "a log")?;
-    keys.add(&item, "witness", &name, key.public_key())?;
-    let roles = read_unlike(fields, "roles", |item| item.one_of(&[("map", ())]).map(|()| "map"))?;
-    Ok(TrustedWitness { name, key, map: !roles.is_empty() })
-}
-
-fn read_vkey(item: &Item<'_>, kind: KeyKind, what: &str, other: &str) -> Result<NoteVerifier, ConfigError> {
-    let key = NoteVerifier::parse(item.text()?).map_err(|error| item.error(error.to_string()))?;
-    if key.kind() == kind {
-        return Ok(key);
-    }
-    let why = format!("is a key of type {:#04x}, of {other}; {what} has type {:#04x}", key.kind().byte(), kind.byte());
-    Err(item.error(why))
+fn read_vkey(item: &Item<'_>) -> Result<NoteVerifier, ConfigError> {
+    NoteVerifier::parse(item.text()?).map_err(|error| item.error(error.to_string()))
 }
 
 fn read_committer(fields: &Fields<'_>, logs: &[TrustedLog], keys: &mut Keys) -> Result<TrustedCommitter, ConfigError> {
@@ -352,23 +359,6 @@ pub(crate) fn read_unlike<'s, T: PartialEq>(
     Ok(found)
 }
 
-/// Refuses two tables of one section with the same name.
-fn check_unlike<'a>(
-    top: &Fields<'_>,
-    section: &str,
-    field: &str,
-    names: impl Iterator<Item = &'a str>,
-) -> Result<(), ConfigError> {
-    let mut seen = BTreeMap::new();
-    let tables = top.list(section, |item| item.open_fields()?.need(field))?;
-    for (item, name) in tables.iter().zip(names) {
-        if let Some(line) = seen.insert(name, item.line()) {
-            return Err(item.error(format!("{name:?} stands also in line {line}")));
-        }
-    }
-    Ok(())
-}
-
 fn read_expect(item: &Item<'_>) -> Result<Expect, ConfigError> {
     let fields = item.fields(&["destination", "consignee", "purpose"])?;
     Ok(Expect {
@@ -376,22 +366,6 @@ fn read_expect(item: &Item<'_>) -> Result<Expect, ConfigError> {
         consignee: fields.get("consignee").map(|item| item.text().map(str::to_owned)).transpose()?,
         purposes: read_unlike(&fields, "purpose", read_word)?,
     })
-}
-
-fn read_quorum(item: &Item<'_>, witnesses: &[TrustedWitness]) -> Result<Quorum, ConfigError> {
-    let fields = item.fields(&["of", "at_least"])?;
-    fields.need("of")?.some_items()?;
-    let of = read_unlike(&fields, "of", |item| {
-        let name = item.text()?;
-        let place = witnesses.iter().position(|witness| witness.name == name);
-        place.ok_or_else(|| item.error(format!("no [[witness]] of this file has the name {name:?}")))
-    })?;
-    let item = fields.need("at_least")?;
-    let at_least = usize::try_from(item.number()?).unwrap_or(usize::MAX);
-    if at_least == 0 || at_least > of.len() {
-        return Err(item.error(format!("{at_least} is not from 1 to {}, the witnesses of the quorum", of.len())));
-    }
-    Ok(Quorum { of, at_least })
 }
 
 /// Reads an assessor's mark. One that could not count is refused: the buyer put it here to count.
@@ -414,8 +388,6 @@ fn read_withdrawal(fields: &Fields<'_>, assessors: &[TrustedAssessor]) -> Result
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use griptrace_core::{
         cbor::encode,
         cose,
@@ -439,6 +411,14 @@ mod tests {
         Cosigner::new(name, &[seed; 32]).unwrap().verifier().to_vkey()
     }
 
+    fn map_vkey(name: &str, seed: u8) -> String {
+        Cosigner::status_map(name, &[seed; 32]).unwrap().verifier().to_vkey()
+    }
+
+    fn subtree_vkey(name: &str, seed: u8) -> String {
+        Cosigner::subtree(name, &[seed; 32]).unwrap().verifier().to_vkey()
+    }
+
     fn statement(mark: Mark) -> String {
         let mark = AssessorMark {
             key: StatusKey::new(Digest::from_bytes([7; 32])),
@@ -460,7 +440,7 @@ origin = "log.example/1"
 vkey = "{}"
 [[witness]]
 name = "w1"
-vkey = "{}"
+vkey = ["{}", "{}"]
 roles = ["map"]
 [[witness]]
 name = "w2"
@@ -487,6 +467,7 @@ statement = "{}"
 "#,
             log_vkey(1),
             witness_vkey("w1.example", 2),
+            map_vkey("w1.example", 7),
             witness_vkey("w2.example", 3),
             key(4).public_key(),
             key(4).public_key(),
@@ -515,7 +496,7 @@ statement = "{}"
         assert_eq!(trust.expect.destination, Country::parse("DE"));
         assert_eq!(trust.expect.consignee.as_deref(), Some("Muster GmbH"));
         assert_eq!(trust.expect.purposes, [Word::parse("grasp").unwrap()]);
-        assert_eq!(trust.quorum, Some(Quorum { of: vec![0, 1], at_least: 1 }));
+        assert_eq!(trust.quorum, Some(Quorum::of_witnesses([0, 1], 1)));
         assert_eq!(trust.logs[0].key.to_vkey(), log_vkey(1));
         assert_eq!(trust.witnesses.iter().map(|w| w.map).collect::<Vec<_>>(), [true, false]);
         assert_eq!(trust.committers[0].from, Date::parse("2026-01-01"));
@@ -590,7 +571,7 @@ statement = "{}"
         assert_refused(&witness_vkey("w2.example", 3), &w1, "13:8", "also the key of witness \"w1\" in line 9");
         // A witness is somebody else than the log, by whatever name.
         let itself = witness_vkey("log.example/1", 1);
-        assert_refused(&w1, &itself, "9:8", "also the key of log");
+        assert_refused(&w1, &itself, "9:9", "also the key of log");
         let text = sample().replacen(&w1, &itself, 1).replacen("\"w1\"", "\"log.example/1\"", 2);
         let error = parse("t", &text).unwrap_err();
         assert_eq!((error.line, error.hint.unwrap().starts_with("a log or witness has a key of its own")), (9, true));
@@ -606,7 +587,7 @@ statement = "{}"
         let twice = format!("[[log]]\norigin = \"log.example/1\"\nvkey = \"{second}\"\n[[witness]]");
         assert_refused("[[witness]]", &twice, "8:10", "stands also in line 5");
         assert_refused("[\"w1\", \"w2\"]", "[\"w1\", \"w3\"]", "3:24", "quorum.of: no [[witness]]");
-        assert_refused("[\"w1\", \"w2\"]", "[\"w1\", \"w1\"]", "3:24", "stands twice");
+        assert_refused("[\"w1\", \"w2\"]", "[\"w1\", \"w1\"]", "3:24", "is a member already, in line 3");
         assert_refused("[\"w1\", \"w2\"]", "[]", "3:17", "the list is empty");
         assert_refused("at_least = 1", "at_least = 0", "3:42", "0 is not from 1 to 2");
         assert_refused("at_least = 1", "at_least = 3", "3:42", "3 is not from 1 to 2");
@@ -614,6 +595,108 @@ statement = "{}"
         assert_refused(", at_least = 1", "", "3:10", "quorum: the field `at_least` is missing");
         assert_refused("\nlog = \"log.example/1\"", "\nlog = \"log.example/2\"", "17:7", "committer.log: no [[log]]");
         assert_refused("status_log = \"log.example/1\"", "status_log = \"x\"", "29:14", "no [[log]]");
+    }
+
+    #[test]
+    fn a_witness_has_keys_of_its_own_for_each_statement() {
+        let (w1, map, w2) = (witness_vkey("w1.example", 2), map_vkey("w1.example", 7), witness_vkey("w2.example", 3));
+        let many =
+            sample().replace(&format!("\"{w2}\""), &format!("[\"{w2}\", \"{}\"]", subtree_vkey("w2.example", 8)));
+        let trust = parse("t", &many).unwrap();
+        assert_eq!(trust.witnesses.iter().map(|witness| witness.keys.len()).collect::<Vec<_>>(), [2, 2]);
+        let counts: Vec<bool> = trust.witnesses[0].keys.iter().map(|key| trust.witnesses[0].counts(key)).collect();
+        assert_eq!(counts, [true, true]);
+        let roleless = parse("t", &sample().replace("roles = [\"map\"]\n", "")).unwrap();
+        assert!(
+            !roleless.witnesses[0].counts(&roleless.witnesses[0].keys[1]),
+            "the buyer does not trust it for the map"
+        );
+
+        assert_refused(&format!(", \"{map}\""), "", "10:9", "has no status-map key");
+        assert_refused(&map, &map_vkey("w1.example", 2), "9:77", "stands twice in this list");
+        assert_refused(&map, &map_vkey("w1.example", 3), "13:8", "is also the key of witness \"w1\" in line 9");
+        assert_refused(&format!("[\"{w1}\", \"{map}\"]"), "[]", "9:8", "the list is empty");
+        assert_refused(&w2, &subtree_vkey("w2.example", 8).replace("+B", "+C"), "13:8", "keys of type");
+    }
+
+    #[test]
+    fn groups_of_witnesses_are_read_in_order() {
+        let grouped = |groups: &str, quorum: &str| {
+            let text = sample().replacen("{ of = [\"w1\", \"w2\"], at_least = 1 }", quorum, 1);
+            parse("trust.toml", &format!("{text}{groups}"))
+        };
+        let near = "[[group]]\nname = \"near\"\nof = [\"w1\"]\nat_least = 1\n";
+        let both = format!("{near}[[group]]\nname = \"both\"\nof = [\"near\", \"w2\"]\nat_least = 2\n");
+        let quorum = grouped(&both, "{ of = [\"both\"], at_least = 1 }").unwrap().quorum.unwrap();
+        assert_eq!(quorum.completed(&[Some(5), Some(9)]), Some(9));
+        assert_eq!(quorum.completed(&[Some(5), None]), None);
+
+        let refused = |groups: &str, quorum: &str| grouped(groups, quorum).unwrap_err().to_string();
+        let one = "{ of = [\"near\"], at_least = 1 }";
+        assert!(
+            refused("", one).contains("no [[witness]] of this file, and no [[group]] above, has the name \"near\"")
+        );
+        let again = refused(near, "{ of = [\"near\", \"w1\"], at_least = 1 }");
+        assert!(again.starts_with("trust.toml:3:26: quorum.of: \"w1\" is a member already, in line 35"), "{again}");
+        let named = refused(&near.replace("\"near\"", "\"w2\""), "{ of = [\"w2\"], at_least = 1 }");
+        assert!(named.contains("group.name: \"w2\" stands also in line 12"), "{named}");
+        assert!(refused(&near.replace("at_least = 1", "at_least = 2"), one).contains("2 is not from 1 to 1"));
+        let later = both.replacen("[\"w1\"]", "[\"both\"]", 1);
+        assert!(refused(&later, one).contains("no [[group]] above, has the name \"both\""));
+        let alone = format!("{}{near}", sample().replacen("quorum", "# quorum", 1));
+        assert!(parse("t", &alone).unwrap_err().why.contains("without a `quorum`"));
+    }
+
+    /// The sample with its log and witnesses as a tlog-policy.
+    fn with_policy(policy: &str) -> Result<Trust, ConfigError> {
+        let text = sample();
+        let parties = text.find("[[log]]").unwrap()..text.find("[[committer]]").unwrap();
+        let text = text.replace(&text[parties], "").replacen("quorum", "# quorum", 1);
+        parse("trust.toml", &format!("tlog_policy = \"\"\"\n{policy}\"\"\"\n{text}"))
+    }
+
+    #[test]
+    fn a_tlog_policy_stands_for_logs_witnesses_and_quorum() {
+        let policy = format!(
+            "log {}\nwitness a {}\nwitness b {}\ngroup any-of-them any a b\nquorum any-of-them\n",
+            log_vkey(1),
+            witness_vkey("w1.example", 2),
+            subtree_vkey("w2.example", 3)
+        );
+        let trust = with_policy(&policy).unwrap();
+        assert_eq!(trust.logs[0].origin, "log.example/1");
+        let names: Vec<(&str, bool)> = trust.witnesses.iter().map(|w| (w.name.as_str(), w.map)).collect();
+        assert_eq!(names, [("a", false), ("b", false)]);
+        assert_eq!(trust.quorum.unwrap().completed(&[None, Some(4)]), Some(4));
+        assert_eq!(with_policy(&policy.replace("quorum any-of-them", "quorum none")).unwrap().quorum, None);
+
+        let refused = |policy: &str| with_policy(policy).unwrap_err().to_string();
+        let told = refused(&policy.replace("any a b", "any a c"));
+        assert_eq!(told, "trust.toml:5:1: tlog_policy: line 4: no line before this one declares \"c\"");
+        let told = refused(&policy.replace(&witness_vkey("w1.example", 2), &witness_vkey("w1.example", 1)));
+        assert!(
+            told.starts_with("trust.toml:3:1: tlog_policy: is also the key of log \"log.example/1\" in line 2"),
+            "{told}"
+        );
+        let told = refused(&policy.replace(&witness_vkey("w1.example", 2), &witness_vkey("w1.example", 4)));
+        assert!(told.contains("is also the key of witness \"a\" in line 3"), "{told}");
+        // Written with an escape, the lines of the file are not those of the policy.
+        let told = refused(&policy.replace("any a b", "any a\\u0020c"));
+        assert_eq!(told, "trust.toml:1:15: tlog_policy: line 4: no line before this one declares \"c\"");
+    }
+
+    #[test]
+    fn a_tlog_policy_and_tables_do_not_clash() {
+        let policy = format!("witness w1 {}\nquorum w1\n", subtree_vkey("w1.example", 9));
+        let both = |text: String| parse("t", &format!("tlog_policy = \"\"\"\n{policy}\"\"\"\n{text}")).unwrap_err().why;
+        assert!(both(sample()).contains("\"w1\" stands also in line 2"));
+        let apart = sample().replace("\"w1\"", "\"w3\"");
+        assert!(both(apart.clone()).contains("states the quorum too"));
+        let group = "[[group]]\nname = \"g\"\nof = [\"w1\"]\nat_least = 1\n";
+        assert!(both(apart.clone() + group).contains("stands beside a tlog_policy"));
+        let twice =
+            apart.replacen("quorum", "# quorum", 1).replace(&map_vkey("w1.example", 7), &map_vkey("w1.example", 2));
+        assert!(both(twice).contains("stands twice"));
     }
 
     #[test]

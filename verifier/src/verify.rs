@@ -1,17 +1,19 @@
 //! The numbered procedure of docs/spec/verify.md, from the bytes of a bundle to a report.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use griptrace_core::{
     bundle::{BundleError, BundleView, bundle_digest},
     details::slot_name,
     digest::Digest,
     id::KeyId,
-    key::{Algorithm, PublicKey},
 };
 
 use crate::{
-    evidence::{Ordinal, gather, unreadable},
+    evidence::{Anchor, Ordinal, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
     judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word},
     policy::{Judge, Policy},
@@ -66,7 +68,7 @@ fn tell_times(case: &Case<'_>, findings: &mut Findings) {
         let judged_by = log.anchors.iter().filter(|anchor| anchor.statuses.is_some());
         if judged_by.into_iter().any(|anchor| !anchor.map_witnessed) {
             let text = alloc::format!(
-                "that {origin}'s status map holds every status is its operator's claim: no trusted witness recomputed it"
+                "that {origin}'s status map holds every status is its operator's claim: no quorum of trusted witnesses says that it recomputed it"
             );
             findings.add(case.policy, Code::MapUnwitnessed, When::Always, None, text);
         }
@@ -157,13 +159,17 @@ fn policy_name(policy: &Policy) -> PolicyName {
 }
 
 fn logs(case: &Case<'_>) -> Vec<LogReport> {
-    let name = |witness: &usize| case.trust.witnesses.get(*witness).map(|w| w.name.clone());
+    let name = |witness: usize| case.trust.witnesses.get(witness).map(|known| known.name.clone());
+    let names = |anchor: Option<&Anchor>, maps| -> Vec<String> {
+        anchor.map(|anchor| anchor.cosigned_by(maps).into_iter().filter_map(name).collect()).unwrap_or_default()
+    };
     let report = |log: &crate::evidence::Log| {
         let newest = log.newest();
         LogReport {
             origin: log.genesis.origin.clone(),
             size: newest.map_or(0, |anchor| anchor.size),
-            cosigned_by: newest.map(|anchor| anchor.cosigners.iter().filter_map(name).collect()).unwrap_or_default(),
+            cosigned_by: names(newest, false),
+            map_by: names(newest, true),
             time: newest.map(|anchor| anchor.time),
             time_from: newest.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
         }
@@ -259,15 +265,22 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
         }
     };
     for log in &case.evidence.logs {
-        add(&log.genesis.origin, "log", log.genesis.key.id());
-        for witness in log.anchors.iter().flat_map(|a| &a.cosigners).filter_map(|w| case.trust.witnesses.get(*w)) {
-            if let Ok(key) = PublicKey::new(Algorithm::Ed25519, witness.key.public_key()) {
-                add(&witness.name, "witness", key.id());
+        for anchor in &log.anchors {
+            if let Some(key) = log.keys.history.log_key(anchor.size) {
+                add(&log.genesis.origin, "log", key.id());
+            }
+        }
+        for one in log.anchors.iter().flat_map(|anchor| &anchor.cosignatures) {
+            let Some(witness) = case.trust.witnesses.get(one.witness) else { continue };
+            if let Some(key) = witness.keys.get(one.key) {
+                add(&witness.name, "witness", key.key_hash());
             }
         }
     }
-    for known in case.evidence.commits.iter().filter_map(|c| case.trust.committers.get(c.committer)) {
-        add(&known.name, "committer", known.key.id());
+    for commit in &case.evidence.commits {
+        if let Some(known) = case.trust.committers.get(commit.committer) {
+            add(&known.name, "committer", commit.key);
+        }
     }
     for word in case.words.values() {
         if let crate::judge::Vouched::Assessor(place) = word

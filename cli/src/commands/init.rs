@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_core::word::is_note_name;
+use griptrace_core::{
+    id::KeyId,
+    key::{KeyError, PublicKey},
+    word::is_note_name,
+};
 use serde_json::json;
 
 use crate::{
@@ -28,6 +32,10 @@ pub(crate) struct Args {
     /// Encrypt the keys with the passphrase in `GRIPTRACE_PASSPHRASE`
     #[arg(long)]
     pub(crate) passphrase: bool,
+    /// A public key that may one day revoke a key of this log that was lost or stolen (can be repeated); keep its
+    /// secret half apart
+    #[arg(long, value_name = "KEY", conflicts_with = "server")]
+    pub(crate) revoker: Vec<String>,
     /// With --server: refuse any log but the one with this key (vkey), as the operator told you
     #[arg(long, value_name = "VKEY", conflicts_with = "origin")]
     pub(crate) log: Option<String>,
@@ -97,7 +105,15 @@ fn create(args: &Args, origin: &str) -> Result<Workspace, CommandError> {
     }
     let issuer = args.name.clone().unwrap_or_else(|| origin.split('/').next().unwrap_or_default().to_owned());
     let passphrase = if args.passphrase { Some(keyfile::passphrase("for the new keys")?) } else { None };
-    Workspace::create(&args.dir, origin, &issuer, passphrase.as_deref().map(String::as_str))
+    let malformed = |e: KeyError| {
+        CommandError::because("a revoker's key is malformed", e)
+            .with_hint("a public key is ed25519:BASE64 or p256:BASE64; `griptrace key new` makes one and shows it")
+    };
+    let revokers: Result<Vec<KeyId>, _> = args.revoker.iter().map(|key| Ok(PublicKey::parse(key)?.id())).collect();
+    let mut revokers = revokers.map_err(malformed)?;
+    revokers.sort_unstable();
+    revokers.dedup();
+    Workspace::create(&args.dir, origin, &issuer, revokers, passphrase.as_deref().map(String::as_str))
 }
 
 /// Makes a folder for the log of a server.

@@ -176,7 +176,7 @@ pub(crate) fn keys_of(bundle: &Bundle) -> Result<Keys, CommandError> {
                 Entry::Commit(commit) => {
                     committers.insert((commit.key(), origin.clone()), commit.issuer().clone());
                 }
-                Entry::StatusHead(_) => {}
+                Entry::KeyChange(_) | Entry::StatusHead(_) => {}
             }
         }
     }

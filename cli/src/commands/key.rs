@@ -12,6 +12,7 @@ use griptrace_service::access::token_digest;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::key_change;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
@@ -38,6 +39,13 @@ pub(crate) enum Args {
         #[arg(short, long = "output", value_name = "FILE")]
         output: PathBuf,
     },
+    /// Make a new key and let it follow the one in use: both sign the change, and from then on only the new one counts
+    Rotate(key_change::RotateArgs),
+    /// Sign a change of a key that is not in use here: a rotation with both keys, or a revocation by a key that the log
+    /// was made with
+    Change(Box<key_change::ChangeArgs>),
+    /// Bring a signed change into the log
+    Record(key_change::RecordArgs),
     /// Show the public key of a key file, and its fingerprint for reading on the phone
     Show {
         /// A key file, a public key as text, or a log's key (vkey) as text
@@ -55,6 +63,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             key.public()?
         }
         Args::Token { output } => return token(context, output),
+        Args::Rotate(args) => return key_change::rotate(context, args),
+        Args::Change(args) => return key_change::change(context, args),
+        Args::Record(args) => return key_change::record(context, args),
         Args::Show { file } => shown(file)?,
     };
     let id = key.id();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use griptrace_core::{
     commit::Commit,
     entry::Entry,
+    key_change::KeyChange,
     node::{Kind, Role},
 };
 use griptrace_store::StoredNode;
@@ -17,10 +18,10 @@ use crate::{
     workspace::Workspace,
 };
 
-/// List the commits, the newest first
+/// List the commits and key changes, the newest first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many commits to list
+    /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
 }
@@ -32,24 +33,54 @@ const CHUNK_NODES: usize = 256;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
-    let mut commits = Vec::new();
+    let mut listed = Vec::new();
     let mut end = workspace.store.size();
-    while end > 0 && commits.len() < args.limit {
+    while end > 0 && listed.len() < args.limit {
         let start = end.saturating_sub(CHUNK);
         let entries = workspace.store.entries(start..end).map_err(|e| e.while_doing("cannot read the log"))?;
         for entry in entries.iter().rev() {
-            if let Ok(Entry::Commit(commit)) = Entry::parse(&entry.bytes) {
-                commits.push((entry.index, commit));
+            match Entry::parse(&entry.bytes) {
+                Ok(Entry::Commit(commit)) => listed.push((entry.index, Listed::Commit(commit))),
+                Ok(Entry::KeyChange(signed)) => listed.push((entry.index, Listed::KeyChange(signed.change))),
+                Ok(Entry::Genesis(_) | Entry::StatusHead(_)) | Err(_) => {}
             }
         }
         end = start;
     }
-    commits.truncate(args.limit);
-    let nodes = since(&workspace, commits.last().map_or(0, |(index, _)| *index))?;
-    for (index, commit) in &commits {
-        show(context, &workspace, *index, commit, nodes.get(index).map(Vec::as_slice).unwrap_or_default())?;
+    listed.truncate(args.limit);
+    let nodes = since(&workspace, listed.last().map_or(0, |(index, _)| *index))?;
+    for (index, listed) in &listed {
+        let nodes = nodes.get(index).map(Vec::as_slice).unwrap_or_default();
+        match listed {
+            Listed::Commit(commit) => show(context, &workspace, *index, commit, nodes)?,
+            Listed::KeyChange(change) => show_change(context, *index, change)?,
+        }
     }
     Ok(Answer::YES)
+}
+
+/// What is listed of a log.
+enum Listed {
+    Commit(Commit),
+    KeyChange(KeyChange),
+}
+
+fn show_change(context: &Context, index: u64, change: &KeyChange) -> Result<(), CommandError> {
+    let (of, retired) = (change.of.word(), change.retired.id());
+    let successor = change.successor.as_ref().map(|key| key.id().to_string());
+    let object = json!({
+        "index": index, "time": change.time, "key_change": of, "retired": retired.to_string(), "successor": successor,
+        "revoked_by": change.revoker.as_ref().map(|key| key.id().to_string()), "since": change.since,
+    });
+    let what = if change.revoker.is_some() { "revoked" } else { "retired" };
+    let mut line = format!("leaf {index}  {}  {of} key {retired} {what}", view::time(change.time));
+    if let Some(since) = change.since {
+        line = format!("{line} since leaf {since}");
+    }
+    if let Some(successor) = successor {
+        line = format!("{line}, followed by {successor}");
+    }
+    context.output.either(&object, &[line])
 }
 
 /// Returns the nodes from a leaf on, by the leaf index of their commit.

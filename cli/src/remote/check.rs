@@ -146,7 +146,7 @@ impl Pinned {
         match Entry::parse(&answer.head) {
             Ok(Entry::StatusHead(head)) if head.index == last => Ok(head),
             Ok(Entry::StatusHead(head)) => Err(Lie::Head { expected: last, found: head.index }),
-            Ok(Entry::Genesis(_) | Entry::Commit(_)) => {
+            Ok(Entry::Genesis(_) | Entry::Commit(_) | Entry::KeyChange(_)) => {
                 Err(Lie::malformed("the status head", "the last leaf is another entry"))
             }
             Err(error) => Err(Lie::malformed("the status head", error)),

@@ -27,7 +27,7 @@ impl Catalogue {
         Ok(Snapshot::open(objects, &self.home))
     }
 
-    fn counts(&self) -> [(Column, u64); 13] {
+    fn counts(&self) -> [(Column, u64); 14] {
         let subjects = self.tail.assessments.iter().map(|assessment| count_of(&assessment.subjects)).sum::<u64>();
         let (nodes, edges) = (self.len().into(), self.edges().into());
         let with = |column, tail: u64| (column, u64::from(self.count(column)).saturating_add(tail));
@@ -43,6 +43,7 @@ impl Catalogue {
             with(Column::Commit, count_of(&self.tail.commits)),
             with(Column::Head, count_of(&self.tail.heads)),
             with(Column::Line, count_of(&self.tail.lines)),
+            with(Column::Change, count_of(&self.tail.changes)),
             with(Column::Assessment, count_of(&self.tail.assessments)),
             with(Column::Subject, subjects),
         ]
@@ -115,6 +116,8 @@ impl Catalogue {
         writer.column(Column::Commit, self.old(Column::Commit).chain(commits))?;
         writer.column(Column::Head, self.old(Column::Head).chain(tail.heads.iter().map(|head| head.to_record())))?;
         writer.column(Column::Line, self.old(Column::Line).chain(tail.lines.iter().map(line_to_record)))?;
+        let changes = tail.changes.iter().map(|leaf| leaf.to_le_bytes());
+        writer.column(Column::Change, self.old(Column::Change).chain(changes))?;
         let mut first = self.count(Column::Subject);
         let assessments = tail.assessments.iter().map(|assessment| {
             let record = assessment.to_record(first);

@@ -22,6 +22,7 @@ pub(super) struct Tail {
     pub(super) commits: Vec<PlacedCommit>,
     pub(super) heads: Vec<PlacedHead>,
     pub(super) lines: Vec<(u64, StatusLine)>,
+    pub(super) changes: Vec<u64>,
     pub(super) assessments: Vec<PlacedAssessment>,
     pub(super) by_id: HashMap<NodeId, Number>,
     /// For each node that an edge of the tail leads to: the first and the last such edge.
@@ -49,6 +50,7 @@ impl Tail {
         self.commits.extend(delta.commits);
         self.heads.extend(delta.heads);
         self.lines.extend(delta.lines);
+        self.changes.extend(delta.changes);
         self.assessments.extend(delta.assessments);
     }
 
@@ -97,6 +99,7 @@ impl Tail {
         self.edges = old.edges.into_iter().skip(edges).collect();
         self.commits = old.commits.into_iter().filter(|commit| commit.leaf >= size).collect();
         self.heads = old.heads.into_iter().filter(|head| head.index >= size).collect();
+        self.changes = old.changes.into_iter().filter(|leaf| *leaf >= size).collect();
         self.lines = old.lines.into_iter().filter(|(leaf, _)| *leaf >= size).collect();
         let first = self.first_node;
         self.assessments = old.assessments.into_iter().filter(|assessment| assessment.node >= first).collect();

@@ -52,16 +52,17 @@ fn stands(trust: &Trust) {
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     if let Some(quorum) = &trust.quorum {
-        assert!((1..=quorum.of.len()).contains(&quorum.at_least));
-        assert!(quorum.of.iter().all(|place| *place < trust.witnesses.len()));
-        let mut of = quorum.of.clone();
-        of.sort_unstable();
+        assert!(quorum.groups.iter().all(|group| (1..=group.of.len()).contains(&group.at_least)));
+        let of = quorum.witnesses();
+        assert!(!of.is_empty() && of.iter().all(|place| *place < trust.witnesses.len()));
         assert!(of.windows(2).all(|pair| pair[0] != pair[1]), "a witness counts once");
+        assert_eq!(quorum.completed(&vec![Some(7); trust.witnesses.len()]), Some(7), "all of them are enough");
+        assert_eq!(quorum.completed(&vec![None; trust.witnesses.len()]), None, "and none is not");
     }
-    for witness in &trust.witnesses {
-        let key = witness.key.public_key().as_slice();
+    for key in trust.witnesses.iter().flat_map(|witness| &witness.keys) {
+        let key = key.public_key();
         assert!(trust.committers.iter().all(|known| known.key.as_bytes() != key), "a witness is somebody else");
-        assert!(trust.logs.iter().all(|log| log.key.public_key().as_slice() != key), "a witness is somebody else");
+        assert!(trust.logs.iter().all(|log| log.key.public_key() != key), "a witness is somebody else");
     }
     assert!(trust.committers.iter().all(|known| !known.roles.is_empty()));
     assert!(trust.assessors.iter().all(|known| !known.schemes.is_empty()));

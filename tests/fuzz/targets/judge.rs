@@ -61,7 +61,7 @@ fn change(case: &mut Case, number: usize, input: &mut Input<'_>) {
             let signer = input.one_of(SIGNERS);
             let step = world.logs[0].steps.iter_mut().filter_map(|step| match step {
                 Step::Commit(commit) => Some(commit),
-                Step::Head(_) => None,
+                Step::Key(_) | Step::Head(_) => None,
             });
             let mut commits: Vec<_> = step.collect();
             let place = input.place(commits.len());

@@ -20,10 +20,19 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// A log's and a witness's key.
-fn known() -> (NoteSigner, Cosigner) {
+/// A log's key, and a witness's of each kind.
+fn known() -> (NoteSigner, [Cosigner; 3]) {
     let signer = NoteSigner::new("maker.example/2026", &[1; 32]).expect("it is a name");
-    (signer, Cosigner::new("w1.example", &[2; 32]).expect("it is a name"))
+    let name = "w1.example";
+    let cosigners =
+        [Cosigner::new(name, &[2; 32]), Cosigner::subtree(name, &[3; 32]), Cosigner::status_map(name, &[4; 32])];
+    (signer, cosigners.map(|cosigner| cosigner.expect("it is a name")))
+}
+
+/// What is known of them.
+fn verifiers(signer: &NoteSigner, cosigners: &[Cosigner]) -> Vec<NoteVerifier> {
+    let cosigners = cosigners.iter().map(Cosigner::verifier);
+    core::iter::once(signer.verifier()).chain(cosigners).cloned().collect()
 }
 
 fn note(bytes: &[u8]) {
@@ -41,24 +50,34 @@ fn note(bytes: &[u8]) {
 
 /// What verifies does so by the key alone, over the bytes that the specification names.
 fn verify(note: &Note) {
-    let (signer, cosigner) = known();
-    let known = [signer.verifier().clone(), cosigner.verifier().clone()];
+    let (signer, cosigners) = known();
+    let known = verifiers(&signer, &cosigners);
     let Ok(verified) = note.verify(&known) else { return };
     assert!(verified.len() <= known.len());
     for found in verified {
         let key = &known[found.key];
         let is_of = |line: &&NoteSignature| line.name() == key.name() && line.key_id() == key.key_id();
         let line = note.signatures().iter().find(is_of).expect("somebody signed");
+        if key.kind().is_cosigner() {
+            assert_eq!(line.signature()[..8], found.timestamp.unwrap_or(0).to_be_bytes());
+        }
         let (message, signature) = match (key.kind(), found.timestamp) {
             (KeyKind::Ed25519, None) => (note.text().to_owned(), line.signature()),
             (KeyKind::CosignatureV1, Some(time)) => {
-                assert_eq!(line.signature()[..8], time.to_be_bytes());
                 (format!("cosignature/v1\ntime {time}\n{}", note.text()), &line.signature()[8..])
+            }
+            (KeyKind::StatusMapV1, Some(time)) => {
+                (format!("griptrace-status-map/v1\ntime {time}\n{}", note.text()), &line.signature()[8..])
+            }
+            (KeyKind::SubtreeV1, _) => {
+                assert!(Checkpoint::parse(note.text()).is_ok() && line.signature().len() == 8 + 2_420);
+                continue;
             }
             other => panic!("{other:?}"),
         };
         let signature = Signature::from_slice(signature).expect("it has 64 bytes");
-        let key = VerifyingKey::from_bytes(key.public_key()).expect("it is a key");
+        let bytes = key.public_key().try_into().expect("it has 32 bytes");
+        let key = VerifyingKey::from_bytes(bytes).expect("it is a key");
         assert!(key.verify(message.as_bytes(), &signature).is_ok());
     }
 }
@@ -102,16 +121,21 @@ fn line(bytes: &[u8]) {
 
 /// Signs a text, changes the note in one place, and asks whether it still says what was signed.
 fn signed(input: &mut Input<'_>) {
-    let (signer, cosigner) = known();
+    let (signer, cosigners) = known();
+    let [cosigner, subtree, map] = &cosigners;
     let time = input.number();
     let text = String::from_utf8_lossy(input.bytes(200)).into_owned() + "\n";
     assert_eq!(cosignature_message(&text, time).is_ok(), (1..1 << 63).contains(&time));
     let Ok(line) = cosigner.sign(&text, time) else { return };
     // A text may be none that can be signed: then nothing comes of it.
-    let Ok(note) = Note::new(&text, vec![signer.sign(&text), line]) else { return };
-    let known = [signer.verifier().clone(), cosigner.verifier().clone()];
-    let verified = note.verify(&known).expect("both signed");
-    assert_eq!(verified.iter().map(|found| found.timestamp).collect::<Vec<_>>(), [None, Some(time)]);
+    let mut lines = vec![signer.sign(&text), line, map.sign(&text, time).expect("it is a time")];
+    lines.extend(subtree.sign(&text, time).ok());
+    assert_eq!(lines.len() == 4, Checkpoint::parse(&text).is_ok());
+    let Ok(note) = Note::new(&text, lines) else { return };
+    let known = verifiers(&signer, &cosigners);
+    let verified = note.verify(&known).expect("all signed");
+    assert!(verified.iter().all(|found| found.timestamp == (found.key > 0).then_some(time)));
+    assert_eq!(verified.len(), note.signatures().len());
     let mut bytes = note.to_text().into_bytes();
     let place = input.place(bytes.len());
     bytes[place] ^= input.byte();

@@ -14,6 +14,7 @@ use griptrace_core::{
     digest::Digest,
     entry::Entry,
     key::PublicKey,
+    key_change::SignedKeyChange,
     limits::VALUE_DEPTH_MAX,
     manifest::{FileRecord, check_files, check_path, content_digest},
     node::{Core, Edge, Kind, node_id},
@@ -152,6 +153,11 @@ fn entry(bytes: &[u8]) {
             is_deterministic(bytes);
         }
         Some(Entry::Commit(commit)) => assert_eq!(Commit::parse(bytes), Ok(commit)),
+        Some(Entry::KeyChange(signed)) => {
+            // Each signature stands over the change as it was read.
+            drop(signed.verify());
+            assert_eq!(SignedKeyChange::parse(bytes), Ok(signed));
+        }
         None => {}
     }
 }

@@ -111,7 +111,7 @@ const TIMES: &[Attack] = &[
         Code::RecordedAfterShipment,
         |c| {
             let head = &mut *c.world.heads()[1];
-            (head.time, head.cosigners[0].1) = (noon("2026-05-21"), noon("2026-05-30"));
+            (head.time, head.cosigners) = (noon("2026-05-21"), vec![("w1", noon("2026-05-30"))]);
         },
     ),
 ];

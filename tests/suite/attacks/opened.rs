@@ -218,15 +218,6 @@ const STATUSES: &[Attack] = &[
         },
     ),
     Attack::new(
-        "statuses-missing-at-shipment",
-        Courier,
-        "the shipment's checkpoint without its statuses",
-        Code::StatusMissing,
-        |c| {
-            c.courier = Some(|b, _| b.logs[0].anchors[2].status = None);
-        },
-    ),
-    Attack::new(
         "statuses-on-another-anchor",
         Courier,
         "statuses where no judgement needs them",

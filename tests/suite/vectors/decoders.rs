@@ -16,7 +16,7 @@ use griptrace_core::{
     id::GenesisHash,
     manifest::check_path,
     node::{Core, Origin},
-    note::{Note, NoteVerifier},
+    note::{Cosigner, Note, NoteVerifier},
     value::Value,
 };
 use serde_json::json;
@@ -300,12 +300,18 @@ fn vkeys() -> Vec<Vector> {
     let trust = Case::honest().buyer.trust;
     let start = trust.find("vkey = \"").expect("there is one") + 8;
     let vkey = trust[start..].split('"').next().expect("it ends");
+    let subtree = Cosigner::subtree("w1", &[1; 32]).expect("it is a name").verifier().to_vkey();
+    let map = Cosigner::status_map("w1", &[1; 32]).expect("it is a name").verifier().to_vkey();
     vec![
         ("a log's key", vkey.into(), "ok"),
         ("without base64", vkey.rsplit_once('+').expect("it has three parts").0.into(), "vkey-malformed"),
         ("another name", format!("x{vkey}").into(), "vkey-key-id-mismatch"),
         ("an unknown type", "a+00000000+AgAA".into(), "vkey-type-unsupported"),
         ("a short key", "a+00000000+AQAA".into(), "vkey-key-invalid"),
+        ("a witness's key of ML-DSA-44", subtree.into(), "ok"),
+        ("ML-DSA-44, short", "a+00000000+BgAA".into(), "vkey-key-invalid"),
+        ("a key of recomputed status maps", map.into(), "ok"),
+        ("another identifier after 0xff", "a+00000000+/2dyaXB0cmFjZQ==".into(), "vkey-type-unsupported"),
     ]
 }
 

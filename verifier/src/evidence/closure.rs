@@ -20,7 +20,8 @@ use griptrace_core::{
 };
 
 use super::{
-    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, Proofs, broken, places::Places,
+    Anchor, Broken, CheckedCommit, Evidence, Log, Node, OpenedSubject, Ordinal, Parts, Proofs, broken, keys::Keys,
+    log::must_date, places::Places,
 };
 use crate::{dense, finding::Code};
 
@@ -80,7 +81,7 @@ pub(super) fn close(
     }
     walk.check_grown(at_shipment, shipped_at)?;
     let recorded_after = walk.recorded_after(at_shipment, shipped_at);
-    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, recorded_after })
+    Ok(Evidence { root, logs, commits, nodes, opened_by, unresolved, newest, shipped, shipped_at, recorded_after })
 }
 
 /// Refuses more records of one signed assessment than anybody needs: each would be judged with every
@@ -116,8 +117,9 @@ fn find_root(parts: &Parts<'_>, nodes: &[Node], commits: &[CheckedCommit]) -> Re
     Ok(place)
 }
 
-/// Attaches to each anchor that judgement needs the statuses that it brings, as ordinals, and
-/// returns the place of the shipment's anchor in the first log.
+/// Attaches to each anchor that judgement needs the statuses that it brings, as ordinals, and returns the place of the
+/// shipment's anchor in the first log: the first one that covers the root and brings statuses. An earlier one, which
+/// the buyer's quorum may or may not have cosigned, is history.
 fn place_statuses(
     parts: &Parts<'_>,
     logs: &mut [Log],
@@ -126,7 +128,7 @@ fn place_statuses(
     root: Ordinal,
 ) -> Result<usize, Broken> {
     let leaf = nodes.get(root).and_then(|node| commits.get(node.commit())).map_or(0, |commit| commit.leaf);
-    let shipped_at = logs.first().and_then(|log| log.first_covering(leaf)).unwrap_or(0);
+    let shipped_at = shipment_anchor(parts, logs, leaf)?;
     let ids: BTreeMap<NodeId, Ordinal> =
         nodes.iter().enumerate().filter(|(_, n)| n.core.kind == Kind::Status).map(|(i, n)| (n.id, i)).collect();
     for (number, (log, part)) in logs.iter_mut().zip(&parts.bundle.logs).enumerate() {
@@ -154,6 +156,15 @@ fn place_statuses(
         }
     }
     Ok(shipped_at)
+}
+
+fn shipment_anchor(parts: &Parts<'_>, logs: &[Log], leaf: u64) -> Result<usize, Broken> {
+    let (Some(log), Some(part)) = (logs.first(), parts.bundle.logs.first()) else { return Ok(0) };
+    let mut anchors = log.anchors.iter().zip(&part.anchors);
+    let last = log.anchors.len().saturating_sub(1);
+    let place = anchors.position(|(anchor, part)| anchor.size > leaf && part.status.is_some()).unwrap_or(last);
+    log.anchors.get(place).map_or(Ok(()), must_date)?;
+    Ok(place)
 }
 
 fn read_statuses(
@@ -350,7 +361,8 @@ fn check_proofs(
             let (Some(status), Some(statuses)) = (&brought.status, &anchor.statuses) else { continue };
             // The newest closure is the shipped one where the two anchors are one.
             let closure = if place == last || number != 0 || place != shipped_at { newest } else { shipped };
-            check_proof((status, statuses), walk, closure, (number, anchor))?;
+            let held = if place == last { Some(&log.keys) } else { None };
+            check_proof((status, statuses), held, walk, closure, (number, anchor))?;
         }
     }
     Ok(())
@@ -358,6 +370,7 @@ fn check_proofs(
 
 fn check_proof(
     (part, statuses): (&StatusPart<&[u8]>, &BTreeMap<StatusKey, Vec<Ordinal>>),
+    held: Option<&Keys>,
     walk: &Walk<'_>,
     closure: &Closure,
     (number, anchor): (usize, &Anchor),
@@ -369,7 +382,7 @@ fn check_proof(
     if let Some(key) = statuses.keys().find(|key| !known.contains(key)) {
         return Err(broken(Code::Extraneous, None, format!("statuses of {key}, which the closure does not hold")));
     }
-    let present: Vec<(Digest, Digest)> = statuses
+    let mut present: Vec<(Digest, Digest)> = statuses
         .iter()
         .map(|(key, listed)| {
             let ids = listed.iter().filter_map(|s| walk.nodes.get(*s)).map(|node| *node.id.digest());
@@ -383,8 +396,11 @@ fn check_proof(
             "a log that holds nothing of the closure, and is asked for no status".into(),
         ));
     }
+    // Key changes are judged by their place in the log: the newest map says whether these are all.
+    present.extend(held.iter().flat_map(|keys| keys.present()));
+    let asked = keys().map(|key| *key.digest()).chain(held.into_iter().flat_map(Keys::asked));
     let map_root = &anchor.map_root;
-    verify_statuses(map_root, keys().map(|key| *key.digest()), &present, part.proof).map_err(|error| {
+    verify_statuses(map_root, asked, &present, part.proof).map_err(|error| {
         broken(Code::StatusProofMismatch, None, format!("statuses under map root {map_root}: {error}"))
     })
 }

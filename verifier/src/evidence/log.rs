@@ -7,12 +7,14 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
     entry::{Entry, Genesis, StatusHead, genesis_hash},
+    key::PublicKey,
+    key_history::KeyHistory,
     limits::TREE_SIZE_MAX,
-    note::{Note, NoteError, NoteVerifier, VerifiedSignature},
+    note::{KeyKind, Note, NoteError, NoteVerifier, VerifiedSignature},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Log, Parts, Proofs, broken};
+use super::{Anchor, Broken, Cosignature, Log, Parts, Proofs, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -47,8 +49,9 @@ fn check_log(
 ) -> Result<Log, Broken> {
     let trust = parts.trust;
     let (genesis, home) = read_genesis(part)?;
-    let trusted = find_trusted(trust, &genesis)?;
-    let notes = check_notes(part, trust, trusted)?;
+    let keys = read_keys(part, &genesis, &home)?;
+    let trusted = find_trusted(trust, &genesis, &keys.history)?;
+    let notes = check_notes(part, trust, trusted, &keys.history)?;
     if parts.proofs == Proofs::Checked {
         check_growth(part, &notes)?;
     }
@@ -57,9 +60,10 @@ fn check_log(
         check_inclusion(part, &notes)?;
     }
     let heads = sort_entries(part, &notes, place, entries)?;
-    let anchors =
-        notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, &note, &head)).collect::<Result<_, _>>()?;
-    Ok(Log { genesis, home, anchors })
+    let dated = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head));
+    let log = Log { genesis, home, anchors: dated.collect(), keys };
+    log.newest().map_or(Ok(()), must_date)?;
+    Ok(log)
 }
 
 /// Step 2: the first entry is the genesis, and the trust file knows the log by origin and key.
@@ -68,13 +72,14 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     let Some((0, bytes)) = part.entries.first() else { return Err(bad("is not its genesis at index 0")) };
     match Entry::parse(bytes) {
         Ok(Entry::Genesis(genesis)) => Ok((genesis, genesis_hash(bytes))),
-        Ok(Entry::Commit(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
+        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => Err(bad("is not a genesis")),
         Err(error) => Err(bad(&format!("cannot be read: {error}"))),
     }
 }
 
-fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLog, Broken> {
-    let same_key = |log: &&TrustedLog| log.key.public_key().as_slice() == genesis.key.as_bytes();
+/// The trust file may have any of the log's keys: each has signed the change to or from the next.
+fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis, history: &KeyHistory) -> Result<&'t TrustedLog, Broken> {
+    let same_key = |log: &&TrustedLog| history.log_keys().any(|(_, key)| log.key.public_key() == key.as_bytes());
     trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
         broken(Code::LogUntrusted, None, text)
@@ -84,17 +89,68 @@ fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis) -> Result<&'t TrustedLo
 /// A checkpoint whose signatures were checked.
 struct CheckedNote {
     checkpoint: Checkpoint,
-    /// Witness (place in the trust file) and its time.
-    cosignatures: Vec<(usize, u64)>,
+    cosignatures: Vec<Cosignature>,
+}
+
+/// The keys that a log's notes are verified under.
+struct Known {
+    /// The log's own, each for checkpoints above the size beside it.
+    own: Vec<(u64, NoteVerifier)>,
+    /// Those of witnesses.
+    keys: Vec<NoteVerifier>,
+    /// Of each of these: the witness, and which of its keys it is, by their places in the trust file.
+    of: Vec<(usize, usize)>,
+}
+
+impl Known {
+    fn of(trust: &Trust, log: &TrustedLog, history: &KeyHistory) -> Result<Self, Broken> {
+        let own = |(from, key): (u64, &PublicKey)| {
+            let own = NoteVerifier::new(&log.origin, KeyKind::Ed25519, key.as_bytes());
+            own.map(|own| (from, own)).map_err(|error| {
+                broken(Code::KeyChangeInvalid, None, format!("key {} of {}: {error}", key.id(), log.origin))
+            })
+        };
+        let own = history.log_keys().map(own).collect::<Result<_, _>>()?;
+        let mut known = Self { own, keys: Vec::new(), of: Vec::new() };
+        for (place, witness) in trust.witnesses.iter().enumerate() {
+            known.keys.extend(witness.keys.iter().cloned());
+            known.of.extend((0..witness.keys.len()).map(|key| (place, key)));
+        }
+        Ok(known)
+    }
+
+    /// Checks that the log's key at this size signed.
+    fn check_own(&self, note: &Note, checkpoint: &Checkpoint) -> Result<(), Broken> {
+        let Checkpoint { origin, size, .. } = checkpoint;
+        let has_signed = |key: &NoteVerifier| {
+            let signed = note.verify(core::slice::from_ref(key)).map_err(|error| signature_finding(&error))?;
+            Ok::<_, Broken>(!signed.is_empty())
+        };
+        let signs = self.own.iter().rev().find(|(from, _)| from < size || *from == 0);
+        if signs.map_or(Ok(false), |(_, key)| has_signed(key))? {
+            return Ok(());
+        }
+        for (_, key) in &self.own {
+            if has_signed(key)? {
+                let text = format!("checkpoint of size {size} is signed by a key of {origin} that is not in use there");
+                return Err(broken(Code::KeyRetired, None, text));
+            }
+        }
+        let text = format!("checkpoint of size {size} is not signed by log {origin}");
+        Err(broken(Code::CheckpointUnsigned, None, text))
+    }
 }
 
 /// Step 3: every anchor is a note signed by the log's key; lines by known witnesses verify.
-fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result<Vec<CheckedNote>, Broken> {
-    let mut known: Vec<NoteVerifier> = Vec::new();
-    known.push(log.key.clone());
-    known.extend(trust.witnesses.iter().map(|witness| witness.key.clone()));
+fn check_notes(
+    part: &LogPart<&[u8]>,
+    trust: &Trust,
+    log: &TrustedLog,
+    history: &KeyHistory,
+) -> Result<Vec<CheckedNote>, Broken> {
+    let known = Known::of(trust, log, history)?;
     let notes: Vec<CheckedNote> =
-        part.anchors.iter().map(|anchor| check_note(anchor, log, &known)).collect::<Result<_, _>>()?;
+        part.anchors.iter().map(|anchor| check_note(anchor, log, trust, &known)).collect::<Result<_, _>>()?;
     let sizes = || notes.iter().map(|note| note.checkpoint.size);
     let ascending = sizes().zip(sizes().skip(1)).all(|(a, b)| a < b);
     if notes.is_empty() || !ascending {
@@ -107,7 +163,12 @@ fn check_notes(part: &LogPart<&[u8]>, trust: &Trust, log: &TrustedLog) -> Result
     Ok(notes)
 }
 
-fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifier]) -> Result<CheckedNote, Broken> {
+fn check_note(
+    anchor: &AnchorPart<&[u8]>,
+    log: &TrustedLog,
+    trust: &Trust,
+    known: &Known,
+) -> Result<CheckedNote, Broken> {
     let bad = |why: &dyn core::fmt::Display| {
         broken(Code::CheckpointInvalid, None, format!("checkpoint of {}: {why}", log.origin))
     };
@@ -123,14 +184,19 @@ fn check_note(anchor: &AnchorPart<&[u8]>, log: &TrustedLog, known: &[NoteVerifie
             format!("checkpoint of size {}: the limit is {TREE_SIZE_MAX}", checkpoint.size),
         ));
     }
-    let signatures = note.verify(known).map_err(|error| signature_finding(&error))?;
-    if !signatures.iter().any(|signature| signature.key == 0) {
-        let text = format!("checkpoint of size {} is not signed by log {}", checkpoint.size, log.origin);
-        return Err(broken(Code::CheckpointUnsigned, None, text));
-    }
-    let cosignature = |s: &VerifiedSignature| Some((s.key.checked_sub(1)?, s.timestamp?));
-    let cosignatures = signatures.iter().filter_map(cosignature).collect();
+    known.check_own(&note, &checkpoint)?;
+    let signatures = note.verify(&known.keys).map_err(|error| signature_finding(&error))?;
+    let cosignatures = signatures.iter().filter_map(|signature| cosignature(trust, known, signature)).collect();
     Ok(CheckedNote { checkpoint, cosignatures })
+}
+
+/// Returns what a verified line by a witness says. A line without a time says nothing that counts, nor does a status-map
+/// key of a witness that is not trusted for the map.
+fn cosignature(trust: &Trust, known: &Known, line: &VerifiedSignature) -> Option<Cosignature> {
+    let (witness, key) = *known.of.get(line.key)?;
+    let trusted = trust.witnesses.get(witness)?;
+    let signer = trusted.keys.get(key).filter(|key| trusted.counts(key))?;
+    Some(Cosignature { witness, key, time: line.timestamp?, map: signer.kind() == KeyKind::StatusMapV1 })
 }
 
 fn signature_finding(error: &NoteError) -> Broken {
@@ -217,7 +283,9 @@ fn sort_entries(
         }
         match entry {
             Entry::StatusHead(head) if head.index == *index => heads.push(head),
-            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) => return Err(no_head(*index)),
+            Entry::StatusHead(_) | Entry::Genesis(_) | Entry::Commit(_) | Entry::KeyChange(_) => {
+                return Err(no_head(*index));
+            }
         }
         wanted.next();
     }
@@ -235,30 +303,40 @@ fn no_head(index: u64) -> Broken {
     )
 }
 
-/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum;
-/// without a quorum in the trust file it is the operator's own (Rule R7).
-fn date_anchor(trust: &Trust, note: &CheckedNote, head: &StatusHead) -> Result<Anchor, Broken> {
-    let cosigners: Vec<usize> = note.cosignatures.iter().map(|(witness, _)| *witness).collect();
-    let (time, time_from, map_witnessed) = match &trust.quorum {
-        None => (head.time, TimeFrom::Operator, false),
-        Some(quorum) => {
-            let within = |w: usize| quorum.of.contains(&w);
-            let mut times: Vec<u64> =
-                note.cosignatures.iter().filter(|(w, _)| within(*w)).map(|(_, time)| *time).collect();
-            times.sort_unstable();
-            let Some(time) = quorum.at_least.checked_sub(1).and_then(|last| times.get(last)) else {
-                let (size, found) = (note.checkpoint.size, times.len());
-                let text = format!(
-                    "checkpoint of size {size}: {found} of the {} cosignatures that the trust file asks for",
-                    quorum.at_least
-                );
-                return Err(broken(Code::QuorumNotMet, None, text));
-            };
-            let maps =
-                cosigners.iter().filter(|w| within(**w) && trust.witnesses.get(**w).is_some_and(|t| t.map)).count();
-            (*time, TimeFrom::Witnesses, maps >= quorum.at_least)
-        }
+/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum; without a quorum in the
+/// trust file it is the operator's own (Rule R7). One that does not meet a quorum that is asked for dates nothing.
+fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
+    let CheckedNote { checkpoint: Checkpoint { size, .. }, cosignatures } = note;
+    let completed = |maps: bool| {
+        trust.quorum.as_ref()?.completed(&times(trust, cosignatures.iter().filter(|one| one.map || !maps)))
     };
-    let Checkpoint { size, .. } = note.checkpoint;
-    Ok(Anchor { size, map_root: head.map_root, time, time_from, cosigners, map_witnessed, statuses: None })
+    let (time, time_from) =
+        completed(false).map_or((head.time, TimeFrom::Operator), |time| (time, TimeFrom::Witnesses));
+    let dates = trust.quorum.is_none() || time_from == TimeFrom::Witnesses;
+    let map_witnessed = completed(true).is_some();
+    Anchor { size, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
+}
+
+/// Returns the time of each witness of the trust file: the earliest that it states, by whichever of its keys.
+fn times<'c>(trust: &Trust, cosignatures: impl Iterator<Item = &'c Cosignature>) -> Vec<Option<u64>> {
+    let mut times: Vec<Option<u64>> = alloc::vec![None; trust.witnesses.len()];
+    for one in cosignatures {
+        if let Some(time) = times.get_mut(one.witness) {
+            *time = Some(time.map_or(one.time, |earlier| earlier.min(one.time)));
+        }
+    }
+    times
+}
+
+/// Refuses an anchor that has to date something and does not.
+pub(super) fn must_date(anchor: &Anchor) -> Result<(), Broken> {
+    if anchor.dates {
+        return Ok(());
+    }
+    let found = anchor.cosigned_by(false).len();
+    let text = format!(
+        "checkpoint of size {}: the {found} witnesses that cosigned it are not the quorum that the trust file asks for",
+        anchor.size
+    );
+    Err(broken(Code::QuorumNotMet, None, text))
 }

@@ -9,7 +9,7 @@ use griptrace_core::{
     date::Date,
     digest::{COMMIT_TREE, Digest},
     entry::Entry,
-    id::{GenesisHash, NodeId},
+    id::{GenesisHash, KeyId, NodeId},
     node::{Core, Edge, Kind, Role, node_id},
     tree::root_from_leaves,
 };
@@ -30,7 +30,8 @@ pub(super) fn check_commits(
     logs: &[Log],
     entries: Vec<ProvenEntry>,
 ) -> Result<Vec<CheckedCommit>, Broken> {
-    entries.into_iter().map(|(log, leaf, entry)| check_commit(parts, logs, log, leaf, entry)).collect()
+    let commits = entries.into_iter().filter(|(.., entry)| !matches!(entry, Entry::KeyChange(_)));
+    commits.map(|(log, leaf, entry)| check_commit(parts, logs, log, leaf, entry)).collect()
 }
 
 fn check_commit(
@@ -53,10 +54,17 @@ fn check_commit(
     }
     let covered = log.first_covering(leaf).and_then(|place| log.anchors.get(place));
     let day = Date::from_unix(covered.map_or(u64::MAX, |anchor| anchor.time));
-    let committer =
-        find_committer(trust, &commit, &log.genesis.origin, day).ok_or_else(|| untrusted(trust, &commit, leaf, day))?;
-    let key = trust.committers.get(committer).map(|known| &known.key);
-    let verified = parts.proofs == Proofs::None || key.is_some_and(|key| commit.verify(key).is_ok());
+    let (key, history) = (commit.key(), &log.keys.history);
+    if let Some(end) = history.end(&key).filter(|end| *end <= leaf) {
+        let text = format!("commit {leaf} is signed by key {key}, which counts up to leaf {end} only: it retired");
+        return Err(broken(Code::KeyRetired, None, text));
+    }
+    let chain = history.chain(&key, leaf);
+    let committer = chain.iter().find_map(|key| find_committer(trust, key, &log.genesis.origin, day));
+    let committer = committer.ok_or_else(|| untrusted(trust, &commit, &chain, leaf, day))?;
+    let known = trust.committers.get(committer).map(|known| &known.key).filter(|known| known.id() == key);
+    let verified =
+        parts.proofs == Proofs::None || known.or(history.key(&key)).is_some_and(|key| commit.verify(key).is_ok());
     if !verified {
         return Err(broken(
             Code::CommitSignatureInvalid,
@@ -65,12 +73,12 @@ fn check_commit(
         ));
     }
     let CommitPayload { root, count, statuses, .. } = commit.payload;
-    Ok(CheckedCommit { log: place, leaf, root, count, statuses, committer })
+    Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer })
 }
 
-fn find_committer(trust: &Trust, commit: &Commit, origin: &str, day: Date) -> Option<usize> {
+fn find_committer(trust: &Trust, key: &KeyId, origin: &str, day: Date) -> Option<usize> {
     trust.committers.iter().position(|known| {
-        known.key.id() == commit.key()
+        known.key.id() == *key
             && known.roles.contains(&Trusted::Commit)
             && known.log.as_deref().is_none_or(|log| log == origin)
             && known.from.is_none_or(|from| from <= day)
@@ -78,8 +86,8 @@ fn find_committer(trust: &Trust, commit: &Commit, origin: &str, day: Date) -> Op
     })
 }
 
-fn untrusted(trust: &Trust, commit: &Commit, leaf: u64, day: Date) -> Broken {
-    let known = trust.committers.iter().any(|known| known.key.id() == commit.key());
+fn untrusted(trust: &Trust, commit: &Commit, chain: &[KeyId], leaf: u64, day: Date) -> Broken {
+    let known = trust.committers.iter().any(|known| chain.contains(&known.key.id()));
     let why = if known { "not with the role commit, for this log, on that day" } else { "not at all" };
     let text = format!(
         "commit {leaf} is signed by key {}, who says to be {:?} and was first seen on {day}: the trust file has this key {why}",

@@ -115,6 +115,7 @@ fn log(log: &LogReport) -> Value {
         "origin": log.origin,
         "size": log.size,
         "cosigned_by": log.cosigned_by,
+        "map_by": log.map_by,
         "time": log.time.map(iso),
         "time_from": time_from(log.time_from),
     })

@@ -105,7 +105,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "map-unwitnessed",
         "That no mark was left out is the word of the log's operator alone.",
-        "Name witnesses that recompute the marks, with roles = [\"map\"], in the trust file's quorum.",
+        "Name witnesses that recompute the marks, with roles = [\"map\"] and the key that says so, in the trust file's quorum.",
     ),
     (
         "quorum-not-met",

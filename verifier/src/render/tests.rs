@@ -88,7 +88,8 @@ fn full() -> Report {
         logs: vec![LogReport {
             origin: "log.example/1".into(),
             size: 42,
-            cosigned_by: vec!["w1".into()],
+            cosigned_by: vec!["w1".into(), "w2".into()],
+            map_by: vec!["w2".into()],
             time,
             time_from: TimeFrom::Witnesses,
         }],
@@ -141,6 +142,7 @@ fn bare() -> Report {
         logs: vec![LogReport {
             time: None,
             cosigned_by: vec![],
+            map_by: vec![],
             time_from: TimeFrom::Operator,
             ..full().logs[0].clone()
         }],
@@ -307,6 +309,7 @@ fn json_text_reads_back_and_hides_nothing() {
 #[test]
 fn a_report_says_the_verdict_first_and_what_it_does_not_show() {
     let text = words(&full(), false);
+    assert!(text.contains("cosigned by w1, w2; status map recomputed by w2\n"), "{text}");
     assert!(text.starts_with("TRACED_ASSESSED: the policy is met\n"), "{text}");
     for part in [
         "a reference, not law",
@@ -336,6 +339,7 @@ fn a_report_says_the_verdict_first_and_what_it_does_not_show() {
 #[test]
 fn a_report_without_anything_says_so() {
     let text = words(&bare(), true);
+    assert!(text.contains("cosigned by no witness of yours; status map recomputed by no witness of yours"), "{text}");
     assert!(text.starts_with("BROKEN: the policy is NOT met\n"), "{text}");
     for part in [
         "Errors found: bundle-malformed.",

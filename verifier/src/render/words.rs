@@ -231,12 +231,11 @@ fn shipment(report: &Report) -> String {
 
 fn log_line(log: &LogReport) -> String {
     let time = log.time.map_or_else(|| "time unknown".into(), iso);
-    let cosigned = if log.cosigned_by.is_empty() {
-        "cosigned by no witness of yours".into()
-    } else {
-        let names: Vec<String> = log.cosigned_by.iter().map(|name| plain(name, NAME_MAX)).collect();
-        format!("cosigned by {}", names.join(", "))
+    let names = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| plain(name, NAME_MAX)).collect();
+        if names.is_empty() { "no witness of yours".into() } else { names.join(", ") }
     };
+    let cosigned = format!("cosigned by {}; status map recomputed by {}", names(&log.cosigned_by), names(&log.map_by));
     let size = count(log.size, "entry", "entries");
     format!("{}, {size}, newest head at {time} ({}), {cosigned}", plain(&log.origin, TEXT_MAX), whose(log.time_from))
 }

@@ -207,8 +207,7 @@ impl ProofService for Handlers {
 
 fn log(store: &Store) -> Result<v1::GetLogResponse, Status> {
     let genesis = store.genesis();
-    let fixed = genesis.key.as_bytes().try_into().map_err(|_| broken("the log's key is no Ed25519 key"))?;
-    let vkey = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, fixed).map_err(broken)?.to_vkey();
+    let vkey = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, genesis.key.as_bytes()).map_err(broken)?.to_vkey();
     let entry = store.entries(0..1).map_err(status::read)?.pop().ok_or_else(|| broken("the log has no entry"))?;
     Ok(v1::GetLogResponse { origin: genesis.origin.clone(), vkey, genesis: entry.bytes.into() })
 }

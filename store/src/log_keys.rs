@@ -1,0 +1,203 @@
+//! Which keys signed and sign: the log's own over its sizes, and the committers' that retired.
+//!
+//! Key changes are entries of the log. Those of the log's own key stand in the object `keys` too: without them nobody
+//! could tell whether the newest checkpoint is the log's, and read the rest. Should it be lost, the segments have them.
+
+use griptrace_core::{
+    cbor::{Reader, Writer},
+    entry::{Entry, Genesis, genesis_hash},
+    id::GenesisHash,
+    key::PublicKey,
+    key_change::{KeyChange, KeyUse, SignedKeyChange},
+    key_history::KeyHistory,
+    limits::{ENTRY_BYTES_MAX, KEY_CHANGES_MAX},
+    note::{KeyKind, NoteVerifier},
+};
+
+use crate::{
+    catalogue::Catalogue,
+    error::StorageError,
+    number::narrow,
+    objects::Objects,
+    segment::{self, Groups},
+    tiles::TileReader,
+};
+
+pub(crate) const KEYS: &str = "keys";
+/// The first bytes of a key change's entry: an array of two, and its number.
+const CHANGE_BEGINS: &[u8] = &[0x82, 0x01];
+
+/// The keys that sign a log's checkpoints.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LogKeys {
+    /// Keys by the size above which they sign, the first one first.
+    keys: Vec<(u64, NoteVerifier)>,
+    /// The entries that changed them, with their leaf indices.
+    changes: Vec<(u64, Vec<u8>)>,
+}
+
+/// A key change in its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PlacedChange {
+    pub(crate) index: u64,
+    pub(crate) change: KeyChange,
+    pub(crate) entry: Vec<u8>,
+}
+
+/// Every key change of a log, and what follows from them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KnownKeys {
+    pub(crate) log: LogKeys,
+    pub(crate) changes: Vec<PlacedChange>,
+    pub(crate) history: KeyHistory,
+}
+
+impl LogKeys {
+    /// Works out the keys from the changes of a log's own key.
+    pub(crate) fn of(genesis: &Genesis, changes: Vec<(u64, Vec<u8>)>) -> Result<Self, StorageError> {
+        let home = genesis.to_bytes().map_err(|e| StorageError::corrupt("genesis", e))?;
+        let history = history(genesis, &genesis_hash(&home), &read_changes(&changes)?)?;
+        let verifier = |(from, key): (u64, &PublicKey)| Ok((from, note_key(&genesis.origin, key)?));
+        let keys = history.log_keys().map(verifier).collect::<Result<_, StorageError>>()?;
+        Ok(Self { keys, changes })
+    }
+
+    /// Reads the keys of a log. What the object is, the signatures in it tell; if it is lost or damaged, the segments are
+    /// read.
+    pub(crate) fn read(objects: &Objects, genesis: &Genesis, home: &GenesisHash) -> Result<Self, StorageError> {
+        let stored = objects.read(KEYS)?;
+        let stored = stored.as_deref().map(|bytes| decode(bytes).and_then(|changes| Self::of(genesis, changes)));
+        match stored {
+            Some(Ok(keys)) => Ok(keys),
+            Some(Err(_)) | None => Self::of(genesis, find_log_changes(objects, home)),
+        }
+    }
+
+    /// Tells whether the object holds exactly these keys.
+    pub(crate) fn is_written(&self, objects: &Objects) -> Result<bool, StorageError> {
+        Ok(objects.read(KEYS)?.is_some_and(|bytes| bytes == self.to_bytes()))
+    }
+
+    /// Returns the keys with one more change.
+    pub(crate) fn with(&self, genesis: &Genesis, index: u64, entry: &[u8]) -> Result<Self, StorageError> {
+        let known = self.changes.iter().filter(|(other, _)| *other < index).cloned();
+        Self::of(genesis, known.chain([(index, entry.to_vec())]).collect())
+    }
+
+    /// Writes the keys, durably.
+    pub(crate) fn write(&self, objects: &Objects) -> Result<(), StorageError> {
+        objects.put(KEYS, &self.to_bytes())
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.array(self.changes.len());
+        for (index, entry) in &self.changes {
+            out.array(2).uint(*index).bytes(entry);
+        }
+        out.into_bytes()
+    }
+
+    /// Returns the key that signs checkpoints of a size.
+    pub(crate) fn verifier(&self, size: u64) -> Option<&NoteVerifier> {
+        self.keys.iter().rev().find(|(from, _)| *from < size || *from == 0).map(|(_, key)| key)
+    }
+
+    /// Returns the newest key.
+    pub(crate) fn newest(&self) -> Option<&NoteVerifier> {
+        self.keys.last().map(|(_, key)| key)
+    }
+
+    /// Returns the origin.
+    pub(crate) fn origin(&self) -> &str {
+        self.keys.first().map_or("", |(_, key)| key.name())
+    }
+}
+
+impl KnownKeys {
+    /// Reads every key change of a log.
+    pub(crate) fn read(objects: &Objects, catalogue: &Catalogue, genesis: &Genesis) -> Result<Self, StorageError> {
+        let mut tiles = TileReader::new(objects, catalogue);
+        let entries: Vec<(u64, Vec<u8>)> =
+            catalogue.changes().map(|index| Ok((index, tiles.entry(index)?))).collect::<Result<_, StorageError>>()?;
+        Self::of(genesis, &catalogue.home, entries)
+    }
+
+    fn of(genesis: &Genesis, home: &GenesisHash, entries: Vec<(u64, Vec<u8>)>) -> Result<Self, StorageError> {
+        let read = read_changes(&entries)?;
+        let history = history(genesis, home, &read)?;
+        let own = |(_, (_, change)): &(&(u64, Vec<u8>), &(u64, KeyChange))| change.of == KeyUse::Log;
+        let own = entries.iter().zip(&read).filter(own).map(|(entry, _)| entry.clone()).collect();
+        let changes = entries.into_iter().zip(read);
+        let changes = changes.map(|((index, entry), (_, change))| PlacedChange { index, change, entry }).collect();
+        Ok(Self { log: LogKeys::of(genesis, own)?, changes, history })
+    }
+
+    /// Returns what is known with one more change, or why that has no place.
+    pub(crate) fn with(
+        &self,
+        genesis: &Genesis,
+        home: &GenesisHash,
+        index: u64,
+        entry: &[u8],
+    ) -> Result<Self, StorageError> {
+        let known = self.changes.iter().map(|change| (change.index, change.entry.clone()));
+        Self::of(genesis, home, known.chain([(index, entry.to_vec())]).collect())
+    }
+}
+
+/// Tells whether an entry is a key change.
+pub(crate) fn is_change(entry: &[u8]) -> bool {
+    entry.starts_with(CHANGE_BEGINS)
+}
+
+fn note_key(origin: &str, key: &PublicKey) -> Result<NoteVerifier, StorageError> {
+    let wrong = |why: &dyn core::fmt::Display| StorageError::corrupt("the log's key", why);
+    NoteVerifier::new(origin, KeyKind::Ed25519, key.as_bytes()).map_err(|e| wrong(&e))
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+    let mut input = Reader::new(bytes);
+    let changes = input.list("key changes", KEY_CHANGES_MAX, |i| {
+        i.tuple(2)?;
+        Ok((i.uint()?, i.bytes("bytes of a log entry", ENTRY_BYTES_MAX)?.to_vec()))
+    });
+    let changes = changes.and_then(|changes| input.finish().map(|()| changes));
+    changes.map_err(|e| StorageError::corrupt(KEYS, e))
+}
+
+fn read_changes(entries: &[(u64, Vec<u8>)]) -> Result<Vec<(u64, KeyChange)>, StorageError> {
+    let read = |(index, entry): &(u64, Vec<u8>)| {
+        let wrong = |why: &dyn core::fmt::Display| StorageError::corrupt(format!("entry {index}"), why);
+        let signed = SignedKeyChange::parse(entry).map_err(|e| wrong(&e))?;
+        signed.verify().map_err(|e| wrong(&e))?;
+        Ok((*index, signed.change))
+    };
+    entries.iter().map(read).collect()
+}
+
+fn history(genesis: &Genesis, home: &GenesisHash, changes: &[(u64, KeyChange)]) -> Result<KeyHistory, StorageError> {
+    let changes = changes.iter().map(|(index, change)| (*index, change));
+    KeyHistory::of(genesis, home, changes).map_err(|e| StorageError::corrupt("the log's key changes", e))
+}
+
+/// Looks for the changes of the log's own key in all segments, as far as they can be read: what is found has still to
+/// lead to the key of the newest checkpoint.
+fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Vec<(u64, Vec<u8>)> {
+    let mut found = Vec::new();
+    for first in objects.list("segments").unwrap_or_default().iter().filter_map(|name| name.parse::<u64>().ok()) {
+        let name = segment::name(first);
+        let Ok(Some(bytes)) = objects.read(&name) else { continue };
+        let Ok(begin) = segment::check_header(home, first, &bytes) else { continue };
+        let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
+        while let Ok(Some(group)) = groups.next() {
+            for (index, entry) in (group.first..).zip(&group.entries).filter(|(_, entry)| is_change(entry.bytes)) {
+                if matches!(Entry::parse(entry.bytes), Ok(Entry::KeyChange(signed)) if signed.change.of == KeyUse::Log)
+                {
+                    found.push((index, entry.bytes.to_vec()));
+                }
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,40 @@
+//! The keys that a bundle rests on: whoever knows an older or a newer one of them has to find the way between.
+
+use std::collections::BTreeSet;
+
+use griptrace_core::{commit::Commit, id::KeyId, key_change::KeyChange, key_history::concerned};
+
+use super::Prover;
+use crate::{State, error::StorageError};
+
+/// Keys and their changes.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// The log's first key, those that signed the commits, and all that a change leads to or from these.
+    pub(super) keys: BTreeSet<KeyId>,
+    /// The leaf indices of these changes.
+    pub(super) changes: Vec<u64>,
+}
+
+impl Prover<'_> {
+    pub(super) fn find_keys(&mut self) -> Result<Keys, StorageError> {
+        let mut keys = BTreeSet::from([self.inner.genesis.key.id()]);
+        let commits: BTreeSet<u32> = self.nodes.iter().map(|number| self.catalogue.node(*number).commit).collect();
+        for commit in commits {
+            let leaf = self.catalogue.commit(commit).leaf;
+            let read = Commit::parse(&self.tiles.entry(leaf)?);
+            keys.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key());
+        }
+        let changes = changes_of(self.state, self.size, &mut keys);
+        Ok(Keys { keys, changes })
+    }
+}
+
+/// Adds to keys all that a change leads to or from them, in the log of `size` entries, and returns the leaf indices of
+/// these changes.
+pub(crate) fn changes_of(state: &State, size: u64, keys: &mut BTreeSet<KeyId>) -> Vec<u64> {
+    let known: Vec<(u64, &KeyChange)> = state.keys.changes.iter().map(|c| (c.index, &c.change)).collect();
+    let known: Vec<(u64, &KeyChange)> = known.into_iter().filter(|(index, _)| *index < size).collect();
+    let found = concerned(keys, &known.iter().map(|(_, change)| *change).collect::<Vec<_>>());
+    known.iter().zip(found).filter(|(_, found)| *found).map(|((index, _), _)| *index).collect()
+}

@@ -1,0 +1,190 @@
+//! Keys that follow one another, the committers' and the log's.
+
+use griptrace_core::{
+    bundle::Bundle,
+    checkpoint::Checkpoint,
+    digest::KEY_CHANGE,
+    entry::{Entry, Genesis},
+    id::GenesisHash,
+    key::{Algorithm, SecretKey, Signer},
+    key_change::{KeyChange, KeyUse, key_status},
+    note::{Note, NoteSigner},
+};
+use tempfile::TempDir;
+
+use super::{
+    sea::{Fault, Sea},
+    world::{NOW, ORIGIN, World, reader, signer},
+};
+use crate::{
+    CommitError, OpenError, OpenOptions, ProveOptions, Refusal, Store,
+    log_keys::KEYS,
+    objects::Objects,
+    open::{init_on, open_on},
+};
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_bytes(Algorithm::Ed25519, &[seed; 32]).unwrap()
+}
+
+/// The signer of the log's second key.
+fn second() -> NoteSigner {
+    NoteSigner::new(ORIGIN, &[11; 32]).unwrap()
+}
+
+fn rotation(home: GenesisHash, of: KeyUse, old: &SecretKey, new: &SecretKey) -> Vec<u8> {
+    let (retired, successor) = (old.public_key(), Some(new.public_key()));
+    let change = KeyChange { home, of, retired, successor, revoker: None, since: None, time: NOW };
+    change.sign(&[old, new], "Maker").unwrap()
+}
+
+fn log_rotation(home: GenesisHash) -> Vec<u8> {
+    rotation(home, KeyUse::Log, &key(1), &key(11))
+}
+
+fn open_with(world: &World, signer: NoteSigner) -> Result<Store, OpenError> {
+    Store::open(world.dir.path(), OpenOptions { signer: Some(signer), progress: None })
+}
+
+fn is_clean(store: &Store) -> bool {
+    store.fsck(&|_, _, _| {}).unwrap().is_clean()
+}
+
+#[test]
+fn a_committers_key_that_retired_signs_nothing_more() {
+    let mut world = World::new();
+    let source = world.add(world.source("camera", "CN"));
+    let entry = rotation(world.home(), KeyUse::Committer, &world.committer, &key(12));
+    let receipt = world.store.change_key(&entry, None, NOW + 5).unwrap();
+    let refused = world.store.commit(vec![world.source("late", "CN")], &world.committer, "Maker", NOW);
+    let Err(CommitError::Refused { why: Refusal::KeyRetired { key: retired, since }, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((retired, since), (world.committer.public_key().id(), receipt.index));
+    world.committer = key(12);
+    let model = world.commit(world.train("m", &[source], "DE", &["a"]))[1];
+    let shipment = world.add(world.shipment(&[model], "DE"));
+    // The line in the map, the entry in the bundle: and the same from a store that was opened again.
+    let status = world.store.statuses(&key_status(&retired)).unwrap();
+    assert_eq!(status.iter().map(|id| *id.digest()).collect::<Vec<_>>(), [KEY_CHANGE.hash(&entry)]);
+    let bytes = world.store.prove(&shipment, &ProveOptions::default()).unwrap();
+    let bundle = Bundle::from_bytes(&bytes).unwrap();
+    assert!(bundle.logs[0].entries.contains(&(receipt.index, entry)));
+    assert!(is_clean(&world.store));
+    let again = reader(world.dir.path());
+    assert_eq!(again.prove(&shipment, &ProveOptions::default()).unwrap(), bytes);
+    assert_eq!(again.key_changes(), world.store.key_changes());
+    let watched = world.store.status_changes(0, world.store.size(), 10).unwrap();
+    assert!(watched.is_empty(), "a key change is no status: {watched:?}");
+}
+
+#[test]
+fn a_log_key_signs_up_to_its_size_and_the_next_one_from_there() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    let before = world.store.size();
+    let receipt = world.store.change_key(&log_rotation(world.home()), Some(second()), NOW + 5).unwrap();
+    world.add(world.source("lidar", "CN"));
+    let signed_by = |note: &str, signer: &NoteSigner| {
+        Note::parse(note.as_bytes()).unwrap().verify(std::slice::from_ref(signer.verifier())).unwrap().len() == 1
+    };
+    let old = world.store.checkpoint_at(before).unwrap().unwrap();
+    assert!(signed_by(&old, &signer()) && !signed_by(&old, &second()));
+    let at_change = receipt.checkpoint;
+    assert_eq!(Checkpoint::parse(Note::parse(at_change.as_bytes()).unwrap().text()).unwrap().size, before + 2);
+    for new in [at_change, world.store.checkpoint(), world.store.checkpoint_at(before + 2).unwrap().unwrap()] {
+        assert!(signed_by(&new, &second()) && !signed_by(&new, &signer()));
+    }
+    assert!(is_clean(&world.store));
+    let World { dir, store, committer } = world;
+    drop(store);
+    let world = World { store: reader(dir.path()), dir, committer };
+    assert!(matches!(open_with(&world, signer()), Err(OpenError::WrongKey { .. })), "the old key opens nothing");
+    // What can be lost is made again, by whoever opens.
+    for damage in [None, Some("not it")] {
+        let keys = world.dir.path().join(KEYS);
+        match damage {
+            None => std::fs::remove_file(&keys).unwrap(),
+            Some(other) => std::fs::write(&keys, other).unwrap(),
+        }
+        let faults = reader(world.dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
+        assert!(matches!(&*faults, [fault] if fault.object == KEYS && fault.heals), "{damage:?}: {faults:?}");
+        let store = open_with(&world, second()).unwrap();
+        let more = World::at(&store);
+        more.add(more.source("again", "CN"));
+        assert!(keys.exists() && is_clean(&store));
+    }
+}
+
+#[test]
+fn a_change_that_has_no_place_is_refused_and_nothing_is_written() {
+    let world = World::new();
+    let home = world.home();
+    let size = world.store.size();
+    let refused = |entry: &[u8], signer: Option<NoteSigner>, why: &str| {
+        let error = world.store.change_key(entry, signer, NOW).unwrap_err();
+        assert!(matches!(&error, CommitError::KeyChange { .. }) && error.to_string().contains(why), "{error}");
+        assert_eq!(world.store.size(), size);
+    };
+    refused(b"\x82\x01\x80", None, "signed by nobody");
+    let mut forged = log_rotation(home);
+    *forged.last_mut().unwrap() ^= 1;
+    refused(&forged, Some(second()), "does not verify");
+    refused(&log_rotation(home), None, "and the signer given is");
+    refused(&log_rotation(home), Some(signer()), "and the signer given is");
+    let committers = rotation(home, KeyUse::Committer, &key(2), &key(12));
+    refused(&committers, Some(second()), "and the signer given is");
+    refused(&rotation(home, KeyUse::Log, &key(3), &key(11)), Some(second()), "not in use");
+    let elsewhere = GenesisHash::new(griptrace_core::digest::Digest::ZERO);
+    refused(&log_rotation(elsewhere), Some(second()), "is for log");
+    // It goes on as if nothing had been asked.
+    world.add(world.source("camera", "CN"));
+    assert!(is_clean(&world.store));
+}
+
+/// A change of the log's key that is cut off anywhere: afterwards one of the two keys opens the log, whole.
+#[test]
+fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
+    let (sea, folder) = (Sea::default(), TempDir::new().unwrap());
+    let on = |sea: &Sea| Objects::on(Box::new(sea.clone()), folder.path());
+    let key_of_log = key(1).public_key();
+    let genesis = Genesis { origin: ORIGIN.into(), key: key_of_log, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    drop(Store::from_opened(init_on(on(&sea), &genesis, signer(), NOW).unwrap()));
+    let (mut old, mut new) = (0, 0);
+    for fault in [Fault::Lost, Fault::Persisted, Fault::Torn, Fault::Crash] {
+        for at in 0.. {
+            let sea = sea.copy();
+            let open = |signer: NoteSigner| {
+                open_on(on(&sea), OpenOptions { signer: Some(signer), progress: None }).map(Store::from_opened)
+            };
+            let store = open(signer()).unwrap();
+            let acknowledged = World::at(&store).add(World::at(&store).source("camera", "CN"));
+            let (entry, size) = (log_rotation(store.home()), store.size());
+            sea.fail(at, fault);
+            let changed = store.change_key(&entry, Some(second()), NOW);
+            let is_met = sea.mend();
+            drop(store);
+            let what = format!("{fault:?} at change {at}");
+            let opened = [open(signer()), open(second())];
+            assert_eq!(opened.iter().filter(|store| store.is_ok()).count(), 1, "{what}: {opened:?}");
+            let has_changed = opened[1].is_ok();
+            if has_changed {
+                new += 1
+            } else {
+                old += 1
+            }
+            assert!(has_changed || changed.is_err(), "{what}: it was acknowledged and is lost");
+            let store = opened.into_iter().find_map(Result::ok).unwrap();
+            assert!(store.node(&acknowledged).unwrap().is_some() && store.size() >= size, "{what}");
+            let entry = store.entries(size..size + 1).unwrap().pop().map(|entry| entry.bytes);
+            let is_there = entry.is_some_and(|entry| matches!(Entry::parse(&entry), Ok(Entry::KeyChange(_))));
+            assert_eq!(is_there, has_changed, "{what}");
+            World::at(&store).add(World::at(&store).source("after", "CN"));
+            assert!(is_clean(&store), "{what}");
+            if !is_met {
+                break;
+            }
+        }
+    }
+    assert!(old > 4 && new > 8, "the fault came before and after: {old}, {new}");
+}
