@@ -5,6 +5,7 @@
 //! but what a run has measured is printed. It is not a library for others.
 
 mod arguments;
+mod audited;
 mod bulk;
 mod child;
 mod figure;

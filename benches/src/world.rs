@@ -21,7 +21,7 @@ use griptrace_core::{
 };
 use griptrace_store::{
     OpenOptions, ProveOptions, Receipt, Store,
-    record::{ManifestRecord, NodeRecord},
+    record::{ManifestRecord, NodeRecord, SubjectsRecord},
 };
 use griptrace_verifier::{
     known::Known,
@@ -56,6 +56,7 @@ pub(crate) struct Maker {
     /// What the names of its nodes begin with.
     prefix: &'static str,
     made: u64,
+    country: &'static str,
 }
 
 fn log_signer() -> Result<NoteSigner, Failure> {
@@ -101,7 +102,7 @@ impl Log {
     }
 
     pub(crate) fn maker(&self, prefix: &'static str) -> Maker {
-        Maker { home: self.store.home(), prefix, made: 0 }
+        Maker { home: self.store.home(), prefix, made: 0, country: "DE" }
     }
 
     pub(crate) fn commit(&self, nodes: Vec<NodeRecord>) -> Result<Receipt, Failure> {
@@ -117,11 +118,20 @@ impl Maker {
     /// Makes nodes as one of several clients.
     pub(crate) fn for_client(home: GenesisHash, client: usize) -> Self {
         // Names of clients stay apart by where they begin to count.
-        Self { home, prefix: "client", made: u64::try_from(client).unwrap_or(0) * 1_000_000_000 }
+        Self { home, prefix: "client", made: u64::try_from(client).unwrap_or(0) * 1_000_000_000, country: "DE" }
+    }
+
+    /// Makes nodes in another country.
+    pub(crate) fn abroad(self, country: &'static str) -> Self {
+        Self { country, ..self }
+    }
+
+    pub(crate) const fn home(&self) -> GenesisHash {
+        self.home
     }
 
     fn core(&self, kind: Kind) -> Core {
-        Core { country: Country::parse("DE"), ..Core::new(kind, self.home, [0; 16], Digest::ZERO) }
+        Core { country: Country::parse(self.country), ..Core::new(kind, self.home, [0; 16], Digest::ZERO) }
     }
 
     fn name(&mut self) -> String {
@@ -131,11 +141,20 @@ impl Maker {
 
     /// Makes a data set: a source, or what came out of a step.
     pub(crate) fn dataset(&mut self, from: Option<NodeId>) -> Result<NodeRecord, Failure> {
+        self.data(from, Word::parse("general").filter(|_| from.is_none() || self.country == "DE"))
+    }
+
+    /// Makes a source of a grade.
+    pub(crate) fn graded(&mut self, grade: &str) -> Result<NodeRecord, Failure> {
+        self.data(None, Word::parse(grade))
+    }
+
+    fn data(&mut self, from: Option<NodeId>, grade: Option<Word>) -> Result<NodeRecord, Failure> {
         let core = Core {
             origin: Some(if from.is_some() { Origin::Derived } else { Origin::Collected }),
             held: Some(Held::Here),
             strength: Some(DigestStrength::Strong),
-            grade: Word::parse("general"),
+            grade,
             modality: Word::parse("visual").into_iter().collect(),
             purpose: Word::parse("bench").into_iter().collect(),
             edges: from.map(|step| Edge::local(Role::GeneratedBy, step)).into_iter().collect(),
@@ -144,6 +163,35 @@ impl Maker {
         let name = self.name();
         let content = format!("blake3:{}", file_digest(name.as_bytes()));
         padded(core, &[("name", name), ("content", content)])
+    }
+
+    /// Makes a step that used these, in a country.
+    pub(crate) fn step_in(&mut self, country: &'static str, used: &[NodeId]) -> Result<NodeRecord, Failure> {
+        let here = core::mem::replace(&mut self.country, country);
+        let step = self.step(used);
+        self.country = here;
+        step
+    }
+
+    /// Makes the node of an assessment that was signed.
+    pub(crate) fn assessment(&self, statement: Vec<u8>, subjects: SubjectsRecord) -> Result<NodeRecord, Failure> {
+        let core = Core { statement: Some(statement), country: None, ..self.core(Kind::Assessment) };
+        let mut failed = None;
+        let mut random = |out: &mut [u8]| failed = griptrace_store::random(out).err();
+        let record = NodeRecord::build(core, Values::new(), None, Some(subjects), &mut random)?;
+        failed.map_or(Ok(record), |error| Err(error.into()))
+    }
+
+    /// Makes a shipment of a model to Germany.
+    pub(crate) fn shipment(&mut self, model: NodeId) -> Result<NodeRecord, Failure> {
+        let core = Core {
+            country: Country::parse("DE"),
+            date: Some(Date::from_unix(NOW)),
+            edges: vec![Edge::local(Role::Ships, model)],
+            ..self.core(Kind::Shipment)
+        };
+        let consignee = slot(Kind::Shipment, "consignee").ok_or("no such detail")?;
+        built(core, [(consignee, encode(&Value::text(self.name())))].into(), None)
     }
 
     /// Makes a step that used these.
@@ -248,13 +296,18 @@ pub(crate) fn prove(store: &Store, model: &NodeId) -> Result<Vec<u8>, Failure> {
     Ok(store.prove(model, &ProveOptions::default())?)
 }
 
-/// Returns a buyer's trust file, policy and question.
-pub(crate) fn buyer() -> Result<(Trust, Policy, Question), Failure> {
+/// Returns the text of a trust file that knows the log and its committer.
+pub(crate) fn trust_of() -> Result<String, Failure> {
     let vkey = log_signer()?.verifier().to_vkey();
-    let trust = format!(
+    Ok(format!(
         "[[log]]\norigin = \"{ORIGIN}\"\nvkey = \"{vkey}\"\n[[committer]]\nname = \"{ISSUER}\"\nkey = \"{}\"\nroles = [\"commit\", \"grade\", \"ship\"]\n",
         committer(0)?.public_key(),
-    );
+    ))
+}
+
+/// Returns a buyer's trust file, policy and question.
+pub(crate) fn buyer() -> Result<(Trust, Policy, Question), Failure> {
+    let trust = trust_of()?;
     let policy = "id = \"bench\"\nversion = \"1\"\nstatus = \"reference\"\n[vocabulary]\ngrades = [\"general\", \"important\"]\nmodality = [\"visual\"]\nschemes = []\n";
     let question = Question {
         now: Date::from_unix(NOW),
@@ -274,7 +327,7 @@ mod tests {
     #[test]
     fn records_are_as_long_as_is_said() {
         let home = GenesisHash::new(Digest::ZERO);
-        let mut maker = Maker { home, prefix: "test", made: 0 };
+        let mut maker = Maker { home, prefix: "test", made: 0, country: "DE" };
         let source = maker.dataset(None).unwrap();
         let step = maker.step(&[source.id()]).unwrap();
         let derived = maker.dataset(Some(step.id())).unwrap();

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Verify(Box<commands::verify::Args>),
     /// Show what is in a bundle, unverified
     Inspect(commands::inspect::Args),
+    /// Judge every recorded shipment again, under a new policy and the marks of now
+    Audit(Box<commands::audit::Args>),
     /// Check policy files, and list disclosure profiles
     #[command(subcommand)]
     Policy(commands::policy::Args),
@@ -111,6 +113,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Prove(args) => commands::prove::run(context, &args),
         Command::Verify(args) => Ok(commands::verify::run(context, *args)),
         Command::Inspect(args) => commands::inspect::run(context, &args),
+        Command::Audit(args) => commands::audit::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),

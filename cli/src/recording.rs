@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod details;
 pub(crate) mod draft;
 pub(crate) mod lineage;
+pub(crate) mod signed_mark;
 pub(crate) mod statement;
 pub(crate) mod toml_source;
 

@@ -218,7 +218,7 @@ impl<'a> BundleView<'a> {
     }
 }
 
-fn read_file<'a, B: Bytes<'a>>(file: &'a [u8]) -> Result<Bundle<B>, BundleError> {
+pub(crate) fn read_file<'a, B: Bytes<'a>>(file: &'a [u8]) -> Result<Bundle<B>, BundleError> {
     let Some(body) = file.strip_prefix(MAGIC) else {
         let known = file.starts_with(MAGIC_STEM);
         return Err(if known { BundleError::Version } else { BundleError::NotABundle });

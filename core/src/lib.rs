@@ -43,6 +43,7 @@ pub mod status_map;
 pub mod tile;
 pub mod tlog_policy;
 pub mod tree;
+pub mod unproven;
 pub mod update;
 pub mod value;
 pub mod word;

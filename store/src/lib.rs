@@ -52,6 +52,7 @@ mod log_keys;
 mod number;
 mod objects;
 mod open;
+mod own;
 mod parallel;
 mod placed;
 mod prove;
@@ -59,6 +60,7 @@ mod publish;
 mod published;
 mod query;
 mod reading;
+mod recent;
 pub mod record;
 mod recorded;
 mod scan;
@@ -80,6 +82,7 @@ pub use error::{
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use fsck::{Fault, FsckReport};
+pub use own::{Records, Wanted};
 pub use prove::{Chosen, Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
 pub use recorded::says_the_same;

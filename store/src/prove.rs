@@ -1,10 +1,10 @@
 //! Bundles: the evidence for one shipment, gathered and checked before it is handed out.
 
 mod abroad;
-mod closure;
+pub(crate) mod closure;
 mod cosigned;
 mod joint;
-mod keys;
+pub(crate) mod keys;
 
 use std::{
     borrow::Cow,
@@ -321,15 +321,14 @@ impl<'a> Prover<'a> {
     /// Returns the sizes of the checkpoints that date the root and every crossing, of those since which growth is to be
     /// shown, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
-        let mut leaves: BTreeSet<u64> = [self.catalogue.leaf(self.root)].into();
-        for number in &self.closure.own.members {
-            let here = countries.get(number).copied().flatten();
-            let crosses = |there: Option<Country>| here.is_none() || here != there;
-            let mut parents = self.catalogue.parents(*number).map(|parent| countries.get(&parent).copied().flatten());
-            let mut foreign = self.closure.edges_of(*number).filter_map(|id| self.foreign_core(id)).map(|c| c.country);
-            // What came out of a step is in the step's commit: the same leaf dates it.
-            if parents.any(crosses) || foreign.any(crosses) {
-                leaves.insert(self.catalogue.leaf(*number));
+        let country = |number| countries.get(&number).copied().flatten();
+        let members = || self.closure.own.members.iter().copied();
+        let mut leaves = crossing_leaves(self.catalogue, self.root, members(), country);
+        for number in members() {
+            let here = country(number);
+            let mut foreign = self.closure.edges_of(number).filter_map(|id| self.foreign_core(id)).map(|c| c.country);
+            if foreign.any(|there| here.is_none() || here != there) {
+                leaves.insert(self.catalogue.leaf(number));
             }
         }
         let mut sizes: BTreeSet<u64> = [self.size].into();
@@ -349,11 +348,8 @@ impl<'a> Prover<'a> {
     /// Rule R7: returns the size of the checkpoint that dates a leaf: the first that a quorum cosigned, or, if there
     /// is none, the first that was published.
     fn first_covering(&self, leaf: u64) -> Result<u64, StorageError> {
-        if let Some(size) = self.cosigned.first(self.inner, self.state, leaf, self.size)? {
-            return Ok(size);
-        }
-        let head = self.catalogue.first_head(leaf);
-        Ok(self.catalogue.head(head).index.saturating_add(1))
+        let cosigned = self.cosigned.first(self.inner, self.state, leaf, self.size)?;
+        Ok(cosigned.unwrap_or_else(|| first_covering(self.catalogue, leaf)))
     }
 
     fn log_part(&mut self, mut cores: BTreeMap<Number, Vec<u8>>, sizes: &BTreeSet<u64>) -> Result<LogPart, ProveError> {
@@ -505,6 +501,31 @@ impl<'a> Prover<'a> {
         let expected = expected.map_or_else(|| "none".to_owned(), |root| root.to_string());
         Err(StorageError::corrupt("tile", format!("the entries lead to root {found}, the checkpoint says {expected}")))
     }
+}
+
+/// Returns the leaves that a date is judged by: that of a root, and those of what takes data across a border behind it.
+pub(crate) fn crossing_leaves(
+    catalogue: &Catalogue,
+    root: Number,
+    members: impl Iterator<Item = Number>,
+    country: impl Fn(Number) -> Option<Country>,
+) -> BTreeSet<u64> {
+    let mut leaves: BTreeSet<u64> = [catalogue.leaf(root)].into();
+    for number in members {
+        let here = country(number);
+        let crosses = |parent: Number| here.is_none() || here != country(parent);
+        // What came out of a step is in the step's commit: the same leaf dates it.
+        if catalogue.parents(number).any(crosses) {
+            leaves.insert(catalogue.leaf(number));
+        }
+    }
+    leaves
+}
+
+/// Returns the size of the first published checkpoint that covers a leaf.
+pub(crate) fn first_covering(catalogue: &Catalogue, leaf: u64) -> u64 {
+    let head = catalogue.first_head(leaf);
+    catalogue.head(head).index.saturating_add(1)
 }
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {

@@ -6,6 +6,7 @@
 mod across;
 mod asked;
 mod blind;
+mod corrected;
 mod graded;
 mod history;
 mod judged;
@@ -124,8 +125,17 @@ impl Attack {
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
     let logs = [logs::ALL, witnessed::ALL, keys::ALL];
-    let rest =
-        [records::ALL, opened::ALL, marked::ALL, graded::ALL, judged::ALL, asked::ALL, history::ALL, across::ALL];
+    let rest = [
+        records::ALL,
+        opened::ALL,
+        marked::ALL,
+        corrected::ALL,
+        graded::ALL,
+        judged::ALL,
+        asked::ALL,
+        history::ALL,
+        across::ALL,
+    ];
     let parts = logs.into_iter().chain(rest);
     parts.into_iter().flatten().copied().flatten()
 }

@@ -17,6 +17,7 @@ mod hidden;
 mod holding;
 mod hostile;
 mod leak;
+mod own;
 mod pipeline;
 mod readme;
 mod rules;

@@ -91,7 +91,48 @@ fn r4_marks_are_shown_count_and_are_never_hidden() {
         "derived-data-raised",
         "mark-by-a-stranger",
         "assessment-withdrawn-in-trust-file",
+        "withdrawn-and-recorded-anew",
+        "withdrawal-on-the-second-record",
+        "raised-and-lowered-by-a-stranger",
+        "recall-behind-a-correction",
+        "withdrawn-in-the-middle-of-a-chain",
+        "regrade-by-a-retired-role",
+        "copied-to-withdraw-it",
     ]);
+}
+
+#[test]
+fn r4_several_statuses_are_read_in_the_order_of_the_log() {
+    // Raised, lowered by somebody who may, raised again: the last that counts stands, whoever looks at which first.
+    let grade = |last: &[(&'static str, &str)]| {
+        let mut case = Case::honest();
+        for (number, (by, grade)) in last.iter().enumerate() {
+            let name = format!("mark-{number}");
+            let status = NodeSpec::status(&name, Mark::Reclassify, "camera", "2026-05-21").graded(grade);
+            case.world.mark(1, by, status);
+        }
+        let report = case.verify();
+        let camera = report.sources.iter().find(|source| source.name.as_deref() == Some("camera"));
+        camera.expect("it is a source").effective_grade.clone()
+    };
+    assert_eq!(grade(&[("maker", "core")]), "core");
+    assert_eq!(grade(&[("maker", "core"), ("authority", "general")]), "general");
+    assert_eq!(grade(&[("authority", "general"), ("maker", "core")]), "core");
+    assert_eq!(grade(&[("authority", "general"), ("maker", "core"), ("clerk", "general")]), "core");
+    assert_eq!(grade(&[("authority", "general"), ("maker", "core"), ("authority", "important")]), "important");
+}
+
+#[test]
+fn r4_what_an_authority_lowered_while_it_might_stays_lowered() {
+    accepted(|c| {
+        let public = griptrace_core::key::Signer::public_key(&crate::world::key("authority"));
+        c.buyer.roles("authority", r#""commit""#);
+        c.buyer.trust_also(&format!(
+            "[[committer]]\nname = \"authority\"\nkey = \"{public}\"\nto = 2026-06-02\nroles = [\"regrade\"]\n"
+        ));
+        let status = NodeSpec::status("mark", Mark::Reclassify, "camera", "2026-05-21").graded("general");
+        c.world.mark(1, "authority", status);
+    });
 }
 
 #[test]
@@ -135,6 +176,9 @@ fn r5_records_count_in_their_home_and_assessments_everywhere() {
         "assessor-status-log-missing",
         "withdrawal-recorded-in-another-log",
         "withdrawal-in-a-log-that-is-not-asked",
+        "withdrawn-by-its-assessor-on-another-record",
+        "assessment-withdrawn-in-another-log",
+        "source-marked-in-another-log",
     ]);
     accepted(|c| {
         c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);

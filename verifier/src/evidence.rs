@@ -32,6 +32,7 @@ use griptrace_core::{
     limits::BUNDLE_BYTES_MAX,
     manifest::FileRecord,
     node::Role,
+    unproven::Unproven,
     value::Value,
 };
 
@@ -278,6 +279,16 @@ struct Parts<'a> {
     bundle: &'a BundleView<'a>,
     trust: &'a Trust,
     known: &'a Known,
+    proofs: Proofs,
+}
+
+/// Whether what is said has to be proven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Proofs {
+    /// Every hash, proof and signature is checked.
+    Checked,
+    /// The holder's own records bring none.
+    None,
 }
 
 /// Opened subjects: (assessment, subject, leaf index, salt).
@@ -288,21 +299,33 @@ type OpenedSubject = (Ordinal, Ordinal, u64, Salt);
 /// # Errors
 /// The finding that ended the procedure.
 pub(crate) fn gather(bundle: &BundleView<'_>, trust: &Trust, known: &Known) -> Result<Evidence, Broken> {
-    let parts = Parts { bundle, trust, known };
+    gather_parts(&Parts { bundle, trust, known, proofs: Proofs::Checked })
+}
+
+/// Puts the holder's own records together in the same way. Nothing is proven: [`crate::own`] alone asks for this.
+///
+/// # Errors
+/// The finding that ended the procedure.
+pub(crate) fn gather_unproven(records: &Unproven<impl AsRef<[u8]>>, trust: &Trust) -> Result<Evidence, Broken> {
+    let known = Known::default();
+    gather_parts(&Parts { bundle: &records.content(), trust, known: &known, proofs: Proofs::None })
+}
+
+fn gather_parts(parts: &Parts<'_>) -> Result<Evidence, Broken> {
     // Steps 2 to 5.
-    let (mut logs, entries) = check_logs(bundle, trust)?;
-    let compared = compare(&logs, known)?;
+    let (mut logs, entries) = log::check_parts(parts)?;
+    let compared = compare(&logs, parts.known)?;
     // Step 6.
-    let commits = nodes::check_commits(&parts, &logs, entries)?;
+    let commits = nodes::check_commits(parts, &logs, entries)?;
     keys::settle_keys(&mut logs, &commits)?;
     // Step 7.
-    let read = nodes::check_nodes(&parts, &logs, &commits)?;
+    let read = nodes::check_nodes(parts, &logs, &commits)?;
     // Step 8: edges.
     let (nodes, details, unresolved) = nodes::resolve_edges(read, &logs, &commits)?;
     // Step 9.
-    let (nodes, subjects) = open::open_all(bundle, nodes, details)?;
+    let (nodes, subjects) = open::open_all(parts, nodes, details)?;
     // Steps 8 and 10: closure and statuses.
-    let evidence = closure::close(&parts, logs, commits, nodes, unresolved, subjects)?;
+    let evidence = closure::close(parts, logs, commits, nodes, unresolved, subjects)?;
     Ok(Evidence { compared, ..evidence })
 }
 

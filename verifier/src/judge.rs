@@ -21,11 +21,11 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-pub(crate) use answer::{Answer, answer};
+pub(crate) use answer::{Answer, answer, check_shipment};
 pub(crate) use cover::{Cover, Vouched};
 pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
-pub(crate) use mark::note_unknown_withdrawals;
+pub(crate) use mark::{counted_marks, note_unknown_withdrawals};
 pub(crate) use statement::is_hidden;
 
 use crate::{
@@ -58,11 +58,11 @@ pub(crate) struct Case<'a> {
 type Roles = u8;
 
 /// The findings so far, by code.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Findings(BTreeMap<Code, Listed>);
 
 /// Findings of one code, by node and text, with the time that they hold at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Listed {
     found: BTreeMap<(Option<NodeId>, String), When>,
     /// Findings at the shipment, now and always, those that are not listed included.
@@ -184,16 +184,28 @@ impl<'a> Case<'a> {
         question: &'a Question,
         findings: &mut Findings,
     ) -> Self {
-        let mut purposes = question.purposes.clone();
-        purposes.extend(trust.expect.purposes.iter().cloned());
-        purposes.sort();
-        purposes.dedup();
+        let purposes = purposes_of(trust, question);
         let (words, signed_marks) = (BTreeMap::new(), BTreeMap::new());
         let mut case = Self { evidence, trust, policy, question, purposes, words, signed_marks, roles: Vec::new() };
         case.roles = evidence.commits.iter().map(|commit| case.roles_of(commit)).collect();
         case.words = cover::check_words(&case, findings);
         case.signed_marks = mark::read_signed_marks(&case);
         case
+    }
+
+    /// Returns the case of the same evidence and trust file under another policy and question: whose word everything is
+    /// is not looked at again.
+    pub(crate) fn again(&self, policy: &'a Policy, question: &'a Question) -> Self {
+        Self {
+            evidence: self.evidence,
+            trust: self.trust,
+            policy,
+            question,
+            purposes: purposes_of(self.trust, question),
+            words: self.words.clone(),
+            signed_marks: self.signed_marks.clone(),
+            roles: self.roles.clone(),
+        }
     }
 
     /// Judges at one time, after another if there was one: what is the same then is not worked out twice.
@@ -305,6 +317,14 @@ impl<'a> Case<'a> {
     pub(crate) fn destination(&self) -> Option<Country> {
         self.question.destination.or(self.trust.expect.destination)
     }
+}
+
+fn purposes_of(trust: &Trust, question: &Question) -> Vec<Word> {
+    let mut purposes = question.purposes.clone();
+    purposes.extend(trust.expect.purposes.iter().cloned());
+    purposes.sort();
+    purposes.dedup();
+    purposes
 }
 
 const fn bit(role: Role) -> Roles {

@@ -17,6 +17,7 @@ mod evidence;
 pub mod finding;
 mod judge;
 pub mod known;
+pub mod own;
 pub mod policy;
 pub mod question;
 pub mod render;

@@ -1,5 +1,6 @@
 //! The topics, one a file, in the order in which they are measured.
 
+mod audit;
 mod cold;
 mod commits;
 mod disk;
@@ -33,6 +34,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     ("update-size", update_size::measure),
     ("disk", disk::measure),
     ("fsck", fsck::measure),
+    ("audit", audit::measure),
     ("service", service::measure),
     ("mlmd", mlmd::measure),
 ];
@@ -45,6 +47,7 @@ pub(crate) const JOBS: &[Job] = &[
     ("ancestors", cold::ancestors),
     ("verify", verify::verified),
     ("fsck", fsck::checked),
+    ("audit", audit::judged),
     ("serve", serving::serve),
     ("service-commits", service::clients::commits),
     ("service-wire", service::clients::wire),

@@ -1,5 +1,6 @@
 //! `griptrace assess`.
 
+mod mark;
 mod withdraw;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub(crate) enum Args {
     Withdraw(WithdrawArgs),
     /// Record a signed assessment, or state one without a signature
     Record(RecordArgs),
+    /// Sign a mark on an assessment with the assessor's own key: withdraw or refuse; needs no store
+    Mark(mark::Args),
 }
 
 /// What an assessment says
@@ -139,6 +142,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     match args {
         Args::Sign(args) => sign(context, args),
         Args::Withdraw(args) => withdraw::withdraw(context, args),
+        Args::Mark(args) => mark::run(context, args),
         Args::Record(args) => {
             let workspace = context.workspace_for_recording()?;
             let recorded = record(context, workspace, args)?;

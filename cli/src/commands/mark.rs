@@ -1,15 +1,12 @@
 //! `griptrace mark`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use griptrace_core::{
     assessment::{AssessorMark, assessed},
-    cbor::encode,
-    cose::{MARK_TYPE, sign},
     date::Date,
     digest::Digest,
     id::NodeId,
-    key::Signer as _,
     node::{Core, Edge, Kind, Mark, Role},
     value::Value,
     word::Word,
@@ -23,7 +20,7 @@ use crate::{
     context::{Answer, Context, or_today},
     error::CommandError,
     keyfile,
-    recording::{self, Recorded, build::make, details::Details},
+    recording::{self, Recorded, build::make, details::Details, signed_mark::SignedMark},
     resolve::{resolve, resolve_only},
     view,
     workspace::Workspace,
@@ -58,6 +55,9 @@ pub(crate) struct Args {
     /// The assessor's key file: signs a mark on an assessment that this key signed
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// The assessor's own signed mark, as `assess mark` wrote it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "date"])]
+    pub(crate) statement: Option<PathBuf>,
     /// When it was made [default: today]
     #[arg(long, value_parser = date)]
     pub(crate) date: Option<Date>,
@@ -87,9 +87,9 @@ pub(crate) fn set_mark(context: &Context, workspace: &Workspace, args: &Args) ->
     core.edges.extend(successor.map(|id| Edge::local(Role::Successor, id)));
     core.mark = Some(args.mark);
     core.grade.clone_from(&args.grade);
-    let date = or_today(args.date);
+    let (date, statement) = assessor_mark(workspace, args, &target)?;
     core.date = Some(date);
-    core.statement = assessor_mark(workspace, args, &target, date)?;
+    core.statement = statement;
     let mut details = Details::new(Kind::Status);
     details.set("reason", Value::text(&args.reason));
     if let Some(path) = &args.evidence {
@@ -187,26 +187,32 @@ fn check_successor(workspace: &Workspace, target: &StoredNode, id: NodeId) -> Re
     Ok(())
 }
 
-/// Signs the mark with the assessor's key, where one is given.
+/// Returns the day of the mark, and the assessor's own signed one where there is one: brought, or signed here.
 fn assessor_mark(
     workspace: &Workspace,
     args: &Args,
     target: &StoredNode,
-    date: Date,
-) -> Result<Option<Vec<u8>>, CommandError> {
-    let Some(path) = &args.key else { return Ok(None) };
+) -> Result<(Date, Option<Vec<u8>>), CommandError> {
+    let option = match (&args.key, &args.statement) {
+        (None, None) => return Ok((or_today(args.date), None)),
+        (Some(_), _) => "--key",
+        (None, Some(_)) => "--statement",
+    };
     let of = assessed(target.id, &target.core).ok().filter(|_| target.core.kind == Kind::Assessment);
     let Some((of, signed)) = of.and_then(|of| of.signed.clone().map(|signed| (of, signed))) else {
-        return Err(CommandError::failed(format!("--key signs a mark on a signed assessment; {} is none", args.node)));
+        let text = format!("{option} brings an assessor's mark on a signed assessment; {} is none", args.node);
+        return Err(CommandError::failed(text));
     };
     if !matches!(args.mark, Mark::Withdraw | Mark::Refuse) {
         return Err(CommandError::failed(format!("an assessor withdraws or refuses; {} is neither", args.mark)));
     }
-    let key = keyfile::read(path)?.signer()?;
-    if key.public_key().id() != signed.key {
-        return Err(CommandError::failed(format!("{} is not the key that signed this assessment", path.display())));
-    }
-    let payload = encode(&AssessorMark { key: of.status_key, mark: args.mark, date });
-    let statement = sign(&key, MARK_TYPE, &signed.issuer, &workspace.home(), payload);
-    statement.map(Some).map_err(|e| CommandError::because("cannot sign the mark", e))
+    let brought = match (&args.key, &args.statement) {
+        (Some(path), _) => {
+            let mark = AssessorMark { key: of.status_key, mark: args.mark, date: or_today(args.date) };
+            SignedMark::sign(&keyfile::read(path)?.signer()?, path, &signed, &mark)?
+        }
+        (None, path) => SignedMark::read_from(path.as_deref().unwrap_or(Path::new("")))?,
+    };
+    brought.check(workspace.home(), &of, args.mark)?;
+    Ok((brought.mark.date, Some(brought.bytes)))
 }

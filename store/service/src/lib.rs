@@ -20,6 +20,7 @@ pub mod inventory;
 mod layer;
 pub mod limits;
 mod metrics;
+pub mod rejudge;
 mod reload;
 mod run;
 mod scope;

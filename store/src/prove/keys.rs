@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use griptrace_core::{commit::Commit, id::KeyId, key_change::KeyChange, key_history::concerned};
 
 use super::Prover;
-use crate::error::StorageError;
+use crate::{State, error::StorageError};
 
 /// Keys and their changes.
 #[derive(Debug, Default)]
@@ -25,10 +25,16 @@ impl Prover<'_> {
             let read = Commit::parse(&self.tiles.entry(leaf)?);
             keys.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key());
         }
-        let known: Vec<(u64, &KeyChange)> = self.state.keys.changes.iter().map(|c| (c.index, &c.change)).collect();
-        let known: Vec<(u64, &KeyChange)> = known.into_iter().filter(|(index, _)| *index < self.size).collect();
-        let found = concerned(&mut keys, &known.iter().map(|(_, change)| *change).collect::<Vec<_>>());
-        let changes = known.iter().zip(found).filter(|(_, found)| *found).map(|((index, _), _)| *index).collect();
+        let changes = changes_of(self.state, self.size, &mut keys);
         Ok(Keys { keys, changes })
     }
+}
+
+/// Adds to keys all that a change leads to or from them, in the log of `size` entries, and returns the leaf indices of
+/// these changes.
+pub(crate) fn changes_of(state: &State, size: u64, keys: &mut BTreeSet<KeyId>) -> Vec<u64> {
+    let known: Vec<(u64, &KeyChange)> = state.keys.changes.iter().map(|c| (c.index, &c.change)).collect();
+    let known: Vec<(u64, &KeyChange)> = known.into_iter().filter(|(index, _)| *index < size).collect();
+    let found = concerned(keys, &known.iter().map(|(_, change)| *change).collect::<Vec<_>>());
+    known.iter().zip(found).filter(|(_, found)| *found).map(|((index, _), _)| *index).collect()
 }

@@ -14,7 +14,7 @@ use griptrace_core::{
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Cosignature, Log, broken, keys::read_keys};
+use super::{Anchor, Broken, Cosignature, Log, Parts, Proofs, broken, keys::read_keys};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -24,12 +24,21 @@ use crate::{
 /// An entry that was shown to be a leaf: log, leaf index, content.
 pub(crate) type ProvenEntry = (usize, u64, Entry);
 
-/// Checks every log of the bundle and returns its entries beyond genesis and status heads.
+/// Checks every log of a bundle and returns its entries beyond genesis and status heads.
 pub(crate) fn check_logs(bundle: &BundleView<'_>, trust: &Trust) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+    check_each(bundle, trust, Proofs::Checked)
+}
+
+/// The same, of what is being gathered.
+pub(super) fn check_parts(parts: &Parts<'_>) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
+    check_each(parts.bundle, parts.trust, parts.proofs)
+}
+
+fn check_each(bundle: &BundleView<'_>, trust: &Trust, proofs: Proofs) -> Result<(Vec<Log>, Vec<ProvenEntry>), Broken> {
     let mut logs: Vec<Log> = Vec::new();
     let mut entries = Vec::new();
     for (place, part) in bundle.logs.iter().enumerate() {
-        let log = check_log(part, trust, place, &mut entries)?;
+        let log = check_log(part, (trust, proofs), place, &mut entries)?;
         if logs.iter().any(|other| other.genesis.origin == log.genesis.origin) {
             return Err(broken(Code::LogDuplicate, None, format!("log {} stands twice", log.genesis.origin)));
         }
@@ -43,7 +52,7 @@ pub(crate) fn check_logs(bundle: &BundleView<'_>, trust: &Trust) -> Result<(Vec<
 
 fn check_log(
     part: &LogPart<&[u8]>,
-    trust: &Trust,
+    (trust, proofs): (&Trust, Proofs),
     place: usize,
     entries: &mut Vec<ProvenEntry>,
 ) -> Result<Log, Broken> {
@@ -51,8 +60,14 @@ fn check_log(
     let keys = read_keys(part, &genesis, &home)?;
     let trusted = find_trusted(trust, &genesis, &keys.history)?;
     let notes = check_notes(part, trust, trusted, &keys.history)?;
-    check_growth(part, &notes)?;
-    let heads = check_entries(part, &notes, place, entries)?;
+    if proofs == Proofs::Checked {
+        check_growth(part, &notes)?;
+    }
+    check_order(part, &notes)?;
+    if proofs == Proofs::Checked {
+        check_inclusion(part, &notes)?;
+    }
+    let heads = sort_entries(part, &notes, place, entries)?;
     let dated = notes.into_iter().zip(heads).map(|(note, head)| date_anchor(trust, note, &head));
     let log = Log { genesis, home, anchors: dated.collect(), keys, answers: BTreeSet::new() };
     log.newest().map_or(Ok(()), must_date)?;
@@ -220,35 +235,35 @@ fn check_growth(part: &LogPart<&[u8]>, notes: &[CheckedNote]) -> Result<(), Brok
     Ok(())
 }
 
-/// Step 5: the entries are leaves under the newest anchor, and each anchor ends in its status head.
-fn check_entries(
-    part: &LogPart<&[u8]>,
-    notes: &[CheckedNote],
-    place: usize,
-    entries: &mut Vec<ProvenEntry>,
-) -> Result<Vec<StatusHead>, Broken> {
-    let newest = notes.last().map(|note| &note.checkpoint);
-    let Some(newest) = newest else {
+/// Step 5: the entries stand in order, below the newest anchor's size.
+fn check_order(part: &LogPart<&[u8]>, notes: &[CheckedNote]) -> Result<(), Broken> {
+    let Some(newest) = notes.last().map(|note| &note.checkpoint) else {
         return Err(broken(Code::AnchorOrder, None, "a log brings no checkpoint".into()));
     };
-    let leaves: Vec<(u64, Digest)> =
-        part.entries.iter().map(|(index, bytes)| (*index, Rfc9162::leaf_hash(bytes))).collect();
-    if leaves.iter().zip(leaves.iter().skip(1)).any(|(a, b)| a.0 >= b.0)
-        || leaves.last().is_some_and(|l| l.0 >= newest.size)
-    {
+    let indices = || part.entries.iter().map(|(index, _)| *index);
+    let ascending = indices().zip(indices().skip(1)).all(|(a, b)| a < b);
+    if !ascending || indices().next_back().is_some_and(|last| last >= newest.size) {
         let text = format!("entries of {} are out of order, twice, or beyond size {}", newest.origin, newest.size);
         return Err(broken(Code::EntryOrder, None, text));
     }
+    Ok(())
+}
+
+/// Step 5: the entries are leaves under the newest anchor.
+fn check_inclusion(part: &LogPart<&[u8]>, notes: &[CheckedNote]) -> Result<(), Broken> {
+    let Some(newest) = notes.last().map(|note| &note.checkpoint) else { return Ok(()) };
+    let leaves: Vec<(u64, Digest)> =
+        part.entries.iter().map(|(index, bytes)| (*index, Rfc9162::leaf_hash(bytes))).collect();
     let root = root_from_leaves(&Rfc9162, newest.size, &leaves, &part.inclusion);
     if root.as_ref() != Ok(&newest.root) {
         let why = root.map_or_else(|error| format!("{error}"), |root| format!("they lead to root {root}"));
         let text = format!("entries of {} are not under root {}: {why}", newest.origin, newest.root);
         return Err(broken(Code::InclusionRootMismatch, None, text));
     }
-    sort_entries(part, notes, place, entries)
+    Ok(())
 }
 
-/// Parses the proven entries: heads to their anchors, commits onward.
+/// Step 5: each anchor ends in its status head. Parses the entries: heads to their anchors, commits onward.
 fn sort_entries(
     part: &LogPart<&[u8]>,
     notes: &[CheckedNote],

@@ -40,7 +40,8 @@ pub(crate) fn answer(case: &Case<'_>, findings: &mut Findings) -> Option<Answer>
     Some(Answer { shipment, model })
 }
 
-fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findings) -> Option<ShipmentReport> {
+/// Compares the shipment with what the buyer says.
+pub(crate) fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findings) -> Option<ShipmentReport> {
     let mut add = |code, text: String| findings.add(case.policy, code, When::Always, Some(root.id), text);
     if root.core.kind != Kind::Shipment {
         add(Code::NoShipment, "a pre-check of a model: nothing has shipped".into());

@@ -3,7 +3,7 @@
 //! A derived or synthetic dataset, and a model, carries the highest grade of all it came from,
 //! unless a reclassification by somebody trusted for it says otherwise. `undetermined` is the top.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use griptrace_core::{
     limits::PASSES_MAX,
@@ -90,17 +90,9 @@ fn one(
         );
         findings.add(case.policy, Code::GradeLowered, instant.when, Some(node.id), text);
     }
-    let needs_own = is_source(node);
     let undetermined = case.policy.grades.len();
-    let base = match (own, inherited) {
-        (None, _) if needs_own => undetermined,
-        (own, inherited) => own.max(inherited).unwrap_or(0),
-    };
+    let base = before_marks(case, instant, ordinal, (own, inherited), (above, before));
     let statuses = || instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
-    // A successor comes first in the order, but for circles, which take a pass more.
-    let grade_of = |successor| above.get(successor).max(before.get(successor)).copied();
-    let successor = instant.marks.successors_of(ordinal).filter_map(grade_of).max();
-    let base = base.max(successor.unwrap_or(0));
     let regraded = statuses()
         .filter(|s| s.core.mark == Some(Mark::Reclassify))
         .fold(base, |current, status| reclassify(case, instant, node, status, current, findings.as_deref_mut()));
@@ -115,6 +107,52 @@ fn one(
         findings.add(case.policy, Code::GradeUndetermined, instant.when, Some(node.id), text);
     }
     regraded
+}
+
+/// Returns the grade that reclassifications begin with.
+fn before_marks(
+    case: &Case<'_>,
+    instant: &Instant<'_>,
+    ordinal: Ordinal,
+    (own, inherited): (Option<usize>, Option<usize>),
+    (above, before): (&Grades, &Grades),
+) -> usize {
+    let needs_own = case.node(ordinal).is_some_and(is_source);
+    let base = match (own, inherited) {
+        (None, _) if needs_own => case.policy.grades.len(),
+        (own, inherited) => own.max(inherited).unwrap_or(0),
+    };
+    // A successor comes first in the order, but for circles, which take a pass more.
+    let grade_of = |successor| above.get(successor).max(before.get(successor)).copied();
+    let successor = instant.marks.successors_of(ordinal).filter_map(grade_of).max();
+    base.max(successor.unwrap_or(0))
+}
+
+/// Returns the reclassifications of a node that count, in log order.
+pub(super) fn counted_reclassifications(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal) -> Vec<Ordinal> {
+    let Some(node) = case.node(ordinal) else { return Vec::new() };
+    let grades = &instant.grades;
+    let inherited = node.parents().filter_map(|parent| grades.get(parent)).max().copied();
+    let own = own_grade(case, instant, node, None);
+    let mut current = before_marks(case, instant, ordinal, (own, inherited), (grades, grades));
+    let mut counted = Vec::new();
+    for by_status in instant.closure.statuses.get(&ordinal).into_iter().flatten() {
+        let Some(status) = case.node(*by_status).filter(|s| s.core.mark == Some(Mark::Reclassify)) else { continue };
+        let new = rank(case, status.core.words.grade.as_ref());
+        if may_reclassify(case, node, status, new >= current) {
+            current = new;
+            counted.push(*by_status);
+        }
+    }
+    counted
+}
+
+/// Tells whether a reclassification counts: raising is for the node's own party with the role grade, anything for the
+/// role regrade.
+fn may_reclassify(case: &Case<'_>, node: &Node, status: &Node, raises: bool) -> bool {
+    let by = case.committer_of(status).map(|c| c.name.as_str());
+    let own = by.is_some() && by == case.committer_of(node).map(|c| c.name.as_str());
+    case.has_role(status, Trusted::Regrade) || (raises && own && case.has_role(status, Trusted::Grade))
 }
 
 fn in_scope(case: &Case<'_>, node: &Node) -> bool {
@@ -147,8 +185,7 @@ fn lowered_by_record(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, o
         .is_some_and(|s| rank(case, s.core.words.grade.as_ref()) <= own)
 }
 
-/// Applies one reclassification: raising is for the node's own party with the role grade, lowering
-/// for the role regrade.
+/// Applies one reclassification, if it counts.
 fn reclassify(
     case: &Case<'_>,
     instant: &Instant<'_>,
@@ -158,14 +195,11 @@ fn reclassify(
     findings: Option<&mut Findings>,
 ) -> usize {
     let new = rank(case, status.core.words.grade.as_ref());
-    let by = case.committer_of(status).map(|c| c.name.as_str());
-    let own = by.is_some() && by == case.committer_of(node).map(|c| c.name.as_str());
-    let may_lower = case.has_role(status, Trusted::Regrade);
-    let may_raise = may_lower || (own && case.has_role(status, Trusted::Grade));
-    if (new >= current && may_raise) || may_lower {
+    if may_reclassify(case, node, status, new >= current) {
         return new;
     }
     if let Some(findings) = findings {
+        let by = case.committer_of(status).map(|c| c.name.as_str());
         let code = if new < current { Code::RegradeUnauthorised } else { Code::StatusUnauthorised };
         let text = format!(
             "{} reclassifies {} from {} to {} without the role for it; it does not count",

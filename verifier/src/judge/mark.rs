@@ -3,24 +3,21 @@
 //! Rule R4: what can worsen a verdict is a status. Withdraw, recall and refuse are terminal and
 //! nothing later hides them; an unauthorised status is reported and does not count.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    format,
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, format, vec::Vec};
 
 use griptrace_core::{
     assessment::AssessorMark,
     cbor::decode,
     cose::{MARK_TYPE, Signed},
-    id::GenesisHash,
+    id::{GenesisHash, StatusKey},
     node::{Kind, Mark, Role},
 };
 
-use super::{Case, Findings, Instant, cover::Vouched};
+use super::{Case, Findings, Instant, cover::Vouched, grade::counted_reclassifications};
 use crate::{
     evidence::{Node, Ordinal},
     finding::{Code, When},
+    own::CountedMark,
     trust::TrustedAssessor,
 };
 
@@ -31,6 +28,8 @@ pub(crate) struct Marks {
     pub(crate) terminal: BTreeMap<Ordinal, Mark>,
     /// What takes the place of superseded nodes.
     pub(crate) successors: BTreeMap<Ordinal, Vec<Ordinal>>,
+    /// Assessors' own marks that no log has to have.
+    by_trust_file: BTreeMap<Ordinal, AssessorMark>,
 }
 
 impl Marks {
@@ -87,6 +86,31 @@ fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findin
         let text = format!("the {} has the mark {mark}", target.core.kind);
         findings.add(case.policy, code, instant.when, Some(target.id), text);
     }
+}
+
+/// Returns the marks that count on what is judged, by node: for who asks which of them changed a verdict.
+pub(crate) fn counted_marks(case: &Case<'_>, instant: &Instant<'_>) -> Vec<CountedMark> {
+    let mut counted = Vec::new();
+    for (ordinal, statuses) in &instant.closure.statuses {
+        let Some(target) = case.node(*ordinal).filter(|_| instant.judges(*ordinal)) else { continue };
+        let regraded = counted_reclassifications(case, instant, *ordinal);
+        for (by_status, status) in statuses.iter().filter_map(|s| Some((*s, case.node(*s)?))) {
+            let Some(mark) = status.core.mark else { continue };
+            let is_grade = mark == Mark::Reclassify;
+            if regraded.contains(&by_status) || (!is_grade && may_mark(case, *ordinal, target, by_status, status)) {
+                let (status, date) = (Some(status.id), status.core.date);
+                let (node, kind) = (target.id, target.core.kind);
+                counted.push(CountedMark { node, kind, mark, status, date, at_shipment: false });
+            }
+        }
+    }
+    for (ordinal, mark) in instant.marks.by_trust_file.iter().filter(|(ordinal, _)| instant.judges(**ordinal)) {
+        let Some(target) = case.node(*ordinal) else { continue };
+        let (node, kind, date) = (target.id, target.core.kind, Some(mark.date));
+        counted.push(CountedMark { node, kind, mark: mark.mark, status: None, date, at_shipment: false });
+    }
+    counted.sort_unstable();
+    counted
 }
 
 /// Tells whether a status counts: by the party that recorded its target, by an assessor on its own
@@ -158,7 +182,7 @@ pub(crate) fn note_unknown_withdrawals(case: &Case<'_>, findings: &mut Findings)
 /// An assessor's signed withdrawal also counts from the trust file or an update, should a log refuse it.
 fn withdraw_by_assessor(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Marks) {
     let shipped = case.shipment().0;
-    let by_name: BTreeSet<(griptrace_core::id::StatusKey, &str)> = case
+    let by_name: BTreeMap<(StatusKey, &str), AssessorMark> = case
         .trust
         .withdrawals
         .iter()
@@ -167,16 +191,17 @@ fn withdraw_by_assessor(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Mark
         .filter_map(|statement| read_signed_mark(case, statement))
         .filter(|(_, mark, _)| mark.mark.is_terminal())
         .filter(|(_, mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
-        .filter_map(|(_, mark, place)| Some((mark.key, case.trust.assessors.get(place)?.name.as_str())))
+        .filter_map(|(_, mark, place)| Some(((mark.key, case.trust.assessors.get(place)?.name.as_str()), mark)))
         .collect();
     for (ordinal, word) in &case.words {
         let Vouched::Assessor(place) = word else { continue };
         let key = case.node(*ordinal).and_then(Node::assessed).map(|a| a.status_key);
         let name = case.trust.assessors.get(*place).map(|a| a.name.as_str());
         if let (Some(key), Some(name)) = (key, name)
-            && by_name.contains(&(key, name))
+            && let Some(mark) = by_name.get(&(key, name))
         {
             marks.terminal.entry(*ordinal).or_insert(Mark::Withdraw);
+            marks.by_trust_file.insert(*ordinal, mark.clone());
         }
     }
 }

@@ -253,7 +253,10 @@ fn a_bundle_is_that_of_the_store_and_its_verdict_is_that_of_check() {
         assert!(
             bundle
                 == store
-                    .prove(&model, &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size), ..ProveOptions::default() })
+                    .prove(
+                        &model,
+                        &ProveOptions { disclose: Disclose::Chosen(own), at: Some(size), ..ProveOptions::default() }
+                    )
                     .unwrap()
         );
         made.push((model, bundle_digest(&bundle)));

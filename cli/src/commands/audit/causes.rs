@@ -1,0 +1,165 @@
+//! What made shipments worse, and which of them: by mark, and by code and node.
+
+use std::collections::BTreeMap;
+
+use griptrace_core::{
+    date::Date,
+    id::NodeId,
+    node::{Kind, Mark},
+};
+use griptrace_service::rejudge::Shipment;
+use griptrace_verifier::finding::{Code, Severity};
+use serde_json::{Value as Json, json};
+
+use super::tell::Teller;
+use crate::{error::CommandError, view::short};
+
+/// Causes of one code that are listed for people, those with most shipments first; JSON has all.
+const LISTED_MAX: usize = 20;
+/// Shipments of one cause that are listed for people.
+const SHIPMENTS_MAX: usize = 20;
+
+/// A mark, as a cause.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Marked {
+    node: NodeId,
+    kind: Kind,
+    mark: Mark,
+    status: Option<NodeId>,
+    date: Option<Date>,
+}
+
+/// What a cause is found on, with the places of its shipments.
+type OnNode<'c> = (Option<NodeId>, &'c Vec<usize>);
+
+/// Causes, each with the places of its shipments.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    shipments: Vec<Concerned>,
+    /// Marks that came after the shipment.
+    marks: BTreeMap<Marked, Vec<usize>>,
+    /// Errors that came, of shipments that became worse.
+    findings: BTreeMap<(Code, Option<NodeId>), Vec<usize>>,
+}
+
+/// A shipment that some cause concerns.
+#[derive(Debug)]
+struct Concerned {
+    id: NodeId,
+    consignee: Option<String>,
+    date: Option<Date>,
+    is_worse: bool,
+}
+
+impl Causes {
+    /// Takes in what concerns a shipment.
+    pub(super) fn take(&mut self, shipment: &Shipment) {
+        let place = self.shipments.len();
+        let is_worse = shipment.is_worse();
+        for mark in shipment.new.marks.iter().filter(|mark| !mark.at_shipment) {
+            let (node, kind, status, date) = (mark.node, mark.kind, mark.status, mark.date);
+            self.marks.entry(Marked { node, kind, mark: mark.mark, status, date }).or_default().push(place);
+        }
+        let changes = shipment.changes();
+        let errors =
+            changes.iter().flat_map(|change| &change.came).filter(|f| is_worse && f.severity == Severity::Error);
+        for finding in errors {
+            let places = self.findings.entry((finding.code, finding.node)).or_default();
+            if places.last() != Some(&place) {
+                places.push(place);
+            }
+        }
+        let (consignee, date) = (shipment.consignee.clone(), shipment.date);
+        self.shipments.push(Concerned { id: shipment.id, consignee, date, is_worse });
+    }
+
+    /// Tells them all.
+    pub(super) fn tell(&self, teller: &mut Teller<'_>) -> Result<(), CommandError> {
+        for (marked, places) in &self.marks {
+            self.mark(teller, marked, places)?;
+        }
+        let mut by_code: BTreeMap<Code, Vec<OnNode<'_>>> = BTreeMap::new();
+        for ((code, node), places) in &self.findings {
+            by_code.entry(*code).or_default().push((*node, places));
+        }
+        for (code, mut causes) in by_code {
+            causes.sort_by_key(|(_, places)| core::cmp::Reverse(places.len()));
+            let listed = if teller.is_json() { causes.len() } else { LISTED_MAX };
+            for (node, places) in causes.iter().take(listed) {
+                self.finding(teller, code, *node, places)?;
+            }
+            if let Some(more) = causes.len().checked_sub(listed).filter(|more| *more > 0) {
+                teller.line(&format!("  and {code} on {more} more nodes"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(&self, teller: &mut Teller<'_>, marked: &Marked, places: &[usize]) -> Result<(), CommandError> {
+        let Marked { node, kind, mark, status, date } = marked;
+        let source = if status.is_some() { "log" } else { "trust file" };
+        if teller.is_json() {
+            let name = teller.name(node);
+            return teller.object(&json!({
+                "cause": "mark", "mark": mark.word(), "node": node.to_string(), "kind": kind.word(),
+                "name": name, "status": status.map(|id| id.to_string()), "from": source,
+                "date": date.map(|date| date.to_string()), "shipments": self.json(places),
+            }));
+        }
+        let on = date.map_or_else(String::new, |date| format!(" on {date}"));
+        let by = if status.is_some() { "" } else { " (by its assessor, from the trust file)" };
+        let worse = places.iter().filter(|place| self.shipments.get(**place).is_some_and(|s| s.is_worse)).count();
+        let title = teller.headline(node);
+        teller.line(&format!(
+            "CAUSE  {mark}{on}{by}: {title}: concerns {}, {worse} of them for the worse",
+            shipments(places.len())
+        ))?;
+        self.list(teller, places)
+    }
+
+    fn finding(
+        &self,
+        teller: &mut Teller<'_>,
+        code: Code,
+        node: Option<NodeId>,
+        places: &[usize],
+    ) -> Result<(), CommandError> {
+        if teller.is_json() {
+            let name = node.and_then(|id| teller.name(&id));
+            return teller.object(&json!({
+                "cause": "finding", "code": code.as_str(), "node": node.map(|id| id.to_string()),
+                "name": name, "shipments": self.json(places),
+            }));
+        }
+        let title = node.map_or_else(String::new, |id| format!(" {}:", teller.headline(&id)));
+        teller.line(&format!("CAUSE  {code}:{title} concerns {}", shipments(places.len())))?;
+        self.list(teller, places)
+    }
+
+    fn list(&self, teller: &Teller<'_>, places: &[usize]) -> Result<(), CommandError> {
+        for shipment in places.iter().take(SHIPMENTS_MAX).filter_map(|place| self.shipments.get(*place)) {
+            let to = shipment.consignee.as_deref().unwrap_or("(no consignee)");
+            let on = shipment.date.map_or_else(String::new, |date| format!(" of {date}"));
+            let worse = if shipment.is_worse { "" } else { ", not for the worse" };
+            teller.line(&format!("  {to}: shipment {}{on}{worse}", short(&shipment.id)))?;
+        }
+        match places.len().checked_sub(SHIPMENTS_MAX).filter(|more| *more > 0) {
+            Some(more) => teller.line(&format!("  and {} more (--json lists them all)", shipments(more))),
+            None => Ok(()),
+        }
+    }
+
+    fn json(&self, places: &[usize]) -> Vec<Json> {
+        let one = |shipment: &Concerned| {
+            json!({
+                "id": shipment.id.to_string(), "consignee": shipment.consignee, "worse": shipment.is_worse,
+                "date": shipment.date.map(|date| date.to_string()),
+            })
+        };
+        places.iter().filter_map(|place| self.shipments.get(*place)).map(one).collect()
+    }
+}
+
+fn shipments(count: usize) -> String {
+    if count == 1 { "1 shipment".to_owned() } else { format!("{count} shipments") }
+}

@@ -1,0 +1,219 @@
+//! What shipped is judged again: a withdrawal and a new policy, and whom they concern.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+const PURPOSE: &str = "train-adaptive-grasp-control";
+const POLICY: &str = include_str!("../../policies/cn-industrial-reference.toml");
+
+struct Desk {
+    dir: TempDir,
+    /// Ids of the two assessments.
+    assessments: Vec<String>,
+}
+
+impl Desk {
+    /// A store with two sources, each assessed by its own statement, and two shipments: of the one, and of both.
+    fn new() -> Self {
+        let mut desk = Self { dir: tempfile::tempdir().unwrap(), assessments: Vec::new() };
+        desk.say(&["init", "--origin", "maker.example/2026", "--name", "Maker"]);
+        let trust = desk.say(&["trust", "init"]);
+        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
+        let source = |name: &str| {
+            format!(
+                "[[dataset]]\nname = \"{name}\"\norigin = \"collected\"\npath = \"{name}\"\nmodality = [\"visual\"]\npurpose = [\"{PURPOSE}\"]\n\
+                 grade = {{ value = \"important\", basis = \"own\", by = \"Data office\", on = 2026-04-02 }}\ncountry = \"CN\"\n\
+                 detail = {{ licence = {{ name = \"own\", allows = true }}, persons = \"none found (all frames)\" }}\n"
+            )
+        };
+        let step = |name: &str, used: &str| {
+            format!(
+                "[[transformation]]\nname = \"train-{name}\"\nkind = \"training\"\nused = [{used}]\ncountry = \"CN\"\ndate = {today}\n\
+                 purpose = [\"{PURPOSE}\"]\ngenerated = [{{ model = \"{name}\", path = \"{name}.bin\", country = \"CN\" }}]\n"
+            )
+        };
+        let mut text = String::new();
+        for name in ["one", "two"] {
+            fs::write(desk.path().join(name), name).unwrap();
+            text += &source(name);
+        }
+        for (name, used) in [("first", "\"one\""), ("second", "\"one\", \"two\"")] {
+            fs::write(desk.path().join(format!("{name}.bin")), name).unwrap();
+            text += &step(name, used);
+        }
+        fs::write(desk.path().join("lineage.toml"), text).unwrap();
+        fs::write(desk.path().join("policy.toml"), POLICY).unwrap();
+        desk.say(&["record", "lineage.toml"]);
+        desk.say(&["key", "new", "office.key"]);
+        for name in ["one", "two"] {
+            let id = desk.assess(name);
+            desk.assessments.push(id);
+        }
+        for (model, to) in [("first", "Kleine Werke"), ("second", "Muster GmbH")] {
+            let model_text = format!("model:{model}");
+            let ship =
+                ["ship", &model_text, "--to", to, "--country", "DE", "--serial", "S", "--document", "lineage.toml"];
+            desk.say(&[&ship[..], &["--name", &format!("to-{model}"), "--purpose", PURPOSE]].concat());
+        }
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn assess(&self, subject: &str) -> String {
+        let file = format!("{subject}.statement");
+        let terms =
+            ["--issuer", "Office", "--scheme", "security-assessment", "--grade", "important", "--purpose", PURPOSE];
+        let scope =
+            ["--modality", "visual", "--destination", "DE", "--valid-from", "2026-01-01", "--valid-to", "2028-12-31"];
+        let sign = ["assess", "sign", "--subject", subject, "--key", "office.key", "-o", &file];
+        self.say(&[&sign[..], &terms, &scope].concat());
+        let recorded = self.say(&["--json", "assess", "record", &file]);
+        let recorded: Json = serde_json::from_str(recorded.lines().next().unwrap()).unwrap();
+        recorded["id"].as_str().unwrap().to_owned()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
+        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn say(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "griptrace {args:?}: {}\n{out}{err}", output.status);
+        out.into_owned()
+    }
+
+    fn complain(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(2), "griptrace {args:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Judges what shipped, and returns the exit code and the objects that were written.
+    fn audit(&self, args: &[&str]) -> (i32, Vec<Json>) {
+        let output = self.run(&[&["--json", "audit", "--shipped", "--policy", "policy.toml"], args].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let objects = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (output.status.code().unwrap(), objects)
+    }
+}
+
+/// Returns the objects that tell of a shipment.
+fn shipments(objects: &[Json]) -> Vec<&Json> {
+    objects.iter().filter(|object| object["shipment"].is_string()).collect()
+}
+
+/// Returns the consignees that one cause names, with the words that find it.
+fn told(objects: &[Json], key: &str, word: &str) -> Vec<String> {
+    let mut consignees = Vec::new();
+    for cause in objects.iter().filter(|object| object["cause"].is_string() && object[key] == word) {
+        for shipment in cause["shipments"].as_array().unwrap() {
+            consignees.push(shipment["consignee"].as_str().unwrap().to_owned());
+        }
+    }
+    consignees.sort();
+    consignees.dedup();
+    consignees
+}
+
+#[test]
+fn a_withdrawn_assessment_says_whom_to_tell() {
+    let desk = Desk::new();
+    let (code, quiet) = desk.audit(&[]);
+    assert_eq!((code, quiet.len()), (0, 1), "nothing changed: {quiet:?}");
+    assert_eq!((&quiet[0]["shipments"], &quiet[0]["not_met"]), (&Json::from(2), &Json::from(0)));
+
+    let sign = ["assess", "mark", "withdraw", "two.statement", "--key", "office.key", "-o", "w.toml"];
+    desk.say(&sign);
+    let id = desk.assessments[1].as_str();
+    let other = ["mark", "withdraw", &desk.assessments[0], "--reason", "r", "--statement", "w.toml"];
+    assert!(desk.complain(&other).contains("the assessor's mark is on assessment"), "of another assessment");
+    let refuse = ["mark", "refuse", id, "--reason", "r", "--statement", "w.toml"];
+    assert!(desk.complain(&refuse).contains("the assessor's mark is to withdraw, and not refuse"));
+    desk.say(&["mark", "withdraw", id, "--reason", "a mistake in the sample", "--statement", "w.toml"]);
+
+    let (code, objects) = desk.audit(&[]);
+    assert_eq!(code, 1, "{objects:?}");
+    let listed = shipments(&objects);
+    assert_eq!(listed.len(), 1, "only the one that stands on it: {listed:?}");
+    assert_eq!(listed[0]["consignee"], "Muster GmbH");
+    assert_eq!(listed[0]["new"]["at_shipment"]["verdict"], "TRACED_ASSESSED");
+    assert_eq!(listed[0]["new"]["now"]["verdict"], "WITHDRAWN");
+    assert_eq!(told(&objects, "mark", "withdraw"), ["Muster GmbH"]);
+    assert_eq!(told(&objects, "code", "assessment-withdrawn"), ["Muster GmbH"]);
+    let all = desk.audit(&["--all"]).1;
+    assert_eq!(shipments(&all).len(), 2);
+
+    let text = desk.run(&["audit", "--shipped", "--policy", "policy.toml"]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("WORSE  shipment") && text.contains("CAUSE  withdraw on"), "{text}");
+    assert!(text.contains("Muster GmbH: shipment") && !text.contains("Kleine Werke"), "{text}");
+    assert!(text.contains("2 shipments under the policy") && text.contains("1 for the worse"), "{text}");
+}
+
+#[test]
+fn a_mark_that_no_log_has_counts_from_the_trust_file() {
+    let desk = Desk::new();
+    desk.say(&["key", "new", "other.key"]);
+    let sign = ["assess", "mark", "withdraw", "two.statement", "-o", "w.toml", "--key"];
+    assert!(desk.complain(&[&sign[..], &["other.key"]].concat()).contains("is not the key that signed"));
+    desk.say(&[&sign[..], &["office.key"]].concat());
+    let own = desk.say(&["trust", "init"]).replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
+    let own = own.replace("# schemes", "schemes");
+    fs::write(desk.path().join("plain.toml"), &own).unwrap();
+    let brought = fs::read_to_string(desk.path().join("w.toml")).unwrap();
+    fs::write(desk.path().join("trust.toml"), own + &brought).unwrap();
+    assert_eq!(desk.audit(&["--trust", "plain.toml"]).1.len(), 1, "nothing without it");
+    let (code, objects) = desk.audit(&["--trust", "trust.toml"]);
+    // The mark is of the shipment's own day, so that nothing is worse than it was then.
+    let listed = shipments(&objects);
+    assert_eq!((code, listed.len()), (0, 1), "{objects:?}");
+    assert_eq!((&listed[0]["new"]["verdict"], &listed[0]["consignee"]), (&"WITHDRAWN".into(), &"Muster GmbH".into()));
+}
+
+#[test]
+fn a_new_policy_lists_what_it_touches_and_why() {
+    let desk = Desk::new();
+    assert!(POLICY.contains("validity = \"3y\""));
+    fs::write(desk.path().join("new.toml"), POLICY.replace("validity = \"3y\"", "validity = \"1d\"")).unwrap();
+    let audit = |new: &str, old: &str| {
+        let output = desk.run(&["--json", "audit", "--shipped", "--policy", new, "--policy-old", old]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let objects: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (output.status.code().unwrap(), objects)
+    };
+    let (code, objects) = audit("new.toml", "policy.toml");
+    assert_eq!((code, shipments(&objects).len()), (1, 2), "{objects:?}");
+    assert_eq!(told(&objects, "code", "assessment-expired"), ["Kleine Werke", "Muster GmbH"]);
+    let came: Vec<&Json> = shipments(&objects).iter().flat_map(|s| s["changes"].as_array().unwrap()).collect();
+    assert!(came.iter().all(|change| change["came"][0]["code"] == "assessment-expired"), "{came:?}");
+    let (code, objects) = audit("policy.toml", "new.toml");
+    assert_eq!((code, shipments(&objects).len()), (0, 2), "what became better is listed, and no harm: {objects:?}");
+    let (code, objects) = audit("policy.toml", "policy.toml");
+    assert_eq!((code, objects.len()), (0, 1), "{objects:?}");
+}
+
+#[test]
+fn what_was_called_back_is_said_to_be() {
+    let desk = Desk::new();
+    desk.say(&["mark", "recall", "to-first", "--reason", "wrong serial"]);
+    let (code, objects) = desk.audit(&[]);
+    let listed = shipments(&objects);
+    assert_eq!((code, listed.len()), (1, 1));
+    assert_eq!((&listed[0]["name"], &listed[0]["marks"]), (&"to-first".into(), &Json::from(vec!["recall"])));
+    assert_eq!(told(&objects, "mark", "recall"), ["Kleine Werke"]);
+    assert!(desk.complain(&["audit", "--policy", "policy.toml"]).contains("--shipped"));
+    assert!(desk.complain(&["audit", "--shipped", "--policy", "nowhere.toml"]).contains("nowhere.toml"));
+}
