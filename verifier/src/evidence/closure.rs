@@ -26,7 +26,7 @@ use super::{
 use crate::{dense, finding::Code};
 
 /// The closure under one map of statuses.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub(crate) struct Closure {
     /// Every node but statuses, by ordinal.
     pub(crate) members: dense::Set,
