@@ -36,6 +36,7 @@ use crate::{
     },
     reading::SegmentReader,
     recent::Recent,
+    record::NodeRecord,
     segment,
     tiles::TileReader,
 };
@@ -211,26 +212,25 @@ impl<'a> Taking<'a> {
             let mut kept = self.records.kept();
             numbers.iter().map(|number| kept.nodes.get(*number, |node| node.bytes())).collect()
         };
-        let mut read = Vec::new();
-        for (number, place) in numbers.iter().zip(&mut found) {
-            if place.is_none() {
-                let node = Arc::new(self.read(*number, wanted)?);
-                read.push((*number, Arc::clone(&node)));
-                *place = Some(node);
-            }
+        let missing: Vec<Number> =
+            numbers.iter().zip(&found).filter(|(_, place)| place.is_none()).map(|(number, _)| *number).collect();
+        if missing.is_empty() {
+            return Ok(found.into_iter().flatten().collect());
         }
-        if !read.is_empty() {
-            let mut kept = self.records.kept();
-            for (number, node) in read {
-                let bytes = node.bytes();
-                kept.nodes.put(number, node, bytes);
-            }
+        let records = self.segments.cores(self.catalogue, &missing)?;
+        let read = missing.iter().zip(records).map(|(number, record)| self.own(*number, record, wanted).map(Arc::new));
+        let read = read.collect::<Result<Vec<_>, StorageError>>()?;
+        let mut kept = self.records.kept();
+        for (number, node) in missing.iter().zip(&read) {
+            kept.nodes.put(*number, Arc::clone(node), node.bytes());
         }
+        drop(kept);
+        let places = found.iter_mut().filter(|place| place.is_none());
+        places.zip(read).for_each(|(place, node)| *place = Some(node));
         Ok(found.into_iter().flatten().collect())
     }
 
-    fn read(&mut self, number: Number, wanted: Wanted<'_>) -> Result<OwnNode, StorageError> {
-        let record = self.segments.core(self.catalogue, number)?;
+    fn own(&self, number: Number, record: NodeRecord, wanted: Wanted<'_>) -> Result<OwnNode, StorageError> {
         let name = || segment::name(self.catalogue.commit_of(number).segment);
         let core = record.core().map_err(|e| StorageError::corrupt(name(), e))?;
         let values = record.values.into_iter().filter(|(slot, _)| wanted(core.kind, *slot));

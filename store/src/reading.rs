@@ -20,6 +20,11 @@ use crate::{
     segment::{self, FRAME_HEAD_BYTES, FramePlace},
 };
 
+/// Bytes that are read at once, where several nodes are wanted.
+const RUN_BYTES_MAX: u64 = 256 << 10;
+/// Bytes between two nodes that are read with them rather than passed over.
+const GAP_BYTES_MAX: u64 = 4 << 10;
+
 /// Reads frames, keeping the last segment open.
 #[derive(Debug)]
 pub(crate) struct SegmentReader<'a> {
@@ -42,6 +47,37 @@ impl<'a> SegmentReader<'a> {
     pub(crate) fn whole(&mut self, catalogue: &Catalogue, number: Number) -> Result<NodeRecord, StorageError> {
         let attached = catalogue.node(number).attached;
         self.read(catalogue, number, attached)
+    }
+
+    /// Reads nodes without manifest and subjects, ascending by number. Those that lie near each other are read at once.
+    pub(crate) fn cores(&mut self, catalogue: &Catalogue, numbers: &[Number]) -> Result<Vec<NodeRecord>, StorageError> {
+        let mut records = Vec::with_capacity(numbers.len());
+        let placed = |number: &Number| (catalogue.commit_of(*number).segment, catalogue.node(*number).frame);
+        let mut rest = numbers;
+        while let Some((segment, first)) = rest.first().map(placed) {
+            let mut end = first.end();
+            let near = |number: &&Number| {
+                let (other, frame) = placed(number);
+                let is_near = other == segment
+                    && frame.offset <= end.saturating_add(GAP_BYTES_MAX)
+                    && frame.end().saturating_sub(first.offset) <= RUN_BYTES_MAX;
+                if is_near {
+                    end = end.max(frame.end());
+                }
+                is_near
+            };
+            let run = rest.iter().skip(1).take_while(near).count().saturating_add(1);
+            let (some, others) = rest.split_at(run);
+            let bytes = self.bytes(segment, first.offset, end.saturating_sub(first.offset))?;
+            let name = segment::name(segment);
+            for number in some {
+                let offset = catalogue.node(*number).frame.offset;
+                let bytes = bytes.get(narrow(offset.saturating_sub(first.offset))..).unwrap_or_default();
+                records.push(check_node(&name, offset, bytes, false, catalogue.id(*number))?);
+            }
+            rest = others;
+        }
+        Ok(records)
     }
 
     fn read(&mut self, catalogue: &Catalogue, number: Number, attached: bool) -> Result<NodeRecord, StorageError> {

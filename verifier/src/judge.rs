@@ -222,7 +222,12 @@ impl<'a> Case<'a> {
         };
         // Step 12.
         instant.marks = mark::read_marks(self, &instant, findings);
-        match before.filter(|before| self.evidence.is_one_closure() && before.instant.marks == instant.marks) {
+        // Nothing flows otherwise where the closures, with their statuses, and the marks that count are the same.
+        let same = |before: &&mut Judged<'_>| {
+            let one = self.evidence.is_one_closure() || *before.instant.closure == *instant.closure;
+            one && before.instant.marks == instant.marks
+        };
+        match before.filter(same) {
             Some(before) => instant.take(&mut before.instant),
             None => self.flow(&mut instant, findings),
         }

@@ -100,9 +100,13 @@ pub struct CountedMark {
 
 /// Tells whether judging under these policies looks at a detail: others need not stand in the records.
 pub fn looks_at(policies: &[&Policy], kind: Kind, number: u8) -> bool {
-    const ALWAYS: [&str; 4] = ["name", "content", "streams", "consignee"];
     let asked = |policy: &&Policy| policy.disclose.iter().any(|rule| rule.kind == kind && rule.slots.contains(&number));
-    ALWAYS.iter().any(|name| slot(kind, name) == Some(number)) || policies.iter().any(asked)
+    let always: &[&str] = match kind {
+        Kind::Dataset => &["name", "content", "streams"],
+        Kind::Shipment => &["consignee"],
+        Kind::Transformation | Kind::Model | Kind::Assessment | Kind::Status | Kind::Erasure => &[],
+    };
+    always.iter().any(|name| slot(kind, name) == Some(number)) || policies.iter().any(asked)
 }
 
 /// Judges own records under several policies, each with its question: they are put together once.

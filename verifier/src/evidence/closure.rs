@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The closure under one map of statuses.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub(crate) struct Closure {
     /// Every node but statuses, by ordinal.
     pub(crate) members: dense::Set,
