@@ -13,7 +13,7 @@ use griptrace_core::node::Mark;
 use griptrace_tests::paths::workspace_root;
 use serde_json::Value;
 
-use crate::attacks::keys;
+use crate::attacks::{history, keys};
 use crate::world::{Case, NodeSpec};
 
 fn ages() -> PathBuf {
@@ -92,7 +92,7 @@ fn a_report_that_says_less_is_noticed() {
     assert!(!changed(|now| now["added"] = "later".into()));
 }
 
-/// What a folder has: a name, the case, and further arguments.
+/// What a folder has: a name and the case.
 type Made = (&'static str, fn(&mut Case));
 
 const CASES: &[Made] = &[
@@ -102,6 +102,11 @@ const CASES: &[Made] = &[
     ("stolen-key-revoked", |case| keys::revoked(case, 7)),
     ("withdrawn-since", |case| {
         case.world.mark(3, "maker", NodeSpec::status("withdrawal", Mark::Withdraw, "force", "2026-06-15"));
+    }),
+    ("brought-up-to-date", |case| case.base = Some(history::shown_at(case, 10))),
+    ("grown-since", |case| {
+        let older = history::shown_at(case, 10);
+        case.buyer.known.push(older);
     }),
     ("two-companies", |case| {
         case.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
@@ -119,12 +124,13 @@ fn a_new_age_is_written_where_there_is_none() {
         make(&mut case);
         let folder = folder.join(name);
         fs::create_dir_all(folder.join("model")).unwrap();
-        fs::write(folder.join("bundle.griptrace"), case.file()).unwrap();
+        let (bundle, updates) = case.parcel();
+        fs::write(folder.join("bundle.griptrace"), bundle).unwrap();
         fs::write(folder.join("trust.toml"), &case.buyer.trust).unwrap();
         fs::write(folder.join("policy.toml"), &case.buyer.policy).unwrap();
         fs::write(folder.join("model/grasp.int8.onnx"), b"weights").unwrap();
         fs::write(folder.join("model/labels.txt"), b"open\nshut\n").unwrap();
-        let arguments = [
+        let mut arguments = vec![
             "./bundle.griptrace",
             "--trust",
             "./trust.toml",
@@ -140,6 +146,13 @@ fn a_new_age_is_written_where_there_is_none() {
             "2026-07-01",
             "--json",
         ];
+        for (flag, file, content) in
+            [("--update", "since.update", updates.first()), ("--against", "older.griptrace", case.buyer.known.first())]
+        {
+            let Some(content) = content else { continue };
+            fs::write(folder.join(file), content).unwrap();
+            arguments.extend([flag, if flag == "--update" { "./since.update" } else { "./older.griptrace" }]);
+        }
         fs::write(folder.join("arguments"), arguments.join("\n") + "\n").unwrap();
         let (code, report) = verify(&folder);
         fs::write(folder.join("exit-code"), format!("{code}\n")).unwrap();

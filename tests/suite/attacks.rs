@@ -8,7 +8,7 @@ mod asked;
 mod blind;
 mod corrected;
 mod graded;
-mod history;
+pub(crate) mod history;
 mod judged;
 pub(crate) mod keys;
 mod logs;
@@ -140,6 +140,27 @@ pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
     parts.into_iter().flatten().copied().flatten()
 }
 
+/// What everybody asks first, and the lies that it goes by here.
+const CLASSICS: &[(&str, &[&str])] = &[
+    ("two buyers are shown two histories", &["split-view", "log-began-twice", "history-forked"]),
+    ("an older state of the log", &["rollback", "older-map", "cosignature-stripped"]),
+    ("a swapped status head", &["status-heads-swapped", "status-head-of-another-index"]),
+    ("a proof of absence for another key", &["status-of-another-key", "further-key-struck-out", "withdrawal-left-out"]),
+    ("derived data relabelled as a source", &["assessment-omitted-and-derived", "source-with-parents"]),
+    ("laundering through an upstream model", &["upstream-model-laundered", "distilled-from-a-model"]),
+    ("two buyers are shown two values of one detail", &["detail-for-another-reader", "detail-twice"]),
+    ("duplicate leaves", &["entry-twice", "subject-twice", "node-twice"]),
+    ("one log's parts in another", &["commit-for-another-home", "change-for-another-log", "ml-dsa-of-another-origin"]),
+    (
+        "a key used after it retired",
+        &["key-reused-after-rotation", "log-key-after-its-size", "stolen-key-since-the-theft"],
+    ),
+    (
+        "games with clocks",
+        &["witness-backdated", "shipment-of-tomorrow", "step-in-the-future", "stolen-key-says-the-future"],
+    ),
+];
+
 /// Codes that no attack reaches, each with the reason.
 const UNREACHED: &[(Code, &str)] = &[];
 
@@ -187,6 +208,22 @@ fn the_readme_lists_the_lies() {
          *stranger* keys that the trust file lacks; *nobody* lies where the records or the\n\
          question are at fault.\n\n| lie | liar | what is done | code | verdict |\n|---|---|---|---|---|\n",
     );
+    for (what, names) in CLASSICS {
+        let missing = names.iter().find(|name| !catalogue().any(|attack| attack.name == **name));
+        assert_eq!(missing, None, "{what}");
+    }
+    let classics = CLASSICS.iter().map(|(what, names)| format!("| {what} | {} |\n", names.join(", ")));
+    let classics: String = classics.collect();
+    let text_of = |rows: &str| {
+        format!(
+            "What is asked first:\n\n| attack | here |\n|---|---|\n{rows}| a receipt of another commit, or replayed | \
+             `every_lie_in_an_answer_is_refused_for_its_own_reason`: receipts go to clients, and stand in no bundle |\n\n\
+             What is out of reach, and why, stands in [SECURITY.md](../../SECURITY.md#what-is-out-of-reach).\n\n"
+        )
+    };
+    let table = text.split_off(text.find("| lie | liar").expect("the table begins there"));
+    text.push_str(&text_of(&classics));
+    text.push_str(&table);
     for attack in catalogue() {
         let liar = format!("{:?}", attack.liar).to_lowercase();
         let verdict = if attack.met { format!("{}, met", attack.verdict) } else { attack.verdict.to_string() };
