@@ -347,8 +347,11 @@ mod tests {
         // Neither alone, nor in the other order, nor by somebody else.
         let thief = key(Algorithm::Ed25519, 3);
         for signers in [vec![&old], vec![&new], vec![&new, &old], vec![&old, &thief], vec![&thief, &new], vec![]] {
-            let signers: Vec<&dyn Signer> = signers.into_iter().map(|key| key as &dyn Signer).collect();
-            assert!(change.sign(&signers, "Maker").is_err());
+            let mut borrowed: Vec<&dyn Signer> = Vec::new();
+            for signer in signers {
+                borrowed.push(signer);
+            }
+            assert!(change.sign(&borrowed, "Maker").is_err());
         }
     }
 

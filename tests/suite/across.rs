@@ -130,9 +130,8 @@ fn trust_of(companies: &[&Company]) -> String {
         let tables = own.split("[[").skip(1).map(|table| format!("[[{table}"));
         let wanted = tables.filter(|table| place == 0 || !table.starts_with("[[assessor"));
         text.extend(
-            wanted.map(|table| {
-                table.lines().filter(|l| !l.starts_with('#')).map(|l| format!("{l}\n")).collect::<String>()
-            }),
+            wanted
+                .map(|table| table.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect::<String>()),
         );
     }
     text

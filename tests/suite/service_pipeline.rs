@@ -293,7 +293,13 @@ fn mapped(report: &Value) -> Value {
     }
     fields["at_shipment"].as_object_mut().unwrap().remove("time");
     for log in fields["logs"].as_array_mut().unwrap() {
-        log.as_object_mut().unwrap().retain(|key, _| key != "size" && key != "time");
+        // Who records is one party here, and four there: `committers_of` compares them.
+        log.as_object_mut().unwrap().retain(|key, _| !["size", "time", "parties"].contains(&key.as_str()));
+    }
+    for list in ["sources", "crossings"] {
+        for one in fields[list].as_array_mut().unwrap() {
+            one.as_object_mut().unwrap().remove("party");
+        }
     }
     // Each assessment tells its reference; how many there are is up to who assesses.
     fields["details"].as_array_mut().unwrap().dedup();
