@@ -72,6 +72,9 @@ pub struct TrustedLog {
     pub origin: String,
     /// Its key, of the type that signs checkpoints.
     pub key: NoteVerifier,
+    /// Keys that it had before, each with the size up to which it signed: for evidence of that time, which can't show
+    /// what came later.
+    pub earlier: Vec<(NoteVerifier, u64)>,
 }
 
 /// A witness.
@@ -201,7 +204,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Trust, ConfigError> {
     let mut origins = Names::default();
     let mut parties = Parties::default();
     let mut logs = parties.read_policy(&top, &mut keys, &mut origins)?;
-    logs.extend(top.each("log", &["origin", "vkey"], |fields| read_log(fields, &mut keys, &mut origins))?);
+    logs.extend(top.each("log", &["origin", "vkey", "earlier"], |fields| read_log(fields, &mut keys, &mut origins))?);
     parties.read_tables(&top, &mut keys)?;
     let quorum = parties.read_quorum(&top)?;
     let committer = ["name", "key", "log", "from", "to", "roles"];
@@ -255,8 +258,18 @@ fn read_log(fields: &Fields<'_>, keys: &mut Keys, origins: &mut Names) -> Result
     let name = |text: &str| is_note_name(text).then(|| text.to_owned());
     let origin = origin_item.parsed("the origin of a log", name)?;
     origins.add(&origin_item, &origin)?;
-    let item = fields.need("vkey")?;
-    let key = read_vkey(&item)?;
+    let key = read_log_key(&fields.need("vkey")?, &origin, keys)?;
+    let earlier = fields.list("earlier", |item| {
+        let fields = item.fields(&["vkey", "size"])?;
+        let key = read_log_key(&fields.need("vkey")?, &origin, keys)?;
+        Ok((key, fields.need("size")?.number()?))
+    })?;
+    Ok(TrustedLog { origin, key, earlier })
+}
+
+/// Reads a key of a log, which bears the log's origin as its name.
+fn read_log_key(item: &Item<'_>, origin: &str, keys: &mut Keys) -> Result<NoteVerifier, ConfigError> {
+    let key = read_vkey(item)?;
     if key.kind().is_cosigner() {
         let why = format!("is a key of type {:#04x}, of a witness; a log has type 0x01", key.kind().byte());
         return Err(item.error(why));
@@ -265,8 +278,8 @@ fn read_log(fields: &Fields<'_>, keys: &mut Keys, origins: &mut Names) -> Result
         let why = format!("is the key of {:?}, not of {origin:?}", key.name());
         return Err(item.error(why).hint("a log's key is named by the log's origin"));
     }
-    keys.add(&item, "log", &origin, key.public_key())?;
-    Ok(TrustedLog { origin, key })
+    keys.add(item, "log", origin, key.public_key())?;
+    Ok(key)
 }
 
 fn read_vkey(item: &Item<'_>) -> Result<NoteVerifier, ConfigError> {
@@ -595,6 +608,25 @@ statement = "{}"
         assert_refused(", at_least = 1", "", "3:10", "quorum: the field `at_least` is missing");
         assert_refused("\nlog = \"log.example/1\"", "\nlog = \"log.example/2\"", "17:7", "committer.log: no [[log]]");
         assert_refused("status_log = \"log.example/1\"", "status_log = \"x\"", "29:14", "no [[log]]");
+    }
+
+    #[test]
+    fn a_log_may_have_had_other_keys_up_to_a_size() {
+        let earlier = |vkey: &str, size: &str| {
+            let line = format!("vkey = \"{}\"", log_vkey(1));
+            sample().replacen(&line, &format!("{line}\nearlier = [{{ vkey = \"{vkey}\", size = {size} }}]"), 1)
+        };
+        let trust = parse("t", &earlier(&log_vkey(9), "12")).unwrap();
+        assert_eq!(
+            trust.logs[0].earlier.iter().map(|(key, size)| (key.to_vkey(), *size)).collect::<Vec<_>>(),
+            [(log_vkey(9), 12)]
+        );
+        let why = |text: &str| parse("t", text).unwrap_err().why;
+        assert!(why(&earlier(&log_vkey(1), "12")).contains("is also the key of log"));
+        assert!(why(&earlier(&log_vkey(9), "-1")).contains("is not a number from 0 on"));
+        assert!(why(&earlier(&witness_vkey("log.example/1", 9), "1")).contains("type 0x04, of a witness"));
+        let other = NoteSigner::new("log.example/2", &[9; 32]).unwrap().verifier().to_vkey();
+        assert!(why(&earlier(&other, "1")).contains("not of \"log.example/1\""));
     }
 
     #[test]

@@ -186,6 +186,13 @@ const LOGS: &[Attack] = &[
         },
     ),
     Attack::new(
+        "earlier-log-key-beyond-its-size",
+        Thief,
+        "a key that the trust file has up to a size signs a larger tree, without a change",
+        Code::KeyRetired,
+        |c| earlier_key(c, 11),
+    ),
+    Attack::new(
         "log-key-that-nobody-trusts",
         Operator,
         "none of a log's keys is in the trust file",
@@ -202,6 +209,17 @@ const LOGS: &[Attack] = &[
         },
     ),
 ];
+
+/// The trust file has the log's next key, and the first one up to a size.
+fn earlier_key(case: &mut Case, size: u64) {
+    let vkey = |name| {
+        let signer = griptrace_core::note::NoteSigner::new(crate::world::ORIGIN, &crate::world::seed(name));
+        signer.expect("it is a name").verifier().to_vkey()
+    };
+    let (old, new) = (vkey("log"), vkey("log-2"));
+    let line = format!("vkey = \"{new}\"\nearlier = [{{ vkey = \"{old}\", size = {size} }}]");
+    case.buyer.trust(&format!("vkey = \"{old}\""), &line);
+}
 
 const CHANGES: &[Attack] = &[
     Attack::new("rotation-by-one-key-alone", Thief, "only the old key signs the change", Code::EntryInvalid, |c| {
@@ -296,6 +314,11 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
             signer.expect("it is a name").verifier().to_vkey()
         };
         c.buyer.trust(&vkey("log"), &vkey("log-2"));
+    });
+    accepted("a key of that day", &|c| earlier_key(c, 13));
+    accepted("a key of that day, and the next one", &|c| {
+        log_rotated(c);
+        earlier_key(c, 7);
     });
     accepted("a stolen key, before the theft", &|c| revoked(c, 7));
     accepted("what the thief changed since", &|c| {

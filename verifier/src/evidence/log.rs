@@ -58,8 +58,15 @@ fn check_log(
 ) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
     let keys = read_keys(part, &genesis, &home)?;
-    let trusted = find_trusted(trust, &genesis, &keys.history)?;
+    let (trusted, until) = find_trusted(trust, &genesis, &keys.history)?;
     let notes = check_notes(part, trust, trusted, &keys.history)?;
+    if let Some(newest) = notes.last().map(|note| note.checkpoint.size).filter(|size| until < *size) {
+        let text = format!(
+            "checkpoint of size {newest} of {}: the trust file has this key of the log up to size {until} only",
+            genesis.origin
+        );
+        return Err(broken(Code::KeyRetired, None, text));
+    }
     if proofs == Proofs::Checked {
         check_growth(part, &notes)?;
     }
@@ -85,10 +92,20 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     }
 }
 
-/// The trust file may have any of the log's keys: each has signed the change to or from the next.
-fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis, history: &KeyHistory) -> Result<&'t TrustedLog, Broken> {
-    let same_key = |log: &&TrustedLog| history.log_keys().any(|(_, key)| log.key.public_key() == key.as_bytes());
-    trust.logs.iter().filter(|log| log.origin == genesis.origin).find(same_key).ok_or_else(|| {
+/// The trust file may have any of the log's keys: each has signed the change to or from the next. One that it has as an
+/// earlier key only is believed up to its size, which is returned.
+fn find_trusted<'t>(
+    trust: &'t Trust,
+    genesis: &Genesis,
+    history: &KeyHistory,
+) -> Result<(&'t TrustedLog, u64), Broken> {
+    let shown = |key: &NoteVerifier| history.log_keys().any(|(_, known)| key.public_key() == known.as_bytes());
+    let until = |log: &'t TrustedLog| {
+        let earlier = log.earlier.iter().filter(|(key, _)| shown(key)).map(|(_, size)| *size).max();
+        let size = if shown(&log.key) { Some(u64::MAX) } else { earlier };
+        size.map(|size| (log, size))
+    };
+    trust.logs.iter().filter(|log| log.origin == genesis.origin).find_map(until).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
         broken(Code::LogUntrusted, None, text)
     })
