@@ -259,9 +259,15 @@ fn read_log(fields: &Fields<'_>, keys: &mut Keys, origins: &mut Names) -> Result
     let origin = origin_item.parsed("the origin of a log", name)?;
     origins.add(&origin_item, &origin)?;
     let key = read_log_key(&fields.need("vkey")?, &origin, keys)?;
+    let mut seen = Vec::from([key.clone()]);
     let earlier = fields.list("earlier", |item| {
         let fields = item.fields(&["vkey", "size"])?;
-        let key = read_log_key(&fields.need("vkey")?, &origin, keys)?;
+        let item = fields.need("vkey")?;
+        let key = read_log_key(&item, &origin, keys)?;
+        if seen.contains(&key) {
+            return Err(item.error("is a key of this log already"));
+        }
+        seen.push(key.clone());
         Ok((key, fields.need("size")?.number()?))
     })?;
     Ok(TrustedLog { origin, key, earlier })
@@ -622,7 +628,7 @@ statement = "{}"
             [(log_vkey(9), 12)]
         );
         let why = |text: &str| parse("t", text).unwrap_err().why;
-        assert!(why(&earlier(&log_vkey(1), "12")).contains("is also the key of log"));
+        assert!(why(&earlier(&log_vkey(1), "12")).contains("is a key of this log already"));
         assert!(why(&earlier(&log_vkey(9), "-1")).contains("is not a number from 0 on"));
         assert!(why(&earlier(&witness_vkey("log.example/1", 9), "1")).contains("type 0x04, of a witness"));
         let other = NoteSigner::new("log.example/2", &[9; 32]).unwrap().verifier().to_vkey();
