@@ -182,6 +182,26 @@ impl<B: AsRef<[u8]>> Opening<B> {
     }
 }
 
+impl Opening {
+    /// Returns the opening of those of its slots that are `kept`, as who has the seed would make it; `None` if none is.
+    ///
+    /// # Errors
+    /// [`ProofError`] for slots out of order or a proof of the wrong length.
+    pub fn narrow(&self, kind: Kind, kept: &[u8]) -> Result<Option<Self>, ProofError> {
+        let slots: Vec<(u8, Salt, Vec<u8>)> =
+            self.slots.iter().filter(|(slot, ..)| kept.contains(slot)).cloned().collect();
+        if slots.is_empty() {
+            return Ok(None);
+        }
+        let leaf_of =
+            |(slot, salt, value): &(u8, Salt, Vec<u8>)| (u64::from(*slot), leaf(kind, *slot, salt, Some(value)));
+        let leaves: Vec<(u64, Digest)> = self.slots.iter().map(leaf_of).collect();
+        let indices: Vec<u64> = slots.iter().map(|(slot, ..)| u64::from(*slot)).collect();
+        let proof = tree::narrow_leaves(&DETAIL_TREE, u64::from(DETAIL_SLOTS), &leaves, &self.proof, &indices)?;
+        Ok(Some(Self { slots, proof }))
+    }
+}
+
 /// Reads a detail's value strictly.
 ///
 /// # Errors
@@ -221,6 +241,19 @@ mod tests {
             assert_eq!(found, expected, "slot {slot}");
             assert_eq!(leaf(Kind::Model, slot, &salt, values().get(&slot).map(Vec::as_slice)), expected);
         }
+    }
+
+    #[test]
+    fn a_narrowed_opening_is_the_one_that_the_seed_gives() {
+        let (seed, values) = ([7; 32], values());
+        let all: Vec<u8> = (0..DETAIL_SLOTS).collect();
+        let whole = open(Kind::Dataset, &seed, &values, &all).unwrap();
+        for kept in [&[][..], &[0], &[1, 3], &[0, 1, 2, 3, 4], &[31], &all] {
+            let narrowed = whole.narrow(Kind::Dataset, kept).unwrap();
+            assert_eq!(narrowed, open(Kind::Dataset, &seed, &values, kept), "{kept:?}");
+        }
+        let cut = Opening { proof: Vec::new(), ..open(Kind::Dataset, &seed, &values, &[0, 1]).unwrap() };
+        assert!(cut.narrow(Kind::Dataset, &[0]).is_err());
     }
 
     #[test]

@@ -214,6 +214,15 @@ fn one_file_shows_four_companies_parts_each_under_its_own_keys() {
         .sum();
     assert_eq!(shipments, 1, "whom else the suppliers ship to is nobody's business");
 
+    // What the suppliers showed of theirs is passed on only as far as the profile says.
+    gripper.run(&["prove", "sent", "-o", "minimal.griptrace"]);
+    let minimal = gripper.path("minimal.griptrace");
+    let (code, report) = bought(&gripper, &minimal, &[&base, &backbone, &gripper]);
+    assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{report:#}");
+    let bytes = fs::read(&minimal).unwrap();
+    let holds = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(!["backbone-source", "base-source", "gripper-source"].into_iter().any(holds));
+
     // Whoever is not believed takes away what rests on them.
     let (code, report) = bought(&gripper, &bundle, &[&base, &gripper]);
     assert_eq!((code, codes(&report)), (1, vec!["log-untrusted"]));

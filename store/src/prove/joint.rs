@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
     bundle::{Disclosure, LogPart, ManifestOpening, SubjectOpening},
+    details::slot,
     id::{GenesisHash, NodeId},
     node::{Core, Kind, Role},
     status_map::StatusMap,
@@ -171,9 +172,17 @@ impl Prover<'_> {
             let Some(supplied) = self.sources.holder(&id) else { continue };
             let damaged = |why| StorageError::corrupt(adopted::object_of(&supplied.digest), why);
             openings.extend(supplied.opening(&id, &all).map_err(damaged)?);
-            let opened = supplied.disclosure(&id).map(|opening| Disclosure { node, opening: opening.clone() });
-            gathered.disclosures.extend(opened);
-            let manifest = supplied.manifest(&id).filter(|_| shipped.contains(&id));
+            let is_shipped = shipped.contains(&id);
+            if let (Some(core), Some(opening)) = (self.foreign_core(&id), supplied.disclosure(&id)) {
+                // What a supplier showed is not for everybody: the profile says what is passed on.
+                let mut slots = self.options.disclose.slots(core.kind, &id);
+                if is_shipped {
+                    slots.extend(["content", "manifest"].iter().filter_map(|name| slot(core.kind, name)));
+                }
+                let opening = opening.narrow(core.kind, &slots).map_err(|e| damaged(e.to_string()))?;
+                gathered.disclosures.extend(opening.map(|opening| Disclosure { node, opening }));
+            }
+            let manifest = supplied.manifest(&id).filter(|_| is_shipped);
             gathered.manifests.extend(manifest.map(|manifest| ManifestOpening { node, ..manifest.clone() }));
         }
         Ok(())
