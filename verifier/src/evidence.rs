@@ -134,8 +134,9 @@ pub(crate) struct CheckedCommit {
     pub(crate) statuses: Vec<StatusLine>,
     /// The key that signed it.
     pub(crate) key: KeyId,
-    /// Place in the trust file's list of committers: of that key, or of one that it follows or that follows it.
-    pub(crate) committer: usize,
+    /// Place in the trust file's list of committers: of that key, or of one that it follows or that follows it. `None`
+    /// where the key did not count any more.
+    pub(crate) committer: Option<usize>,
 }
 
 /// A node of the bundle, checked. There can be millions, so that what few of them have is boxed.

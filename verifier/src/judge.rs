@@ -231,6 +231,7 @@ impl<'a> Case<'a> {
             Some(before) => instant.take(&mut before.instant),
             None => self.flow(&mut instant, findings),
         }
+        self.check_keys(&instant, findings);
         mark::report_marks(self, &instant, findings);
         // Step 13.
         grade::report_grades(self, &instant, findings);
@@ -267,7 +268,7 @@ impl<'a> Case<'a> {
 
     /// Returns the committer who recorded a node.
     pub(crate) fn committer_of(&self, node: &Node) -> Option<&'a TrustedCommitter> {
-        self.trust.committers.get(self.commit_of(node)?.committer)
+        self.trust.committers.get(self.commit_of(node)?.committer?)
     }
 
     /// Tells whether the party that recorded a node has a role for its log, by any entry of the
@@ -276,8 +277,23 @@ impl<'a> Case<'a> {
         self.roles.get(node.commit()).is_some_and(|roles| roles & bit(role) != 0)
     }
 
+    /// Step 12: what is judged was recorded with keys that counted. Marks of others do not count, and an assessment stands on
+    /// its own signature.
+    fn check_keys(&self, instant: &Instant<'_>, findings: &mut Findings) {
+        let own = |node: &Node| !matches!(node.core.kind, Kind::Status | Kind::Assessment);
+        for ordinal in instant.closure.members.iter().filter(|ordinal| instant.judges(*ordinal)) {
+            let Some(node) = self.node(ordinal).filter(|node| own(node)) else { continue };
+            let Some(commit) = self.commit_of(node).filter(|commit| commit.committer.is_none()) else { continue };
+            let text = format!(
+                "commit {}, which has it, is signed by key {}, which had retired or was revoked by then",
+                commit.leaf, commit.key
+            );
+            findings.add(self.policy, Code::KeyRetired, instant.when, Some(node.id), text);
+        }
+    }
+
     fn roles_of(&self, commit: &CheckedCommit) -> Roles {
-        let Some(known) = self.trust.committers.get(commit.committer) else { return 0 };
+        let Some(known) = commit.committer.and_then(|place| self.trust.committers.get(place)) else { return 0 };
         let log = self.evidence.logs.get(commit.log);
         let origin = log.map(|log| log.genesis.origin.as_str());
         let anchor = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?));

@@ -208,7 +208,7 @@ fn parties(case: &Case<'_>) -> BTreeMap<usize, Vec<PartyReport>> {
 /// Returns the place of the log that a node is in, and the name of the party that signed its commit.
 fn vouching<'a>(case: &Case<'a>, node: &crate::evidence::Node) -> Option<(usize, &'a str)> {
     let commit = case.evidence.commit_of(node)?;
-    Some((commit.log, case.trust.committers.get(commit.committer)?.name.as_str()))
+    Some((commit.log, case.trust.committers.get(commit.committer?)?.name.as_str()))
 }
 
 type States = BTreeMap<Ordinal, crate::judge::SourceState>;
@@ -319,7 +319,7 @@ fn keys(case: &Case<'_>) -> Vec<KeyReport> {
         }
     }
     for commit in &case.evidence.commits {
-        if let Some(known) = case.trust.committers.get(commit.committer) {
+        if let Some(known) = commit.committer.and_then(|place| case.trust.committers.get(place)) {
             add(&known.name, "committer", commit.key);
         }
     }

@@ -5,12 +5,13 @@ use griptrace_core::{
     id::GenesisHash,
     key::Signer as _,
     key_change::{KeyUse, key_status},
+    node::Mark,
 };
 use griptrace_verifier::finding::Code;
 
 use super::Attack;
 use super::Liar::{Both, Courier, Exporter, Operator, Thief};
-use crate::world::{Case, KeySpec, World, key};
+use crate::world::{Case, KeySpec, NodeSpec, World, key, word};
 
 /// The maker's key is followed by `maker-2` at leaf 7, which signs from then on.
 pub(crate) fn rotated(case: &mut Case) {
@@ -57,7 +58,8 @@ const COMMITTERS: &[Attack] = &[
     Attack::new("key-reused-after-rotation", Thief, "the key that retired signs once more", Code::KeyRetired, |c| {
         rotated(c);
         c.world.commit_of("shipment").signer = "maker";
-    }),
+    })
+    .also(&[Code::ShipperUnauthorised]),
     Attack::new(
         "rotation-never-shown",
         Exporter,
@@ -133,6 +135,44 @@ const COMMITTERS: &[Attack] = &[
         |c| {
             c.world.change_key(1, KeySpec::rotation(KeyUse::Committer, "stranger", "maker-2"));
             sign_later(&mut c.world, "maker-2");
+        },
+    ),
+    Attack::new(
+        "mark-by-a-stolen-key",
+        Thief,
+        "a source is withdrawn between theft and revocation, to break what ships",
+        Code::StatusUnauthorised,
+        |c| {
+            let mark = NodeSpec::status("withdrawal", Mark::Withdraw, "force", "2026-05-21");
+            c.world.mark(1, "maker", mark);
+            revoked(c, 7);
+        },
+    )
+    .met(),
+    Attack::new(
+        "successor-by-a-stolen-key",
+        Thief,
+        "a source is superseded by one of the thief's between theft and revocation",
+        Code::StatusUnauthorised,
+        |c| {
+            let other = NodeSpec::source("other", "CN", "force-torque", "core");
+            let mark = NodeSpec::status("correction", Mark::Supersede, "force", "2026-05-21").successor("other");
+            c.world.record(0, 1, "maker", vec![other, mark]);
+            revoked(c, 7);
+        },
+    )
+    .met(),
+    Attack::new(
+        "stated-by-a-stolen-key",
+        Thief,
+        "an assessment is stated between theft and revocation, by whoever has the key",
+        Code::AssessorUntrusted,
+        |c| {
+            c.world.remove("assessment-2");
+            let stated = NodeSpec::assessment("stated", None, &["force"], &["force-torque"]);
+            c.world.node("force").core.grade = Some(word("important"));
+            c.world.record(0, 1, "maker", vec![stated]);
+            revoked(c, 7);
         },
     ),
 ];

@@ -20,6 +20,9 @@ use griptrace_core::{
 use super::{Broken, CheckedCommit, Log, broken};
 use crate::finding::Code;
 
+/// The first bytes of a key change: an array of two, and its number among entries.
+const CHANGE_BEGINS: &[u8] = &[0x82, 0x01];
+
 /// The keys of a log, as far as a bundle tells.
 #[derive(Debug)]
 pub(crate) struct Keys {
@@ -50,7 +53,7 @@ impl Keys {
 /// Step 2: reads the key changes of a log part.
 pub(super) fn read_keys(part: &LogPart<&[u8]>, genesis: &Genesis, home: &GenesisHash) -> Result<Keys, Broken> {
     let mut found: Vec<(u64, KeyChange, Digest)> = Vec::new();
-    for (index, bytes) in &part.entries {
+    for (index, bytes) in part.entries.iter().filter(|(_, bytes)| bytes.starts_with(CHANGE_BEGINS)) {
         // What can't be read is reported with the other entries.
         let Ok(Entry::KeyChange(signed)) = Entry::parse(bytes) else { continue };
         if found.len() >= KEY_CHANGES_MAX {

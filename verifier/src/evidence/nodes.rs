@@ -55,10 +55,6 @@ fn check_commit(
     let covered = log.first_covering(leaf).and_then(|place| log.anchors.get(place));
     let day = Date::from_unix(covered.map_or(u64::MAX, |anchor| anchor.time));
     let (key, history) = (commit.key(), &log.keys.history);
-    if let Some(end) = history.end(&key).filter(|end| *end <= leaf) {
-        let text = format!("commit {leaf} is signed by key {key}, which counts up to leaf {end} only: it retired");
-        return Err(broken(Code::KeyRetired, None, text));
-    }
     let chain = history.chain(&key, leaf);
     let committer = chain.iter().find_map(|key| find_committer(trust, key, &log.genesis.origin, day));
     let committer = committer.ok_or_else(|| untrusted(trust, &commit, &chain, leaf, day))?;
@@ -73,6 +69,8 @@ fn check_commit(
         ));
     }
     let CommitPayload { root, count, statuses, .. } = commit.payload;
+    // What a key signed that had retired or was revoked is nobody's: a thief's marks do not count, and break nothing.
+    let committer = history.end(&key).is_none_or(|end| leaf < end).then_some(committer);
     Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer })
 }
 

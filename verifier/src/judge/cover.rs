@@ -46,7 +46,10 @@ pub(super) fn check_words(case: &Case<'_>, findings: &mut Findings) -> BTreeMap<
 }
 
 fn check_word(case: &Case<'_>, node: &Node, assessed: &Assessed, findings: &mut Findings) -> Vouched {
-    let Some(signed) = &assessed.signed else { return Vouched::Stated };
+    let Some(signed) = &assessed.signed else {
+        let stated = case.committer_of(node).map(|_| Vouched::Stated);
+        return stated.unwrap_or_else(|| Vouched::Untrusted("a committer whose key had retired".into()));
+    };
     let day = Date::from_unix(case.evidence.anchor_of(node).map_or(u64::MAX, |anchor| anchor.time));
     let with_key = || case.trust.assessors.iter().enumerate().filter(|(_, known)| known.key.id() == signed.key);
     if let Some((_, known)) = with_key().next()
