@@ -32,7 +32,7 @@ use crate::{
         Disclose, ProveOptions,
         closure::{Closure, can_be_opened},
         crossing_leaves, first_covering,
-        keys::changes_of,
+        keys::{changes_of, first_key_revoked},
     },
     reading::SegmentReader,
     recent::Recent,
@@ -187,7 +187,9 @@ impl<'a> Taking<'a> {
         let place = |number: Number| numbers.binary_search(&number).ok();
         let country = |number| place(number).and_then(|at| nodes.get(at)).and_then(|node| node.country);
         let leaves = crossing_leaves(catalogue, root, closure.members.iter().copied(), country);
-        let sizes = leaves.into_iter().map(|leaf| first_covering(catalogue, leaf)).chain([size]).collect();
+        let sizes = leaves.into_iter().map(|leaf| first_covering(catalogue, leaf)).chain([size]);
+        let sizes =
+            sizes.chain(first_key_revoked(self.state, size).filter(|size| catalogue.is_signed(*size))).collect();
         let ordinal = |number| wide(numbers.partition_point(|other| *other < number));
         Ok(Unproven::of(Bundle {
             root: ordinal(root),

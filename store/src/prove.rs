@@ -30,7 +30,7 @@ use self::{
     closure::can_be_opened,
     cosigned::CosignedAnchors,
     joint::{Joiner, Joint},
-    keys::Keys,
+    keys::{Keys, first_key_revoked},
 };
 use crate::{
     State, Store, Witnesses, adopted,
@@ -341,6 +341,10 @@ impl<'a> Prover<'a> {
             }
             sizes.insert(size);
         }
+        // Who has the log's first key alone believes this genesis by that key's signature, and a revoker's change has none.
+        sizes.extend(
+            first_key_revoked(self.state, self.size).into_iter().filter(|size| self.catalogue.is_signed(*size)),
+        );
         within("checkpoints of a bundle", sizes.len(), ANCHORS_MAX)?;
         Ok(sizes)
     }

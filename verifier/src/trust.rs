@@ -77,6 +77,14 @@ pub struct TrustedLog {
     pub earlier: Vec<(NoteVerifier, u64)>,
 }
 
+impl TrustedLog {
+    /// Returns its keys, each with the size up to which it is believed, the present one first.
+    pub fn keys(&self) -> impl Iterator<Item = (&NoteVerifier, u64)> {
+        let earlier = self.earlier.iter().map(|(key, size)| (key, *size));
+        [(&self.key, u64::MAX)].into_iter().chain(earlier)
+    }
+}
+
 /// A witness.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrustedWitness {

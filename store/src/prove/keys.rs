@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use griptrace_core::{commit::Commit, id::KeyId, key_change::KeyChange, key_history::concerned};
+use griptrace_core::{
+    commit::Commit,
+    id::KeyId,
+    key_change::{KeyChange, KeyUse},
+    key_history::concerned,
+};
 
 use super::Prover;
 use crate::{State, error::StorageError};
@@ -37,4 +42,11 @@ pub(crate) fn changes_of(state: &State, size: u64, keys: &mut BTreeSet<KeyId>) -
     let known: Vec<(u64, &KeyChange)> = known.into_iter().filter(|(index, _)| *index < size).collect();
     let found = concerned(keys, &known.iter().map(|(_, change)| *change).collect::<Vec<_>>());
     known.iter().zip(found).filter(|(_, found)| *found).map(|((index, _), _)| *index).collect()
+}
+
+/// Returns the largest size that the log's first key signed, if a revoker took it out of use below `size`.
+pub(crate) fn first_key_revoked(state: &State, size: u64) -> Option<u64> {
+    let mut changes = state.keys.changes.iter().filter(|placed| placed.index < size);
+    let first = changes.find(|placed| placed.change.of == KeyUse::Log)?;
+    first.change.revoker.is_some().then_some(first.index)
 }

@@ -142,6 +142,27 @@ fn a_change_that_has_no_place_is_refused_and_nothing_is_written() {
     assert!(is_clean(&world.store));
 }
 
+/// The first key signs no revocation: a bundle shows that it signed this log.
+#[test]
+fn a_bundle_shows_a_checkpoint_of_the_revoked_first_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let revokers = vec![key(9).public_key().id()];
+    let genesis = Genesis { origin: ORIGIN.into(), key: key(1).public_key(), time: NOW, nonce: [3; 16], revokers };
+    let store = Store::init(dir.path(), &genesis, signer(), NOW).unwrap();
+    let (retired, successor) = (key(1).public_key(), Some(key(11).public_key()));
+    let (home, revoker) = (store.home(), Some(key(9).public_key()));
+    let change = KeyChange { home, of: KeyUse::Log, retired, successor, revoker, since: None, time: NOW };
+    let entry = change.sign(&[&key(9), &key(11)], "Maker").unwrap();
+    let receipt = store.change_key(&entry, Some(second()), NOW).unwrap();
+    let world = World::at(&store);
+    let source = world.add(world.source("camera", "CN"));
+    let model = world.commit(world.train("m", &[source], "DE", &["a"]))[1];
+    let bundle = Bundle::from_bytes(&store.prove(&model, &ProveOptions::default()).unwrap()).unwrap();
+    let first = Note::parse(bundle.logs[0].anchors[0].note.as_bytes()).unwrap();
+    assert_eq!(first.verify(&[signer().verifier().clone()]).unwrap().len(), 1);
+    assert_eq!(Checkpoint::parse(first.text()).unwrap().size, receipt.index);
+}
+
 /// A change of the log's key that is cut off anywhere: afterwards one of the two keys opens the log, whole.
 #[test]
 fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {

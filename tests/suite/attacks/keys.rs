@@ -10,8 +10,8 @@ use griptrace_core::{
 use griptrace_verifier::finding::Code;
 
 use super::Attack;
-use super::Liar::{Both, Courier, Exporter, Operator, Thief};
-use crate::world::{Case, KeySpec, NodeSpec, World, key, word};
+use super::Liar::{Both, Courier, Exporter, Operator, Stranger, Thief};
+use crate::world::{Case, KeySpec, NodeSpec, Step, World, key, word};
 
 /// The maker's key is followed by `maker-2` at leaf 7, which signs from then on.
 pub(crate) fn rotated(case: &mut Case) {
@@ -233,6 +233,16 @@ const LOGS: &[Attack] = &[
         |c| earlier_key(c, 11),
     ),
     Attack::new(
+        "log-key-revoked-by-whoever-wrote-the-genesis",
+        Stranger,
+        "a genesis names the log's key and a revoker of the stranger's, who takes that key out of use at once",
+        Code::LogUntrusted,
+        |c| {
+            revoked_log_key(c, 0);
+            c.world.sign_from(0, "thief");
+        },
+    ),
+    Attack::new(
         "log-key-that-nobody-trusts",
         Operator,
         "none of a log's keys is in the trust file",
@@ -249,6 +259,13 @@ const LOGS: &[Attack] = &[
         },
     ),
 ];
+
+/// `guard` takes the log's key out of use at the `place`-th step of the log, and the next one follows.
+fn revoked_log_key(case: &mut Case, place: usize) {
+    case.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+    let change = KeySpec { revoker: Some("guard"), ..KeySpec::rotation(KeyUse::Log, "log", "thief") };
+    case.world.logs[0].steps.insert(place, Step::Key(change));
+}
 
 /// The trust file has the log's next key, and the first one up to a size.
 fn earlier_key(case: &mut Case, size: u64) {
@@ -354,6 +371,10 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
             signer.expect("it is a name").verifier().to_vkey()
         };
         c.buyer.trust(&vkey("log"), &vkey("log-2"));
+    });
+    accepted("the revoked key of the log, which signed a checkpoint before", &|c| {
+        revoked_log_key(c, 5);
+        c.world.sign_from(1, "thief");
     });
     accepted("a key of that day", &|c| earlier_key(c, 13));
     accepted("a key of that day, and the next one", &|c| {

@@ -11,7 +11,7 @@ use griptrace_core::{
     digest::Digest,
     entry::{Entry, Genesis},
     id::{GenesisHash, KeyId},
-    key_change::{KeyChange, key_line, key_status},
+    key_change::{KeyChange, KeyUse, key_line, key_status},
     key_history::{KeyHistory, concerned},
     limits::KEY_CHANGES_MAX,
     status_map::status_value,
@@ -37,6 +37,12 @@ impl Keys {
     /// Returns the keys of the status map that have to be answered for.
     pub(super) fn asked(&self) -> impl Iterator<Item = Digest> + '_ {
         self.concerned.iter().map(|key| *key_status(key).digest())
+    }
+
+    /// Tells whether a key of the log signed one of its changes.
+    pub(super) fn has_signed(&self, key: &[u8]) -> bool {
+        let of_log = self.changes.iter().map(|(change, _)| change).filter(|change| change.of == KeyUse::Log);
+        of_log.flat_map(KeyChange::signers).any(|signer| signer.as_bytes() == key)
     }
 
     /// Returns those of them that have something, with its value.

@@ -14,7 +14,10 @@ use griptrace_core::{
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::{Anchor, Broken, Cosignature, Log, Parts, Proofs, broken, keys::read_keys};
+use super::{
+    Anchor, Broken, Cosignature, Log, Parts, Proofs, broken,
+    keys::{Keys, read_keys},
+};
 use crate::{
     finding::Code,
     report::TimeFrom,
@@ -58,8 +61,9 @@ fn check_log(
 ) -> Result<Log, Broken> {
     let (genesis, home) = read_genesis(part)?;
     let keys = read_keys(part, &genesis, &home)?;
-    let (trusted, until) = find_trusted(trust, &genesis, &keys.history)?;
+    let trusted = find_trusted(trust, &genesis, &keys.history)?;
     let notes = check_notes(part, trust, trusted, &keys.history)?;
+    let until = believed_until(trusted, &genesis, &keys, &notes)?;
     if let Some(newest) = notes.last().map(|note| note.checkpoint.size).filter(|size| until < *size) {
         let text = format!(
             "checkpoint of size {newest} of {}: the trust file has this key of the log up to size {until} only",
@@ -92,21 +96,34 @@ fn read_genesis(part: &LogPart<&[u8]>) -> Result<(Genesis, griptrace_core::id::G
     }
 }
 
-/// The trust file may have any of the log's keys: each has signed the change to or from the next. One that it has as an
-/// earlier key only is believed up to its size, which is returned.
-fn find_trusted<'t>(
-    trust: &'t Trust,
-    genesis: &Genesis,
-    history: &KeyHistory,
-) -> Result<(&'t TrustedLog, u64), Broken> {
+/// The trust file may have any of the log's keys: each has signed the change to or from the next, or is revoked
+/// ([`believed_until`]).
+fn find_trusted<'t>(trust: &'t Trust, genesis: &Genesis, history: &KeyHistory) -> Result<&'t TrustedLog, Broken> {
     let shown = |key: &NoteVerifier| history.log_keys().any(|(_, known)| key.public_key() == known.as_bytes());
-    let until = |log: &'t TrustedLog| {
-        let earlier = log.earlier.iter().filter(|(key, _)| shown(key)).map(|(_, size)| *size).max();
-        let size = if shown(&log.key) { Some(u64::MAX) } else { earlier };
-        size.map(|size| (log, size))
-    };
-    trust.logs.iter().filter(|log| log.origin == genesis.origin).find_map(until).ok_or_else(|| {
+    let knows = |log: &&TrustedLog| log.keys().any(|(key, _)| shown(key));
+    trust.logs.iter().filter(|log| log.origin == genesis.origin).find(knows).ok_or_else(|| {
         let text = format!("the trust file has no log {} with key {}", genesis.origin, genesis.key);
+        broken(Code::LogUntrusted, None, text)
+    })
+}
+
+/// Returns up to which size the keys of the trust file are believed: one that it has as an earlier key only, up to the
+/// size beside it.
+///
+/// A genesis is signed by nobody, and anybody can write one that names another's key, and a revoker of his own who takes
+/// that key out of use. So a key speaks for this genesis only by its own signature: on a checkpoint, whose tree has the
+/// genesis, or on a key change, which names it.
+fn believed_until(log: &TrustedLog, genesis: &Genesis, keys: &Keys, notes: &[CheckedNote]) -> Result<u64, Broken> {
+    let signs = |size| keys.history.log_key(size).map(PublicKey::as_bytes);
+    let has_signed = |key: &NoteVerifier| {
+        let key = key.public_key();
+        notes.iter().any(|note| signs(note.checkpoint.size) == Some(key)) || keys.has_signed(key)
+    };
+    log.keys().filter(|(key, _)| has_signed(key)).map(|(_, size)| size).max().ok_or_else(|| {
+        let text = format!(
+            "nothing here is signed by a key that the trust file has of {}: a revoker whom the genesis names took it out of use",
+            genesis.origin
+        );
         broken(Code::LogUntrusted, None, text)
     })
 }
