@@ -141,7 +141,11 @@ impl History {
         let log = trust.logs.iter().find(|log| log.origin == stated.origin);
         let log = log.ok_or_else(|| HistoryError::LogUntrusted { origin: stated.origin.clone() })?;
         let note = parsed.to_text();
-        let Checkpoint { origin, size, root } = signed(&log.key, &note).map_err(HistoryError::Checkpoint)?;
+        // It may be from before the log's key changed. Why it is none of an earlier key's does not matter.
+        let mut earlier = log.keys().skip(1).filter(|(_, until)| stated.size <= *until);
+        let by_earlier = earlier.find_map(|(key, _)| signed(key, &note).ok());
+        let checkpoint = by_earlier.map_or_else(|| signed(&log.key, &note), Ok);
+        let Checkpoint { origin, size, root } = checkpoint.map_err(HistoryError::Checkpoint)?;
         let checkpoints = [KnownCheckpoint { size, root, note }].into();
         Ok(Self { logs: [KnownLog { origin, genesis: None, checkpoints, lines: BTreeMap::new() }].into() })
     }

@@ -400,3 +400,17 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
         steps.insert(quantise.expect("it is there"), revocation);
     });
 }
+
+/// A checkpoint that was saved before the log's key changed is of the key that the trust file has as an earlier one.
+#[test]
+fn a_saved_checkpoint_of_an_earlier_key_can_be_compared_with() {
+    let saved = |until| {
+        let mut case = Case::honest();
+        log_rotated(&mut case);
+        let note = super::checkpoint_at(&case, 6);
+        earlier_key(&mut case, until);
+        crate::world::history(note.as_bytes(), &case.buyer.read_trust()).map_err(|error| error.code()).map(|_| ())
+    };
+    assert_eq!(saved(6), Ok(()));
+    assert_eq!(saved(5), Err("fork-unsigned"), "it is larger than what the earlier key is believed for");
+}
