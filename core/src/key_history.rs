@@ -230,12 +230,17 @@ impl KeyHistory {
 /// bundle rests on, all that its reader may have to know.
 pub fn concerned(keys: &mut BTreeSet<KeyId>, changes: &[&KeyChange]) -> Vec<bool> {
     let mut found: Vec<bool> = changes.iter().map(|_| false).collect();
+    // A chain is found from its end in as many rounds as it has changes: each key is hashed once, not in each round.
+    let named = |change: &&KeyChange| [Some(change.retired.id()), change.successor.as_ref().map(PublicKey::id)];
+    let named: Vec<[Option<KeyId>; 2]> = changes.iter().map(named).collect();
     loop {
         let before = keys.len();
-        for (change, found) in changes.iter().zip(&mut found) {
-            let named = [Some(change.retired.id()), change.successor.as_ref().map(PublicKey::id)];
+        for (named, found) in named.iter().zip(&mut found) {
+            if *found {
+                continue;
+            }
             if named.iter().flatten().any(|key| keys.contains(key)) {
-                keys.extend(named.into_iter().flatten());
+                keys.extend(named.iter().flatten());
                 *found = true;
             }
         }
