@@ -55,7 +55,7 @@ fn says_as_much(then: &Value, now: &Value, at: &str) -> Result<(), String> {
         }
         // Words may become clearer; what programs read may not change. A file is named as it was given.
         (Value::String(_), Value::String(_))
-            if at.rsplit('.').next().is_some_and(|name| ["text", "bundle"].contains(&name)) =>
+            if at.rsplit('.').next().is_some_and(|name| ["text", "file"].contains(&name)) =>
         {
             Ok(())
         }
@@ -160,6 +160,8 @@ fn a_new_age_is_written_where_there_is_none() {
         fs::write(folder.join("arguments"), arguments.join("\n") + "\n").unwrap();
         let (code, report) = verify(&folder);
         fs::write(folder.join("exit-code"), format!("{code}\n")).unwrap();
+        let mut report = report;
+        report["file"] = "./bundle.griptrace".into();
         fs::write(folder.join("report.json"), serde_json::to_string_pretty(&report).unwrap() + "\n").unwrap();
     }
 }
