@@ -15,7 +15,6 @@ use griptrace_core::{
     bundle::{BundleError, BundleView},
     checkpoint::Checkpoint,
     digest::Digest,
-    entry::Entry,
     fork::{Fork, ForkError, signed},
     id::{GenesisHash, NodeId, StatusKey},
     note::Note,
@@ -53,7 +52,7 @@ pub(crate) struct KnownLog {
     genesis: Option<GenesisHash>,
     /// By ascending size; never empty.
     checkpoints: Vec<KnownCheckpoint>,
-    /// The public status lines of its commits, with the leaf that each stands in.
+    /// What its commits and key changes add to the status map, with the leaf that each stands in.
     pub(crate) lines: BTreeMap<StatusKey, Vec<(u64, NodeId)>>,
 }
 
@@ -122,8 +121,10 @@ impl History {
         let (logs, entries) = check_logs(&bundle, trust).map_err(HistoryError::Broken)?;
         let mut known: Vec<KnownLog> = logs.iter().zip(&bundle.logs).map(|(log, part)| known_log(log, part)).collect();
         for (place, leaf, entry) in entries {
-            let (Entry::Commit(commit), Some(log)) = (entry, known.get_mut(place)) else { continue };
-            for line in commit.payload.statuses {
+            let (Some(log), Some(part)) = (known.get_mut(place), bundle.logs.get(place)) else { continue };
+            let bytes = part.entries.binary_search_by_key(&leaf, |(index, _)| *index).ok();
+            let bytes = bytes.and_then(|at| part.entries.get(at)).map_or(&[][..], |(_, bytes)| *bytes);
+            for line in entry.map_lines(bytes) {
                 log.lines.entry(line.key).or_default().push((leaf, line.status));
             }
         }
