@@ -47,8 +47,8 @@ impl Desk {
         let guard = desk.new_key("guard.key");
         let made = ["--json", "init", "--origin", "maker.example/2026", "--name", "Maker", "--revoker", &guard];
         let made: Value = serde_json::from_str(&desk.say(&made)).unwrap();
-        desk.home = made["home"].as_str().unwrap().to_owned();
-        desk.committer = made["committer"].as_str().unwrap().to_owned();
+        made["home"].as_str().unwrap().clone_into(&mut desk.home);
+        made["committer"].as_str().unwrap().clone_into(&mut desk.committer);
         let trust = desk.say(&["trust", "init"]);
         let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap();
         fs::write(desk.path().join("lineage.toml"), LINEAGE.replace("@TODAY@", today)).unwrap();
@@ -277,6 +277,8 @@ fn what_counts_for_nobody_is_recorded_again_and_a_buyer_believes_it() {
     assert!(found(&desk.verify("trust.toml")).contains(&"key-retired"));
     assert!(desk.say(&["show", &old]).contains("for nobody: the key does not count from leaf 2 on"));
     assert!(desk.say(&["log"]).contains("Maker [key ended]"));
+    assert!(desk.say(&["trace", "model:grasp"]).lines().all(|line| line.contains("[key ended]")));
+    assert!(desk.say(&["inventory"]).contains("key ended: record it again"));
     let said = desk.ends(2, &["ship", "model:grasp", "--to", "B", "--country", "DE"]);
     assert!(said.contains("can't ship: the key that recorded it") && said.contains("hint: record it again"), "{said}");
     let lineage = fs::read_to_string(desk.path().join("lineage.toml")).unwrap();

@@ -227,6 +227,7 @@ pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, Com
 }
 
 /// Where a change stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Placed {
     /// The leaf index.
     pub(crate) index: u64,
