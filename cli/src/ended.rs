@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_core::{entry::Genesis, id::KeyId, key::PublicKey, key_history::KeyHistory};
+use griptrace_core::{
+    entry::Genesis,
+    id::KeyId,
+    key::PublicKey,
+    key_history::{AsOf, KeyHistory},
+};
 use griptrace_store::StoredNode;
 
 use crate::{
@@ -34,10 +39,10 @@ pub(crate) fn earlier(genesis: &Genesis, history: &KeyHistory) -> Result<Vec<Ear
     keys.iter().zip(ends).map(earlier).collect()
 }
 
-/// Returns the key that followed a committer's key in the end: itself, if none did.
-pub(crate) fn last_of(history: &KeyHistory, key: &KeyId) -> KeyId {
-    // Of a commit at leaf 0 no key stands for one before it, so that the chain is the key and those that followed it.
-    history.chain(key, 0).last().copied().unwrap_or(*key)
+/// Returns a committer's key and those that followed it, the last one last.
+pub(crate) fn followers(history: &KeyHistory, key: &KeyId) -> Vec<KeyId> {
+    // At leaf 0 no key has followed one before it, so that the chain is the key and those that followed it later.
+    history.chain(key, 0, AsOf::Now, &[])
 }
 
 impl Workspace {
@@ -56,7 +61,7 @@ impl Workspace {
         let named = self.committer()?;
         let Log::Local(store) = &self.store else { return Ok(Some(named)) };
         let history = store.key_history();
-        let last = last_of(&history, &named.id());
+        let last = followers(&history, &named.id()).last().copied().unwrap_or(named.id());
         if history.end(&last).is_some() {
             return Ok(None);
         }

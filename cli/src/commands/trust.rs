@@ -84,9 +84,8 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         // What it signed while it counted is judged all the same.
         None => workspace.committer()?,
     };
-    let earlier: Vec<Earlier> = workspace.earlier_log_keys()?;
-    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n", quoted(&workspace.log_vkey()?));
-    let _ = writeln!(text, "{}", earlier_line(&earlier, ""));
+    let more = earlier_line(&workspace.earlier_log_keys()?, "") + &revokers(&genesis.revokers, "");
+    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n{more}\n", quoted(&workspace.log_vkey()?));
     let _ = writeln!(text, "# fingerprint {}", fingerprint(&committer.id()));
     let _ = write!(
         text,
@@ -132,6 +131,15 @@ fn no_committer(workspace: &Workspace) -> Result<CommandError, CommandError> {
     let since = workspace.key_end(&key.id()).unwrap_or_default();
     let text = format!("the committer's key {key} does not count from leaf {since} on: a trust file names keys of now");
     Ok(CommandError::failed(text).with_hint(workspace.how_to_go_on()?))
+}
+
+/// Returns the line that lists a log's revokers, if it has any, behind a lead.
+fn revokers(keys: &[KeyId], lead: &str) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let listed: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    format!("{lead}revokers = [{}]\n", listed.join(", "))
 }
 
 /// Returns the key id, issuer and scheme of every signed assessment in the store.

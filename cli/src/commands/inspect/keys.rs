@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 use super::nodes_of;
 use crate::{
     context::{Answer, Context},
-    ended::{Earlier, earlier, last_of},
+    ended::{Earlier, earlier, followers},
     error::CommandError,
     keyfile::fingerprint,
     workspace::vkey,
@@ -139,7 +139,8 @@ fn read(log: &LogPart) -> Result<Part, CommandError> {
 fn committers(origin: &str, history: &KeyHistory, commits: &[Commit]) -> Vec<CommitterKeys> {
     let mut found: BTreeMap<KeyId, CommitterKeys> = BTreeMap::new();
     for commit in commits {
-        let key = last_of(history, &commit.key());
+        let mut before = followers(history, &commit.key());
+        let key = before.pop().unwrap_or(commit.key());
         let new = || CommitterKeys {
             key,
             public: history.key(&key).cloned(),
@@ -151,8 +152,7 @@ fn committers(origin: &str, history: &KeyHistory, commits: &[Commit]) -> Vec<Com
         let committer = found.entry(key).or_insert_with(new);
         // The newest commit says how its owner is called now.
         committer.issuer.clone_from(commit.issuer());
-        let before = history.chain(&commit.key(), 0).into_iter().filter(|other| *other != key);
-        committer.earlier.extend(before.filter_map(|other| Some((other, history.end(&other)?))));
+        committer.earlier.extend(before.into_iter().filter_map(|other| Some((other, history.end(&other)?))));
     }
     found.into_values().collect()
 }
