@@ -148,7 +148,7 @@ fn a_revocation_puts_the_key_that_follows_in_use() {
     let before = desk.config();
     let said = desk.ends(2, &["key", "record", change, "--new", "other.key"]);
     assert!(said.contains(&format!("holds the key {other}, and the change names {next}")), "{said}");
-    assert_eq!((desk.config(), desk.keys().len()), (before, 2), "nothing is written");
+    assert_eq!((desk.config(), desk.keys().len()), (before.clone(), 2), "nothing is written");
     let said = desk.say(&["key", "record", change, "--new", "next.key"]);
     assert!(said.contains("in use     keys/committer-2.key"), "{said}");
     assert_eq!(desk.keys(), ["committer-2.key", "committer.key", "log.key"]);
@@ -160,7 +160,13 @@ fn a_revocation_puts_the_key_that_follows_in_use() {
     // The old file may be lost, and so may the new one's first place.
     fs::remove_file(desk.path().join("next.key")).unwrap();
     fs::remove_file(desk.path().join(".griptrace/keys/committer.key")).unwrap();
+    // As if it had been cut off after the change, and before the settings were written again: the log tells.
+    let after = desk.config();
+    let pending = "committer = \"keys/committer.key\"\nnext_committer = \"keys/committer-2.key\"";
+    let cut_off = before.replace("committer = \"keys/committer.key\"", pending);
+    fs::write(desk.path().join(".griptrace/config.toml"), cut_off).unwrap();
     desk.ship();
+    assert_eq!(desk.config(), after);
     let trust = desk.say(&["trust", "init"]);
     assert!(trust.contains(&next) && !trust.contains(&desk.committer), "{trust}");
 }
@@ -212,8 +218,11 @@ fn a_key_that_nothing_follows_is_named_to_no_buyer() {
     assert!(keys.contains("revoked      counts before leaf 6 only, and no key follows it"), "{keys}");
     let trust = desk.say(&["trust", "init", "--from-bundle", "s.griptrace"]);
     assert!(trust.contains("# IT COUNTS BEFORE LEAF 6 ONLY"), "{trust}");
-    desk.new_key("fresh.key");
-    desk.say(&["key", "record", change, "--new", "fresh.key"]);
+    // A file that lies among the others already is taken as it lies.
+    let fresh = ".griptrace/keys/fresh.key";
+    desk.new_key(fresh);
+    assert!(desk.say(&["key", "record", change, "--new", fresh]).contains("in use     keys/fresh.key"));
+    assert_eq!(desk.keys(), ["committer.key", "fresh.key", "log.key"]);
     desk.ship();
     assert!(!desk.say(&["trust", "init"]).contains(&desk.committer));
 }
@@ -326,6 +335,15 @@ fn an_assessment_that_counts_for_nobody_is_recorded_again() {
     desk.say(&["key", "record", change, "--new", "next.key"]);
     assert!(desk.say(&["assess", "record", "a.statement"]).starts_with("recorded"));
     assert!(desk.say(&["assess", "record", "a.statement"]).starts_with("already recorded"));
+    // Both records of it stand in the bundle, and the buyer finds it once.
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let trust = desk.say(&["trust", "init"]);
+    let confirmed: Vec<&str> = trust.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+    let confirmed = confirmed.into_iter().filter(|line| line.starts_with('[') || line.contains(" = "));
+    fs::write(desk.path().join("trust.toml"), confirmed.collect::<Vec<_>>().join("\n")).unwrap();
+    let report = desk.verify("trust.toml");
+    assert_eq!(report["verdict"], "TRACED_ASSESSED", "{report}");
 }
 
 /// A buyer saw the keys of long ago, and nothing of those that followed.

@@ -19,7 +19,7 @@ use crate::{
     keyfile::{self, PrivateKey, fingerprint},
 };
 
-/// Make and show key files
+/// Make and show key files, and let one key follow another
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
     /// Make a key file that only its owner can read
@@ -52,8 +52,8 @@ pub(crate) enum Args {
     Change(Box<key_change::ChangeArgs>),
     /// Bring a signed change into the log, and use the key that follows
     ///
-    /// For whoever has the store of the log. Where the key that ends is in use here, --new takes the file of the one that
-    /// follows into use. Said again with --new, of a change that is in the log already, it only does that.
+    /// For whoever has the store of the log. Where the key that ends is in use here, --new puts the one that follows in its
+    /// place. Of a change that is in the log already, --new does only that.
     Record(key_record::Args),
     /// Show the public key of a key file, and its fingerprint for reading on the phone
     Show {

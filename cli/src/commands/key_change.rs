@@ -131,7 +131,7 @@ pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, Com
         }
     }
     workspace.save_config()?;
-    let (object, lines) = told(&change, Placed { index: receipt.index, is_old: false });
+    let (object, lines) = told(&change, Placed { index: receipt.index, size: receipt.size, is_old: false });
     context.output.either(&object, &lines)?;
     context.output.talk("the old key file signs nothing any more; once every copy of the new one is safe, destroy it");
     Ok(Answer::YES)
@@ -231,6 +231,8 @@ pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, Com
 pub(crate) struct Placed {
     /// The leaf index.
     pub(crate) index: u64,
+    /// The log's size, as far as it is known to have it.
+    pub(crate) size: u64,
     /// Whether it stood there before.
     pub(crate) is_old: bool,
 }
@@ -241,7 +243,7 @@ pub(crate) fn told(change: &KeyChange, placed: Placed) -> (Json, Vec<String>) {
     let object = json!({
         "of": change.of.word(), "retired": change.retired.to_string(),
         "successor": change.successor.as_ref().map(ToString::to_string), "since": change.since,
-        "index": placed.index, "already_recorded": placed.is_old,
+        "index": placed.index, "size": placed.size, "already_recorded": placed.is_old,
     });
     let mut lines = vec![
         format!("retired    {} key {}", change.of.word(), change.retired),

@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     if let Some(next) = &next {
         put_in_use(&mut workspace, change.of, &next.key)?;
     }
-    tell(context, &workspace, &change, Placed { index, is_old: before.is_some() })
+    tell(context, &workspace, &change, Placed { index, size: workspace.store.size(), is_old: before.is_some() })
 }
 
 fn read(file: &Path) -> Result<(Vec<u8>, KeyChange), CommandError> {
