@@ -403,6 +403,9 @@ impl Walk<'_> {
                 continue;
             };
             let seen: Vec<_> = known.histories.iter().filter_map(|old| old.of_log(&log.genesis.origin)).collect();
+            if seen.is_empty() {
+                continue;
+            }
             let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
             for key in asked.filter(|node| self.is_looked_up_in(node, number, anchor.size)).map(status_key) {
                 let listed = map.get(&key).into_iter().flatten().filter_map(|s| self.nodes.get(*s));
