@@ -393,4 +393,8 @@ fn updates_for_other_bundles_and_replayed_ones_are_refused() {
     let other = Patch { result: Digest::ZERO, ..Patch::between(&older, &newer) };
     let other = Update { patch: Some(other), withdrawals: Vec::new() }.to_bytes();
     assert_eq!(apply(&older, &[other]), Err("update-result-mismatch"));
+    // The model alone, or another shipment of it: what was recalled would be out of sight.
+    let mut model = honest.clone();
+    model.world.root = "grasp-int8".into();
+    assert_eq!(apply(&older, &[update(&older, &model.file())]), Err("update-root-mismatch"));
 }

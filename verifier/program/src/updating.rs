@@ -51,7 +51,10 @@ pub(crate) fn apply(
     let mut question = prepared.question.clone();
     let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
     let newest = newest.map_err(|error| {
-        let number = if let UpdatingError::Update { number, .. } = &error { Some(*number) } else { None };
+        let number = match &error {
+            UpdatingError::Update { number, .. } | UpdatingError::Root { number, .. } => Some(*number),
+            _ => None,
+        };
         let path = number.and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
         Trouble::new(format!("{}: {error}", path.display()))
     })?;
