@@ -409,10 +409,10 @@ impl Walk<'_> {
             let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
             for key in asked.filter(|node| self.is_looked_up_in(node, number, anchor.size)).map(status_key) {
                 let listed = map.get(&key).into_iter().flatten().filter_map(|s| self.nodes.get(*s));
-                check_kept(&seen, &key, listed.map(|node| node.id).collect(), anchor.size)?;
+                check_kept(&seen, &key, &listed.map(|node| node.id).collect(), anchor.size)?;
             }
             for (key, lines) in log.keys.lines() {
-                check_kept(&seen, &key, lines.collect(), anchor.size)?;
+                check_kept(&seen, &key, &lines.collect(), anchor.size)?;
             }
         }
         Ok(())
@@ -445,7 +445,7 @@ impl Walk<'_> {
 }
 
 /// Refuses a list of the map that lacks what an older file shows below a size.
-fn check_kept(seen: &[&KnownLog], key: &StatusKey, listed: BTreeSet<NodeId>, size: u64) -> Result<(), Broken> {
+fn check_kept(seen: &[&KnownLog], key: &StatusKey, listed: &BTreeSet<NodeId>, size: u64) -> Result<(), Broken> {
     let lines = seen.iter().filter_map(|old| old.lines.get(key)).flatten();
     let mut early = lines.filter(|(leaf, _)| *leaf < size);
     let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) else { return Ok(()) };
