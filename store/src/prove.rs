@@ -332,6 +332,12 @@ impl<'a> Prover<'a> {
             }
         }
         leaves.extend(self.keys.last.values().take(KEYS_DATED_MAX));
+        // What was assessed after the shipment counts for whoever ships on, if it was there before that.
+        let shipped = self.catalogue.leaf(self.root);
+        let assessed = members().filter(|number| self.catalogue.node(*number).kind == Kind::Assessment);
+        leaves.extend(
+            assessed.map(|number| self.catalogue.leaf(number)).filter(|leaf| *leaf > shipped).take(KEYS_DATED_MAX),
+        );
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
             sizes.insert(self.first_covering(leaf)?);

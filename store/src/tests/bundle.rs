@@ -283,3 +283,21 @@ fn what_each_key_signed_is_dated_soon_after() {
     assert!(sizes.contains(&late), "{sizes:?}");
     assert!(!sizes.contains(&early), "{sizes:?}: one of each key is enough");
 }
+
+/// A later bundle of another company, which shipped on in between, is judged by when the assessment was there.
+#[test]
+fn what_was_assessed_after_the_shipment_is_dated_soon_after() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "DE"));
+    let trained = world.train("model", &[source], "DE", &["model.bin"]);
+    let model = trained[1].id();
+    world.commit(trained);
+    let shipment = world.add(world.shipment(&[model], "DE"));
+    world.add(world.assessment(&[source]));
+    let assessed_at = world.store.size();
+    world.add(world.status(source, Mark::Withdraw, None));
+    world.add(world.source("later", "DE"));
+    let bundle = check(&world.store.prove(&shipment, &ProveOptions::default()).unwrap()).bundle;
+    let size = |note: &str| note.lines().nth(1).unwrap().parse::<u64>().unwrap();
+    assert!(bundle.logs[0].anchors.iter().any(|anchor| size(&anchor.note) == assessed_at));
+}
