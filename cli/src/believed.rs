@@ -1,0 +1,110 @@
+//! Whom adopted bundles were believed by: judging the own records believes them too.
+//!
+//! What `add --from-bundle --trust FILE` named of other companies stands in a trust file beside the settings, which people
+//! may read and correct. It holds parties alone: how old or how well witnessed evidence has to be, and who asks, was for
+//! the one bundle.
+
+use std::{fs, path::PathBuf};
+
+use griptrace_core::key::PublicKey;
+use griptrace_verifier::trust::Trust;
+use toml::{Table, Value};
+
+use crate::{error::CommandError, workspace::Workspace};
+
+/// The trust file, in the folder of the settings.
+const FILE: &str = "believed.toml";
+
+/// Parties of other companies, as tables of a trust file.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Believed(Table);
+
+impl Believed {
+    /// Reads them.
+    pub(crate) fn read(workspace: &Workspace) -> Result<Self, CommandError> {
+        let path = path(workspace);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
+        let table = toml::from_str(&text);
+        table.map(Self).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+    }
+
+    /// Writes them.
+    pub(crate) fn write(&self, workspace: &Workspace) -> Result<(), CommandError> {
+        let lead = "# Whom bundles were believed by when they were adopted (griptrace add --from-bundle --trust).\n\n";
+        let (path, text) = (path(workspace), format!("{lead}{}", self.text()?));
+        let temporary = path.with_extension("toml.new");
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|e| CommandError::file("write", &path, e))
+    }
+
+    /// Returns them as the text of a trust file.
+    pub(crate) fn text(&self) -> Result<String, CommandError> {
+        toml::to_string(&self.0)
+            .map_err(|e| CommandError::because("cannot write whom adopted bundles are believed by", e))
+    }
+
+    /// Returns what an assessor's key goes by here, and for which schemes it counts.
+    pub(crate) fn assessor(&self, key: &PublicKey) -> Option<(&str, Vec<&str>)> {
+        let mut found = self.tables("assessor").filter(|table| key_of(table).as_ref() == Some(key)).peekable();
+        let name = text(found.peek()?, "name")?;
+        let schemes = found.filter_map(|table| table.get("schemes")?.as_array()).flatten().filter_map(Value::as_str);
+        Some((name, schemes.collect()))
+    }
+
+    /// Adds whom a trust file names, but for the own log and committer. It decides alone about each log that it names, and
+    /// each key; what was believed of others stays.
+    #[must_use]
+    pub(crate) fn joined(&self, file: &Table, read: &Trust, own: &(String, PublicKey)) -> Self {
+        let newer = Self(file.clone());
+        let (own_origin, own_key) = own;
+        let named = |table: &&Table, field| text(table, field).unwrap_or_default().to_owned();
+        let mut logs: Vec<Table> = newer.tables("log").filter(|t| named(t, "origin") != *own_origin).cloned().collect();
+        let in_tables = |origin: &str| newer.tables("log").any(|table| text(table, "origin") == Some(origin));
+        for log in read.logs.iter().filter(|log| log.origin != *own_origin && !in_tables(&log.origin)) {
+            let fields = [("origin", log.origin.clone()), ("vkey", log.key.to_vkey())];
+            logs.push(fields.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect());
+        }
+        let origins: Vec<String> = logs.iter().map(|log| named(&log, "origin")).collect();
+        let mut committers = Vec::new();
+        for table in newer.tables("committer").filter(|table| key_of(table).as_ref() != Some(own_key)) {
+            // Somebody who is believed in every log of that file is not yet believed in every other.
+            for origin in origins.iter().filter(|origin| text(table, "log").is_none_or(|log| log == *origin)) {
+                let mut table = table.clone();
+                table.insert("log".to_owned(), Value::String(origin.clone()));
+                committers.push(table);
+            }
+        }
+        let mut assessors: Vec<Table> = newer.tables("assessor").cloned().collect();
+        let keys: Vec<PublicKey> = assessors.iter().chain(&committers).filter_map(key_of).collect();
+        let mut withdrawals: Vec<Table> = newer.tables("withdrawal").cloned().collect();
+        let is_older = |origin: &String| !origins.contains(origin);
+        logs.extend(self.tables("log").filter(|table| is_older(&named(table, "origin"))).cloned());
+        committers.extend(self.tables("committer").filter(|table| is_older(&named(table, "log"))).cloned());
+        assessors.extend(self.tables("assessor").filter(|t| key_of(t).is_none_or(|key| !keys.contains(&key))).cloned());
+        let others: Vec<Table> = self.tables("withdrawal").filter(|t| !withdrawals.contains(t)).cloned().collect();
+        withdrawals.extend(others);
+        let all = [("log", logs), ("committer", committers), ("assessor", assessors), ("withdrawal", withdrawals)];
+        let array = |tables: Vec<Table>| Value::Array(tables.into_iter().map(Value::Table).collect());
+        let some = all.into_iter().filter(|(_, tables)| !tables.is_empty());
+        Self(some.map(|(name, tables)| (name.to_owned(), array(tables))).collect())
+    }
+
+    fn tables(&self, name: &str) -> impl Iterator<Item = &Table> {
+        self.0.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table)
+    }
+}
+
+fn text<'t>(table: &'t Table, field: &str) -> Option<&'t str> {
+    table.get(field)?.as_str()
+}
+
+fn key_of(table: &Table) -> Option<PublicKey> {
+    PublicKey::parse(text(table, "key")?).ok()
+}
+
+fn path(workspace: &Workspace) -> PathBuf {
+    workspace.folder().join(FILE)
+}
