@@ -108,3 +108,99 @@ fn key_of(table: &Table) -> Option<PublicKey> {
 fn path(workspace: &Workspace) -> PathBuf {
     workspace.folder().join(FILE)
 }
+
+#[cfg(test)]
+mod tests {
+    use griptrace_core::{
+        key::{Algorithm, SecretKey, Signer as _},
+        note::NoteSigner,
+    };
+    use griptrace_verifier::trust::{self, Role};
+
+    use super::*;
+
+    const OWN: &str = "own.example/1";
+
+    fn key(seed: u8) -> PublicKey {
+        SecretKey::from_bytes(Algorithm::Ed25519, &[seed; 32]).unwrap().public_key().clone()
+    }
+
+    fn vkey(origin: &str, seed: u8) -> String {
+        NoteSigner::new(origin, &[seed; 32]).unwrap().verifier().to_vkey()
+    }
+
+    fn log(origin: &str, seed: u8) -> String {
+        format!("[[log]]\norigin = \"{origin}\"\nvkey = \"{}\"\n", vkey(origin, seed))
+    }
+
+    fn committer(name: &str, seed: u8, more: &str) -> String {
+        format!("[[committer]]\nname = \"{name}\"\nkey = \"{}\"\nroles = [\"commit\"]\n{more}\n", key(seed))
+    }
+
+    fn assessor(name: &str, seed: u8, scheme: &str) -> String {
+        format!("[[assessor]]\nname = \"{name}\"\nkey = \"{}\"\nschemes = [\"{scheme}\"]\n", key(seed))
+    }
+
+    fn join(known: &Believed, text: &str) -> Believed {
+        known.joined(&toml::from_str(text).unwrap(), &trust::parse("t", text).unwrap(), &(OWN.to_owned(), key(1)))
+    }
+
+    fn read(believed: &Believed) -> Trust {
+        trust::parse("believed", &believed.text().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn parties_are_taken_over_and_what_was_asked_of_one_bundle_is_not() {
+        let earlier = format!("earlier = [{{ vkey = \"{}\", size = 7 }}]\n", vkey("a.example/1", 9));
+        let witness = griptrace_core::note::Cosigner::new("w.example", &[6; 32]).unwrap().verifier().to_vkey();
+        let text = format!(
+            "max_age = \"1d\"\nexpect = {{ destination = \"DE\" }}\nquorum = {{ of = [\"w\"], at_least = 1 }}\n\
+             [[witness]]\nname = \"w\"\nvkey = \"{witness}\"\n{}{earlier}{}{}{}{}{}",
+            log("a.example/1", 2),
+            log(OWN, 8),
+            committer("A", 3, "from = 2026-01-01"),
+            committer("Own again", 1, ""),
+            committer("Own other", 4, &format!("log = \"{OWN}\"")),
+            assessor("Office", 5, "security-assessment"),
+        );
+        let believed = join(&Believed::default(), &text);
+        let read = read(&believed);
+        assert_eq!((read.max_age, read.quorum, read.witnesses.len()), (None, None, 0));
+        assert_eq!(read.expect, trust::Expect::default());
+        let logs: Vec<(&str, usize)> = read.logs.iter().map(|log| (log.origin.as_str(), log.earlier.len())).collect();
+        assert_eq!(logs, [("a.example/1", 1)], "with what it is believed by");
+        let committers: Vec<_> =
+            read.committers.iter().map(|c| (c.name.as_str(), c.log.as_deref(), &*c.roles)).collect();
+        assert_eq!(committers, [("A", Some("a.example/1"), &[Role::Commit][..])], "in that log, and not in others");
+        assert_eq!(read.committers[0].from.unwrap().to_string(), "2026-01-01");
+        assert_eq!(believed.assessor(&key(5)), Some(("Office", vec!["security-assessment"])));
+    }
+
+    #[test]
+    fn the_newest_file_decides_about_the_logs_and_keys_that_it_names() {
+        let first = [log("a.example/1", 2), log("b.example/1", 3), committer("A", 4, "log = \"a.example/1\"")];
+        let first = [first.concat(), committer("B", 5, "log = \"b.example/1\""), assessor("Office", 6, "one")].concat();
+        let believed = join(&Believed::default(), &first);
+        let second = [log("a.example/1", 7), committer("A", 8, ""), assessor("Bureau", 6, "two")].concat();
+        let read = read(&join(&believed, &second));
+        let keys: Vec<(&str, &PublicKey)> = read.committers.iter().map(|c| (c.name.as_str(), &c.key)).collect();
+        assert_eq!(keys, [("A", &key(8)), ("B", &key(5))], "who is no longer named in a log is not believed there");
+        let of_a = read.logs.iter().find(|log| log.origin == "a.example/1").unwrap();
+        assert_eq!((of_a.key.to_vkey(), read.logs.len()), (vkey("a.example/1", 7), 2));
+        let assessors: Vec<(&str, String)> =
+            read.assessors.iter().map(|a| (a.name.as_str(), a.schemes[0].to_string())).collect();
+        assert_eq!(assessors, [("Bureau", "two".to_owned())]);
+        assert_eq!(join(&believed, &first), believed);
+    }
+
+    #[test]
+    fn a_policy_of_witnesses_names_logs_too() {
+        let text = format!(
+            "tlog_policy = \"\"\"\nlog {}\nquorum none\n\"\"\"\n{}",
+            vkey("a.example/1", 2),
+            committer("A", 3, "")
+        );
+        let read = read(&join(&Believed::default(), &text));
+        assert_eq!((read.logs.len(), read.committers[0].log.as_deref()), (1, Some("a.example/1")));
+    }
+}

@@ -177,10 +177,31 @@ fn a_mark_that_no_log_has_counts_from_the_trust_file() {
     fs::write(desk.path().join("trust.toml"), own + &brought).unwrap();
     assert_eq!(desk.audit(&["--trust", "plain.toml"]).1.len(), 1, "nothing without it");
     let (code, objects) = desk.audit(&["--trust", "trust.toml"]);
-    // The mark is of the shipment's own day, so that nothing is worse than it was then.
+    // The mark is of the shipment's own day, and nothing says that it was here by then.
     let listed = shipments(&objects);
-    assert_eq!((code, listed.len()), (0, 1), "{objects:?}");
+    assert_eq!((code, listed.len(), &listed[0]["worse"]), (1, 1, &true.into()), "{objects:?}");
+    assert_eq!(listed[0]["new"]["at_shipment"]["verdict"], "TRACED_ASSESSED");
+    assert_eq!(told(&objects, "mark", "withdraw"), ["Muster GmbH"]);
     assert_eq!((&listed[0]["new"]["verdict"], &listed[0]["consignee"]), (&"WITHDRAWN".into(), &"Muster GmbH".into()));
+}
+
+#[test]
+fn another_withdrawal_of_what_was_withdrawn_already_is_worse() {
+    let desk = Desk::new();
+    let withdraw = |name: &str| desk.say(&["mark", "withdraw", &format!("dataset:{name}"), "--reason", "r"]);
+    withdraw("one");
+    let ship = ["ship", "model:second", "--to", "Spaete Werke", "--country", "DE", "--name", "late"];
+    desk.say(&[&ship[..], &["--purpose", PURPOSE]].concat());
+    let late = |objects: &[Json]| shipments(objects).into_iter().find(|s| s["name"] == "late").unwrap().clone();
+    let shipped = late(&desk.audit(&[]).1);
+    assert_eq!((&shipped["worse"], &shipped["changed"]), (&false.into(), &false.into()), "{shipped:#}");
+    withdraw("two");
+    let (code, objects) = desk.audit(&[]);
+    let now = late(&objects);
+    let change = &now["changes"][0];
+    assert_eq!((&change["from"]["verdict"], &change["to"]["verdict"]), (&"WITHDRAWN".into(), &"WITHDRAWN".into()));
+    assert_eq!((code, &now["worse"], &change["came"][0]["name"]), (1, &true.into(), &"two".into()), "{now:#}");
+    assert!(told(&objects, "code", "withdrawn").contains(&"Spaete Werke".to_owned()));
 }
 
 #[test]
