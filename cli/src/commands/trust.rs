@@ -142,6 +142,14 @@ fn revokers(keys: &[KeyId], lead: &str) -> String {
     format!("{lead}revokers = [{}]\n", listed.join(", "))
 }
 
+fn revokers_to_confirm(keys: &[KeyId]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    "# CONFIRM BY PHONE, or leave the next line out: whoever holds one of these may say which key follows a revoked one of any committer.\n".to_owned()
+        + &revokers(keys, "# ")
+}
+
 /// Returns the key id, issuer and scheme of every signed assessment in the store.
 fn signed_by(workspace: &Workspace) -> Result<Vec<(KeyId, String, String)>, CommandError> {
     let ids = workspace.store.of_kind(Kind::Assessment).map_err(|e| e.while_doing("cannot list the assessments"))?;
@@ -181,7 +189,7 @@ fn from_keys(keys: &Keys) -> String {
         let _ = write!(
             text,
             "# CONFIRM BY PHONE: the log's key; its key id must be\n#   {fingerprint}\n# [[log]]\n# origin = {origin}\n# vkey = {vkey}\n{}\n",
-            earlier_line(&log.earlier, "# ")
+            earlier_line(&log.earlier, "# ") + &revokers_to_confirm(&log.revokers)
         );
     }
     keys.committers.iter().for_each(|committer| committer_placeholder(&mut text, committer));
