@@ -54,12 +54,12 @@ impl Believed {
         Some((name, schemes.collect()))
     }
 
-    /// Adds whom a trust file names, but for the own log and committer. It decides alone about each log that it names, and
+    /// Adds whom a trust file names, but for the own log and committer's keys. It decides alone about each log that it names, and
     /// each key; what was believed of others stays.
     #[must_use]
-    pub(crate) fn joined(&self, file: &Table, read: &Trust, own: &(String, PublicKey)) -> Self {
+    pub(crate) fn joined(&self, file: &Table, read: &Trust, own: &(String, Vec<PublicKey>)) -> Self {
         let newer = Self(file.clone());
-        let (own_origin, own_key) = own;
+        let (own_origin, own_keys) = own;
         let named = |table: &&Table, field| text(table, field).unwrap_or_default().to_owned();
         let mut logs: Vec<Table> = newer.tables("log").filter(|t| named(t, "origin") != *own_origin).cloned().collect();
         let in_tables = |origin: &str| newer.tables("log").any(|table| text(table, "origin") == Some(origin));
@@ -69,7 +69,7 @@ impl Believed {
         }
         let origins: Vec<String> = logs.iter().map(|log| named(&log, "origin")).collect();
         let mut committers = Vec::new();
-        for table in newer.tables("committer").filter(|table| key_of(table).as_ref() != Some(own_key)) {
+        for table in newer.tables("committer").filter(|t| key_of(t).is_none_or(|key| !own_keys.contains(&key))) {
             // Somebody who is believed in every log of that file is not yet believed in every other.
             for origin in origins.iter().filter(|origin| text(table, "log").is_none_or(|log| log == *origin)) {
                 let mut table = table.clone();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn join(known: &Believed, text: &str) -> Believed {
-        known.joined(&toml::from_str(text).unwrap(), &trust::parse("t", text).unwrap(), &(OWN.to_owned(), key(1)))
+        known.joined(&toml::from_str(text).unwrap(), &trust::parse("t", text).unwrap(), &(OWN.to_owned(), vec![key(1)]))
     }
 
     fn read(believed: &Believed) -> Trust {

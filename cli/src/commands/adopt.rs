@@ -129,7 +129,8 @@ fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
     let text = fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
     let table =
         toml::from_str(&text).map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
-    let own = (workspace.store.genesis().origin.clone(), workspace.committer()?);
+    let keys = [workspace.committer()?].into_iter().chain(workspace.committer_now()?).collect();
+    let own = (workspace.store.genesis().origin.clone(), keys);
     let believed = Believed::read(workspace)?.joined(&table, &load_trust(path)?, &own);
     trust_with(workspace, &believed)?;
     believed.write(workspace)

@@ -71,7 +71,7 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
     }
     lines.push(format!("quorum      {}", if is_met { "met" } else { "not met" }));
     context.output.either(&object, &lines)?;
-    witnesses::tell(context, &folder, &panel, &round)?;
+    witnesses::tell(context, &folder, (&store, &panel), &round)?;
     Ok(if is_met { Answer::YES } else { Answer::NO })
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), Com
     let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
     let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
     let told = witnesses::ask(folder, &store, &panel, deadline).and_then(|round| {
-        witnesses::tell(context, folder, &panel, &round)?;
+        witnesses::tell(context, folder, (&store, &panel), &round)?;
         if !round.is_met(&panel) {
             let size = round.size;
             context.output.warn(format_args!(
