@@ -168,7 +168,7 @@ pub struct SourceReport {
     pub in_scope: bool,
     /// The assessment that covers it best.
     pub assessment: Option<AssessmentReport>,
-    /// The verdict on the day of the shipment.
+    /// The verdict on the day of the shipment: the worst of how it is covered and of what was found of it.
     pub at_shipment: Verdict,
     /// The verdict now.
     pub now: Verdict,
