@@ -145,7 +145,8 @@ fn summary(context: &Context, asked: &Asked<'_>, counts: Counts) -> Result<(), C
     });
     let against = old.map_or_else(|| "what was on their day".to_owned(), |old| format!("the policy {old}"));
     let more = [(broken, "cannot be relied on (BROKEN)"), (unjudged, "could not be judged")];
-    let more: String = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
+    let more: Vec<String> = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
+    let more = more.concat();
     let line = format!(
         "{shipments} shipments under the policy {new} against {against}: {changed} changed, {worse} for the worse, {not_met} do not meet it{more}"
     );

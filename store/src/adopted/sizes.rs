@@ -22,8 +22,8 @@ pub(super) fn note_size(objects: &Objects, digest: &Digest, is_there: bool, size
         return Ok(());
     }
     sizes.insert(*digest, size);
-    let lines: String = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
-    objects.put(&object(), &write_lines(&lines))
+    let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
+    objects.put(&object(), &write_lines(&lines.concat()))
 }
 
 /// Reads when each bundle was adopted.

@@ -149,6 +149,25 @@ fn what_nobody_is_believed_for_or_can_be_put_together_is_never_fine() {
 }
 
 #[test]
+fn two_files_that_call_one_key_by_two_names_are_not_joined() {
+    let [base, backbone, gripper] = chain();
+    let before = fs::read_to_string(gripper.path(".griptrace/believed.toml")).unwrap();
+    let theirs = backbone.trust();
+    let (_, table) = theirs.split_once("[[committer]]").unwrap();
+    let key = table.lines().find(|line| line.starts_with("key = ")).unwrap();
+    let more = format!("\n[[assessor]]\nname = \"Somebody\"\n{key}\nschemes = [\"security-assessment\"]\n");
+    fs::write(gripper.path("two.toml"), base.trust() + &more).unwrap();
+    let (bundle, model) = (base.path("sent.griptrace"), base.path("model.bin"));
+    let question = ["--trust", "two.toml", "--policy", "policy.toml", "--model", &model, "--destination", "DE"];
+    let adopted = gripper.start(&[&["add", "--from-bundle", &bundle], &question[..]].concat());
+    let said = String::from_utf8_lossy(&adopted.stderr);
+    assert!(adopted.status.success() && said.contains("the own trust file does not take over"), "{said}");
+    assert!(said.contains("one key under two names") && said.contains("name a trust file with --trust"), "{said}");
+    assert_eq!(fs::read_to_string(gripper.path(".griptrace/believed.toml")).unwrap(), before);
+    assert_eq!(audit(&gripper, &[]).0, 0, "who was believed before still is");
+}
+
+#[test]
 fn a_refused_bundle_is_answered_with_no_and_each_cause_is_told_once() {
     let [base, backbone, _] = chain();
     base.run(&["mark", "withdraw", "model:base", "--reason", "wrong data"]);
