@@ -186,6 +186,19 @@ fn a_mark_that_no_log_has_counts_from_the_trust_file() {
 }
 
 #[test]
+fn a_quorum_is_not_asked_of_own_records() {
+    let desk = Desk::new();
+    let own = desk.say(&["trust", "init"]).replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
+    let witness = griptrace_core::note::Cosigner::new("w.example", &[6; 32]).unwrap().verifier().to_vkey();
+    let quorum =
+        format!("quorum = {{ of = [\"w\"], at_least = 1 }}\n[[witness]]\nname = \"w\"\nvkey = \"{witness}\"\n");
+    fs::write(desk.path().join("trust.toml"), quorum + &own.replace("# schemes", "schemes")).unwrap();
+    let (code, objects) = desk.audit(&["--trust", "trust.toml", "--all"]);
+    assert_eq!((code, shipments(&objects).len()), (0, 2), "{objects:?}");
+    assert!(shipments(&objects).iter().all(|shipment| shipment["new"]["met"] == true), "{objects:?}");
+}
+
+#[test]
 fn another_withdrawal_of_what_was_withdrawn_already_is_worse() {
     let desk = Desk::new();
     let withdraw = |name: &str| desk.say(&["mark", "withdraw", &format!("dataset:{name}"), "--reason", "r"]);

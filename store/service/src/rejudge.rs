@@ -233,7 +233,10 @@ pub fn rejudge_all<E: From<RejudgeError>>(
     mut each: impl FnMut(Result<Shipment, Unjudged>) -> Result<(), E>,
 ) -> Result<(), E> {
     let records = store.records(MEMORY_BYTES).map_err(RejudgeError::Read)?;
-    let unaided = Trust { withdrawals: Vec::new(), ..asked.trust.clone() };
+    // Own records hold no cosignatures: their times are the logs' own.
+    let trust = Trust { quorum: None, ..asked.trust.clone() };
+    let unaided = Trust { withdrawals: Vec::new(), ..trust.clone() };
+    let asked = &Asked { trust: &trust, ..*asked };
     let work = Work { store, records: &records, asked, unaided: &unaided };
     let shipments = records.shipments();
     let total = u64::try_from(shipments.len()).unwrap_or(u64::MAX);
