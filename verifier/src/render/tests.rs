@@ -99,6 +99,7 @@ fn full() -> Report {
             cosigned_by: vec!["w1".into(), "w2".into()],
             map_by: vec!["w2".into()],
             time,
+            as_of: Some(1_780_100_000),
             time_from: TimeFrom::Witnesses,
             parties: ["Maker", "Supplier"].map(party).into(),
         }],
@@ -153,6 +154,7 @@ fn bare() -> Report {
         now: nothing,
         logs: vec![LogReport {
             time: None,
+            as_of: None,
             cosigned_by: vec![],
             map_by: vec![],
             time_from: TimeFrom::Operator,
