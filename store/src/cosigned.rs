@@ -40,6 +40,8 @@ pub struct Cosigned {
     pub note: String,
     /// When each of the keys cosigned first: seconds since 1970.
     pub times: Vec<Option<u64>>,
+    /// When each of the keys cosigned last.
+    pub latest: Vec<Option<u64>>,
     /// When the quorum was complete; `None` if it is not met, or none is asked for.
     pub completed: Option<u64>,
     /// The latest time as of which the quorum says that it is the newest checkpoint; `None` if there is no such time.
@@ -110,7 +112,7 @@ impl Witnesses {
         }
         let completed = self.quorum.as_ref().and_then(|quorum| quorum.completed(&times));
         let as_of = self.quorum.as_ref().and_then(|quorum| quorum.as_of(&latest));
-        Ok(Cosigned { note: note.to_text(), times, completed, as_of })
+        Ok(Cosigned { note: note.to_text(), times, latest, completed, as_of })
     }
 }
 

@@ -241,7 +241,9 @@ fn retell(operator: &Operator, clients: &[Client; 4], home: &Path, telling: &str
     if telling == "lies/withdrawn" {
         let key = home.join("office.key").display().to_string();
         for (client, assessment) in clients.iter().zip(&assessed[..2]) {
-            client.works(&["mark", "withdraw", assessment, "--key", &key, "--reason", "invented"]);
+            client.works(&["assess", "withdraw", assessment, "--key", &key, "-o", "withdrawn.update"]);
+            let mark = ["mark", "withdraw", assessment, "--statement", "withdrawn.update", "--reason", "invented"];
+            client.works(&mark);
         }
     }
     training.works(&["prove", "shipment-1", "-o", "shipment.griptrace", "--profile", "full"]);
