@@ -210,7 +210,9 @@ fn a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned() {
     let world = World::new();
     let root = shipped(&world);
     let size = world.store.size();
-    [1, 2].map(|number| cosign(&world.store, size, number, NOW));
+    for number in [1, 2] {
+        cosign(&world.store, size, number, NOW);
+    }
     let options = ProveOptions { witnesses: both(), ..ProveOptions::default() };
     let change = |old: &_, new: &_| {
         world.store.change_key(&rotation(world.home(), KeyUse::Committer, old, new), None, NOW + 5).unwrap().index

@@ -78,7 +78,7 @@ impl Seen {
                 Got::Answer(409, told) => drop(self.told.fetch_max(told.trim().parse().unwrap(), SeqCst)),
                 Got::Answer(503, _) => {}
                 Got::Answer(status, said) => {
-                    self.wrong.lock().unwrap().push(format!("{old} to {size}: {status} {said}"))
+                    self.wrong.lock().unwrap().push(format!("{old} to {size}: {status} {said}"));
                 }
                 Got::Cut => drop(self.cut.fetch_add(1, SeqCst)),
                 Got::Nobody => return,
@@ -118,10 +118,8 @@ impl Seen {
         let Got::Answer(409, told) = got else { panic!("an old size of 0 after {least} were cosigned: {got:?}") };
         let size: u64 = told.trim().parse().unwrap();
         assert!(size >= least, "{least} entries were cosigned, and it remembers {size}");
-        let hash: String = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(ORIGIN))
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = <sha2::Sha256 as sha2::Digest>::digest(ORIGIN);
+        let hash = Digest::from_bytes(hash.into());
         let Got::Answer(200, kept) = fetch(url, &format!("/{hash}/checkpoint")) else { panic!("it shows nothing") };
         let kept = Checkpoint::parse(Note::parse(kept.as_bytes()).unwrap().text()).unwrap();
         assert_eq!(kept, checkpoint(size, TRUE).0, "it remembers the one history");
