@@ -29,10 +29,34 @@ struct Life {
     key: PublicKey,
     /// The leaf index from which on it does not count.
     end: Option<u64>,
+    /// The leaf index of the first change that took it out of use, whether or not that has an effect.
+    retired: Option<u64>,
     /// The key that followed it.
     successor: Option<KeyId>,
-    /// The key that it followed, and the leaf index of the change.
-    predecessor: Option<(KeyId, u64)>,
+    /// The key that it followed.
+    predecessor: Option<Followed>,
+}
+
+/// How a key came to follow another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Followed {
+    /// The key that it followed.
+    key: KeyId,
+    /// The leaf index of the change.
+    leaf: u64,
+    /// The revoker who said so in the place of that key.
+    revoker: Option<KeyId>,
+    /// The leaf index of the revocation by which this never had an effect.
+    void: Option<u64>,
+}
+
+/// What is asked of a chain of keys ([`KeyHistory::chain`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// By all that is known: what a thief changed has no effect.
+    Now,
+    /// As the log stood at the leaf that is asked about: what was revoked afterwards still stood then.
+    Then,
 }
 
 /// Why a key change has no place where it stands.
@@ -159,10 +183,12 @@ impl KeyHistory {
         let retired = change.retired.id();
         let is_rotation = change.revoker.is_none();
         // A revocation that comes later in the log may reach back before this.
-        let revoked =
-            all.iter().filter(|(_, other)| other.retired == change.retired).filter_map(|(_, other)| other.since);
-        let is_void = is_rotation && revoked.min().is_some_and(|since| since <= index);
+        let of_key = all.iter().filter(|(_, other)| other.retired == change.retired);
+        let mut reaching = of_key.filter(|(_, other)| other.since.is_some_and(|since| since <= index));
+        let void = reaching.next().map(|(at, _)| *at).filter(|_| is_rotation);
+        let is_void = void.is_some();
         let life = self.committers.entry(retired).or_insert_with(|| Life::of(change.retired.clone()));
+        life.retired = life.retired.or(Some(index));
         if is_rotation && !is_void {
             if life.end.is_some() {
                 return Err(HistoryError::NotInUse { key: retired });
@@ -176,7 +202,8 @@ impl KeyHistory {
             life.successor = change.successor.as_ref().map(PublicKey::id).or(life.successor);
         }
         if let Some(successor) = &change.successor {
-            let predecessor = (!is_void).then_some((retired, index));
+            let revoker = change.revoker.as_ref().map(PublicKey::id);
+            let predecessor = Some(Followed { key: retired, leaf: index, revoker, void });
             self.committers.insert(successor.id(), Life { predecessor, ..Life::of(successor.clone()) });
         }
         Ok(())
@@ -202,17 +229,38 @@ impl KeyHistory {
         Some(&self.committers.get(key)?.key)
     }
 
+    /// Returns the key that a committer's key followed by a revoker's word alone, and that revoker.
+    pub fn follows_by_word_of(&self, key: &KeyId) -> Option<(KeyId, KeyId)> {
+        let followed = self.committers.get(key)?.predecessor.as_ref()?;
+        Some((followed.key, followed.revoker?))
+    }
+
+    /// Tells whether a committer's key counted at a leaf as the log stood there: no change before it took it out of use.
+    /// A revocation that came later may reach back before that leaf ([`Self::end`]).
+    pub fn counted_then(&self, key: &KeyId, leaf: u64) -> bool {
+        self.committers.get(key).and_then(|life| life.retired).is_none_or(|retired| leaf < retired)
+    }
+
     /// Returns the keys for which `key` stands or that stand for it, in a commit at `leaf`: itself, the keys that it
     /// followed by then, and those that followed it, which have signed that they did.
-    pub fn chain(&self, key: &KeyId, leaf: u64) -> Vec<KeyId> {
+    ///
+    /// A key that was revoked did not sign who follows it. Its successor stands for it only by the word of the revoker, if
+    /// that is one of the `revokers` whom the reader believes.
+    pub fn chain(&self, key: &KeyId, leaf: u64, as_of: AsOf, revokers: &[KeyId]) -> Vec<KeyId> {
+        let believed = |followed: &&Followed| {
+            let stood = followed.void.is_none_or(|void| as_of == AsOf::Then && leaf < void);
+            let said = followed.revoker.is_none_or(|revoker| revokers.contains(&revoker));
+            followed.leaf < leaf && stood && said
+        };
         let mut chain = Vec::from([*key]);
         let mut at = *key;
-        while let Some((before, index)) = self.committers.get(&at).and_then(|life| life.predecessor) {
-            if index >= leaf || chain.len() > CHAIN_MAX || chain.contains(&before) {
+        while let Some(followed) = self.committers.get(&at).and_then(|life| life.predecessor.as_ref()).filter(believed)
+        {
+            if chain.len() > CHAIN_MAX || chain.contains(&followed.key) {
                 break;
             }
-            chain.push(before);
-            at = before;
+            chain.push(followed.key);
+            at = followed.key;
         }
         at = *key;
         while let Some(after) = self.committers.get(&at).and_then(|life| life.successor) {
@@ -252,7 +300,7 @@ pub fn concerned(keys: &mut BTreeSet<KeyId>, changes: &[&KeyChange]) -> Vec<bool
 
 impl Life {
     const fn of(key: PublicKey) -> Self {
-        Self { key, end: None, successor: None, predecessor: None }
+        Self { key, end: None, retired: None, successor: None, predecessor: None }
     }
 }
 
@@ -310,13 +358,16 @@ mod tests {
         ])
         .unwrap();
         assert_eq!([2, 3, 4, 5].map(|seed| history.end(&key(seed).id())), [Some(5), Some(8), Some(10), None]);
-        let chain = |seed: u8, leaf| -> Vec<KeyId> { history.chain(&key(seed).id(), leaf) };
+        let chain = |seed: u8, leaf| -> Vec<KeyId> { history.chain(&key(seed).id(), leaf, AsOf::Now, &[key(9).id()]) };
         let ids = |seeds: &[u8]| -> Vec<KeyId> { seeds.iter().map(|seed| key(*seed).id()).collect() };
         assert_eq!(chain(2, 1), ids(&[2, 3, 4, 5]), "those that followed it vouch for it");
         assert_eq!(chain(5, 13), ids(&[5, 4, 3, 2]), "it stands for those that it followed");
         assert_eq!(chain(5, 12), ids(&[5]), "but not before it did");
         assert_eq!(chain(4, 9), ids(&[4, 3, 2, 5]));
         assert_eq!(chain(6, 9), ids(&[6]), "a key that no change names stands for itself");
+        let by_nobody = |seed: u8, leaf| history.chain(&key(seed).id(), leaf, AsOf::Now, &[key(8).id()]);
+        assert_eq!(by_nobody(5, 13), ids(&[5]), "a revoker whom nobody believes says in vain whom it stands for");
+        assert_eq!(by_nobody(2, 1), ids(&[2, 3, 4, 5]), "but itself it says whom it follows");
     }
 
     #[test]
@@ -330,9 +381,15 @@ mod tests {
         .unwrap();
         let ids = |seeds: &[u8]| -> Vec<KeyId> { seeds.iter().map(|seed| key(*seed).id()).collect() };
         assert_eq!(history.end(&key(2).id()), Some(6));
-        assert_eq!(history.chain(&key(4).id(), 8), ids(&[4, 3]), "the thief's keys lead to nobody");
-        assert_eq!(history.chain(&key(5).id(), 10), ids(&[5, 2]));
-        assert_eq!(history.chain(&key(2).id(), 3), ids(&[2, 5]));
+        let chain = |seed: u8, leaf, as_of| history.chain(&key(seed).id(), leaf, as_of, &[key(9).id()]);
+        assert_eq!(chain(4, 8, AsOf::Now), ids(&[4, 3]), "the thief's keys lead to nobody");
+        assert_eq!(chain(4, 8, AsOf::Then), ids(&[4, 3, 2]), "though it looked so before the revocation");
+        assert_eq!(chain(4, 10, AsOf::Then), ids(&[4, 3]));
+        assert_eq!(chain(5, 10, AsOf::Now), ids(&[5, 2]));
+        assert_eq!(chain(2, 3, AsOf::Now), ids(&[2, 5]));
+        let counted = |seed: u8, leaf| history.counted_then(&key(seed).id(), leaf);
+        assert_eq!([counted(2, 5), counted(2, 6)], [true, false], "the thief retired it at leaf 6");
+        assert_eq!([counted(3, 6), counted(3, 7), counted(4, 99)], [true, false, true]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod logs;
 mod marked;
 mod opened;
 mod records;
+mod revoked;
 mod witnessed;
 
 use std::collections::BTreeSet;
@@ -124,7 +125,7 @@ impl Attack {
 
 /// Every lie.
 pub(crate) fn catalogue() -> impl Iterator<Item = &'static Attack> {
-    let logs = [logs::ALL, witnessed::ALL, keys::ALL];
+    let logs = [logs::ALL, witnessed::ALL, keys::ALL, revoked::ALL];
     let rest = [
         records::ALL,
         opened::ALL,

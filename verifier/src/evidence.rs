@@ -140,6 +140,8 @@ pub(crate) struct CheckedCommit {
     /// Place in the trust file's list of committers: of that key, or of one that it follows or that follows it. `None`
     /// where the key did not count any more.
     pub(crate) committer: Option<usize>,
+    /// The same, or whose it was as the log stood when it was recorded, where a later revocation reached back.
+    pub(crate) recorder: Option<usize>,
 }
 
 /// A node of the bundle, checked. There can be millions, so that what few of them have is boxed.

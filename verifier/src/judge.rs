@@ -50,7 +50,7 @@ pub(crate) struct Case<'a> {
     pub(crate) words: BTreeMap<Ordinal, Vouched>,
     /// Marks that statuses carry signed by an assessor of the trust file, and whose.
     pub(crate) signed_marks: BTreeMap<Ordinal, (AssessorMark, usize)>,
-    /// The roles that the party of each commit has for its log, when it was first covered.
+    /// The roles that the recorder of each commit has for its log, when it was first covered.
     roles: Vec<Roles>,
 }
 
@@ -271,9 +271,19 @@ impl<'a> Case<'a> {
         self.trust.committers.get(self.commit_of(node)?.committer?)
     }
 
+    /// Returns who recorded a node as the log stood then, whether or not the key was revoked since.
+    pub(crate) fn recorder_of(&self, node: &Node) -> Option<&'a TrustedCommitter> {
+        self.trust.committers.get(self.commit_of(node)?.recorder?)
+    }
+
     /// Tells whether the party that recorded a node has a role for its log, by any entry of the
     /// trust file with the same party and key.
     pub(crate) fn has_role(&self, node: &Node, role: Role) -> bool {
+        self.commit_of(node).is_some_and(|commit| commit.committer.is_some()) && self.had_role(node, role)
+    }
+
+    /// Tells the same of [`Self::recorder_of`] a node.
+    pub(crate) fn had_role(&self, node: &Node, role: Role) -> bool {
         self.roles.get(node.commit()).is_some_and(|roles| roles & bit(role) != 0)
     }
 
@@ -293,7 +303,7 @@ impl<'a> Case<'a> {
     }
 
     fn roles_of(&self, commit: &CheckedCommit) -> Roles {
-        let Some(known) = commit.committer.and_then(|place| self.trust.committers.get(place)) else { return 0 };
+        let Some(known) = commit.recorder.and_then(|place| self.trust.committers.get(place)) else { return 0 };
         let log = self.evidence.logs.get(commit.log);
         let origin = log.map(|log| log.genesis.origin.as_str());
         let anchor = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?));

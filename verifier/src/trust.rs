@@ -18,6 +18,7 @@ use griptrace_core::{
     cbor::decode,
     cose::{MARK_TYPE, Signed},
     date::Date,
+    id::KeyId,
     key::PublicKey,
     limits::NAME_BYTES_MAX,
     node::Mark,
@@ -75,6 +76,8 @@ pub struct TrustedLog {
     /// Keys that it had before, each with the size up to which it signed: for evidence of that time, which can't show
     /// what came later.
     pub earlier: Vec<(NoteVerifier, u64)>,
+    /// Who is believed to say whom a committer's revoked key is followed by, if the log's genesis names them too.
+    pub revokers: Vec<KeyId>,
 }
 
 impl TrustedLog {
@@ -82,6 +85,13 @@ impl TrustedLog {
     pub fn keys(&self) -> impl Iterator<Item = (&NoteVerifier, u64)> {
         let earlier = self.earlier.iter().map(|(key, size)| (key, *size));
         [(&self.key, u64::MAX)].into_iter().chain(earlier)
+    }
+}
+
+impl Trust {
+    /// Returns the revokers who are believed in the log with an origin.
+    pub(crate) fn revokers(&self, origin: &str) -> &[KeyId] {
+        self.logs.iter().find(|log| log.origin == origin).map_or(&[], |log| &log.revokers)
     }
 }
 
@@ -212,7 +222,11 @@ pub fn parse(file_name: &str, text: &str) -> Result<Trust, ConfigError> {
     let mut origins = Names::default();
     let mut parties = Parties::default();
     let mut logs = parties.read_policy(&top, &mut keys, &mut origins)?;
-    logs.extend(top.each("log", &["origin", "vkey", "earlier"], |fields| read_log(fields, &mut keys, &mut origins))?);
+    logs.extend(
+        top.each("log", &["origin", "vkey", "earlier", "revokers"], |fields| {
+            read_log(fields, &mut keys, &mut origins)
+        })?,
+    );
     parties.read_tables(&top, &mut keys)?;
     let quorum = parties.read_quorum(&top)?;
     let committer = ["name", "key", "log", "from", "to", "roles"];
@@ -278,7 +292,11 @@ fn read_log(fields: &Fields<'_>, keys: &mut Keys, origins: &mut Names) -> Result
         seen.push(key.clone());
         Ok((key, fields.need("size")?.number()?))
     })?;
-    Ok(TrustedLog { origin, key, earlier })
+    let read_revoker = |item: &Item<'_>| {
+        KeyId::from_hex(item.text()?).ok_or_else(|| item.error("is not a key id, of 64 hexadecimal digits"))
+    };
+    let revokers = read_unlike(fields, "revokers", read_revoker)?;
+    Ok(TrustedLog { origin, key, earlier, revokers })
 }
 
 /// Reads a key of a log, which bears the log's origin as its name.
@@ -641,6 +659,22 @@ statement = "{}"
         assert!(why(&earlier(&witness_vkey("log.example/1", 9), "1")).contains("type 0x04, of a witness"));
         let other = NoteSigner::new("log.example/2", &[9; 32]).unwrap().verifier().to_vkey();
         assert!(why(&earlier(&other, "1")).contains("not of \"log.example/1\""));
+    }
+
+    #[test]
+    fn a_revoker_of_a_log_is_believed_by_its_key_id() {
+        let revokers = |list: &str| {
+            let line = format!("vkey = \"{}\"", log_vkey(1));
+            sample().replacen(&line, &format!("{line}\nrevokers = [{list}]"), 1)
+        };
+        let id = key(7).public_key().id();
+        let trust = parse("t", &revokers(&format!("\"{id}\""))).unwrap();
+        assert_eq!((trust.revokers("log.example/1"), trust.revokers("log.example/2")), (&[id][..], &[][..]));
+        let why = |list: &str| parse("t", &revokers(list)).unwrap_err().why;
+        assert!(why(&format!("\"{id}\", \"{id}\"")).contains("stands twice in this list"));
+        assert!(why("\"ed25519:AAAA\"").contains("is not a key id"));
+        assert!(why(&format!("\"{id}00\"")).contains("is not a key id"));
+        assert!(why("7").contains("a string is expected"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         String::from("# Whom this file believes. Each key is to be confirmed by another way than the one it came.\n\n");
     let log = workspace.log_vkey()?;
     let committer = workspace.committer()?;
-    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n\n", quoted(&log));
+    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n{}\n", quoted(&log), revokers(&genesis.revokers, ""));
     let _ = writeln!(text, "# fingerprint {}", fingerprint(&committer.id()));
     let _ = write!(
         text,
@@ -108,6 +108,15 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         }
     }
     Ok(text)
+}
+
+/// Returns the line that lists a log's revokers, if it has any, behind a lead.
+fn revokers(keys: &[KeyId], lead: &str) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let listed: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    format!("{lead}revokers = [{}]\n", listed.join(", "))
 }
 
 /// Returns the key id, issuer and scheme of every signed assessment in the store.

@@ -11,7 +11,7 @@ use super::Liar::{Exporter, Nobody, Stranger};
 use crate::world::{Case, Link, NodeSpec, word, words};
 
 /// A reclassification before the `head`-th checkpoint.
-fn regrade(case: &mut Case, name: &str, head: usize, signer: &'static str, target: &str, grade: &str) {
+pub(super) fn regrade(case: &mut Case, name: &str, head: usize, signer: &'static str, target: &str, grade: &str) {
     let days = ["2026-04-20", "2026-05-21", "2026-06-01", "2026-06-20"];
     let status = NodeSpec::status(name, Mark::Reclassify, target, days[head]).graded(grade);
     case.world.mark(head, signer, status);

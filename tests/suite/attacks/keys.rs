@@ -5,13 +5,12 @@ use griptrace_core::{
     id::GenesisHash,
     key::Signer as _,
     key_change::{KeyUse, key_status},
-    node::Mark,
 };
 use griptrace_verifier::finding::Code;
 
 use super::Attack;
 use super::Liar::{Both, Courier, Exporter, Operator, Stranger, Thief};
-use crate::world::{Case, KeySpec, NodeSpec, Step, World, key, word};
+use crate::world::{Case, KeySpec, Step, World, key};
 
 /// The maker's key is followed by `maker-2` at leaf 7, which signs from then on.
 pub(crate) fn rotated(case: &mut Case) {
@@ -20,7 +19,7 @@ pub(crate) fn rotated(case: &mut Case) {
 }
 
 /// Has another key sign what comes after the second checkpoint.
-fn sign_later(world: &mut World, signer: &'static str) {
+pub(super) fn sign_later(world: &mut World, signer: &'static str) {
     for node in ["quantise", "shipment", "unrelated"] {
         world.commit_of(node).signer = signer;
     }
@@ -32,15 +31,32 @@ pub(crate) fn log_rotated(case: &mut Case) {
     case.world.sign_from(1, "log-2");
 }
 
-/// The maker's key was stolen before leaf `since`; `guard` revokes it at leaf 7, and `maker-2` follows it.
+/// The maker's key was stolen before leaf `since`; `guard`, whom the buyer believes, revokes it at leaf 7, and `maker-2`
+/// follows it.
 pub(crate) fn revoked(case: &mut Case, since: u64) {
-    case.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
-    let revocation = KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", since) };
-    case.world.change_key(1, revocation);
-    sign_later(&mut case.world, "maker-2");
+    revoked_by_guard(case, since, "maker-2");
+    believe_guard(case);
 }
 
-fn change(case: &mut Case, edit: impl FnOnce(&mut KeySpec)) {
+/// The same with another successor, whoever the buyer believes.
+pub(super) fn revoked_by_guard(case: &mut Case, since: u64, successor: &'static str) {
+    case.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+    let revocation = KeySpec { successor: Some(successor), ..KeySpec::revocation("guard", "maker", since) };
+    case.world.change_key(1, revocation);
+    sign_later(&mut case.world, successor);
+}
+
+/// The buyer believes `guard` whom a committer's lost key is followed by.
+pub(super) fn believe_guard(case: &mut Case) {
+    believe_guard_in(case, crate::world::ORIGIN);
+}
+
+pub(super) fn believe_guard_in(case: &mut Case, origin: &str) {
+    let (line, guard) = (format!("origin = \"{origin}\"\n"), key("guard").public_key().id());
+    case.buyer.trust(&line, &format!("{line}revokers = [\"{guard}\"]\n"));
+}
+
+pub(super) fn change(case: &mut Case, edit: impl FnOnce(&mut KeySpec)) {
     let mut change = KeySpec::rotation(KeyUse::Committer, "maker", "maker-2");
     edit(&mut change);
     case.world.change_key(1, change);
@@ -119,14 +135,15 @@ const COMMITTERS: &[Attack] = &[
         "successor-of-a-stolen-key",
         Thief,
         "the thief's own key follows the stolen one",
-        Code::CommitterUntrusted,
+        Code::KeyRetired,
         |c| {
             c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
             change(c, |change| change.successor = Some("thief"));
             c.world.change_key(2, KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", 7) });
             sign_later(&mut c.world, "thief");
         },
-    ),
+    )
+    .also(&[Code::ShipperUnauthorised]),
     Attack::new(
         "rotation-from-a-stranger",
         Exporter,
@@ -135,44 +152,6 @@ const COMMITTERS: &[Attack] = &[
         |c| {
             c.world.change_key(1, KeySpec::rotation(KeyUse::Committer, "stranger", "maker-2"));
             sign_later(&mut c.world, "maker-2");
-        },
-    ),
-    Attack::new(
-        "mark-by-a-stolen-key",
-        Thief,
-        "a source is withdrawn between theft and revocation, to break what ships",
-        Code::StatusUnauthorised,
-        |c| {
-            let mark = NodeSpec::status("withdrawal", Mark::Withdraw, "force", "2026-05-21");
-            c.world.mark(1, "maker", mark);
-            revoked(c, 7);
-        },
-    )
-    .met(),
-    Attack::new(
-        "successor-by-a-stolen-key",
-        Thief,
-        "a source is superseded by one of the thief's between theft and revocation",
-        Code::StatusUnauthorised,
-        |c| {
-            let other = NodeSpec::source("other", "CN", "force-torque", "core");
-            let mark = NodeSpec::status("correction", Mark::Supersede, "force", "2026-05-21").successor("other");
-            c.world.record(0, 1, "maker", vec![other, mark]);
-            revoked(c, 7);
-        },
-    )
-    .met(),
-    Attack::new(
-        "stated-by-a-stolen-key",
-        Thief,
-        "an assessment is stated between theft and revocation, by whoever has the key",
-        Code::AssessorUntrusted,
-        |c| {
-            c.world.remove("assessment-2");
-            let stated = NodeSpec::assessment("stated", None, &["force"], &["force-torque"]);
-            c.world.node("force").core.grade = Some(word("important"));
-            c.world.record(0, 1, "maker", vec![stated]);
-            revoked(c, 7);
         },
     ),
 ];
@@ -382,7 +361,16 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
         earlier_key(c, 7);
     });
     accepted("a stolen key, before the theft", &|c| revoked(c, 7));
+    accepted("the key after a stolen one, by name", &|c| {
+        revoked_by_guard(c, 7, "maker-2");
+        let next =
+            c.buyer.trust.replace(&key("maker").public_key().to_string(), &key("maker-2").public_key().to_string());
+        let (_, maker) = next.split_once("[[committer]]").expect("it is there");
+        let (maker, _) = maker.split_once("[[committer]]").expect("it is the first of them");
+        c.buyer.trust_also(&format!("[[committer]]{maker}"));
+    });
     accepted("what the thief changed since", &|c| {
+        believe_guard(c);
         c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
         change(c, |change| change.successor = Some("thief"));
         c.world.change_key(2, KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", 7) });
@@ -391,12 +379,11 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
             c.world.commit_of(node).signer = "maker-2";
         }
         let steps = &mut c.world.logs[0].steps;
-        let revocation =
-            steps.iter().rposition(|step| matches!(step, crate::world::Step::Key(_))).expect("it is there");
+        let revocation = steps.iter().rposition(|step| matches!(step, Step::Key(_))).expect("it is there");
         let revocation = steps.remove(revocation);
-        let quantise = steps.iter().position(
-            |step| matches!(step, crate::world::Step::Commit(commit) if commit.nodes.contains(&"quantise".to_owned())),
-        );
+        let quantise = steps
+            .iter()
+            .position(|step| matches!(step, Step::Commit(commit) if commit.nodes.contains(&"quantise".to_owned())));
         steps.insert(quantise.expect("it is there"), revocation);
     });
 }

@@ -177,7 +177,7 @@ const MARKS: &[Attack] = &[
     .met(),
 ];
 
-fn committer_as(party: &str, name: &str) -> String {
+pub(super) fn committer_as(party: &str, name: &str) -> String {
     use griptrace_core::key::Signer as _;
     let public = crate::world::key(name).public_key();
     format!("[[committer]]\nname = \"{party}\"\nkey = \"{public}\"\nroles = [\"commit\"]\n")

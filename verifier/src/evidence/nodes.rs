@@ -1,6 +1,6 @@
 //! Steps 6 to 8: commits, the nodes that they signed, and the edges between them.
 
-use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 
 use griptrace_core::{
     assessment::{Assessed, assessed},
@@ -10,6 +10,7 @@ use griptrace_core::{
     digest::{COMMIT_TREE, Digest},
     entry::Entry,
     id::{GenesisHash, KeyId, NodeId},
+    key_history::{AsOf, KeyHistory},
     node::{Core, Edge, Kind, Role, node_id},
     tree::root_from_leaves,
 };
@@ -55,10 +56,16 @@ fn check_commit(
     let covered = log.first_covering(leaf).and_then(|place| log.anchors.get(place));
     let day = Date::from_unix(covered.map_or(u64::MAX, |anchor| anchor.time));
     let (key, history) = (commit.key(), &log.keys.history);
-    let chain = history.chain(&key, leaf);
-    let committer = chain.iter().find_map(|key| find_committer(trust, key, &log.genesis.origin, day));
-    let committer = committer.ok_or_else(|| untrusted(trust, &commit, &chain, leaf, day))?;
-    let known = trust.committers.get(committer).map(|known| &known.key).filter(|known| known.id() == key);
+    let revokers = trust.revokers(&log.genesis.origin);
+    let find = |as_of| {
+        let chain = history.chain(&key, leaf, as_of, revokers);
+        let found = chain.iter().find_map(|key| find_committer(trust, key, &log.genesis.origin, day));
+        found.ok_or(chain)
+    };
+    let (by_now, by_then) = (find(AsOf::Now), find(AsOf::Then));
+    let found =
+        by_now.as_ref().or(by_then.as_ref()).map_err(|chain| untrusted(trust, &commit, history, (chain, leaf, day)))?;
+    let known = trust.committers.get(*found).map(|known| &known.key).filter(|known| known.id() == key);
     let verified =
         parts.proofs == Proofs::None || known.or(history.key(&key)).is_some_and(|key| commit.verify(key).is_ok());
     if !verified {
@@ -69,9 +76,11 @@ fn check_commit(
         ));
     }
     let CommitPayload { root, count, statuses, .. } = commit.payload;
-    // What a key signed that had retired or was revoked is nobody's: a thief's marks do not count, and break nothing.
-    let committer = history.end(&key).is_none_or(|end| leaf < end).then_some(committer);
-    Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer })
+    // What a key signed that had retired or was revoked is nobody's: what a thief records does not count, and breaks nothing.
+    let committer = by_now.ok().filter(|_| history.end(&key).is_none_or(|end| leaf < end));
+    // A revocation that came later does not take back what worsens a verdict (R4): or whoever made a mark could undo it.
+    let recorder = committer.or_else(|| by_then.ok().filter(|_| history.counted_then(&key, leaf)));
+    Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer, recorder })
 }
 
 fn find_committer(trust: &Trust, key: &KeyId, origin: &str, day: Date) -> Option<usize> {
@@ -84,11 +93,19 @@ fn find_committer(trust: &Trust, key: &KeyId, origin: &str, day: Date) -> Option
     })
 }
 
-fn untrusted(trust: &Trust, commit: &Commit, chain: &[KeyId], leaf: u64, day: Date) -> Broken {
+fn untrusted(
+    trust: &Trust,
+    commit: &Commit,
+    history: &KeyHistory,
+    (chain, leaf, day): (&[KeyId], u64, Date),
+) -> Broken {
     let known = trust.committers.iter().any(|known| chain.contains(&known.key.id()));
     let why = if known { "not with the role commit, for this log, on that day" } else { "not at all" };
+    let named = chain.iter().find_map(|key| history.follows_by_word_of(key)).map_or_else(String::new, |(old, by)| {
+        format!("; it follows the revoked key {old} by the word of revoker {by} alone, whom the trust file does not believe for this log")
+    });
     let text = format!(
-        "commit {leaf} is signed by key {}, who says to be {:?} and was first seen on {day}: the trust file has this key {why}",
+        "commit {leaf} is signed by key {}, who says to be {:?} and was first seen on {day}: the trust file has this key {why}{named}",
         commit.key(),
         commit.issuer(),
     );

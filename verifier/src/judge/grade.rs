@@ -148,11 +148,14 @@ pub(super) fn counted_reclassifications(case: &Case<'_>, instant: &Instant<'_>, 
 }
 
 /// Tells whether a reclassification counts: raising is for the node's own party with the role grade, anything for the
-/// role regrade.
+/// role regrade. One that raises counts by whose key it was then: a later revocation does not take it back.
 fn may_reclassify(case: &Case<'_>, node: &Node, status: &Node, raises: bool) -> bool {
-    let by = case.committer_of(status).map(|c| c.name.as_str());
-    let own = by.is_some() && by == case.committer_of(node).map(|c| c.name.as_str());
-    case.has_role(status, Trusted::Regrade) || (raises && own && case.has_role(status, Trusted::Grade))
+    if !raises {
+        return case.has_role(status, Trusted::Regrade);
+    }
+    let by = case.recorder_of(status).map(|c| c.name.as_str());
+    let own = by.is_some() && by == case.recorder_of(node).map(|c| c.name.as_str());
+    case.had_role(status, Trusted::Regrade) || (own && case.had_role(status, Trusted::Grade))
 }
 
 fn in_scope(case: &Case<'_>, node: &Node) -> bool {

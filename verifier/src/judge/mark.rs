@@ -1,7 +1,8 @@
 //! Step 12: marks, and who may make them.
 //!
 //! Rule R4: what can worsen a verdict is a status. Withdraw, recall and refuse are terminal and
-//! nothing later hides them; an unauthorised status is reported and does not count.
+//! nothing later hides them, not even a revocation of the key that made them; an unauthorised status is
+//! reported and does not count.
 
 use alloc::{collections::BTreeMap, format, vec::Vec};
 
@@ -83,9 +84,18 @@ fn report_terminal(case: &Case<'_>, instant: &Instant<'_>, findings: &mut Findin
             Mark::Refuse => Code::Refused,
             Mark::Withdraw | Mark::Supersede | Mark::Reclassify => Code::Withdrawn,
         };
-        let text = format!("the {} has the mark {mark}", target.core.kind);
+        let revoked =
+            if is_of_revoked(case, instant, *ordinal, *mark) { ", by a key that was revoked afterwards" } else { "" };
+        let text = format!("the {} has the mark {mark}{revoked}", target.core.kind);
         findings.add(case.policy, code, instant.when, Some(target.id), text);
     }
+}
+
+/// Tells whether a terminal mark is there only by keys that were revoked after they made it.
+fn is_of_revoked(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, mark: Mark) -> bool {
+    let statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
+    let mut of_mark = statuses.filter(|status| status.core.mark == Some(mark)).peekable();
+    of_mark.peek().is_some() && of_mark.all(|status| case.committer_of(status).is_none())
 }
 
 /// Returns the marks that count on what is judged, by node: for who asks which of them changed a verdict.
@@ -115,9 +125,12 @@ pub(crate) fn counted_marks(case: &Case<'_>, instant: &Instant<'_>) -> Vec<Count
 
 /// Tells whether a status counts: by the party that recorded its target, by an assessor on its own
 /// assessment, or by a party that the trust file also has as an assessor, refusing.
+///
+/// A mark counts by whose key it was when it was recorded: a later revocation, which whoever made the mark may bring
+/// about, does not take it back.
 fn may_mark(case: &Case<'_>, ordinal: Ordinal, target: &Node, by_status: Ordinal, status: &Node) -> bool {
-    let by = case.committer_of(status).map(|c| c.name.as_str());
-    let own = by.is_some() && by == case.committer_of(target).map(|c| c.name.as_str());
+    let by = case.recorder_of(status).map(|c| c.name.as_str());
+    let own = by.is_some() && by == case.recorder_of(target).map(|c| c.name.as_str());
     let assessor = match case.words.get(&ordinal) {
         Some(Vouched::Assessor(place)) => case.trust.assessors.get(*place),
         Some(Vouched::Stated | Vouched::Untrusted(_)) | None => None,

@@ -70,7 +70,7 @@ impl Parties {
             }
             origins.add(&item, &origin)?;
             keys.add(&item, "log", &origin, log.key.public_key())?;
-            logs.push(TrustedLog { origin, key: log.key, earlier: Vec::new() });
+            logs.push(TrustedLog { origin, key: log.key, earlier: Vec::new(), revokers: Vec::new() });
         }
         for witness in policy.witnesses {
             let item = item.in_line(witness.line);
