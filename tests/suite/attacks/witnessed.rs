@@ -465,43 +465,9 @@ const AGES: &[Attack] = &[
         Code::Stale,
         |c| {
             both(c);
-            w2_cosigns(c);
+            c.world.heads().into_iter().for_each(|head| head.cosigners.push(("w2", head.time + 120)));
             in_july(c);
-            again(c, "w2/ml-dsa");
-        },
-    )
-    .verdict(Verdict::Stale),
-    Attack::new(
-        "stolen-key-alone-hides-age",
-        Thief,
-        "the same, where w2 has cosigned the newest checkpoint in July only",
-        Code::Stale,
-        |c| {
-            both(c);
-            w2_cosigns(c);
-            in_july(c);
-            let time = noon("2026-06-21");
-            cosigned(c, NEWEST, &[("w1", time), ("w1/map", time), ("w2/ml-dsa", lately())]);
-        },
-    )
-    .verdict(Verdict::Stale),
-    Attack::new(
-        "stolen-key-hides-age-in-its-group",
-        Thief,
-        "w2's key speaks for its group; the other group does not say so",
-        Code::Stale,
-        |c| {
-            quorum(c, "quorum = { of = [\"near\", \"far\"], at_least = 2 }\n");
-            c.buyer.trust_also(&format!(
-                "[[witness]]\nname = \"w3\"\nvkey = \"{}\"\n[[group]]\nname = \"near\"\nof = [\"w1\", \"w2\"]\nat_least = 1\n\
-                 [[group]]\nname = \"far\"\nof = [\"w3\"]\nat_least = 1\n",
-                vkey_of_witness("w3/ml-dsa")
-            ));
-            for head in c.world.heads() {
-                head.cosigners.push(("w3/ml-dsa", head.time + 180));
-            }
-            in_july(c);
-            again(c, "w2/ml-dsa");
+            again(c, "w2");
         },
     )
     .verdict(Verdict::Stale),
@@ -552,6 +518,40 @@ const AGES: &[Attack] = &[
         |c| {
             in_july(c);
             c.world.heads()[SHIPPED].cosigners.push(("w1", lately()));
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "stolen-key-alone-hides-age",
+        Thief,
+        "the same, where w2 has cosigned the newest checkpoint in July only",
+        Code::Stale,
+        |c| {
+            both(c);
+            w2_cosigns(c);
+            in_july(c);
+            let time = noon("2026-06-21");
+            cosigned(c, NEWEST, &[("w1", time), ("w1/map", time), ("w2/ml-dsa", lately())]);
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "stolen-key-hides-age-in-its-group",
+        Thief,
+        "w2's key speaks for its group; the other group does not say so",
+        Code::Stale,
+        |c| {
+            quorum(c, "quorum = { of = [\"near\", \"far\"], at_least = 2 }\n");
+            c.buyer.trust_also(&format!(
+                "[[witness]]\nname = \"w3\"\nvkey = \"{}\"\n[[group]]\nname = \"near\"\nof = [\"w1\", \"w2\"]\nat_least = 1\n\
+                 [[group]]\nname = \"far\"\nof = [\"w3\"]\nat_least = 1\n",
+                vkey_of_witness("w3/ml-dsa")
+            ));
+            for head in c.world.heads() {
+                head.cosigners.push(("w3/ml-dsa", head.time + 180));
+            }
+            in_july(c);
+            again(c, "w2/ml-dsa");
         },
     )
     .verdict(Verdict::Stale),
