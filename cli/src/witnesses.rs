@@ -21,6 +21,8 @@ use crate::{context::Context, error::CommandError};
 const POLICY: &str = "witnesses.policy";
 /// Keys for recomputed status maps, a vkey a line.
 const MAPS: &str = "witnesses.maps";
+/// What a witness answers to a checkpoint that no key signed which it knows of the log (C2SP tlog-witness).
+const NO_KNOWN_KEY: u16 = 403;
 /// How long all witnesses together have, unless another time is given.
 pub(crate) const DEADLINE_SECONDS: u64 = 10;
 
@@ -120,20 +122,34 @@ pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duratio
 
 /// Says what each witness that did not cosign said. A witness that shows another history of this log is an error:
 /// then the store was set back, or two write to one log.
-pub(crate) fn tell(context: &Context, folder: &Path, panel: &Panel, round: &Round) -> Result<(), CommandError> {
+pub(crate) fn tell(
+    context: &Context,
+    folder: &Path,
+    (store, panel): (&Store, &Panel),
+    round: &Round,
+) -> Result<(), CommandError> {
     for name in panel.unreachable() {
         context.output.warn(format_args!("the witness {name} has no address in the policy, and is not asked"));
     }
     let mut evidence: Option<(String, PathBuf)> = None;
+    let mut is_key_unknown = false;
     for (url, answer) in &round.answers {
         let Err(error) = answer else { continue };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         context.output.warn(format_args!("the witness at {url}: {error}{cause}"));
+        is_key_unknown |= matches!(error, CosignError::Refused { status: NO_KNOWN_KEY, .. });
         if let Some(note) = error.evidence() {
             let path =
                 keep_evidence(folder, url, note).map_err(|e| CommandError::file("keep evidence in", folder, e))?;
             evidence = Some((url.clone(), path));
         }
+    }
+    // The newest key first.
+    if let ([newest, _, ..], true) = (store.verifiers().as_slice(), is_key_unknown) {
+        context.output.talk(format_args!(
+            "hint: the log's key has changed, and a witness has to be told the one of now: `griptrace witness add-log FOLDER {}`, and start it again",
+            newest.to_vkey()
+        ));
     }
     let Some((url, path)) = evidence else { return Ok(()) };
     Err(CommandError::failed(format!(

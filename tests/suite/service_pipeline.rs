@@ -296,7 +296,7 @@ fn mapped(report: &Value) -> Value {
     fields["at_shipment"].as_object_mut().unwrap().remove("time");
     for log in fields["logs"].as_array_mut().unwrap() {
         // Who records is one party here, and four there: `committers_of` compares them.
-        log.as_object_mut().unwrap().retain(|key, _| !["size", "time", "parties"].contains(&key.as_str()));
+        log.as_object_mut().unwrap().retain(|key, _| !["size", "time", "as_of", "parties"].contains(&key.as_str()));
     }
     for list in ["sources", "crossings"] {
         for one in fields[list].as_array_mut().unwrap() {

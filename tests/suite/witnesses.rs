@@ -351,6 +351,35 @@ fn a_witness_that_hangs_takes_no_longer_than_its_deadline() {
     assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
+/// After the log's key had changed a witness refused its checkpoints, and nothing said what it lacked.
+#[test]
+fn a_witness_that_does_not_know_the_logs_new_key_lacks_what_is_hinted_at() {
+    let desk = Desk::new();
+    let one = make(&desk, "w1.example", &[]);
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    desk.ship();
+    assert!(!desk.say(&["log", "cosign"]).contains("hint"));
+    desk.say(&["key", "rotate", "log"]);
+    let lacks = format!(
+        "hint: the log's key has changed, and a witness has to be told the one of now: `griptrace witness add-log FOLDER {}`",
+        desk.vkey()
+    );
+    let said = desk.ends(1, &["log", "cosign"]);
+    assert!(said.contains("it answered 403") && said.contains(&lacks), "{said}");
+    assert!(desk.say(&["prove", "first", "-o", "s.griptrace"]).contains(&lacks));
+    drop(first);
+    fs::remove_file(desk.path().join("w1.example/ready.json")).unwrap();
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    let said = desk.say(&["log", "cosign"]);
+    assert!(said.contains("by w1.example") && !said.contains("hint"), "{said}");
+}
+
 /// Rule R11: a log that was set back, and went on otherwise, is told so by the witness, with the evidence.
 #[test]
 fn a_log_that_was_set_back_is_refused_with_evidence() {

@@ -335,7 +335,8 @@ fn recorded_before(workspace: &Workspace, statement: &Statement) -> Result<Optio
         let node = workspace.node(&id)?;
         let opened = node.record.subjects.as_ref().map(|subjects| &subjects.openings);
         let all = opened.is_some_and(|opened| statement.openings.iter().all(|opening| opened.contains(opening)));
-        if all && node.core.statement.as_ref() == Some(&statement.signed) {
+        let is_same = all && node.core.statement.as_ref() == Some(&statement.signed);
+        if is_same && workspace.ended_before(&node).is_none() {
             return Ok(Some(node));
         }
     }

@@ -52,6 +52,7 @@ const REMEDIES: &[(Code, &str)] = &[
     (Code::DateUndeclared, "record the step anew with its date"),
     (Code::DateInFuture, "correct the date: record it anew, then `griptrace mark supersede`"),
     (Code::RecordedAfterShipment, "nothing clears this afterwards: record first, then ship"),
+    (Code::KeyRetired, "record it again, and what was made of it, with the key of now"),
     (Code::Withdrawn, "leave it out and train again"),
     (Code::Recalled, "nothing: what was recalled does not ship"),
     (Code::Refused, "leave it out and train again"),

@@ -73,7 +73,7 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
     lines.push(format!("quorum      {}", if is_met { "met" } else { "not met" }));
     lines.extend(as_of.map(|as_of| format!("current as of {}", view::time(as_of))));
     context.output.either(&object, &lines)?;
-    witnesses::tell(context, &folder, &panel, &round)?;
+    witnesses::tell(context, &folder, (&store, &panel), &round)?;
     Ok(if is_met { Answer::YES } else { Answer::NO })
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), Com
     let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
     let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
     let told = witnesses::ask(folder, &store, &panel, deadline)
-        .and_then(|round| witnesses::tell(context, folder, &panel, &round));
+        .and_then(|round| witnesses::tell(context, folder, (&store, &panel), &round));
     if let Err(error) = told {
         error.lines().iter().for_each(|line| context.output.warn(line));
     }
