@@ -245,6 +245,14 @@ fn an_office_withdraws_without_any_log() {
     fs::write(desk.path().join("trust.toml"), format!("{trust}\n[[withdrawal]]{table}")).unwrap();
     let (code, report, _) = desk.verify("first.griptrace");
     assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    // A refusal is as final, in the same file; and whoever records it takes that file.
+    desk.say("assess withdraw a.statement --key office.key --refuse --date 2026-05-02 -o r.update");
+    let (code, report, _) = desk.verify("first.griptrace --update r.update");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    let said = desk.complain("mark withdraw assessment --statement r.update --reason x");
+    assert!(said.contains("the assessor's mark is to refuse, and not withdraw"), "{said}");
+    let said = desk.complain("mark refuse assessment --statement a.statement --reason x");
+    assert!(said.contains("does not begin like an update") && said.contains("assess withdraw writes"), "{said}");
     // And beside a newer bundle.
     fs::write(desk.path().join("trust.toml"), trust).unwrap();
     desk.say("mark withdraw other --reason spoilt");

@@ -144,10 +144,10 @@ fn prove(
     if options.at.is_some() || !options.witnesses.ask_for_a_quorum() {
         return newest.bundle();
     }
-    // A key that was retired since is not hidden either.
+    // That a key which it rests on was retired since is not hidden either.
     let leaves = newest.nodes.iter().map(|number| state.catalogue.leaf(*number));
     let seen = options.since.iter().map(|size| size.saturating_sub(1));
-    let last = leaves.chain(state.catalogue.changes()).chain(seen).max().unwrap_or(0);
+    let last = leaves.chain(newest.keys.changes.iter().copied()).chain(seen).max().unwrap_or(0);
     match newest.cosigned.newest(inner, state, last, size)? {
         Some(cosigned) if cosigned < size => Prover::new(inner, state, root, cosigned, options, supplied)?.bundle(),
         Some(_) | None => newest.bundle(),
@@ -236,7 +236,7 @@ impl<'a> Prover<'a> {
         // Numbers count through entries and then ids: the order of ordinals.
         let nodes = closure.own.all().into_iter().collect();
         let tiles = TileReader::new(&inner.objects, catalogue);
-        Ok(Self {
+        let mut prover = Self {
             inner,
             state,
             catalogue,
@@ -252,14 +252,15 @@ impl<'a> Prover<'a> {
             segments,
             tiles,
             cosigned: CosignedAnchors::new(&options.witnesses),
-        })
+        };
+        prover.keys = prover.find_keys()?;
+        Ok(prover)
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
         let foreign = self.foreign_logs()?;
         within("nodes of a bundle", self.nodes.len().saturating_add(self.ordinals.len()), NODES_MAX)?;
         let mut gathered = self.gather()?;
-        self.keys = self.find_keys()?;
         let anchors = self.anchor_sizes(&gathered.countries)?;
         let own = self.log_part(core::mem::take(&mut gathered.cores), &anchors)?;
         let logs: Vec<LogPart> = [own].into_iter().chain(foreign).collect();

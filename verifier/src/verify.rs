@@ -183,6 +183,7 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
             cosigned_by: names(newest, false),
             map_by: names(newest, true),
             time: newest.map(|anchor| anchor.time),
+            as_of: newest.map(|anchor| anchor.as_of),
             time_from: newest.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
             parties: parties.remove(&place).unwrap_or_default(),
         }

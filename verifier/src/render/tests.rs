@@ -99,6 +99,7 @@ fn full() -> Report {
             cosigned_by: vec!["w1".into(), "w2".into()],
             map_by: vec!["w2".into()],
             time,
+            as_of: Some(1_780_100_000),
             time_from: TimeFrom::Witnesses,
             parties: ["Maker", "Supplier"].map(party).into(),
         }],
@@ -153,6 +154,7 @@ fn bare() -> Report {
         now: nothing,
         logs: vec![LogReport {
             time: None,
+            as_of: None,
             cosigned_by: vec![],
             map_by: vec![],
             time_from: TimeFrom::Operator,
@@ -322,7 +324,9 @@ fn json_text_reads_back_and_hides_nothing() {
 #[test]
 fn a_report_says_the_verdict_first_and_what_it_does_not_show() {
     let text = words(&full(), false);
-    assert!(text.contains("cosigned by w1, w2; status map recomputed by w2\n"), "{text}");
+    let line = "newest head at 2026-05-28T20:26:40Z, current as of 2026-05-30T00:13:20Z (by the witnesses' clocks), cosigned \
+                by w1, w2; status map recomputed by w2";
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(line), "{text}");
     assert!(text.starts_with("TRACED_ASSESSED: the policy is met\n"), "{text}");
     for part in [
         "a reference, not law",

@@ -277,7 +277,10 @@ fn log_line(log: &LogReport) -> String {
     };
     let cosigned = format!("cosigned by {}; status map recomputed by {}", names(&log.cosigned_by), names(&log.map_by));
     let size = count(log.size, "entry", "entries");
-    format!("{}, {size}, newest head at {time} ({}), {cosigned}", plain(&log.origin, TEXT_MAX), whose(log.time_from))
+    let as_of = log.as_of.filter(|as_of| log.time != Some(*as_of));
+    let as_of = as_of.map_or_else(String::new, |as_of| format!(", current as of {}", iso(as_of)));
+    let origin = plain(&log.origin, TEXT_MAX);
+    format!("{origin}, {size}, newest head at {time}{as_of} ({}), {cosigned}", whose(log.time_from))
 }
 
 // --- The tables ---
