@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod believed;
 mod clock;
 mod commands;
 mod context;

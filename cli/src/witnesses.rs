@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use griptrace_core::note::NoteVerifier;
+use griptrace_core::{
+    bundle::BundleView,
+    checkpoint::Checkpoint,
+    note::{Note, NoteVerifier},
+};
 use griptrace_service::cosigning::{Round, cosign, keep_evidence, witnesses};
 use griptrace_store::{OpenOptions, Store, Witnesses};
 use griptrace_witness::{client::CosignError, fetch::Fetcher, panel::Panel};
@@ -53,6 +57,43 @@ pub(crate) fn take(folder: &Path, log: &[NoteVerifier], file: &Path, maps: &[Str
 /// Returns whose cosignatures bundles show.
 pub(crate) fn to_show(panel: Option<&Panel>) -> Witnesses {
     panel.map(witnesses).unwrap_or_default()
+}
+
+/// What the quorum of a log's own witnesses says of a bundle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Standing {
+    /// The sizes of the checkpoints that have to meet the quorum and do not.
+    pub(crate) lacking: Vec<u64>,
+    /// The latest time as of which the quorum says that the newest one is the newest.
+    pub(crate) as_of: Option<u64>,
+}
+
+impl Standing {
+    /// Looks at the first log's checkpoints that a bundle is judged under: the newest and the shipment's. `None` if no
+    /// quorum is asked for.
+    pub(crate) fn of(bundle: &[u8], panel: &Panel) -> Result<Option<Self>, CommandError> {
+        if panel.quorum().is_none() {
+            return Ok(None);
+        }
+        let bundle = BundleView::view(bundle).map_err(|e| CommandError::because("cannot read the bundle", e))?;
+        let asked = witnesses(panel);
+        let mut standing = Self { lacking: Vec::new(), as_of: None };
+        let wrong = |e: &dyn core::error::Error| CommandError::failed(format!("cannot read a checkpoint: {e}"));
+        for anchor in bundle.logs.iter().take(1).flat_map(|log| &log.anchors).filter(|anchor| anchor.status.is_some()) {
+            let note = Note::parse(anchor.note.as_bytes()).map_err(|e| wrong(&e))?;
+            let found = asked.judge(&note).map_err(|e| wrong(&e))?;
+            standing.as_of = found.as_of;
+            if found.completed.is_none() {
+                standing.lacking.push(Checkpoint::parse(note.text()).map_err(|e| wrong(&e))?.size);
+            }
+        }
+        Ok(Some(standing))
+    }
+
+    /// Tells whether the quorum is met wherever it has to be.
+    pub(crate) fn is_met(&self) -> bool {
+        self.lacking.is_empty()
+    }
 }
 
 /// Has the newest checkpoint cosigned.

@@ -413,3 +413,38 @@ fn the_keys_of_now_and_those_before_are_shown_and_believed() {
         assert_eq!(judged("old.griptrace", &trust), "BROKEN");
     }
 }
+
+/// A revoker, whom the maker chose, could have named any key as the one that follows the maker's.
+#[test]
+fn whom_a_revoker_names_counts_for_a_buyer_who_believes_that_revoker() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let believing = desk.say(&["trust", "init"]);
+    let line = believing.lines().find(|line| line.starts_with("revokers = ")).unwrap();
+    let doubting = believing.replace(&format!("{line}\n"), "");
+    let next = desk.new_key("next.key");
+    let change = desk.revoke("4", Some("next.key"));
+    desk.say(&["key", "record", change, "--new", "next.key"]);
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let named = doubting.replace(&desk.committer, &next);
+    for (trust, expected) in [(&believing, false), (&doubting, true), (&named, false)] {
+        fs::write(desk.path().join("t.toml"), trust).unwrap();
+        let report = desk.verify("t.toml");
+        assert_eq!(found(&report) == ["committer-untrusted"], expected, "{trust}\n{report}");
+        assert_eq!(report["verdict"] == "TRACED_UNASSESSED", !expected, "{trust}\n{report}");
+    }
+    // What a buyer starts from names the revoker, and says what that means.
+    let start = desk.say(&["trust", "init", "--from-bundle", "s.griptrace"]);
+    assert!(
+        start.contains(&format!("may say which key follows a revoked one of any committer.\n# {line}\n")),
+        "{start}"
+    );
+    let id = line.split('"').nth(1).unwrap();
+    let keys: Vec<Value> = desk
+        .say(&["--json", "inspect", "s.griptrace", "--keys"])
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(keys[0]["revokers"], serde_json::json!([id]));
+}

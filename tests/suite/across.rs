@@ -1,6 +1,8 @@
 //! Three companies and a buyer, each with programs, folder and keys of its own: one file shows the model that was shipped, what
 //! it was tuned from, and what that was trained on.
 
+mod audited;
+
 use std::{
     fs,
     path::Path,
@@ -244,7 +246,7 @@ fn what_a_supplier_withdraws_is_seen_once_its_new_evidence_is_adopted() {
     let refused = gripper.adopt(&newer, &base, &[&base]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(
-        refused.status.code() == Some(2) && said.contains("WITHDRAWN") && said.contains("--accept WITHDRAWN"),
+        refused.status.code() == Some(1) && said.contains("WITHDRAWN") && said.contains("--accept WITHDRAWN"),
         "{said}"
     );
     let model = base.path("model.bin");
@@ -279,7 +281,10 @@ fn another_companys_node_is_shown_as_such_and_used_by_its_name() {
     let bundle = base.path("sent.griptrace");
     let files = ["--trust", "trust.toml", "--policy", "policy.toml"];
     let add = |more: &[&str]| backbone.complain(&[&["add", "--from-bundle", &bundle], &files[..], more].concat());
-    assert!(add(&["--destination", "DE"]).contains("model-not-checked"));
+    let unchecked =
+        backbone.start(&[&["add", "--from-bundle", &bundle], &files[..], &["--destination", "DE"]].concat());
+    assert_eq!(unchecked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unchecked.stderr).contains("model-not-checked (error)"));
     assert!(add(&["--accept", "TRACED_ASSESSED", "--node", "0000000"]).contains("no node of the bundle has an id"));
     assert!(add(&["--server", "http://127.0.0.1:1"]).contains("adopts nothing for others"));
     assert!(backbone.complain(&["add", "--from-bundle", &bundle]).contains("--trust"));

@@ -2,6 +2,7 @@
 
 mod as_buyer;
 mod keys;
+mod update;
 
 use std::path::PathBuf;
 
@@ -24,10 +25,10 @@ use crate::{
 
 pub(crate) use self::keys::{CommitterKeys, Keys, keys_of};
 
-/// Show what is in a bundle, unverified
+/// Show what is in a bundle or an update, unverified
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The bundle
+    /// The bundle, or the update of one
     pub(crate) bundle: PathBuf,
     /// Show only the keys that it names, with fingerprints to compare by phone
     #[arg(long)]
@@ -42,6 +43,9 @@ const UNVERIFIED: &str = "UNVERIFIED: this is what the bundle says; `griptrace v
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let bytes = read_bundle(&args.bundle)?;
+    if bytes.starts_with(update::STEM) {
+        return update::show(context, args, &bytes);
+    }
     let bundle = Bundle::from_bytes(&bytes)
         .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
     if !context.output.is_json() {

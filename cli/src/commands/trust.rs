@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::inspect::{CommitterKeys, Keys, keys_of};
 use crate::{
+    believed::Believed,
     context::{Answer, Context, read_bundle, write_file},
     ended::Earlier,
     error::CommandError,
@@ -37,7 +38,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
                 .map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
             from_keys(&keys_of(&bundle)?)
         }
-        None => own(&context.workspace()?, true)?,
+        None => own(&context.workspace()?, None)?,
     };
     match output {
         Some(path) if path.exists() => {
@@ -72,8 +73,10 @@ fn quoted(text: &str) -> String {
     line
 }
 
-/// Returns a trust file for the own store; assessors' keys commented out where `confirm` is wanted.
-pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, CommandError> {
+/// Returns a trust file for the own store. Without those that adopted bundles are believed by, it is the start of one for
+/// others: assessors' keys are commented out, to be confirmed.
+pub(crate) fn own(workspace: &Workspace, believed: Option<&Believed>) -> Result<String, CommandError> {
+    let confirm = believed.is_none();
     let genesis = workspace.store.genesis();
     let (origin, from) = (quoted(&genesis.origin), Date::from_unix(genesis.time));
     let mut text =
@@ -100,11 +103,18 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         if confirm {
             let _ = writeln!(text, "# CONFIRM BY PHONE, then take the `# ` away: {}", fingerprint(&key.id()));
         }
-        let schemes: Vec<String> = assessor.schemes.iter().map(|scheme| quoted(scheme)).collect();
+        // Who was believed by a trust file goes by the name that stands there, and beyond its schemes by the statement's.
+        let (name, others) =
+            believed.and_then(|believed| believed.assessor(&key)).unwrap_or((&assessor.name, Vec::new()));
+        let schemes = assessor.schemes.iter().filter(|scheme| !others.contains(&scheme.as_str()));
+        let schemes: Vec<String> = schemes.map(|scheme| quoted(scheme)).collect();
+        if schemes.is_empty() {
+            continue;
+        }
         let _ = write!(
             text,
             "{lead}[[assessor]]\n{lead}name = {}\n{lead}key = \"{key}\"\n{lead}schemes = [{}]\n\n",
-            quoted(&assessor.name),
+            quoted(name),
             schemes.join(", ")
         );
     }
@@ -112,6 +122,9 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         if known.insert(key) {
             assessor_placeholder(&mut text, &key, &issuer, &scheme);
         }
+    }
+    if let Some(believed) = believed {
+        text.push_str(&believed.text()?);
     }
     Ok(text)
 }
@@ -140,6 +153,14 @@ fn revokers(keys: &[KeyId], lead: &str) -> String {
     }
     let listed: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
     format!("{lead}revokers = [{}]\n", listed.join(", "))
+}
+
+fn revokers_to_confirm(keys: &[KeyId]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    "# CONFIRM BY PHONE, or leave the next line out: whoever holds one of these may say which key follows a revoked one of any committer.\n".to_owned()
+        + &revokers(keys, "# ")
 }
 
 /// Returns the key id, issuer and scheme of every signed assessment in the store.
@@ -181,7 +202,7 @@ fn from_keys(keys: &Keys) -> String {
         let _ = write!(
             text,
             "# CONFIRM BY PHONE: the log's key; its key id must be\n#   {fingerprint}\n# [[log]]\n# origin = {origin}\n# vkey = {vkey}\n{}\n",
-            earlier_line(&log.earlier, "# ")
+            earlier_line(&log.earlier, "# ") + &revokers_to_confirm(&log.revokers)
         );
     }
     keys.committers.iter().for_each(|committer| committer_placeholder(&mut text, committer));

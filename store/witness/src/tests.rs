@@ -312,6 +312,9 @@ fn the_same_within_a_second_is_the_same_answer_without_a_write() {
     assert_eq!(send(&witness, &request(5, 5), NOW), first);
     assert_eq!(board.writes(), writes);
     assert_ne!(send(&witness, &request(5, 5), NOW + 1), first);
+    // Weeks later it says of the same checkpoint, with a new time, that nothing came since.
+    let later = send(&witness, &request(5, 5), NOW + 3_000_000);
+    assert_eq!(times(&request(5, 5), &later), [Some(NOW + 3_000_000); 2]);
 }
 
 #[test]

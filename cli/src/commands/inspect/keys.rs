@@ -49,6 +49,8 @@ pub(crate) struct LogKeys {
     pub(crate) fingerprint: String,
     /// The keys before it.
     pub(crate) earlier: Vec<Earlier>,
+    /// The ids of the keys that may revoke others.
+    pub(crate) revokers: Vec<KeyId>,
 }
 
 /// A committer's keys.
@@ -90,6 +92,7 @@ pub(crate) fn keys_of(bundle: &Bundle) -> Result<Keys, CommandError> {
             home,
             fingerprint: fingerprint(&now.id()),
             earlier: earlier(&genesis, &history)?,
+            revokers: genesis.revokers.clone(),
             vkey: vkey(&Genesis { key: now, ..genesis.clone() })?,
         });
         keys.committers.extend(committers(&genesis.origin, &history, &commits));
@@ -175,6 +178,7 @@ fn log(log: &LogKeys) -> Shown {
     let object = json!({
         "role": "log", "origin": log.origin, "genesis": log.home.to_string(), "vkey": log.vkey,
         "fingerprint": log.fingerprint, "earlier": earlier, "verified": false,
+        "revokers": log.revokers.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     let mut lines = vec![
         format!("log {}", log.origin),
@@ -183,6 +187,7 @@ fn log(log: &LogKeys) -> Shown {
         format!("  fingerprint  {}", log.fingerprint),
     ];
     lines.extend(log.earlier.iter().map(|key| format!("  earlier      {} up to size {}", key.vkey, key.size)));
+    lines.extend(log.revokers.iter().map(|key| format!("  revoker      {}", fingerprint(key))));
     (object, lines)
 }
 
