@@ -11,6 +11,7 @@ use std::{
 use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, StatusPart, SubjectOpening},
     cbor::encode,
+    commit::Commit,
     details::Opening,
     entry::Entry,
     id::{NodeId, StatusKey},
@@ -30,7 +31,7 @@ use crate::{
     number::wide,
     placed::Number,
     prove::{
-        Disclose, ProveOptions,
+        Disclose, KEYS_DATED_MAX, ProveOptions,
         closure::{Closure, can_be_opened},
         crossing_leaves, first_covering,
         keys::{changes_of, first_key_revoked},
@@ -232,7 +233,8 @@ impl<'a> Taking<'a> {
         let place = |number: Number| numbers.binary_search(&number).ok();
         let country = |number| place(number).and_then(|at| nodes.get(at)).and_then(|node| node.country);
         let leaves = crossing_leaves(catalogue, root, closure.members.iter().copied(), country);
-        let sizes = leaves.into_iter().map(|leaf| first_covering(catalogue, leaf)).chain([size]);
+        let leaves = leaves.into_iter().chain(self.last_leaves(&numbers)?);
+        let sizes = leaves.map(|leaf| first_covering(catalogue, leaf)).chain([size]);
         let sizes =
             sizes.chain(first_key_revoked(self.state, size).filter(|size| catalogue.is_signed(*size))).collect();
         let ordinal = |number| wide(numbers.partition_point(|other| *other < number));
@@ -341,6 +343,18 @@ impl<'a> Taking<'a> {
             anchors.push(Anchor { note, consistency: Vec::new(), status });
         }
         Ok(anchors)
+    }
+
+    /// Returns the leaves of the last commits of these nodes by each key, as [`Keys`](crate::prove) has them.
+    fn last_leaves(&mut self, numbers: &[Number]) -> Result<Vec<u64>, StorageError> {
+        let commits: BTreeSet<u32> = numbers.iter().map(|number| self.catalogue.node(*number).commit).collect();
+        let mut last = BTreeMap::new();
+        for at in commits {
+            let leaf = self.catalogue.commit(at).leaf;
+            let read = Commit::parse(&self.commit(at)?);
+            last.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key(), leaf);
+        }
+        Ok(last.into_values().take(KEYS_DATED_MAX).collect())
     }
 
     fn commit(&mut self, at: u32) -> Result<Arc<[u8]>, StorageError> {

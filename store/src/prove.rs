@@ -328,8 +328,8 @@ impl<'a> Prover<'a> {
         record.core().map_err(|e| StorageError::corrupt(name(), e))
     }
 
-    /// Returns the sizes of the checkpoints that date the root and every crossing, of those since which growth is to be
-    /// shown, and of the newest.
+    /// Returns the sizes of the checkpoints that date the root, every crossing and what each key signed, of those since which
+    /// growth is to be shown, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
         let country = |number| countries.get(&number).copied().flatten();
         let members = || self.closure.own.members.iter().copied();
@@ -341,6 +341,13 @@ impl<'a> Prover<'a> {
                 leaves.insert(self.catalogue.leaf(number));
             }
         }
+        leaves.extend(self.keys.last.values().take(KEYS_DATED_MAX));
+        // What was assessed after the shipment counts for whoever ships on, if it was there before that.
+        let shipped = self.catalogue.leaf(self.root);
+        let assessed = members().filter(|number| self.catalogue.node(*number).kind == Kind::Assessment);
+        leaves.extend(
+            assessed.map(|number| self.catalogue.leaf(number)).filter(|leaf| *leaf > shipped).take(KEYS_DATED_MAX),
+        );
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
             sizes.insert(self.first_covering(leaf)?);
@@ -541,6 +548,9 @@ pub(crate) fn first_covering(catalogue: &Catalogue, leaf: u64) -> u64 {
     let head = catalogue.first_head(leaf);
     catalogue.head(head).index.saturating_add(1)
 }
+
+/// Keys of which a bundle dates what they signed: more of them would crowd out the checkpoints that date crossings.
+pub(crate) const KEYS_DATED_MAX: usize = ANCHORS_MAX / 4;
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {
     if found <= limit {
