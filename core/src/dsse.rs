@@ -15,6 +15,9 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
 }
 
 /// Signs a payload: 64 bytes by Ed25519, and DER (RFC 3279, 2.2.3) by P-256, which is what readers of envelopes take.
+///
+/// # Panics
+/// If a signer breaks its contract, and returns no signature.
 pub fn sign(signer: &dyn Signer, payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let signature = signer.sign(&pre_authentication_encoding(payload_type, payload));
     match signer.public_key().algorithm() {

@@ -77,7 +77,8 @@ impl<'a> Included<'a> {
 
     /// Writes the tlog-proof.
     pub fn tlog_proof(&self) -> String {
-        let hashes: Vec<String> = self.path.iter().map(|hash| STANDARD.encode(hash.as_bytes()) + "\n").collect();
+        let hashes: Vec<String> =
+            self.path.iter().map(|hash| format!("{}\n", STANDARD.encode(hash.as_bytes()))).collect();
         let (extra, note) = (STANDARD.encode(self.entry), self.note.to_text());
         format!("{HEADER}\nextra {extra}\nindex {}\n{}\n{note}", self.index, hashes.concat())
     }

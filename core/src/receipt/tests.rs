@@ -94,7 +94,7 @@ fn a_receipt_is_what_coset_reads_and_signs() {
 #[test]
 fn a_transparent_statement_holds_the_entry_and_its_receipts() {
     let log = log();
-    let statement = transparent(&log.entry, &[log.receipt.clone()]).unwrap();
+    let statement = transparent(&log.entry, core::slice::from_ref(&log.receipt)).unwrap();
     assert_eq!(registered(&statement), Ok((log.entry.clone(), vec![log.receipt.clone()])));
     assert!(crate::cose::Signed::parse(&statement, COMMIT_TYPE).is_err(), "it is no entry");
     assert!(transparent(&statement, &[log.receipt]).is_err(), "nor is a receipt added to one that has some");
