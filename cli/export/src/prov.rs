@@ -32,6 +32,8 @@ impl Records {
 /// Makes the document.
 pub fn document(lineage: &Lineage) -> Json {
     let mut records = Records::default();
+    // Of a model that no step made there is none.
+    records.0.entry("activity").or_default();
     for node in &lineage.nodes {
         describe(&mut records, node);
     }
