@@ -15,7 +15,7 @@ use griptrace_core::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    lineage::{Lineage, Node},
+    lineage::{Lineage, Node, file_digests},
     text::urn,
 };
 
@@ -115,7 +115,7 @@ fn component(lineage: &Lineage, node: &Node) -> Json {
     object.insert("type".into(), json!(if is_model { "machine-learning-model" } else { "data" }));
     object.insert("bom-ref".into(), json!(urn("node", node.id)));
     object.insert("name".into(), json!(node.title()));
-    let hashes = hashes(node);
+    let hashes = hashes(node.plain_digests());
     if !hashes.is_empty() {
         object.insert("hashes".into(), Json::Array(hashes));
     }
@@ -133,9 +133,8 @@ fn component(lineage: &Lineage, node: &Node) -> Json {
     Json::Object(object)
 }
 
-/// Returns the digests that another program can compute.
-fn hashes(node: &Node) -> Vec<Json> {
-    node.plain_digests().into_iter().map(|(name, hex)| json!({ "alg": algorithm(name), "content": hex })).collect()
+fn hashes(digests: Vec<(&'static str, String)>) -> Vec<Json> {
+    digests.into_iter().map(|(name, hex)| json!({ "alg": algorithm(name), "content": hex })).collect()
 }
 
 fn algorithm(name: &str) -> &'static str {
@@ -143,13 +142,7 @@ fn algorithm(name: &str) -> &'static str {
 }
 
 fn file(file: &FileRecord) -> Json {
-    let sha256 = file.sha256.map(|digest| ("sha256", digest.to_string()));
-    let digests = sha256.into_iter().chain([("blake3", file.blake3.to_string())]);
-    json!({
-        "type": "file",
-        "name": String::from_utf8_lossy(&file.path),
-        "hashes": digests.map(|(name, hex)| json!({ "alg": algorithm(name), "content": hex })).collect::<Vec<_>>(),
-    })
+    json!({ "type": "file", "name": String::from_utf8_lossy(&file.path), "hashes": hashes(file_digests(file)) })
 }
 
 fn licence(node: &Node) -> Option<String> {

@@ -176,11 +176,10 @@ impl Node {
         self.name().is_none() && self.text("content").is_none()
     }
 
-    /// Returns the plain digest of its one file: the algorithm, as digest sets name it, and hexadecimal digits.
+    /// Returns the plain digests of its one file, as [`file_digests`] does; none where it has several, or hides them.
     pub fn plain_digests(&self) -> Vec<(&'static str, String)> {
         if let Some([file]) = self.files.as_deref() {
-            let sha256 = file.sha256.map(|digest| ("sha256", digest.to_string()));
-            return sha256.into_iter().chain([("blake3", file.blake3.to_string())]).collect();
+            return file_digests(file);
         }
         let content = self.text("content").and_then(|content| content.split_once(':'));
         match content {
@@ -190,6 +189,12 @@ impl Node {
             Some(_) | None => Vec::new(),
         }
     }
+}
+
+/// Returns the digests of a file that another program can compute: the algorithm, and hexadecimal digits.
+pub(crate) fn file_digests(file: &FileRecord) -> Vec<(&'static str, String)> {
+    let sha256 = file.sha256.map(|digest| ("sha256", digest.to_string()));
+    sha256.into_iter().chain([("blake3", file.blake3.to_string())]).collect()
 }
 
 fn place(number: u64) -> Result<usize, LineageError> {

@@ -71,7 +71,7 @@ pub fn sign(name: &str, files: &[FileRecord], is_folder: bool, signer: &dyn Sign
         resources.push(json!({ "name": name, "algorithm": "sha256", "digest": digest.to_string() }));
     }
     let over_all = griptrace_core::digest::Digest::from_bytes(over_all.finalize().into());
-    let subject = Subject { name: name.to_owned(), sha256: over_all.to_string() };
+    let subject = Subject::by_sha256(name.to_owned(), &over_all);
     let predicate = json!({
         "serialization": {
             "method": "files", "hash_type": "sha256", "allow_symlinks": false, "ignore_paths": PASSED_OVER,

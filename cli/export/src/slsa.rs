@@ -2,13 +2,14 @@
 
 use griptrace_core::{
     id::NodeId,
+    manifest::FileRecord,
     node::{Edge, Kind, Role},
 };
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    lineage::{Lineage, Node},
-    statement::{Subject, statement},
+    lineage::{Lineage, Node, file_digests},
+    statement::{Subject, digest_set, statement},
     text::{json_value, urn},
 };
 
@@ -19,9 +20,9 @@ const BUILD_TYPE: &str = "urn:griptrace:build-type:recorded-step:v1";
 /// The provenance of a bundle's models, step by step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Provenance {
-    /// A statement for each step that made a model whose files are known by SHA-256.
+    /// A statement for each step that made a model whose files are known by a digest.
     pub statements: Vec<Json>,
-    /// The models that a step made, and of which no statement can be made: no SHA-256 is disclosed.
+    /// The models that a step made, and of which no statement can be made: no digest of a file is disclosed.
     pub left_out: Vec<NodeId>,
 }
 
@@ -44,16 +45,17 @@ pub fn provenance(lineage: &Lineage) -> Provenance {
     made
 }
 
-/// Returns the files of a model by SHA-256, if all are known by it.
+/// Returns the files of a model with their digests, if all are known by one.
 pub(crate) fn files(model: &Node) -> Option<Vec<Subject>> {
     if let Some(files) = &model.files {
-        let subject = |file: &griptrace_core::manifest::FileRecord| {
-            Some(Subject { name: String::from_utf8_lossy(&file.path).into_owned(), sha256: file.sha256?.to_string() })
+        let subject = |file: &FileRecord| Subject {
+            name: String::from_utf8_lossy(&file.path).into_owned(),
+            digests: file_digests(file),
         };
-        return files.iter().map(subject).collect();
+        return Some(files.iter().map(subject).collect());
     }
-    let (_, sha256) = model.plain_digests().into_iter().find(|(name, _)| *name == "sha256")?;
-    Some(vec![Subject { name: model.title(), sha256 }])
+    let digests = model.plain_digests();
+    (!digests.is_empty()).then(|| vec![Subject { name: model.title(), digests }])
 }
 
 fn predicate(lineage: &Lineage, step: &Node) -> Json {
@@ -89,8 +91,8 @@ fn dependency(node: &Node) -> Json {
     object.insert("uri".into(), json!(urn("node", node.id)));
     object.extend(node.name().map(|name| ("name".to_owned(), json!(name))));
     let digests = node.plain_digests();
-    if let Some((_, sha256)) = digests.iter().find(|(name, _)| *name == "sha256") {
-        object.insert("digest".into(), json!({ "sha256": sha256 }));
+    if !digests.is_empty() {
+        object.insert("digest".into(), digest_set(&digests));
     }
     let mut notes = Map::new();
     notes.insert("kind".into(), json!(node.core.kind.word()));

@@ -57,11 +57,11 @@ impl Judged<'_> {
             "resourceUri": resource,
             "policy": {
                 "uri": format!("{}:{}", urn("policy", &self.report.policy.id), self.report.policy.version),
-                "digest": digest_set(&sha256(self.policy)),
+                "digest": only(&sha256(self.policy)),
             },
             "inputAttestations": [
-                { "uri": self.bundle_urn(), "digest": digest_set(&sha256(self.bundle)) },
-                { "uri": "urn:griptrace:trust-file", "digest": digest_set(&sha256(self.trust)) },
+                { "uri": self.bundle_urn(), "digest": only(&sha256(self.bundle)) },
+                { "uri": "urn:griptrace:trust-file", "digest": only(&sha256(self.trust)) },
             ],
             "verificationResult": if met { "PASSED" } else { "FAILED" },
             "verifiedLevels": if met { self.words() } else { vec!["FAILED".to_owned()] },
@@ -74,17 +74,17 @@ impl Judged<'_> {
         urn("bundle", self.report.bundle_digest)
     }
 
-    /// Returns the shipped files by SHA-256; where they are not known by it, the bundle itself.
+    /// Returns the shipped files; where not all are known by a digest, the bundle itself.
     fn subjects(&self) -> Vec<Subject> {
         let files = self.lineage.and_then(shipped_files);
-        files.unwrap_or_else(|| vec![Subject { name: self.bundle_urn(), sha256: sha256(self.bundle).to_string() }])
+        files.unwrap_or_else(|| vec![Subject::by_sha256(self.bundle_urn(), &sha256(self.bundle))])
     }
 
     fn judged_by(&self) -> Json {
         let policy = &self.report.policy;
         json!([
-            { "name": format!("policy {} {}", policy.id, policy.version), "digest": digest_set(&sha256(self.policy)) },
-            { "name": "trust file", "digest": digest_set(&sha256(self.trust)) },
+            { "name": format!("policy {} {}", policy.id, policy.version), "digest": only(&sha256(self.policy)) },
+            { "name": "trust file", "digest": only(&sha256(self.trust)) },
         ])
     }
 
@@ -108,12 +108,12 @@ fn word(verdict: Verdict) -> String {
     format!("{PREFIX}{verdict}")
 }
 
-fn digest_set(sha256: &Digest) -> Json {
+fn only(sha256: &Digest) -> Json {
     json!({ "sha256": sha256.to_string() })
 }
 
-/// Returns the files of all shipped models, if each is opened and known by its SHA-256.
-pub(crate) fn shipped_files(lineage: &Lineage) -> Option<Vec<Subject>> {
+/// Returns the files of all shipped models, if each is known by a digest.
+fn shipped_files(lineage: &Lineage) -> Option<Vec<Subject>> {
     let mut subjects = Vec::new();
     for model in lineage.models() {
         subjects.extend(crate::slsa::files(model)?);

@@ -54,12 +54,12 @@ pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, Command
     let made = slsa::provenance(&lineage);
     for model in &made.left_out {
         let model = short(model);
-        context
-            .output
-            .warn(format_args!("no SHA-256 of the model {model} is disclosed: no statement says how it was made"));
+        context.output.warn(format_args!(
+            "no digest of a file of the model {model} is disclosed: no statement says how it was made"
+        ));
     }
     if made.statements.is_empty() {
-        return Err(CommandError::failed("no step of the bundle made a model whose files are known by SHA-256")
+        return Err(CommandError::failed("no step of the bundle made a model whose files are known by a digest")
             .with_hint("a bundle of a shipment opens the files of what ships"));
     }
     let key = args.key.as_deref().map(keyfile::read).transpose()?.map(|key| key.signer()).transpose()?;
