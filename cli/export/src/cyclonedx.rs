@@ -95,7 +95,8 @@ fn about(lineage: &Lineage, parts: &[&Node]) -> Json {
     ];
     if root.core.kind == Kind::Shipment {
         properties.extend(core_properties(&root.core));
-        properties.extend(root.details.iter().map(|(name, value)| property(&format!("detail:{name}"), value)));
+        properties
+            .extend(root.details.iter().map(|(name, value)| property(&format!("detail:{name}"), value.to_string())));
         properties.extend(marks(lineage, root));
     }
     Json::Array(properties)
@@ -105,8 +106,8 @@ fn is_source(node: &Node) -> bool {
     matches!(node.core.origin, Some(Origin::Collected | Origin::External))
 }
 
-fn property(name: &str, value: impl ToString) -> Json {
-    json!({ "name": format!("griptrace:{name}"), "value": value.to_string() })
+fn property(name: &str, value: impl Into<String>) -> Json {
+    json!({ "name": format!("griptrace:{name}"), "value": value.into() })
 }
 
 fn component(lineage: &Lineage, node: &Node) -> Json {
@@ -175,21 +176,21 @@ fn data(node: &Node) -> Json {
 fn properties(lineage: &Lineage, node: &Node) -> Vec<Json> {
     let mut properties = vec![
         property("log", &node.commit.origin),
-        property("leaf", node.commit.index),
-        property("committer", node.commit.key),
+        property("leaf", node.commit.index.to_string()),
+        property("committer", node.commit.key.to_string()),
     ];
     if node.is_hidden() {
         properties.push(property("hidden", "neither name nor content is disclosed"));
     }
     properties.extend(core_properties(&node.core));
     let details = node.details.iter().filter(|(name, _)| !matches!(name.as_str(), "name" | "manifest"));
-    properties.extend(details.map(|(name, value)| property(&format!("detail:{name}"), value)));
+    properties.extend(details.map(|(name, value)| property(&format!("detail:{name}"), value.to_string())));
     if let Some(step) = lineage.made_by(node) {
-        properties.push(property("made-by", step.id));
+        properties.push(property("made-by", step.id.to_string()));
         let fields = core_properties(&step.core).into_iter().map(|field| (field, "step"));
         properties.extend(fields.map(|(field, under)| nested(&field, under)));
         let details = step.details.iter();
-        properties.extend(details.map(|(name, value)| property(&format!("step:detail:{name}"), value)));
+        properties.extend(details.map(|(name, value)| property(&format!("step:detail:{name}"), value.to_string())));
     }
     properties.extend(lineage.assessments(node).filter_map(assessment));
     properties.extend(marks(lineage, node));

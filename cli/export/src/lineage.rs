@@ -105,16 +105,17 @@ impl Lineage {
     }
 
     /// Returns the shipment or, in a pre-check, the model.
+    ///
+    /// # Panics
+    /// Never: reading made sure that it is there.
     pub fn root(&self) -> &Node {
         self.nodes.get(self.root).expect("reading it made sure that the root is there")
     }
 
     /// Returns what ships; in a pre-check, the model.
     pub fn models(&self) -> Vec<&Node> {
-        match self.root().core.kind {
-            Kind::Shipment => self.leads(self.root(), Role::Ships).0,
-            _ => vec![self.root()],
-        }
+        let root = self.root();
+        if root.core.kind == Kind::Shipment { self.leads(root, Role::Ships).0 } else { vec![root] }
     }
 
     /// Returns the nodes that edges of a role lead to, and the edges that lead to no node of the bundle.

@@ -315,8 +315,11 @@ fn documents_are_read(readers: &Readers, desk: &Desk, bundle: &str) {
 #[test]
 fn what_the_demo_shipped_is_read_in_every_format() {
     let Some(readers) = Readers::find() else { skipped!("the readers of the formats are not installed") };
-    let desk = Desk(tempfile::tempdir().unwrap());
-    let (code, said) = readme::run(&readme::programs(&desk.path("")), &desk.path(""), "griptrace demo --dir .");
+    let (desk, programs) = (Desk(tempfile::tempdir().unwrap()), tempfile::tempdir().unwrap());
+    // The demo makes its folder itself.
+    fs::remove_dir(desk.path("")).unwrap();
+    let demo = format!("griptrace demo --dir {}", desk.path("").display());
+    let (code, said) = readme::run(&readme::programs(programs.path()), programs.path(), &demo);
     assert_eq!(code, 0, "{said}");
     desk.say(&["key", "new", "p256.key", "--p256"]);
     desk.say(&["key", "new", "ed25519.key"]);
