@@ -222,12 +222,17 @@ fn read_proof(input: &mut Reader<'_>) -> Result<(u64, u64, Vec<Digest>), DecodeE
 /// Puts receipts into the unprotected header of a signed entry: a transparent statement.
 ///
 /// # Errors
-/// A [`DecodeError`] if the entry is no signed object with an empty unprotected header.
+/// A [`DecodeError`] if the entry is no signed object with an empty unprotected header, or there is no receipt.
 pub fn transparent(entry: &[u8], receipts: &[Vec<u8>]) -> Result<Vec<u8>, DecodeError> {
     let object = decode_with(entry, Object::read, Object::write)?;
+    some(receipts)?;
     let mut out = Writer::new();
     write_transparent(&mut out, &object, receipts);
     Ok(out.into_bytes())
+}
+
+fn some(receipts: &[Vec<u8>]) -> Result<(), DecodeError> {
+    if receipts.is_empty() { Err(bad_field("transparent statement", "has no receipt")) } else { Ok(()) }
 }
 
 fn write_transparent(out: &mut Writer<'_>, object: &Object<'_>, receipts: &[Vec<u8>]) {
@@ -256,6 +261,7 @@ fn read_transparent<'a>(input: &mut Reader<'a>) -> Result<(Object<'a>, Vec<Vec<u
     let protected = bytes(input)?;
     input.map("unprotected header", 1)?;
     let receipts = keyed(input, RECEIPTS, |i| i.list("receipts", RECEIPTS_MAX, |i| bytes(i).map(Vec::from)))?;
+    some(&receipts)?;
     Ok((Object { protected, payload: bytes(input)?, signature: bytes(input)? }, receipts))
 }
 

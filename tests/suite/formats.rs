@@ -13,6 +13,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::{
     bundle::Bundle,
+    key::PublicKey,
     node::{Core, Kind, Origin, Role, node_id},
     receipt,
 };
@@ -328,6 +329,29 @@ fn a_statements_entry_is_the_logs_own() {
     let bundle = Bundle::from_bytes(&fs::read(desk.path("full.griptrace")).unwrap()).unwrap();
     let logged = bundle.logs[0].entries.iter().find(|(index, _)| *index == leaf);
     assert_eq!(logged.map(|(_, bytes)| bytes), Some(&entry));
+}
+
+/// A receipt is by the key that signs checkpoints now, whichever key signed when the commit came.
+#[test]
+fn a_receipt_is_by_the_logs_key_of_now() {
+    let desk = Desk::new();
+    let verifies = |vkey: &str| {
+        desk.say(&["export", "statement", "first", "-o", "s.cose"]);
+        let (entry, receipts) = receipt::registered(&fs::read(desk.path("s.cose")).unwrap()).unwrap();
+        let shown: Json = serde_json::from_str(desk.say(&["--json", "key", "show", vkey]).trim()).unwrap();
+        let key = PublicKey::parse(shown["public_key"].as_str().unwrap()).unwrap();
+        receipt::Receipt::parse(&receipts[0]).unwrap().verify(&entry, &key).is_ok()
+    };
+    let vkeys = || {
+        let trust = desk.say(&["trust", "init"]);
+        trust.lines().filter_map(|line| line.strip_prefix("vkey = ")).map(|v| v.trim_matches('"').to_owned()).collect()
+    };
+    let before: Vec<String> = vkeys();
+    assert!(verifies(&before[0]));
+    desk.say(&["key", "rotate", "log"]);
+    let after: Vec<String> = vkeys();
+    assert_ne!(before[0], after[0]);
+    assert!(verifies(&after[0]) && !verifies(&before[0]));
 }
 
 /// Changes a copy of a file and returns its name.

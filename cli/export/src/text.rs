@@ -15,6 +15,12 @@ pub(crate) fn urn(kind: &str, hash: impl Display) -> String {
     format!("urn:griptrace:{kind}:{hash}")
 }
 
+/// Returns free text as a URN may hold it (RFC 3986, 2.1).
+pub(crate) fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 /// Returns a Unix time in seconds as RFC 3339 writes it.
 pub(crate) fn timestamp(seconds: u64) -> String {
     let of_day = seconds % DAY_SECONDS;
@@ -36,5 +42,16 @@ pub(crate) fn json_value(value: &Value) -> Json {
         Value::Bool(value) => json!(value),
         Value::List(items) => Json::Array(items.iter().map(json_value).collect()),
         Value::Map(pairs) => Json::Object(pairs.iter().map(|(key, item)| (key.clone(), json_value(item))).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_free_text_are_written_as_others_read_them() {
+        assert_eq!(timestamp(1_790_000_000), "2026-09-21T14:13:20Z");
+        assert_eq!(escaped("own policy/1 ä"), "own%20policy%2F1%20%C3%A4");
     }
 }

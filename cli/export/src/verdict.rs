@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     lineage::Lineage,
     statement::{Subject, statement},
-    text::{sha256, timestamp, urn},
+    text::{escaped, sha256, timestamp, urn},
 };
 
 const SVR: &str = "https://in-toto.io/attestation/svr/v0.2";
@@ -56,7 +56,7 @@ impl Judged<'_> {
             "timeVerified": timestamp(self.time),
             "resourceUri": resource,
             "policy": {
-                "uri": format!("{}:{}", urn("policy", &self.report.policy.id), self.report.policy.version),
+                "uri": urn("policy", [&self.report.policy.id, &self.report.policy.version].map(|text| escaped(text)).join(":")),
                 "digest": only(&sha256(self.policy)),
             },
             "inputAttestations": [

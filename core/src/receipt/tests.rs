@@ -98,5 +98,5 @@ fn a_transparent_statement_holds_the_entry_and_its_receipts() {
     assert_eq!(registered(&statement), Ok((log.entry.clone(), vec![log.receipt.clone()])));
     assert!(crate::cose::Signed::parse(&statement, COMMIT_TYPE).is_err(), "it is no entry");
     assert!(transparent(&statement, &[log.receipt]).is_err(), "nor is a receipt added to one that has some");
-    assert!(registered(&log.entry).is_err());
+    assert!(registered(&log.entry).is_err() && transparent(&log.entry, &[]).is_err(), "without a receipt it is none");
 }

@@ -47,11 +47,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     pub(crate) key: PathBuf,
     /// Who you are, as a URI [default: a URN of the key]
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = uri)]
     pub(crate) verifier: Option<String>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Reads a URI as far as its scheme, for clap.
+fn uri(text: &str) -> Result<String, String> {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    let plain = named && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && visible).then(|| text.to_owned()).ok_or_else(|| "a URI begins with a scheme, such as https:".to_owned())
 }
 
 /// As what a verdict is written.
