@@ -18,6 +18,7 @@ use griptrace_core::{
     receipt,
 };
 use griptrace_export::{cyclonedx, lineage::Lineage, prov, slsa};
+use griptrace_tests::source::document;
 use griptrace_verifier::finding::Code;
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -241,7 +242,10 @@ fn what_is_hidden_is_counted_and_never_guessed() {
 fn the_same_bundle_gives_the_same_documents() {
     let desk = Desk::new();
     for format in ["cyclonedx", "prov"] {
-        assert_eq!(desk.document(format, "full.griptrace"), desk.document(format, "full.griptrace"));
+        let document = desk.document(format, "full.griptrace");
+        assert_eq!(document, desk.document(format, "full.griptrace"));
+        let text = document.to_string().to_lowercase();
+        assert!(!crate::tidy::NEVER_SAID.iter().any(|word| text.contains(word)), "{text}");
     }
 }
 
@@ -329,6 +333,31 @@ fn a_statements_entry_is_the_logs_own() {
     let bundle = Bundle::from_bytes(&fs::read(desk.path("full.griptrace")).unwrap()).unwrap();
     let logged = bundle.logs[0].entries.iter().find(|(index, _)| *index == leaf);
     assert_eq!(logged.map(|(_, bytes)| bytes), Some(&entry));
+}
+
+/// What stands in docs/export.md is what the check installs.
+#[test]
+fn the_versions_in_the_documents_are_those_that_read() {
+    let (table, pins) = (document("docs/export.md"), document("tests/formats/requirements.txt"));
+    let modules = document("tests/formats/tlog/go.mod");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip_while(|line| !line.starts_with("| program |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 9);
+    for row in rows {
+        let name = row[1].split([' ', '[', ',']).next().unwrap();
+        let version = row[2].split(',').next().unwrap();
+        let pinned = if row[1].contains("(Go)") {
+            modules.contains(&format!("\t{name} v{version}\n"))
+        } else {
+            pins.lines().any(|line| line.eq_ignore_ascii_case(&format!("{name}=={version}")))
+        };
+        assert!(pinned, "{name} {version} is not what is installed");
+    }
 }
 
 /// A receipt is by the key that signs checkpoints now, whichever key signed when the commit came.

@@ -27,6 +27,9 @@ pub struct Lineage {
     pub nodes: Vec<Node>,
     root: usize,
     places: BTreeMap<NodeId, usize>,
+    /// Places of what each step generated, and of the statuses that mark each node.
+    generated: BTreeMap<NodeId, Vec<usize>>,
+    marks: BTreeMap<NodeId, Vec<usize>>,
 }
 
 /// A node, and what is disclosed of it.
@@ -101,7 +104,8 @@ impl Lineage {
         let root = place(bundle.root)?;
         let places = nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect();
         nodes.get(root).ok_or(LineageError::Part("the root"))?;
-        Ok(Self { digest: bundle_digest(file), sha256: sha256(file), nodes, root, places })
+        let (generated, marks) = (back(&nodes, Role::GeneratedBy), back(&nodes, Role::Marks));
+        Ok(Self { digest: bundle_digest(file), sha256: sha256(file), nodes, root, places, generated, marks })
     }
 
     /// Returns the shipment or, in a pre-check, the model.
@@ -147,12 +151,21 @@ impl Lineage {
 
     /// Returns the assessments that open a node.
     pub fn assessments<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Node> {
-        node.assessed_by.iter().filter_map(|place| self.nodes.get(*place))
+        self.at(&node.assessed_by)
+    }
+
+    /// Returns what a step generated.
+    pub fn generated<'a>(&'a self, step: &Node) -> impl Iterator<Item = &'a Node> + use<'a> {
+        self.at(self.generated.get(&step.id).map_or(&[], Vec::as_slice))
     }
 
     /// Returns the statuses that mark a node, whoever made them.
-    pub fn marks<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Node> {
-        self.of_kind(Kind::Status).filter(|status| status.core.edges_of(Role::Marks).any(|edge| edge.to == node.id))
+    pub fn marks<'a>(&'a self, node: &Node) -> impl Iterator<Item = &'a Node> + use<'a> {
+        self.at(self.marks.get(&node.id).map_or(&[], Vec::as_slice))
+    }
+
+    fn at<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Node> {
+        places.iter().filter_map(|place| self.nodes.get(*place))
     }
 }
 
@@ -196,6 +209,15 @@ impl Node {
 pub(crate) fn file_digests(file: &FileRecord) -> Vec<(&'static str, String)> {
     let sha256 = file.sha256.map(|digest| ("sha256", digest.to_string()));
     sha256.into_iter().chain([("blake3", file.blake3.to_string())]).collect()
+}
+
+/// Returns by node from where edges of a role lead to it.
+fn back(nodes: &[Node], role: Role) -> BTreeMap<NodeId, Vec<usize>> {
+    let mut back: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    for (place, node) in nodes.iter().enumerate() {
+        node.core.edges_of(role).for_each(|edge| back.entry(edge.to).or_default().push(place));
+    }
+    back
 }
 
 fn place(number: u64) -> Result<usize, LineageError> {

@@ -30,9 +30,8 @@ pub struct Provenance {
 pub fn provenance(lineage: &Lineage) -> Provenance {
     let mut made = Provenance { statements: Vec::new(), left_out: Vec::new() };
     for step in lineage.of_kind(Kind::Transformation) {
-        let by_it = |node: &&Node| node.core.edges_of(Role::GeneratedBy).any(|edge| edge.to == step.id);
         let mut subjects = Vec::new();
-        for model in lineage.of_kind(Kind::Model).filter(by_it) {
+        for model in lineage.generated(step).filter(|node| node.core.kind == Kind::Model) {
             match files(model) {
                 Some(files) => subjects.extend(files),
                 None => made.left_out.push(model.id),
