@@ -74,8 +74,7 @@ fn what_a_supplier_withdrew_since_is_worse_than_what_shipped() {
 #[test]
 fn an_assessors_withdrawal_that_a_supplier_recorded_is_what_came_since() {
     let [base, _, gripper] = chain();
-    let sign = ["assess", "withdraw", "office.statement", "--key", "office.key", "-o", "w.update"];
-    base.run(&sign);
+    base.run(&["assess", "withdraw", "office.statement", "--key", "office.key", "-o", "w.update"]);
     let trace = base.run(&["--json", "show", "dataset:base-source"]);
     let assessment = base.run(&["--json", "inventory"]);
     let id = assessment
