@@ -190,7 +190,7 @@ impl Node {
         self.name().is_none() && self.text("content").is_none()
     }
 
-    /// Returns the plain digests of its one file, as [`file_digests`] does; none where it has several, or hides them.
+    /// Returns the plain digests of its one file, as digest sets name them; none where it has several, or hides them.
     pub fn plain_digests(&self) -> Vec<(&'static str, String)> {
         if let Some([file]) = self.files.as_deref() {
             return file_digests(file);
