@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Verify(Box<commands::verify::Args>),
     /// Show what is in a bundle, unverified
     Inspect(commands::inspect::Args),
+    /// Export a bundle, a commit or a model in a format that other programs read
+    #[command(subcommand)]
+    Export(commands::export::Args),
     /// Judge every recorded shipment again, under a new policy and the marks of now
     Audit(Box<commands::audit::Args>),
     /// Check policy files, and list disclosure profiles
@@ -113,6 +116,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Prove(args) => commands::prove::run(context, &args),
         Command::Verify(args) => Ok(commands::verify::run(context, *args)),
         Command::Inspect(args) => commands::inspect::run(context, &args),
+        Command::Export(args) => commands::export::run(context, &args),
         Command::Audit(args) => commands::audit::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),

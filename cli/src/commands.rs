@@ -6,6 +6,7 @@ pub(crate) mod assess;
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod impact;
 pub(crate) mod init;

@@ -12,6 +12,7 @@ mod clients;
 mod conformance;
 mod differential;
 mod findings;
+mod formats;
 mod fuzz_seeds;
 mod hidden;
 mod holding;

@@ -19,6 +19,7 @@ use crate::{
     judge::{
         Answer, Case, Findings, Judged, Worst, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals,
     },
+    known::Known,
     policy::{Judge, Policy},
     question::Question,
     report::{
@@ -60,6 +61,15 @@ pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) 
     let answered = answer(&case, &mut findings);
     // Step 16.
     Ok(conclude(&case, digest, &shipped, now, answered, findings.into_sorted()))
+}
+
+/// Tells whether a bundle's evidence holds together under a trust file: steps 1 to 10, and no judgement.
+///
+/// # Errors
+/// The finding that ended the procedure; `bundle-malformed` also for what does not begin like a bundle.
+pub fn holds_together(file: &[u8], trust: &Trust) -> Result<(), Finding> {
+    let bundle = BundleView::view(file).map_err(|error| unreadable(&error))?;
+    gather(&bundle, trust, &Known::default()).map(|_| ())
 }
 
 /// Says whose the times and the map root are.
