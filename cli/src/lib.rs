@@ -14,6 +14,7 @@ mod clock;
 mod commands;
 mod context;
 mod demo;
+mod dossier;
 mod environment;
 mod error;
 mod foreign;
