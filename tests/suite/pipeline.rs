@@ -169,6 +169,10 @@ impl Desk {
         String::from_utf8(finished.stdout).expect("output is text")
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn ship(&self, model: &str) -> String {
         ship(|args| drop(self.run(args)), model)
     }

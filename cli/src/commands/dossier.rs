@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         .flatten()
         .map(PathBuf::as_path)
         .collect();
-    write_output(&args.output, dossier.to_html().as_bytes(), ("dossier", MAGIC), &inputs)?;
+    write_output(&args.output, dossier.to_html().as_bytes(), ("dossier", MAGIC.as_bytes()), &inputs)?;
     tell(context, args, &dossier, verdict)?;
     Ok(if verdict.is_some_and(|(_, met)| !met) { Answer::NO } else { Answer::YES })
 }

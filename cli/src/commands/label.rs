@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             }
         };
         let text = label.write(form, args.language);
-        write_output(path, text.as_bytes(), ("label of this form", form.magic()), &[&args.bundle])?;
+        write_output(path, text.as_bytes(), ("label of this form", form.magic().as_bytes()), &[&args.bundle])?;
     }
     if context.output.is_json() {
         context.output.object(&label.to_json())?;

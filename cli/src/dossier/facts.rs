@@ -147,11 +147,10 @@ impl Facts {
     pub(crate) fn read(bytes: &[u8], bundle: &Bundle) -> Result<Self, CommandError> {
         let (mut items, place_of) = items(bundle)?;
         let logs = bundle.logs.iter().map(log).collect::<Result<_, _>>()?;
-        link(&mut items);
+        let order = link(&mut items);
         marks(&mut items);
         erasures(&mut items);
         openings(&mut items, bundle, &place_of);
-        let order = order(&mut items);
         let root = *usize::try_from(bundle.root)
             .ok()
             .and_then(|ordinal| place_of.get(ordinal))
@@ -262,11 +261,12 @@ fn items(bundle: &Bundle) -> Result<(Vec<Item>, Vec<usize>), CommandError> {
     Ok(sorted(items))
 }
 
-/// Puts the nodes in the order in which they are told, and labels them.
-fn sorted(items: Vec<Item>) -> (Vec<Item>, Vec<usize>) {
+/// Puts the nodes in the order in which they are told, parents before children, and labels them.
+fn sorted(mut items: Vec<Item>) -> (Vec<Item>, Vec<usize>) {
+    link(&mut items);
     let mut numbered: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
     numbered.sort_by(|(_, a), (_, b)| {
-        let key = |item: &Item| (item.label.letter, item.core.date, item.name().is_none());
+        let key = |item: &Item| (item.label.letter, item.depth, item.core.date, item.name().is_none());
         key(a).cmp(&key(b)).then_with(|| a.name().cmp(&b.name())).then_with(|| a.id.cmp(&b.id))
     });
     let mut place_of = vec![0; numbered.len()];
@@ -289,9 +289,13 @@ fn by_id(items: &[Item]) -> BTreeMap<NodeId, usize> {
     items.iter().enumerate().map(|(place, item)| (item.id, place)).collect()
 }
 
-/// Finds parents and children. Ids are hashes, so they are the same in every log.
-fn link(items: &mut [Item]) {
+/// Finds parents, children and depths, and returns the nodes so that parents come before children. Ids are hashes, so they are
+/// the same in every log.
+fn link(items: &mut [Item]) -> Vec<usize> {
     let places = by_id(items);
+    for item in items.iter_mut() {
+        (item.parents, item.children, item.absent, item.depth) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    }
     let mut children: Vec<(usize, usize)> = Vec::new();
     for (place, item) in items.iter_mut().enumerate() {
         for edge in item.core.edges.iter().filter(|edge| is_parent(edge.role)) {
@@ -312,6 +316,7 @@ fn link(items: &mut [Item]) {
         }
     }
     items.iter_mut().for_each(|item| item.children.dedup());
+    order(items)
 }
 
 const fn is_parent(role: Role) -> bool {

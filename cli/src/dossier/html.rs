@@ -6,7 +6,9 @@
 
 use core::fmt::{Display, Write as _};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_verifier::render::plain;
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::char::is_combining_mark;
 
 /// Characters of one foreign text. What is cut ends with `...`, and `griptrace inspect` shows it whole.
@@ -73,6 +75,19 @@ impl Html {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Puts the frame of a document around a body. Nothing but the one style sheet may do anything in it, and that is named by its
+/// hash (Content Security Policy Level 3).
+pub(crate) fn document(magic: &str, language: &str, title: &str, style: &str, body: &str) -> String {
+    let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
+    format!(
+        "{magic}<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        escaped(title),
+    )
 }
 
 /// Escapes what HTML would read as markup.

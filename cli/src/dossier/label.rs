@@ -9,7 +9,7 @@ use griptrace_core::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    html::escaped,
+    html::{Html, document},
     qr::{grouped, payload, svg},
     texts::Language,
 };
@@ -17,6 +17,10 @@ use crate::error::CommandError;
 
 /// Side of the square, in CSS pixels: 42 mm.
 const SIDE: u32 = 159;
+const STYLE: &str = "@page { size: A4; margin: 15mm; } \
+    html { font: 9pt/1.4 \"Noto Sans\", \"DejaVu Sans\", \"Noto Sans CJK SC\", Arial, sans-serif; } body { margin: 0; } \
+    table { width: 150mm; border-collapse: collapse; } td { border: 1pt solid #000; padding: 3mm; vertical-align: top; } \
+    .square { width: 48mm; } h1 { font-size: 13pt; margin: 0 0 2mm; } p { margin: 1mm 0; } code { font-size: 9pt; }";
 
 /// How a label can be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,11 +35,11 @@ pub(crate) enum Form {
 
 impl Form {
     /// How every file of this form begins.
-    pub(crate) const fn magic(self) -> &'static [u8] {
+    pub(crate) const fn magic(self) -> &'static str {
         match self {
-            Self::Text => b"Griptrace evidence file\n",
-            Self::Svg => b"<svg xmlns=",
-            Self::Html => b"<!DOCTYPE html>\n<!-- griptrace label -->\n",
+            Self::Text => "Griptrace evidence file\n",
+            Self::Svg => "<svg xmlns=",
+            Self::Html => "<!DOCTYPE html>\n<!-- griptrace label -->\n",
         }
     }
 }
@@ -78,22 +82,16 @@ impl Label {
 
     fn page(&self, square: &str, language: Language) -> String {
         let texts = language.texts().label;
-        format!(
-            "{}<html lang=\"{}\"><head><meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">\n<title>{title}</title></head>\n\
-             <body>\n<table width=\"640\" border=\"1\" cellpadding=\"8\" cellspacing=\"0\"><tr><td width=\"160\">{}</td><td>\n\
-             <h3>{title}</h3>\n<p>{}<br><code>{}</code></p>\n<p>{}<br><code>{}</code></p>\n</td></tr>\n\
-             <tr><td colspan=\"2\"><small>{} {}</small></td></tr></table>\n</body></html>\n",
-            String::from_utf8_lossy(Form::Html.magic()),
-            language.tag(),
-            svg(square, SIDE),
-            escaped(&texts.bundle),
-            grouped(&self.bundle),
-            escaped(&texts.root),
-            grouped(&self.root),
-            escaped(&texts.about),
-            escaped(&texts.is_not),
-            title = escaped(&texts.title),
-        )
+        let mut body = Html::default();
+        body.raw("<table><tr><td class=\"square\">")
+            .svg(&svg(square, SIDE))
+            .raw("</td><td>")
+            .element("h1", &texts.title);
+        for (name, digits) in [(&texts.bundle, grouped(&self.bundle)), (&texts.root, grouped(&self.root))] {
+            body.raw("<p>").text(name).raw("<br><code>").text(&digits).raw("</code></p>");
+        }
+        body.raw("</td></tr>\n<tr><td colspan=\"2\">").text(&texts.about).raw(" ").text(&texts.is_not);
+        body.raw("</td></tr></table>\n");
+        document(Form::Html.magic(), language.tag(), &texts.title, STYLE, body.as_str())
     }
 }

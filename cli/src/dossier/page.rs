@@ -7,22 +7,20 @@ mod rest;
 mod sources;
 mod verdict;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::value::Value;
 use griptrace_verifier::finding::Verdict;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Dossier,
     facts::{Item, Label},
     fill,
-    html::{FOREIGN_MAX, Html, escaped, harmless},
+    html::{FOREIGN_MAX, Html, document, harmless},
     ranges,
     texts::Texts,
 };
 
 /// How every dossier begins.
-pub(crate) const MAGIC: &[u8] = b"<!DOCTYPE html>\n<!-- griptrace dossier -->\n";
+pub(crate) const MAGIC: &str = "<!DOCTYPE html>\n<!-- griptrace dossier -->\n";
 const STYLE: &str = include_str!("page/style.css");
 /// Entries of one value, or of a list of records.
 const ENTRIES_MAX: usize = 40;
@@ -64,7 +62,7 @@ impl Page<'_> {
         self.dossier.report.as_ref().is_some_and(|report| report.verdict == Verdict::Broken)
     }
 
-    /// Puts the frame around the body. Nothing but the one style sheet may do anything, and that is named by its hash.
+    /// Puts the frame around the body.
     fn frame(&self, body: &Html) -> String {
         let texts = &self.texts.page;
         let css = |text: &str| text.replace(['\\', '"', '\n'], "");
@@ -73,18 +71,8 @@ impl Page<'_> {
             ("PAGE", &css(texts.page_of.first().map_or("", String::as_str))),
             ("OF", &css(texts.page_of.last().map_or("", String::as_str))),
         ]);
-        let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
         let title = format!("{} {}", texts.title, self.dossier.facts.digest);
-        format!(
-            "{}<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
-            String::from_utf8_lossy(MAGIC),
-            self.dossier.language.tag(),
-            escaped(&title),
-            body.as_str(),
-        )
+        document(MAGIC, self.dossier.language.tag(), &title, &style, body.as_str())
     }
 
     /// Writes the labels of some nodes.

@@ -218,3 +218,74 @@ fn says_something(value: &Value) -> bool {
         Value::Int(_) | Value::Bool(_) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PROFILE: &str = include_str!("../../../policies/profiles/annex-iv-2d.toml");
+    const POLICY: &str = include_str!("../../../policies/annex-iv-2d.toml");
+
+    /// Kind and field of every detail that the checklist asks for.
+    fn asked() -> BTreeSet<(&'static str, String)> {
+        let kind = |of: Whom| match of {
+            Whom::Source => "dataset",
+            Whom::Model => "model",
+            Whom::Step | Whom::Annotation | Whom::Anonymisation | Whom::Cleaning | Whom::Preparation => "transformation",
+        };
+        let points = points();
+        let asks = points.iter().flat_map(|point| &point.ask);
+        let fields = asks.flat_map(|ask| ask.fields.iter().map(move |name| (kind(ask.of), name)));
+        fields.map(|(kind, name)| (kind, name.split('.').next().unwrap().to_owned())).collect()
+    }
+
+    #[test]
+    fn the_points_are_those_of_article_10_2_and_annex_iv_2_d() {
+        let points = points();
+        for letter in 'a'..='h' {
+            let article = format!("Article 10(2)({letter})");
+            assert_eq!(points.iter().filter(|point| point.article == article).count(), 1, "{article}");
+        }
+        assert_eq!(points.iter().filter(|point| point.article == "Annex IV 2(d)").count(), 6);
+        assert!(points.iter().all(|point| point.read == "text" && point.source.starts_with("Regulation (EU) 2024/1689")));
+        assert_eq!(points.len(), 14);
+    }
+
+    #[test]
+    fn the_profile_opens_all_that_the_checklist_asks_for() {
+        let profile: toml::Value = toml::from_str(PROFILE).unwrap();
+        for (kind, field) in asked() {
+            let shown = profile["show"][kind].as_array().unwrap();
+            assert!(shown.iter().any(|name| name.as_str() == Some(&field)), "{kind}.{field}");
+        }
+    }
+
+    #[test]
+    fn the_checklist_asks_for_all_that_the_policy_names_of_these_articles() {
+        let policy: toml::Value = toml::from_str(POLICY).unwrap();
+        let asked = asked();
+        let mut rules = 0;
+        for rule in policy["disclose"].as_array().unwrap() {
+            let (point, kind) = (rule["point"].as_str().unwrap(), rule["kind"].as_str().unwrap());
+            if !point.starts_with("Article 10(2)") && !point.starts_with("Annex IV 2(d)") {
+                continue;
+            }
+            rules += 1;
+            for field in rule["fields"].as_array().unwrap() {
+                let field = field.as_str().unwrap();
+                assert!(asked.iter().any(|(of, name)| *of == kind && name == field), "{point}: {kind}.{field}");
+            }
+        }
+        assert!(rules >= 14, "{rules} rules");
+    }
+
+    #[test]
+    fn an_empty_value_answers_nothing() {
+        for value in [Value::text(" "), Value::List(Vec::new()), Value::Map(Vec::new()), Value::Bytes(Vec::new())] {
+            assert!(!says_something(&value), "{value:?}");
+        }
+        assert!(says_something(&Value::Bool(false)) && says_something(&Value::Int(0)) && says_something(&Value::text("x")));
+    }
+}

@@ -106,8 +106,8 @@ texts! {
     }
     /// The steps.
     Steps { heading: String, about: String, alike: String, used: String, made: String }
-    /// A section with nothing but a heading of its own.
-    Section { heading: String }
+    /// A section with no more words of its own.
+    Section { heading: String, alike: String }
     /// The assessments.
     Assessments {
         heading: String, about: String, none: String, signed: String, stated: String, result: String, scheme: String,

@@ -12,6 +12,7 @@ use crate::dossier::{
     facts::{Item, Letter},
     html::Html,
     ranges,
+    texts::Section,
 };
 
 /// Rows of the index: some thirty pages.
@@ -52,23 +53,23 @@ impl Page<'_> {
 
     pub(super) fn derived(&self, html: &mut Html) {
         let items = self.dossier.facts.of(Letter::D);
-        self.others(html, &self.texts.derived.heading, items);
+        self.others(html, &self.texts.derived, items);
     }
 
     pub(super) fn models(&self, html: &mut Html) {
         let shipped = self.dossier.facts.shipped();
         let items = self.dossier.facts.of(Letter::M).filter(|item| !shipped.contains(&item.place));
-        self.others(html, &self.texts.models.heading, items);
+        self.others(html, &self.texts.models, items);
     }
 
-    fn others<'i>(&self, html: &mut Html, heading: &str, items: impl Iterator<Item = &'i Item>) {
+    fn others<'i>(&self, html: &mut Html, texts: &Section, items: impl Iterator<Item = &'i Item>) {
         let (groups, left_out) = Self::alike(items, |item| self.whole(item));
         if groups.is_empty() {
             return;
         }
-        section(html, heading, "");
+        section(html, &texts.heading, "");
         for group in &groups {
-            self.heading(html, &group.items, "{n}", &self.texts.page.not_disclosed);
+            self.heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
             html.piece(&group.body);
         }
         self.more(html, left_out);
