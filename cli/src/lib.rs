@@ -10,11 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod believed;
 mod clock;
 mod commands;
 mod context;
 mod demo;
 mod dossier;
+mod ended;
 mod environment;
 mod error;
 mod foreign;

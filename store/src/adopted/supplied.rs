@@ -115,6 +115,11 @@ impl Supplied {
         .collect()
     }
 
+    /// Returns every node, by ordinal.
+    pub(crate) fn nodes(&self) -> &[SuppliedNode] {
+        &self.nodes
+    }
+
     pub(crate) fn node(&self, id: &NodeId) -> Option<&SuppliedNode> {
         self.nodes.get(*self.ordinals.get(id)?)
     }

@@ -3,7 +3,7 @@
 //! Of each log there is one part, so all of it comes from one adopted bundle: that with the newest checkpoint which has
 //! every node needed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use griptrace_core::{
     id::{GenesisHash, NodeId, StatusKey},
@@ -16,7 +16,7 @@ use crate::{adopted::Supplied, error::ProveError};
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     own: GenesisHash,
-    supplied: &'a [Supplied],
+    supplied: &'a [Arc<Supplied>],
     /// Other logs in the order in which they were needed, and the bundle of each.
     chosen: Vec<(GenesisHash, usize)>,
     /// What has to be in each: what edges named.
@@ -63,7 +63,7 @@ enum Chosen {
 }
 
 impl<'a> Sources<'a> {
-    pub(crate) const fn new(own: GenesisHash, supplied: &'a [Supplied]) -> Self {
+    pub(crate) const fn new(own: GenesisHash, supplied: &'a [Arc<Supplied>]) -> Self {
         Self { own, supplied, chosen: Vec::new(), named: BTreeSet::new() }
     }
 
@@ -75,13 +75,13 @@ impl<'a> Sources<'a> {
     /// Returns the bundle that a log is taken from.
     pub(crate) fn of(&self, home: &GenesisHash) -> Option<&'a Supplied> {
         let (_, at) = self.chosen.iter().find(|(other, _)| other == home)?;
-        self.supplied.get(*at)
+        self.supplied.get(*at).map(Arc::as_ref)
     }
 
     /// Returns the logs in the order in which they were needed, each with its bundle and its place there.
     pub(crate) fn logs(&self) -> impl Iterator<Item = (&'a Supplied, usize)> + '_ {
         self.chosen.iter().filter_map(|(home, at)| {
-            let supplied = self.supplied.get(*at)?;
+            let supplied = self.supplied.get(*at)?.as_ref();
             Some((supplied, supplied.log(home)?))
         })
     }
@@ -167,7 +167,7 @@ impl<'a> Sources<'a> {
     }
 
     fn apart(&self, home: GenesisHash, candidates: &[usize]) -> ProveError {
-        let bundles: Vec<&Supplied> = candidates.iter().filter_map(|at| self.supplied.get(*at)).collect();
+        let bundles: Vec<&Arc<Supplied>> = candidates.iter().filter_map(|at| self.supplied.get(*at)).collect();
         let origin = bundles.first().and_then(|supplied| Some(supplied.origin(supplied.log(&home)?).to_owned()));
         let bundles = bundles.iter().map(|supplied| supplied.digest).collect();
         ProveError::Apart { origin: origin.unwrap_or_default(), bundles }

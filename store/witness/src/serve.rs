@@ -2,9 +2,12 @@
 //!
 //! Without TLS: a cosignature proves itself, and nothing that travels is secret. Who needs it puts a proxy before.
 
-use core::time::Duration;
+use core::{
+    mem::{Discriminant, discriminant},
+    time::Duration,
+};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +32,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{judge::Answer, recounts::Recounts, wire::REQUEST_BYTES_MAX, witness::Witness};
+use crate::{
+    judge::{Answer, Refusal},
+    recounts::Recounts,
+    wire::REQUEST_BYTES_MAX,
+    witness::Witness,
+};
 
 /// How long the next request may take to come, and its head to be read.
 const HEAD_MAX: Duration = Duration::from_secs(30);
@@ -56,8 +64,8 @@ pub struct Desk {
     /// What time it is: seconds since 1970.
     pub clock: fn() -> u64,
     places: Semaphore,
-    /// Logs whose refusals were told, so that nobody fills the log with them.
-    told: Mutex<HashSet<String>>,
+    /// Refusals that were told, by their kind, so that nobody fills the log with them, or hides one kind behind another.
+    told: Mutex<HashMap<Discriminant<Refusal>, HashSet<String>>>,
 }
 
 impl Desk {
@@ -125,7 +133,7 @@ async fn add_checkpoint(State(desk): State<Arc<Desk>>, body: Body) -> Response {
     let mut added = match added {
         Ok(added) => added,
         Err(refusal) => {
-            desk.tell(&refusal.to_string());
+            desk.tell(&refusal);
             return respond(refusal.answer());
         }
     };
@@ -142,13 +150,18 @@ async fn checkpoint(State(desk): State<Arc<Desk>>, Path(hash): Path<String>) -> 
 }
 
 impl Desk {
-    /// Tells the operator of a kind of refusal, the first time.
-    fn tell(&self, refusal: &str) {
-        /// Kinds that are remembered.
-        const TOLD_MAX: usize = 1000;
+    /// Tells the operator of a refusal, the first time.
+    fn tell(&self, refusal: &Refusal) {
+        /// Refusals of one kind that are remembered.
+        const TOLD_MAX: usize = 64;
+        /// Letters of one that are: who is refused may have chosen most of them.
+        const LETTERS_MAX: usize = 300;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_MAX && told.insert(refusal.to_owned()) {
+        let told = told.entry(discriminant(refusal)).or_default();
+        let refusal: String = refusal.to_string().chars().take(LETTERS_MAX).collect();
+        if told.len() < TOLD_MAX && !told.contains(&refusal) {
             tracing::info!(refusal, "not cosigned");
+            told.insert(refusal);
         }
     }
 }
@@ -161,4 +174,29 @@ fn respond(answer: Answer) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use griptrace_core::note::Cosigner;
+
+    use super::*;
+    use crate::{Cosigners, shelf::Folder};
+
+    #[test]
+    fn strangers_can_neither_fill_the_memory_with_refusals_nor_hide_one_behind_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let cosigners = Cosigners { plain: vec![Cosigner::new("w.example", &[2; 32]).unwrap()], map: None };
+        let witness = Witness::open(Box::new(Folder::open(dir.path())), cosigners).unwrap();
+        let desk = Desk::new(Arc::new(witness), None, || 0);
+        for number in 0..2_000 {
+            desk.tell(&Refusal::Unknown { origin: format!("{}{number}", "x".repeat(1 << 16)) });
+            desk.tell(&Refusal::Unknown { origin: format!("{number}") });
+        }
+        desk.tell(&Refusal::OtherRoot { size: 7 });
+        let told = desk.told.lock().unwrap();
+        let letters: usize = told.values().flatten().map(String::len).sum();
+        assert!(letters < 64 * 300, "{letters}");
+        assert!(told.values().flatten().any(|text| text == "at size 7 another root was cosigned"));
+    }
 }

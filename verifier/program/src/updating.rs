@@ -51,7 +51,13 @@ pub(crate) fn apply(
     let mut question = prepared.question.clone();
     let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
     let newest = newest.map_err(|error| {
-        let number = if let UpdatingError::Update { number, .. } = &error { Some(*number) } else { None };
+        let of_update = |error: &UpdatingError| {
+            if let UpdatingError::Update { number, .. } | UpdatingError::Root { number, .. } = error {
+                return Some(*number);
+            }
+            None
+        };
+        let number = of_update(&error);
         let path = number.and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
         Trouble::new(format!("{}: {error}", path.display()))
     })?;
