@@ -2,6 +2,7 @@
 //! in a picture) is tried in tests/suite/dossier.rs.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use core::fmt::Write as _;
 use std::{
     fs,
     process::{Command, Output, Stdio},
@@ -312,11 +313,13 @@ fn many_sources_that_say_the_same_stand_together() {
     let mut lineage = LINEAGE.to_owned();
     let mut used = String::new();
     for number in 0..120 {
-        lineage.push_str(&format!(
+        write!(
+            lineage,
             "\n[[dataset]]\nname = \"episode {number}\"\norigin = \"external\"\ncontent_held = \"origin-only\"\ndigest = \"sha256:{number:064x}\"\n\
              modality = [\"visual\"]\ncountry = \"DE\"\n"
-        ));
-        used.push_str(&format!(", \"episode {number}\""));
+        )
+        .unwrap();
+        write!(used, ", \"episode {number}\"").unwrap();
     }
     let desk = Desk::new(&lineage.replace("used = [\"cropped\"", &format!("used = [\"cropped\"{used}")));
     desk.say("prove first -o b.griptrace --profile full");

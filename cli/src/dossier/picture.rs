@@ -158,10 +158,10 @@ fn svg(graph: &Graph, placed: &Placed, alt: &str) -> String {
     let (width, height) = (placed.width() + 4.0, placed.height() + 4.0);
     let scale = placed.scale();
     let mut out = String::new();
-    write!(
+    writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ancestry\" role=\"img\" aria-label=\"{}\" width=\"{:.0}\" height=\"{:.0}\" \
-         viewBox=\"{:.1} {:.1} {width:.1} {height:.1}\">\n",
+         viewBox=\"{:.1} {:.1} {width:.1} {height:.1}\">",
         escaped(alt),
         width * scale,
         height * scale,

@@ -131,10 +131,12 @@ fn answer_one(facts: &Facts, point: Point) -> Answered {
     let mut fields: Vec<Field> = Vec::new();
     for ask in &point.ask {
         let asked: Vec<usize> = (0..facts.items.len()).filter(|place| ask.is_of(facts.item(*place))).collect();
-        let core = ask.core.iter().map(|name| (name, core_says as fn(&Item, &str) -> bool));
-        let details = ask.fields.iter().map(|name| (name, detail_says as fn(&Item, &str) -> bool));
-        for (name, says) in core.chain(details) {
-            let (stated, missing) = asked.iter().partition(|place| says(facts.item(**place), name));
+        for name in &ask.core {
+            let (stated, missing) = asked.iter().partition(|place| core_says(facts.item(**place), name));
+            add(&mut fields, Field { name: name.clone(), stated, missing });
+        }
+        for name in &ask.fields {
+            let (stated, missing) = asked.iter().partition(|place| detail_says(facts.item(**place), name));
             add(&mut fields, Field { name: name.clone(), stated, missing });
         }
     }
@@ -233,7 +235,9 @@ mod tests {
         let kind = |of: Whom| match of {
             Whom::Source => "dataset",
             Whom::Model => "model",
-            Whom::Step | Whom::Annotation | Whom::Anonymisation | Whom::Cleaning | Whom::Preparation => "transformation",
+            Whom::Step | Whom::Annotation | Whom::Anonymisation | Whom::Cleaning | Whom::Preparation => {
+                "transformation"
+            }
         };
         let points = points();
         let asks = points.iter().flat_map(|point| &point.ask);
@@ -249,7 +253,9 @@ mod tests {
             assert_eq!(points.iter().filter(|point| point.article == article).count(), 1, "{article}");
         }
         assert_eq!(points.iter().filter(|point| point.article == "Annex IV 2(d)").count(), 6);
-        assert!(points.iter().all(|point| point.read == "text" && point.source.starts_with("Regulation (EU) 2024/1689")));
+        assert!(
+            points.iter().all(|point| point.read == "text" && point.source.starts_with("Regulation (EU) 2024/1689"))
+        );
         assert_eq!(points.len(), 14);
     }
 
@@ -286,6 +292,8 @@ mod tests {
         for value in [Value::text(" "), Value::List(Vec::new()), Value::Map(Vec::new()), Value::Bytes(Vec::new())] {
             assert!(!says_something(&value), "{value:?}");
         }
-        assert!(says_something(&Value::Bool(false)) && says_something(&Value::Int(0)) && says_something(&Value::text("x")));
+        assert!(
+            says_something(&Value::Bool(false)) && says_something(&Value::Int(0)) && says_something(&Value::text("x"))
+        );
     }
 }

@@ -213,7 +213,10 @@ mod tests {
             toml::Value::Array(items) => {
                 items.iter().enumerate().for_each(|(i, value)| flatten(&format!("{name}[{i}]"), value, out));
             }
-            other => out.push((name.to_owned(), other.as_str().unwrap().to_owned())),
+            toml::Value::String(text) => out.push((name.to_owned(), text.clone())),
+            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => {
+                panic!("{name} is no text")
+            }
         }
     }
 

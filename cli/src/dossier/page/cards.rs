@@ -48,7 +48,7 @@ impl Page<'_> {
     }
 
     /// Writes a card's heading: of one record its label and name, of several their labels and how many they are.
-    pub(super) fn heading(&self, html: &mut Html, items: &[&Item], alike: &str, unnamed: &str) {
+    pub(super) fn heading(html: &mut Html, items: &[&Item], alike: &str, unnamed: &str) {
         html.raw("<h3>");
         match items {
             [item] => {
@@ -68,7 +68,7 @@ impl Page<'_> {
 
     /// Writes a card of one record: its heading, and all that is stated of it but `skip`.
     pub(super) fn card(&self, html: &mut Html, item: &Item, skip: &[&str]) {
-        self.heading(html, &[item], "", &self.texts.page.not_disclosed);
+        Self::heading(html, &[item], "", &self.texts.page.not_disclosed);
         self.body(html, item, skip);
     }
 

@@ -9,6 +9,9 @@ use crate::dossier::{
     points::{Answered, Field, Point, State},
 };
 
+/// Tells whether a record is one of those that a sentence names.
+type IsOne = fn(&Item) -> bool;
+
 impl Page<'_> {
     pub(super) fn checklist(&self, html: &mut Html) {
         let texts = &self.texts.checklist;
@@ -82,23 +85,21 @@ impl Page<'_> {
         html.raw("<ul>\n");
         self.open_points(html);
         let facts = &self.dossier.facts;
-        let is_data = |item: &Item| matches!(item.core.kind, Kind::Dataset | Kind::Model);
-        let hides = |item: &Item, name: &str| item.detail(name).is_none();
-        let told: [(&str, &dyn Fn(&Item) -> bool); 10] = [
-            (&texts.unknown_upstream, &|item| is_data(item) && !item.is_source() && item.parents.is_empty()),
-            (&texts.absent, &|item| !item.absent.is_empty()),
-            (&texts.hidden_sources, &|item| item.is_source() && hides(item, "name") && hides(item, "content")),
-            (&texts.unnamed, &|item| hides(item, "name") && is_part(item)),
-            (&texts.bare, &|item| item.details.is_empty() && is_part(item)),
-            (&texts.no_files, &|item| is_data(item) && item.files.is_none()),
-            (&texts.persons, &|item| {
+        let told: [(&str, IsOne); 10] = [
+            (&texts.unknown_upstream, |item| is_data(item) && !item.is_source() && item.parents.is_empty()),
+            (&texts.absent, |item| !item.absent.is_empty()),
+            (&texts.hidden_sources, |item| item.is_source() && hides(item, "name") && hides(item, "content")),
+            (&texts.unnamed, |item| hides(item, "name") && is_part(item)),
+            (&texts.bare, |item| item.details.is_empty() && is_part(item)),
+            (&texts.no_files, |item| is_data(item) && item.files.is_none()),
+            (&texts.persons, |item| {
                 item.is_source() && !matches!(item.core.persons, Some(Persons::NoneFound | Persons::Present))
             }),
-            (&texts.weak, &|item| is_data(item) && item.core.strength != Some(DigestStrength::Strong)),
-            (&texts.elsewhere, &|item| {
+            (&texts.weak, |item| is_data(item) && item.core.strength != Some(DigestStrength::Strong)),
+            (&texts.elsewhere, |item| {
                 item.is_source() && matches!(item.core.held, Some(Held::OriginOnly | Held::Destroyed))
             }),
-            (&texts.unassessed, &|item| item.is_source() && item.assessed_by.is_empty()),
+            (&texts.unassessed, |item| item.is_source() && item.assessed_by.is_empty()),
         ];
         for (text, is_one) in told {
             let list = Self::labels_of(facts.items.iter().filter(|item| is_one(item)));
@@ -131,6 +132,14 @@ impl Page<'_> {
 
 fn is_annexed(point: &Point) -> bool {
     point.article.starts_with("Annex")
+}
+
+fn is_data(item: &Item) -> bool {
+    matches!(item.core.kind, Kind::Dataset | Kind::Model)
+}
+
+fn hides(item: &Item, name: &str) -> bool {
+    item.detail(name).is_none()
 }
 
 /// Tells whether a node is part of how the product was made.

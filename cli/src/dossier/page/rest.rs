@@ -27,7 +27,7 @@ impl Page<'_> {
         }
         section(html, &texts.heading, &texts.about);
         for group in &groups {
-            self.heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
+            Self::heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
             html.piece(&group.body).raw("<table class=\"facts\">\n");
             let used = group.items.iter().flat_map(|step| &step.parents);
             let used = ranges(used.map(|place| facts.item(*place).label));
@@ -69,7 +69,7 @@ impl Page<'_> {
         }
         section(html, &texts.heading, "");
         for group in &groups {
-            self.heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
+            Self::heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
             html.piece(&group.body);
         }
         self.more(html, left_out);

@@ -39,7 +39,7 @@ impl Page<'_> {
             html.raw("<p class=\"missing\">").text(&texts.none).raw("</p>\n");
         }
         for group in &groups {
-            self.heading(html, &group.items, &texts.alike, &texts.hidden);
+            Self::heading(html, &group.items, &texts.alike, &texts.hidden);
             html.piece(&group.body);
         }
         self.more(html, left_out);
