@@ -61,6 +61,8 @@ impl Desk {
     fn new(lineage: &str) -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         fs::create_dir_all(desk.0.path().join("raw")).unwrap();
+        fs::create_dir_all(desk.0.path().join("cleaned")).unwrap();
+        (0..60).for_each(|number| desk.write(&format!("cleaned/{number}"), &number.to_string()));
         for file in ["raw/1.pgm", "labels.csv", "cropped.bin", "grasp.bin"] {
             fs::write(desk.0.path().join(file), file).unwrap();
         }
@@ -332,6 +334,41 @@ fn many_sources_that_say_the_same_stand_together() {
     assert!((0..120).all(|number| page.contains(&format!("<bdi>episode {number}</bdi>"))));
     let boxes = page.matches("<rect class=").count();
     assert!(boxes < 10, "{boxes} boxes");
+}
+
+/// Writes steps over the camera's frames: each on its own, or each on what the one before made.
+fn with_steps(count: usize, is_chain: bool) -> String {
+    let mut lineage = LINEAGE.to_owned();
+    let mut used = String::new();
+    for number in 0..count {
+        let from = if is_chain && number > 0 { format!("cleaned {}", number - 1) } else { "camera".to_owned() };
+        write!(
+            lineage,
+            "\n[[transformation]]\nname = \"clean {number}\"\nkind = \"cleaning\"\nused = [\"{from}\"]\ncountry = \"CN\"\ndate = @TODAY@\n\
+             generated = [{{ dataset = \"cleaned {number}\", path = \"cleaned/{number}\" }}]\ndetail = {{ method = \"number {number}\" }}\n"
+        )
+        .unwrap();
+        write!(used, ", \"cleaned {number}\"").unwrap();
+    }
+    lineage.replace("used = [\"cropped\"", &format!("used = [\"cropped\"{used}"))
+}
+
+#[test]
+fn a_picture_of_many_steps_still_fits_a_page() {
+    let grouped = [
+        (false, "Sources of a kind, and steps of a kind at the same stage, stand together in one box."),
+        (true, "There are too many records for a picture of each"),
+    ];
+    for (is_chain, said) in grouped {
+        let desk = Desk::new(&with_steps(60, is_chain));
+        desk.say("prove first -o b.griptrace --profile full");
+        desk.say("dossier b.griptrace -o d.html");
+        let page = desk.read("d.html");
+        assert!(page.contains(said), "chain: {is_chain}");
+        assert!(page.matches("<rect class=").count() < 10);
+        // What the picture groups the list of steps tells one by one.
+        assert!((0..60).all(|number| page.contains(&format!("<bdi>number {number}</bdi>"))));
+    }
 }
 
 #[test]

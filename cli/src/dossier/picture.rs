@@ -33,7 +33,7 @@ const ROOM: (f64, f64) = (674.0, 800.0);
 /// No picture is made smaller than this: its letters would be below 6 points.
 const SCALE_MIN: f64 = 0.78;
 /// Columns of text that a box has room for.
-const COLUMNS: usize = 24;
+const COLUMNS: usize = 22;
 
 /// A picture, and how much of it is grouped.
 #[derive(Debug)]

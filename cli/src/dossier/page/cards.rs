@@ -76,7 +76,7 @@ impl Page<'_> {
     pub(super) fn body(&self, html: &mut Html, item: &Item, skip: &[&str]) {
         html.raw("<table class=\"facts\">\n");
         for (name, value) in view::core_fields(&item.core) {
-            html.row(self.texts.field(name), |html| self.core_value(html, &value));
+            html.row(self.texts.field(name), |html| self.core_value(html, name, &value));
         }
         for (name, value) in &item.details {
             if name != "name" && !skip.contains(&name.as_str()) {
@@ -87,14 +87,14 @@ impl Page<'_> {
         html.raw("</table>\n");
     }
 
-    /// Writes a value of the core, a word of a closed list in the reader's language.
-    pub(super) fn core_value(&self, html: &mut Html, value: &str) {
-        let text = match value {
-            "yes" => &self.texts.page.yes,
-            "no" => &self.texts.page.no,
-            other => self.texts.word(other),
+    /// Writes a value of the core: a word of a closed list in the reader's language, others as they stand in the file.
+    pub(super) fn core_value(&self, html: &mut Html, name: &str, value: &str) {
+        match (name, value) {
+            ("use-allowed" | "in-scope", "yes") => html.text(&self.texts.page.yes),
+            ("use-allowed" | "in-scope", _) => html.text(&self.texts.page.no),
+            ("modality" | "purpose" | "grade" | "basis", _) => html.foreign(value),
+            (_, closed) => html.text(self.texts.word(closed)),
         };
-        html.foreign(text);
     }
 
     /// Writes marks and erasures.

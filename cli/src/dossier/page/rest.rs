@@ -124,19 +124,24 @@ impl Page<'_> {
             Destinations::Only(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         let end = assessment.valid_to.map_or_else(|| texts.no_end.clone(), |date| date.to_string());
-        let rows = [
+        for (heading, text) in [
             (&texts.scheme, assessment.scheme.to_string()),
-            (&texts.result, self.texts.word(assessment.outcome.word()).to_owned()),
             (&texts.grade, assessment.grade.to_string()),
             (&texts.purposes, words(&assessment.purposes)),
             (&texts.modalities, words(&assessment.modalities)),
-            (&texts.destinations, destinations),
-            (&texts.issued, assessment.issued.to_string()),
-            (&texts.valid, format!("{} – {end}", assessment.valid_from)),
-        ];
-        for (heading, text) in rows {
+        ] {
             html.row(heading, |html| {
                 html.foreign(&text);
+            });
+        }
+        for (heading, text) in [
+            (&texts.result, self.texts.word(assessment.outcome.word())),
+            (&texts.destinations, &destinations),
+            (&texts.issued, &assessment.issued.to_string()),
+            (&texts.valid, &format!("{} – {end}", assessment.valid_from)),
+        ] {
+            html.row(heading, |html| {
+                html.text(text);
             });
         }
     }

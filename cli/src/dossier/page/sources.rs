@@ -85,7 +85,7 @@ impl Page<'_> {
         for (name, value) in view::core_fields(&item.core) {
             if ORIGIN_CORE.contains(&name) == is_origin {
                 html.raw("<div><span class=\"field\">").text(self.texts.field(name)).raw(":</span> ");
-                self.core_value(html, &value);
+                self.core_value(html, name, &value);
                 html.raw("</div>");
             }
         }

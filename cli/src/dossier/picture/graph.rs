@@ -246,7 +246,7 @@ fn steps(texts: &Texts, step: &Item, items: &[&Item]) -> Cell {
     let made = match made.as_slice() {
         [] => named(texts, step),
         [one] => format!("→ {one}"),
-        [one, rest @ ..] => format!("→ {one} +{}", rest.len()),
+        [first, ..] => format!("→ {}: {first}, …", made.len()),
     };
     let date = step.core.date.map_or_else(String::new, |date| format!(" · {date}"));
     Cell {
