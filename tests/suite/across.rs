@@ -340,3 +340,34 @@ fn keys_that_change_along_the_chain_break_nothing() {
     let (code, report) = bought(&gripper, &new, &believed);
     assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{report:#}");
 }
+
+/// Who ships on is told what a buyer would find, while the supplier can still be asked for the missing link.
+#[test]
+fn newer_evidence_that_is_not_linked_to_the_older_is_warned_of() {
+    let [base, backbone, gripper] = chain();
+    let old = gripper.prove("old.griptrace");
+    fs::write(base.path("more.toml"), base.source("later")).unwrap();
+    base.run(&["record", "more.toml"]);
+    let prove = |args: &[&str]| {
+        base.run(&[&["prove", "sent", "-o", "newer.griptrace", "--profile", "full"], args].concat());
+        let adopted = gripper.adopt(&base.path("newer.griptrace"), &base, &[&base]);
+        assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
+        let said = gripper.start(&["prove", "sent", "-o", "new.griptrace", "--profile", "full", "--since", &old]);
+        assert!(said.status.success());
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    let said = prove(&[]);
+    assert!(said.contains("no link to the checkpoint of size") && said.contains("of base.example/1"), "{said}");
+    let buyer = tempfile::tempdir().unwrap();
+    write_buyer_files(buyer.path(), &trust_of(&[&base, &backbone, &gripper]));
+    let found = || {
+        let model = gripper.path("model.bin");
+        let (_, report) =
+            verify(buyer.path(), &gripper.path("new.griptrace"), Path::new(&model), &["--against", old.as_str()]);
+        report["findings"].to_string().contains("history-not-linked")
+    };
+    assert!(found(), "the warning tells what the buyer meets");
+    let said = prove(&["--since", "sent.griptrace"]);
+    assert!(!said.contains("no link"), "{said}");
+    assert!(!found());
+}

@@ -495,7 +495,8 @@ fn a_map_witness_vouches_for_what_it_recomputed() {
     desk.say(&["log", "cosign"]);
     desk.say(&["prove", "first", "-o", "s.griptrace"]);
     let lines = desk.cosigned_by("s.griptrace");
-    assert_eq!(lines.last().unwrap(), &["maker.example/2026", "w1.example", "w1.example"], "{}", first.log());
+    // Behind these stands what it said again, if a second passed between the two times that it was asked.
+    assert_eq!(lines.last().unwrap()[..3], ["maker.example/2026", "w1.example", "w1.example"], "{}", first.log());
     let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0], &one[1]], true)]);
     assert!(!codes(&report).contains(&"map-unwitnessed"), "{report}");
     let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0]], false)]);

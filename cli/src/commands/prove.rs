@@ -92,6 +92,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
+    for old in seen.iter().flat_map(|seen| seen.not_linked(&bytes)) {
+        context.output.warn(format_args!(
+            "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",
+            old.size, old.origin
+        ));
+    }
     let old = args.update_of.as_deref().map(read_bundle).transpose()?;
     if let Some(old) = &old {
         bytes = updating::opened_alike(&bytes, old)?;

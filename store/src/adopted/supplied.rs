@@ -142,6 +142,11 @@ impl Supplied {
         self.logs.iter().position(|log| log.home == *home)
     }
 
+    /// Returns how many checkpoints of a log are here.
+    pub(crate) fn checkpoints(&self, log: usize) -> usize {
+        self.bundle.logs.get(log).map_or(0, |part| part.anchors.len())
+    }
+
     /// Returns the size of a log's newest checkpoint here.
     pub(crate) fn size(&self, log: usize) -> u64 {
         self.logs.get(log).map_or(0, |log| log.size)

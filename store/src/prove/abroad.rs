@@ -158,11 +158,15 @@ impl<'a> Sources<'a> {
         Ok(if before.is_none_or(|before| before == whole) { Chosen::Same } else { Chosen::Other })
     }
 
-    /// Returns the bundles that have a log, the newest first.
+    /// Returns the bundles that have a log, the newest first; of equally new ones, those first that show more of its
+    /// checkpoints: they date more, and are linked to more of what buyers saw before.
     fn candidates(&self, home: GenesisHash) -> Vec<usize> {
-        let size = |at: &usize| self.supplied.get(*at).and_then(|s| Some(s.size(s.log(&home)?)));
-        let mut found: Vec<usize> = (0..self.supplied.len()).filter(|at| size(at).is_some()).collect();
-        found.sort_by_key(|at| core::cmp::Reverse(size(at)));
+        let reach = |at: &usize| {
+            let supplied = self.supplied.get(*at)?;
+            supplied.log(&home).map(|log| (supplied.size(log), supplied.checkpoints(log)))
+        };
+        let mut found: Vec<usize> = (0..self.supplied.len()).filter(|at| reach(at).is_some()).collect();
+        found.sort_by_key(|at| core::cmp::Reverse(reach(at)));
         found
     }
 

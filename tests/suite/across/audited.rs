@@ -74,8 +74,7 @@ fn what_a_supplier_withdrew_since_is_worse_than_what_shipped() {
 #[test]
 fn an_assessors_withdrawal_that_a_supplier_recorded_is_what_came_since() {
     let [base, _, gripper] = chain();
-    let sign = ["assess", "mark", "withdraw", "office.statement", "--key", "office.key", "-o", "w.toml"];
-    base.run(&sign);
+    base.run(&["assess", "withdraw", "office.statement", "--key", "office.key", "-o", "w.update"]);
     let trace = base.run(&["--json", "show", "dataset:base-source"]);
     let assessment = base.run(&["--json", "inventory"]);
     let id = assessment
@@ -84,7 +83,7 @@ fn an_assessors_withdrawal_that_a_supplier_recorded_is_what_came_since() {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|object| object["assessments"][0]["id"].as_str().map(str::to_owned));
     let id = id.expect("the inventory names the assessment");
-    base.run(&["mark", "withdraw", &id, "--reason", "a mistake in the sample", "--statement", "w.toml"]);
+    base.run(&["mark", "withdraw", &id, "--reason", "a mistake in the sample", "--statement", "w.update"]);
     adopt_anyway(&gripper, &base, &base.prove("newer.griptrace"), "WITHDRAWN");
     let (code, after) = shipment(&gripper);
     assert_eq!((code, &after["worse"]), (1, &true.into()), "{after:#}");

@@ -372,6 +372,12 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
         let (maker, _) = maker.split_once("[[committer]]").expect("it is the first of them");
         c.buyer.trust_also(&format!("[[committer]]{maker}"));
     });
+    accepted("its new key, whoever revokes the old one later", &|c| {
+        rotated(c);
+        other(c, "maker", "maker-2");
+        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+        c.world.change_key(2, KeySpec { successor: Some("thief"), ..KeySpec::revocation("guard", "maker", 9) });
+    });
     accepted("what the thief changed since", &|c| {
         believe_guard(c);
         c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];

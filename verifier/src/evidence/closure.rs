@@ -449,8 +449,9 @@ fn check_kept(seen: &[&KnownLog], key: &StatusKey, listed: &BTreeSet<NodeId>, si
     let lines = seen.iter().filter_map(|old| old.lines.get(key)).flatten();
     let mut early = lines.filter(|(leaf, _)| *leaf < size);
     let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) else { return Ok(()) };
-    let text =
-        format!("an older file shows this under {key} at leaf {leaf}, and the map under checkpoint {size} lacks it");
+    let text = format!(
+        "an older file shows this under {key} at leaf {leaf}, and the map under checkpoint {size} is not shown to have it"
+    );
     Err(broken(Code::HistoryStatusDropped, Some(*id), text))
 }
 
