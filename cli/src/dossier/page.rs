@@ -139,7 +139,7 @@ fn fill_style(values: &[(&str, &str)]) -> String {
     values.iter().fold(STYLE.to_owned(), |style, (name, value)| style.replace(&format!("@{name}@"), value))
 }
 
-/// Returns a text of a bundle as it may stand in an attribute or a comparison: one line, cut.
+/// Returns a text on one line, cut, without what steers or hides.
 fn one_line(text: &str) -> String {
     harmless(text, FOREIGN_MAX)
 }

@@ -2,7 +2,7 @@
 
 use griptrace_core::manifest::FileRecord;
 
-use super::{ENTRIES_MAX, Page, anchor, fill, one_line, section};
+use super::{ENTRIES_MAX, Page, anchor, fill, section};
 use crate::{
     dossier::{
         facts::{Item, LogFact},
@@ -120,7 +120,7 @@ impl Page<'_> {
 }
 
 fn one_file(html: &mut Html, file: &FileRecord) {
-    html.raw("<tr><td>").foreign(&one_line(&String::from_utf8_lossy(&file.path))).raw("</td><td>").show(file.size);
+    html.raw("<tr><td>").foreign(&String::from_utf8_lossy(&file.path)).raw("</td><td>").show(file.size);
     html.raw("</td><td><code>BLAKE3 ").show(file.blake3);
     if let Some(sha256) = &file.sha256 {
         html.raw("<br>SHA-256 ").show(sha256);

@@ -9,7 +9,7 @@ use griptrace_verifier::{
     report::{Judgement, Report},
 };
 
-use super::{ENTRIES_MAX, Page, section};
+use super::{ENTRIES_MAX, Page, one_line, section};
 use crate::{
     dossier::{facts::Label, html::Html, ranges},
     keyfile::fingerprint,
@@ -41,7 +41,8 @@ impl Page<'_> {
         html.row(&texts.policy, |html| {
             let policy = &report.policy;
             let standing = if policy.status == "reference" { &texts.reference } else { &texts.binding };
-            html.foreign(&policy.id).raw(" ").foreign(&policy.version).raw(": ").text(standing);
+            // The reader's own files: their words are none of the evidence's.
+            html.text(&one_line(&policy.id)).raw(" ").text(&one_line(&policy.version)).raw(": ").text(standing);
         });
         html.row(&texts.at_shipment, |html| judgement(html, &report.at_shipment));
         html.row(&texts.now, |html| judgement(html, &report.now));
@@ -50,7 +51,7 @@ impl Page<'_> {
         });
         html.row(&texts.keys, |html| {
             for key in report.keys.iter().take(ENTRIES_MAX) {
-                html.raw("<div>").text(&key.role).raw(" ").foreign(&key.party);
+                html.raw("<div>").text(&key.role).raw(" ").text(&one_line(&key.party));
                 html.raw(" <code>").text(&fingerprint(&key.key)).raw("</code></div>");
             }
             self.more(html, report.keys.len().saturating_sub(ENTRIES_MAX));
