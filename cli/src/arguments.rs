@@ -78,6 +78,10 @@ pub(crate) enum Command {
     /// Export a bundle, a commit or a model in a format that other programs read
     #[command(subcommand)]
     Export(commands::export::Args),
+    /// Write a printable page of what a bundle says, for whoever files it
+    Dossier(Box<commands::dossier::Args>),
+    /// Write a label that names a bundle, for the shipping papers
+    Label(commands::label::Args),
     /// Judge every recorded shipment again, under a new policy and the marks of now
     Audit(Box<commands::audit::Args>),
     /// Check policy files, and list disclosure profiles
@@ -117,6 +121,8 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Verify(args) => Ok(commands::verify::run(context, *args)),
         Command::Inspect(args) => commands::inspect::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
+        Command::Dossier(args) => commands::dossier::run(context, &args),
+        Command::Label(args) => commands::label::run(context, &args),
         Command::Audit(args) => commands::audit::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),

@@ -11,6 +11,7 @@ mod attacks;
 mod clients;
 mod conformance;
 mod differential;
+mod dossier;
 mod findings;
 mod formats;
 mod fuzz_seeds;

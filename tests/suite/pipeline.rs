@@ -174,6 +174,10 @@ impl Desk {
         self.folder
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn ship(&self, model: &str) -> String {
         ship(|args| drop(self.run(args)), model)
     }
