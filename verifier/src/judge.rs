@@ -289,6 +289,11 @@ impl<'a> Case<'a> {
         self.roles.get(node.commit()).is_some_and(|roles| roles & bit(role) != 0)
     }
 
+    /// Returns the name of the party of a node, for people.
+    pub(crate) fn who(&self, node: &Node) -> &'a str {
+        self.committer_of(node).map_or("whoever has a key that had ended", |c| c.name.as_str())
+    }
+
     /// Step 12: what is judged was recorded with keys that counted. Marks of others do not count, and an assessment stands on
     /// its own signature.
     fn check_keys(&self, instant: &Instant<'_>, findings: &mut Findings) {
@@ -296,10 +301,12 @@ impl<'a> Case<'a> {
         for ordinal in instant.closure.members.iter().filter(|ordinal| instant.judges(*ordinal)) {
             let Some(node) = self.node(ordinal).filter(|node| own(node)) else { continue };
             let Some(commit) = self.commit_of(node).filter(|commit| commit.committer.is_none()) else { continue };
-            let text = format!(
-                "commit {}, which has it, is signed by key {}, which had retired or was revoked by then",
-                commit.leaf, commit.key
+            let end = self.evidence.logs.get(commit.log).and_then(|log| log.keys.history.end(&commit.key));
+            let why = end.map_or_else(
+                || "which follows a revoked key by the word of that alone".into(),
+                |end| format!("which does not count from leaf {end} on"),
             );
+            let text = format!("commit {}, which has it, is signed by key {}, {why}", commit.leaf, commit.key);
             findings.add(self.policy, Code::KeyRetired, instant.when, Some(node.id), text);
         }
     }

@@ -306,12 +306,16 @@ fn an_updated_bundle_is_the_newer_one_and_names_the_update() {
 /// A withdrawal brings its own finding as a warning at the most: it can only worsen.
 #[test]
 fn a_withdrawal_from_an_update_counts_as_one_from_the_trust_file() {
-    let mut case = Case::honest();
-    case.withdrawals.push(withdrawal(&case, "office", Mark::Withdraw));
-    let report = case.verify();
-    let at = |when| report.findings.iter().any(|f| f.code == Code::AssessmentWithdrawn && f.when == when);
-    assert!(at(griptrace_verifier::finding::When::Now) && !report.policy_met, "{}", crate::world::told(&report));
-    assert_eq!(report.at_shipment.verdict, Verdict::TracedAssessed, "it is dated after the shipment");
+    for mark in [Mark::Withdraw, Mark::Refuse] {
+        let mut case = Case::honest();
+        case.withdrawals.push(withdrawal(&case, "office", mark));
+        let report = case.verify();
+        let found = report.findings.iter().find(|f| f.code == Code::AssessmentWithdrawn);
+        let said = found.map(|f| (f.when, f.text.contains(&format!("has the mark {mark}"))));
+        assert_eq!(said, Some((griptrace_verifier::finding::When::Now, true)), "{}", crate::world::told(&report));
+        assert!(!report.policy_met);
+        assert_eq!(report.at_shipment.verdict, Verdict::TracedAssessed, "it is dated after the shipment");
+    }
 }
 
 #[test]

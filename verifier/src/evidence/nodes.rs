@@ -74,8 +74,10 @@ fn check_commit(
         found.ok_or(chain)
     };
     let (by_now, by_then) = (find(AsOf::Now), find(AsOf::Then));
-    let found =
-        by_now.as_ref().or(by_then.as_ref()).map_err(|chain| untrusted(trust, &commit, history, (chain, leaf, day)))?;
+    let found = by_now
+        .as_ref()
+        .or(by_then.as_ref())
+        .map_err(|chain| untrusted(trust, &commit, (history, revokers), (chain, leaf, day)))?;
     let known = trust.committers.get(*found).map(|known| &known.key).filter(|known| known.id() == key);
     let verified =
         parts.proofs == Proofs::None || known.or(history.key(&key)).is_some_and(|key| commit.verify(key).is_ok());
@@ -106,13 +108,14 @@ fn is_committer(known: Option<&TrustedCommitter>, origin: &str, day: Date) -> bo
 fn untrusted(
     trust: &Trust,
     commit: &Commit,
-    history: &KeyHistory,
+    (history, revokers): (&KeyHistory, &[KeyId]),
     (chain, leaf, day): (&[KeyId], u64, Date),
 ) -> Broken {
     let known = trust.committers.iter().any(|known| chain.contains(&known.key.id()));
     let why = if known { "not with the role commit, for this log, on that day" } else { "not at all" };
     let named = chain.iter().find_map(|key| history.follows_by_word_of(key)).map_or_else(String::new, |(old, by)| {
-        format!("; it follows the revoked key {old} by the word of revoker {by} alone, whom the trust file does not believe for this log")
+        let believed = if revokers.contains(&by) { "believes" } else { "does not believe" };
+        format!("; it follows the revoked key {old} by the word of revoker {by} alone, whom the trust file {believed} for this log")
     });
     let text = format!(
         "commit {leaf} is signed by key {}, who says to be {:?} and was first seen on {day}: the trust file has this key {why}{named}",

@@ -48,7 +48,7 @@ pub(crate) fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findin
         return None;
     }
     if !case.has_role(root, Trusted::Ship) {
-        let who = case.committer_of(root).map_or("?", |c| c.name.as_str());
+        let who = case.who(root);
         add(Code::ShipperUnauthorised, format!("recorded by {who}, who has not the role ship"));
     }
     match (case.destination(), root.core.country) {

@@ -227,7 +227,7 @@ fn exemption(case: &Case<'_>, instant: &Instant<'_>, step: &Node, findings: &mut
             format!("goes abroad on the stated basis {basis} ({}), which needs no assessment", rule.because.source),
         )
     } else {
-        let who = case.committer_of(step).map_or("?", |c| c.name.as_str());
+        let who = case.who(step);
         (Code::ExemptUnauthorised, format!("{who} states the basis {basis} without the role for it; it does not count"))
     };
     findings.add(case.policy, code, instant.when, Some(step.id), text);

@@ -173,7 +173,7 @@ fn own_grade(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: Opti
         return Some(rank(case, Some(word)));
     }
     if let Some(findings) = findings {
-        let who = case.committer_of(node).map_or("?", |c| c.name.as_str());
+        let who = case.who(node);
         let text = format!("{who} states {word} without the role grade; it does not count");
         findings.add(case.policy, Code::GradeUnauthorised, instant.when, Some(node.id), text);
     }
@@ -202,11 +202,10 @@ fn reclassify(
         return new;
     }
     if let Some(findings) = findings {
-        let by = case.committer_of(status).map(|c| c.name.as_str());
         let code = if new < current { Code::RegradeUnauthorised } else { Code::StatusUnauthorised };
         let text = format!(
             "{} reclassifies {} from {} to {} without the role for it; it does not count",
-            by.unwrap_or("?"),
+            case.who(status),
             node.id,
             grade_word(case, Some(current)),
             grade_word(case, Some(new)),

@@ -48,7 +48,7 @@ pub(super) fn read_marks(case: &Case<'_>, instant: &Instant<'_>, findings: &mut 
         for (by_status, status) in statuses.iter().filter_map(|s| Some((*s, case.node(*s)?))) {
             let Some(mark) = status.core.mark.filter(|mark| *mark != Mark::Reclassify) else { continue };
             if !may_mark(case, *ordinal, target, by_status, status) {
-                let who = case.committer_of(status).map_or("?", |c| c.name.as_str());
+                let who = case.who(status);
                 let text = format!("{who} may not {mark} this {}; the status does not count", target.core.kind);
                 findings.add(case.policy, Code::StatusUnauthorised, instant.when, Some(status.id), text);
             } else if mark.is_terminal() {
@@ -213,7 +213,7 @@ fn withdraw_by_assessor(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Mark
         if let (Some(key), Some(name)) = (key, name)
             && let Some(mark) = by_name.get(&(key, name))
         {
-            marks.terminal.entry(*ordinal).or_insert(Mark::Withdraw);
+            marks.terminal.entry(*ordinal).or_insert(mark.mark);
             marks.by_trust_file.insert(*ordinal, mark.clone());
         }
     }

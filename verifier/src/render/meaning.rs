@@ -151,7 +151,8 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "stale",
         "The newest head of the log is older than your trust file allows; later marks are not seen.",
-        "Ask the exporter to make the evidence again.",
+        "Ask the exporter to make the evidence again. A log in which nothing happened is as old as before then: witnesses have to \
+         cosign it once more, or something has to be recorded.",
     ),
     (
         "recorded-after-shipment",
