@@ -109,11 +109,10 @@ fn judge(parts: Vec<Vec<u8>>) -> Result<Judged, Failed> {
     Ok(Judged { report: json(&report), graph: graph_json(&graph), name })
 }
 
-/// Refuses a file above its limit. The page reads no further than one byte beyond it.
+/// Refuses a file above its limit, which the page need not have read.
 fn within(file: &Named, bytes: &[u8], limit: usize) -> Result<(), Trouble> {
-    let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if bytes.len() > limit {
-        let size = file.size.max(read);
+    let size = file.size.max(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    if size > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(Trouble::new(format!("{}: {size} bytes or more are above the limit of {limit}", file.name)));
     }
     Ok(())

@@ -12,6 +12,7 @@ cytoscape.use(dagre);
 const ALONG = ["used", "generated-by", "ships"];
 const RECORDS = 100;
 const LABEL_MAX = 24;
+const LAYOUT = { name: "dagre", nodeSep: 16, rankSep: 32, animate: false, padding: 16 };
 /** Pixels of the printed copy's longer side at most. */
 const PRINT_MAX = 2400;
 
@@ -28,7 +29,7 @@ const KINDS = {
 const STYLE = [
   { selector: "node", style: {
     label: "data(label)", shape: "data(shape)", "background-color": "data(colour)", color: "#10202e",
-    "border-width": 1, "border-color": "#5f6f7d", width: 150, height: 46, "font-size": 12, "text-wrap": "wrap",
+    "border-width": 1, "border-color": "#5f6f7d", width: 170, height: 50, "font-size": 14, "text-wrap": "wrap",
     "text-valign": "center", "text-halign": "center", "font-family": "system-ui, sans-serif" } },
   { selector: "node[severity = 'error']", style: { "border-width": 4, "border-color": "#c62828" } },
   { selector: "node[severity = 'warning']", style: { "border-width": 4, "border-color": "#c77700" } },
@@ -88,10 +89,20 @@ function draw(graph, reduced, worst, { canvas, printed, drawing }) {
   ];
   const cy = cytoscape({
     container: canvas, elements, style: STYLE, userZoomingEnabled: false, maxZoom: 3, minZoom: 0.02, boxSelectionEnabled: false,
-    layout: { name: "dagre", rankDir: canvas.clientWidth < 600 ? "TB" : "LR", nodeSep: 18, rankSep: 60, animate: false, padding: 20 },
+    layout: { name: "null" },
   });
+  layOut(cy);
   drawing.cy = cy;
   copyForPrint(cy, printed);
+}
+
+/** Lays out from left to right or from the top down, whichever shows all of it larger. */
+function layOut(cy) {
+  const zooms = ["LR", "TB"].map((rankDir) => {
+    cy.layout({ ...LAYOUT, rankDir }).run();
+    return cy.zoom();
+  });
+  if (zooms[0] > zooms[1]) cy.layout({ ...LAYOUT, rankDir: "LR" }).run();
 }
 
 /** Paper can't scroll or zoom: it gets a picture of the whole. */

@@ -91,6 +91,12 @@ function listen() {
     say(t("cancelled"));
   });
   at("print").addEventListener("click", () => print());
+  addEventListener("beforeprint", () => {
+    for (const closed of document.querySelectorAll("#result details:not([open])")) {
+      closed.open = true;
+      addEventListener("afterprint", () => (closed.open = false), { once: true });
+    }
+  });
   at("save").addEventListener("click", save);
   at("language").addEventListener("change", ({ target }) => inLanguage(target.value));
 }

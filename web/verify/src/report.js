@@ -130,15 +130,14 @@ function finding(group, names) {
   );
 }
 
-/** The first rows, and behind a button the rest. */
-export function rows(list, limit, make, wrap = (button) => el("li", {}, button), key = "show-all") {
+/** The first rows, and behind a button the next ones; `wrap` makes of the button what stands in a list of such rows. */
+export function rows(list, limit, make, wrap = (button) => el("li", {}, button)) {
   const shown = list.slice(0, limit).map(make);
-  if (list.length <= limit) return shown;
-  const rest = key === "show-all" ? list.length : limit;
-  const more = wrap(
-    el("button", { type: "button", click: () => more.replaceWith(
-      ...(rest === limit ? rows(list.slice(limit), limit, make, wrap, key) : list.slice(limit).map(make))) },
-    t(key, { count: key === "show-all" ? list.length : Math.min(limit, list.length - limit) })));
+  const rest = list.slice(limit);
+  if (rest.length === 0) return shown;
+  const count = Math.min(limit, rest.length);
+  const next = () => more.replaceWith(...rows(rest, limit, make, wrap));
+  const more = wrap(el("button", { type: "button", click: next }, t("more-records", { count })));
   return [...shown, more];
 }
 
@@ -153,7 +152,7 @@ export function table(key, heads, list, row, limit = ROWS) {
     { class: "wide", tabindex: "0", role: "region", "aria-labelledby": `h-${key}` },
     el("table", {},
       el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, t(head))))),
-      el("tbody", {}, rows(list, limit, cells, wrap, "more-records"))),
+      el("tbody", {}, rows(list, limit, cells, wrap))),
   );
 }
 
@@ -167,11 +166,14 @@ function sources({ sources: list }) {
     known("grade-word-", source.effective_grade),
     source.country ?? "?",
     covered(source),
-    el("code", {}, source.at_shipment),
-    el("code", {}, source.now),
+    word(source.at_shipment),
+    word(source.now),
     [others(source.party, 120), " ", el("small", {}, others(source.log, 200))],
   ]));
 }
+
+/** A verdict's word, which may be broken between its parts. */
+const word = (verdict) => el("code", {}, verdict.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]));
 
 function covered({ assessment, in_scope: asked }) {
   if (!assessment) return t(asked ? "uncovered" : "not-in-scope");

@@ -75,8 +75,8 @@ async function verify({ question, model, trust, policy, bundle, updates, against
   const hand = await inHand(verifier, model);
   postMessage({ stage: "reading" });
   const named = ({ name, size }) => ({ name, size });
-  // One byte beyond the limit tells the verifier that there is more.
-  const upTo = (limit) => (file) => read(file, 0, limit + 1);
+  // What is above its limit is refused for its size, and need not be read.
+  const upTo = (limit) => (file) => (file.size > limit ? new ArrayBuffer(0) : read(file, 0, file.size));
   const parts = await Promise.all([
     upTo(limits.config_bytes_max)(trust),
     upTo(limits.config_bytes_max)(policy),

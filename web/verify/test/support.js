@@ -9,6 +9,8 @@ import { chromium } from "playwright-core";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 export const PAGE = join(ROOT, "web/verify/dist/griptrace-verify.html");
+/** The verifier that the page was built with. */
+export const WASM = process.env.GRIPTRACE_WASM ?? join(ROOT, "target/web/wasm32-unknown-unknown/release/griptrace_verifier_wasm.wasm");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
 const PROGRAMS = process.env.GRIPTRACE_PROGRAMS ?? join(TARGET, "release");
 
