@@ -2,32 +2,54 @@
 
 const FIRST_BYTES = 65_536;
 
-/** Walks what was dropped; a folder's files come with their paths in it. Returns lists of `{path, file}` by folder or file. */
+/**
+ * Walks what was dropped; a folder's files come with their paths in it. Returns `{folder, files: [{path, file}]}` and
+ * `{file}`.
+ */
 export async function dropped(transfer) {
-  // All entries are taken before the first wait: afterwards the list is empty.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  // All of it is taken before the first wait: afterwards the list is empty.
+  const taken = [...transfer.items]
+    .filter(({ kind }) => kind === "file")
+    .map((item) => ({ file: item.getAsFile(), folder: folderOf(item) }));
   const found = [];
-  for (const entry of entries) {
-    if (entry.isDirectory) found.push({ folder: entry.name, files: await walk(entry, "") });
-    else found.push({ file: await fileOf(entry) });
+  for (const { file, folder } of taken) {
+    const opened = await folder;
+    if (opened) found.push({ folder: opened.name, files: await walk(opened, "") });
+    else if (file) found.push({ file });
   }
   return found;
 }
 
-const fileOf = (entry) => new Promise((yes, no) => entry.file(yes, no));
+/**
+ * Opens what was dropped if it is a folder. By its handle, where the browser has them: Chromium does not read the older
+ * entries in a page that comes from a file.
+ */
+async function folderOf(item) {
+  if (!item.getAsFileSystemHandle) {
+    const entry = item.webkitGetAsEntry?.();
+    return entry?.isDirectory ? entry : null;
+  }
+  const handle = await item.getAsFileSystemHandle();
+  return handle?.kind === "directory" ? handle : null;
+}
 
 async function walk(folder, before) {
-  const reader = folder.createReader();
   const files = [];
+  for await (const item of folder.values ? folder.values() : entries(folder)) {
+    const path = `${before}${item.name}`;
+    if (item.kind === "directory" || item.isDirectory) files.push(...(await walk(item, `${path}/`)));
+    else files.push({ path, file: await (item.getFile ? item.getFile() : new Promise((yes, no) => item.file(yes, no))) });
+  }
+  return files;
+}
+
+/** The entries of a folder, which a reader gives some at a time, and none at its end. */
+async function* entries(folder) {
+  const reader = folder.createReader();
   for (;;) {
-    // A reader gives some at a time, and none at its end.
     const some = await new Promise((yes, no) => reader.readEntries(yes, no));
-    if (some.length === 0) return files;
-    for (const entry of some) {
-      const path = `${before}${entry.name}`;
-      if (entry.isDirectory) files.push(...(await walk(entry, `${path}/`)));
-      else files.push({ path, file: await fileOf(entry) });
-    }
+    if (some.length === 0) return;
+    yield* some;
   }
 }
 

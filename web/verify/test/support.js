@@ -79,14 +79,14 @@ export async function verify(page, { bundle, trust, policy, model, question = {}
 
 /** Runs `griptrace-verify` as the page was asked, and returns its report line, complaints and exit code. */
 export function program(cwd, args) {
-  const found = spawnSync(join(PROGRAMS, "griptrace-verify"), [...args, "--json"], { cwd, encoding: "utf8" });
+  const found = spawnSync(join(PROGRAMS, "griptrace-verify"), [...args, "--json"], { cwd, encoding: "utf8", maxBuffer: 1 << 30 });
   if (found.error) throw found.error;
   return { line: found.stdout.trimEnd(), complaints: found.stderr, code: found.status };
 }
 
 /** Runs `griptrace`. */
 export function griptrace(cwd, ...args) {
-  const found = spawnSync(join(PROGRAMS, "griptrace"), args, { cwd, encoding: "utf8" });
+  const found = spawnSync(join(PROGRAMS, "griptrace"), args, { cwd, encoding: "utf8", maxBuffer: 1 << 30 });
   if (found.error) throw found.error;
   if (found.status !== 0) throw new Error(`griptrace ${args.join(" ")}: ${found.stdout}${found.stderr}`);
   return found.stdout;
