@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod inventory;
 pub(crate) mod key;
 mod key_change;
+mod key_record;
 pub(crate) mod log;
 pub(crate) mod mark;
 pub(crate) mod policy;

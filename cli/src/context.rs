@@ -28,6 +28,8 @@ impl Answer {
     pub(crate) const YES: Self = Self(0);
     /// Checked, and the answer is no.
     pub(crate) const NO: Self = Self(1);
+    /// Part of what was asked could not be checked.
+    pub(crate) const COULD_NOT: Self = Self(2);
 }
 
 impl Context {

@@ -14,6 +14,8 @@ use griptrace_store::{ProveError, ReadError};
 pub(crate) enum ErrorKind {
     /// Nobody reads the output any more. Said nothing of, as `grep` does.
     BrokenPipe,
+    /// What was checked is not what was asked for: exit code 1.
+    Refused,
     /// The command could not do or check what it was asked: exit code 2.
     CouldNot,
 }
@@ -56,6 +58,11 @@ impl CommandError {
     pub(crate) fn failed(text: impl Into<String>) -> Self {
         let source = Box::new(Message { text: text.into(), source: None });
         Self { kind: ErrorKind::CouldNot, source, hints: Vec::new() }
+    }
+
+    /// Makes the answer no of a sentence: it was checked, and nothing was done.
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Refused, ..Self::failed(text) }
     }
 
     /// Makes an error of a sentence and what caused it.
@@ -102,6 +109,7 @@ impl CommandError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {
             ErrorKind::BrokenPipe => 0,
+            ErrorKind::Refused => 1,
             ErrorKind::CouldNot => 2,
         }
     }

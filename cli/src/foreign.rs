@@ -1,5 +1,8 @@
 //! Other companies' nodes, by the names that they go by here.
 
+use core::cell::OnceCell;
+use std::collections::BTreeMap;
+
 use griptrace_core::{
     id::NodeId,
     node::{Edge, Kind, Role},
@@ -58,6 +61,20 @@ pub(crate) fn named(known: &[ForeignNode], edge: &Edge) -> Option<String> {
 /// Returns a node in one phrase.
 pub(crate) fn line(node: &ForeignNode) -> String {
     format!("{} {} of {}  {}", node.kind, plain(&node.name, NAME_MAX), node.origin, short(&node.id))
+}
+
+/// What nodes of adopted bundles are called, read when first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Names(OnceCell<BTreeMap<NodeId, ForeignNode>>);
+
+impl Names {
+    /// Returns a node of an adopted bundle.
+    pub(crate) fn get(&self, workspace: &Workspace, id: &NodeId) -> Option<&ForeignNode> {
+        // Judging names what it can: a bundle that is damaged was an error before.
+        let read =
+            || workspace.store.adopted_nodes().unwrap_or_default().into_iter().map(|node| (node.id, node)).collect();
+        self.0.get_or_init(read).get(id)
+    }
 }
 
 /// Returns a node as JSON.

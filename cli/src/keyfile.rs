@@ -142,6 +142,15 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CommandError
     })
 }
 
+/// Copies a key file as it stands, encrypted or not, into a new file that only its owner can read. Never replaces a file.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), CommandError> {
+    let file = File::open(from);
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = file.and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|e| CommandError::file("read the key file", from, e))?;
+    write_secret(to, &bytes)
+}
+
 /// Reads a key file, which nobody else may be able to read.
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, CommandError> {
     let wrong = |e| CommandError::file("read the key file", path, e);

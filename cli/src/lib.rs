@@ -10,10 +10,12 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod believed;
 mod clock;
 mod commands;
 mod context;
 mod demo;
+mod ended;
 mod environment;
 mod error;
 mod foreign;

@@ -119,6 +119,14 @@ impl Log {
         }
     }
 
+    /// Returns every node of adopted bundles.
+    pub(crate) fn adopted_nodes(&self) -> Result<Vec<ForeignNode>, CommandError> {
+        match self {
+            Self::Local(store) => Ok(store.adopted_nodes()?),
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Returns the adopted bundles.
     pub(crate) fn adopted(&self) -> Result<Vec<AdoptedBundle>, CommandError> {
         match self {

@@ -65,7 +65,14 @@ pub(crate) fn commit_records(
     for (record, name) in records {
         let (id, kind) = (build::id_of(&record), build::core_of(&record)?.kind);
         let wrong = |e: CommandError| e.while_doing(format!("cannot look up {id}"));
-        let already = workspace.store.node(&id).map_err(wrong)?.is_some();
+        let known = workspace.store.node(&id).map_err(wrong)?;
+        if let Some(since) = known.as_ref().and_then(|node| workspace.ended_before(node)) {
+            let text = format!("{id} is in the log, and the key that recorded it does not count from leaf {since} on");
+            return Err(CommandError::failed(text).with_hint(
+                "a node stands in one commit: record the same again from its lineage file, under a new id",
+            ));
+        }
+        let already = known.is_some();
         nodes.push(RecordedNode { id, kind, name, already });
         if !already {
             fresh.push(record);

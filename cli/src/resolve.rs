@@ -96,7 +96,7 @@ fn newest_of_kind(workspace: &Workspace, kind: Kind) -> Result<Option<NodeId>, C
     let mut nodes = found.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| node.index);
     for node in nodes.iter().rev() {
-        if workspace.put_aside(&node.id)?.is_none() {
+        if !workspace.is_aside(node)? {
             return Ok(Some(node.id));
         }
     }
@@ -193,7 +193,7 @@ fn by_name(
         if good.first().is_some_and(|first| rank(first) != rank(node)) {
             break;
         }
-        if workspace.put_aside(&node.id)?.is_none() {
+        if !workspace.is_aside(node)? {
             good.push(node.clone());
         }
     }
@@ -259,7 +259,7 @@ fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId
         let ids = workspace.store.by_content(&digest).map_err(|e| e.while_doing("cannot look up a content digest"))?;
         workspace.store.prefetch_marks(&ids)?;
         for id in ids {
-            if workspace.put_aside(&id)?.is_none() && !found.contains(&id) {
+            if !found.contains(&id) && !workspace.is_aside(&workspace.node(&id)?)? {
                 found.push(id);
             }
         }

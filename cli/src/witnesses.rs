@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use griptrace_core::note::NoteVerifier;
+use griptrace_core::{
+    bundle::BundleView,
+    checkpoint::Checkpoint,
+    note::{Note, NoteVerifier},
+};
 use griptrace_service::cosigning::{Round, cosign, keep_evidence, witnesses};
 use griptrace_store::{OpenOptions, Store, Witnesses};
 use griptrace_witness::{client::CosignError, fetch::Fetcher, panel::Panel};
@@ -17,6 +21,8 @@ use crate::{context::Context, error::CommandError};
 const POLICY: &str = "witnesses.policy";
 /// Keys for recomputed status maps, a vkey a line.
 const MAPS: &str = "witnesses.maps";
+/// What a witness answers to a checkpoint that no key signed which it knows of the log (C2SP tlog-witness).
+const NO_KNOWN_KEY: u16 = 403;
 /// How long all witnesses together have, unless another time is given.
 pub(crate) const DEADLINE_SECONDS: u64 = 10;
 
@@ -53,6 +59,43 @@ pub(crate) fn to_show(panel: Option<&Panel>) -> Witnesses {
     panel.map(witnesses).unwrap_or_default()
 }
 
+/// What the quorum of a log's own witnesses says of a bundle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Standing {
+    /// The sizes of the checkpoints that have to meet the quorum and do not.
+    pub(crate) lacking: Vec<u64>,
+    /// The latest time as of which the quorum says that the newest one is the newest.
+    pub(crate) as_of: Option<u64>,
+}
+
+impl Standing {
+    /// Looks at the first log's checkpoints that a bundle is judged under: the newest and the shipment's. `None` if no
+    /// quorum is asked for.
+    pub(crate) fn of(bundle: &[u8], panel: &Panel) -> Result<Option<Self>, CommandError> {
+        if panel.quorum().is_none() {
+            return Ok(None);
+        }
+        let bundle = BundleView::view(bundle).map_err(|e| CommandError::because("cannot read the bundle", e))?;
+        let asked = witnesses(panel);
+        let mut standing = Self { lacking: Vec::new(), as_of: None };
+        let wrong = |e: &dyn core::error::Error| CommandError::failed(format!("cannot read a checkpoint: {e}"));
+        for anchor in bundle.logs.iter().take(1).flat_map(|log| &log.anchors).filter(|anchor| anchor.status.is_some()) {
+            let note = Note::parse(anchor.note.as_bytes()).map_err(|e| wrong(&e))?;
+            let found = asked.judge(&note).map_err(|e| wrong(&e))?;
+            standing.as_of = found.as_of;
+            if found.completed.is_none() {
+                standing.lacking.push(Checkpoint::parse(note.text()).map_err(|e| wrong(&e))?.size);
+            }
+        }
+        Ok(Some(standing))
+    }
+
+    /// Tells whether the quorum is met wherever it has to be.
+    pub(crate) fn is_met(&self) -> bool {
+        self.lacking.is_empty()
+    }
+}
+
 /// Has the newest checkpoint cosigned.
 pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duration) -> Result<Round, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,20 +122,34 @@ pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duratio
 
 /// Says what each witness that did not cosign said. A witness that shows another history of this log is an error:
 /// then the store was set back, or two write to one log.
-pub(crate) fn tell(context: &Context, folder: &Path, panel: &Panel, round: &Round) -> Result<(), CommandError> {
+pub(crate) fn tell(
+    context: &Context,
+    folder: &Path,
+    (store, panel): (&Store, &Panel),
+    round: &Round,
+) -> Result<(), CommandError> {
     for name in panel.unreachable() {
         context.output.warn(format_args!("the witness {name} has no address in the policy, and is not asked"));
     }
     let mut evidence: Option<(String, PathBuf)> = None;
+    let mut is_key_unknown = false;
     for (url, answer) in &round.answers {
         let Err(error) = answer else { continue };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         context.output.warn(format_args!("the witness at {url}: {error}{cause}"));
+        is_key_unknown |= matches!(error, CosignError::Refused { status: NO_KNOWN_KEY, .. });
         if let Some(note) = error.evidence() {
             let path =
                 keep_evidence(folder, url, note).map_err(|e| CommandError::file("keep evidence in", folder, e))?;
             evidence = Some((url.clone(), path));
         }
+    }
+    // The newest key first.
+    if let ([newest, _, ..], true) = (store.verifiers().as_slice(), is_key_unknown) {
+        context.output.talk(format_args!(
+            "hint: the log's key has changed, and a witness has to be told the one of now: `griptrace witness add-log FOLDER {}`, and start it again",
+            newest.to_vkey()
+        ));
     }
     let Some((url, path)) = evidence else { return Ok(()) };
     Err(CommandError::failed(format!(

@@ -327,7 +327,8 @@ impl Workspace {
 
     /// Commits nodes, all at once.
     pub(crate) fn commit(&self, records: Vec<NodeRecord>) -> Result<Receipt, CommandError> {
-        self.store.commit(records, &self.committer_key()?, &self.config.issuer)
+        let committed = self.committer_key().and_then(|key| self.store.commit(records, &key, &self.config.issuer));
+        committed.map_err(|error| self.with_way_on(error))
     }
 
     /// Returns a node, which must be there.
@@ -397,7 +398,7 @@ impl Workspace {
         let Log::Local(store) = &self.store else { return Ok(()) };
         if let Some(path) = self.config.keys.next_committer.clone() {
             let history = store.key_history();
-            if history.end(&self.config.committer_key()?.id()).is_some() {
+            if history.end(&self.committer()?.id()).is_some() {
                 let next = keyfile::read(&self.folder.join(&path))?.public()?;
                 if history.key(&next.id()).is_some() {
                     self.config.committer = next.to_string();

@@ -135,14 +135,13 @@ fn a_withdrawn_assessment_says_whom_to_tell() {
     assert_eq!((code, quiet.len()), (0, 1), "nothing changed: {quiet:?}");
     assert_eq!((&quiet[0]["shipments"], &quiet[0]["not_met"]), (&Json::from(2), &Json::from(0)));
 
-    let sign = ["assess", "mark", "withdraw", "two.statement", "--key", "office.key", "-o", "w.toml"];
-    desk.say(&sign);
+    desk.say(&["assess", "withdraw", "two.statement", "--key", "office.key", "-o", "w.update"]);
     let id = desk.assessments[1].as_str();
-    let other = ["mark", "withdraw", &desk.assessments[0], "--reason", "r", "--statement", "w.toml"];
+    let other = ["mark", "withdraw", &desk.assessments[0], "--reason", "r", "--statement", "w.update"];
     assert!(desk.complain(&other).contains("the assessor's mark is on assessment"), "of another assessment");
-    let refuse = ["mark", "refuse", id, "--reason", "r", "--statement", "w.toml"];
+    let refuse = ["mark", "refuse", id, "--reason", "r", "--statement", "w.update"];
     assert!(desk.complain(&refuse).contains("the assessor's mark is to withdraw, and not refuse"));
-    desk.say(&["mark", "withdraw", id, "--reason", "a mistake in the sample", "--statement", "w.toml"]);
+    desk.say(&["mark", "withdraw", id, "--reason", "a mistake in the sample", "--statement", "w.update"]);
 
     let (code, objects) = desk.audit(&[]);
     assert_eq!(code, 1, "{objects:?}");
@@ -167,20 +166,54 @@ fn a_withdrawn_assessment_says_whom_to_tell() {
 fn a_mark_that_no_log_has_counts_from_the_trust_file() {
     let desk = Desk::new();
     desk.say(&["key", "new", "other.key"]);
-    let sign = ["assess", "mark", "withdraw", "two.statement", "-o", "w.toml", "--key"];
+    let sign = ["assess", "withdraw", "two.statement", "-o", "w.update", "--key"];
     assert!(desk.complain(&[&sign[..], &["other.key"]].concat()).contains("is not the key that signed"));
-    desk.say(&[&sign[..], &["office.key"]].concat());
+    let said = desk.say(&[&sign[..], &["office.key"]].concat());
+    let (_, table) = said.split_once("\n\n").expect("the table for a trust file stands last");
     let own = desk.say(&["trust", "init"]).replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
     let own = own.replace("# schemes", "schemes");
     fs::write(desk.path().join("plain.toml"), &own).unwrap();
-    let brought = fs::read_to_string(desk.path().join("w.toml")).unwrap();
-    fs::write(desk.path().join("trust.toml"), own + &brought).unwrap();
+    fs::write(desk.path().join("trust.toml"), own + "\n" + table).unwrap();
     assert_eq!(desk.audit(&["--trust", "plain.toml"]).1.len(), 1, "nothing without it");
     let (code, objects) = desk.audit(&["--trust", "trust.toml"]);
-    // The mark is of the shipment's own day, so that nothing is worse than it was then.
+    // The mark is of the shipment's own day, and nothing says that it was here by then.
     let listed = shipments(&objects);
-    assert_eq!((code, listed.len()), (0, 1), "{objects:?}");
+    assert_eq!((code, listed.len(), &listed[0]["worse"]), (1, 1, &true.into()), "{objects:?}");
+    assert_eq!(listed[0]["new"]["at_shipment"]["verdict"], "TRACED_ASSESSED");
+    assert_eq!(told(&objects, "mark", "withdraw"), ["Muster GmbH"]);
     assert_eq!((&listed[0]["new"]["verdict"], &listed[0]["consignee"]), (&"WITHDRAWN".into(), &"Muster GmbH".into()));
+}
+
+#[test]
+fn a_quorum_is_not_asked_of_own_records() {
+    let desk = Desk::new();
+    let own = desk.say(&["trust", "init"]).replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
+    let witness = griptrace_core::note::Cosigner::new("w.example", &[6; 32]).unwrap().verifier().to_vkey();
+    let quorum =
+        format!("quorum = {{ of = [\"w\"], at_least = 1 }}\n[[witness]]\nname = \"w\"\nvkey = \"{witness}\"\n");
+    fs::write(desk.path().join("trust.toml"), quorum + &own.replace("# schemes", "schemes")).unwrap();
+    let (code, objects) = desk.audit(&["--trust", "trust.toml", "--all"]);
+    assert_eq!((code, shipments(&objects).len()), (0, 2), "{objects:?}");
+    assert!(shipments(&objects).iter().all(|shipment| shipment["new"]["met"] == true), "{objects:?}");
+}
+
+#[test]
+fn another_withdrawal_of_what_was_withdrawn_already_is_worse() {
+    let desk = Desk::new();
+    let withdraw = |name: &str| desk.say(&["mark", "withdraw", &format!("dataset:{name}"), "--reason", "r"]);
+    withdraw("one");
+    let ship = ["ship", "model:second", "--to", "Spaete Werke", "--country", "DE", "--name", "late"];
+    desk.say(&[&ship[..], &["--purpose", PURPOSE]].concat());
+    let late = |objects: &[Json]| shipments(objects).into_iter().find(|s| s["name"] == "late").unwrap().clone();
+    let shipped = late(&desk.audit(&[]).1);
+    assert_eq!((&shipped["worse"], &shipped["changed"]), (&false.into(), &false.into()), "{shipped:#}");
+    withdraw("two");
+    let (code, objects) = desk.audit(&[]);
+    let now = late(&objects);
+    let change = &now["changes"][0];
+    assert_eq!((&change["from"]["verdict"], &change["to"]["verdict"]), (&"WITHDRAWN".into(), &"WITHDRAWN".into()));
+    assert_eq!((code, &now["worse"], &change["came"][0]["name"]), (1, &true.into(), &"two".into()), "{now:#}");
+    assert!(told(&objects, "code", "withdrawn").contains(&"Spaete Werke".to_owned()));
 }
 
 #[test]

@@ -108,6 +108,12 @@ impl Desk {
         (output.status.code().unwrap(), report, err)
     }
 
+    /// Returns the objects that tell what a file holds.
+    fn inspect(&self, file: &str) -> Vec<serde_json::Value> {
+        let said = self.say(&format!("--json inspect {file}"));
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     fn copy(&self, from: &str, to: &str) {
         let copied = Command::new("cp").args(["-r", from, to]).current_dir(self.path()).status().unwrap();
         assert!(copied.success());
@@ -182,20 +188,35 @@ fn a_fork_is_found_by_whoever_has_both_files_and_shown_to_others() {
 fn an_update_brings_marks_that_came_since_and_opens_nothing_new() {
     let desk = Desk::new();
     desk.say("prove first --profile full -o first.griptrace");
-    assert_eq!(desk.verify("first.griptrace").0, 0);
+    let (code, before, _) = desk.verify("first.griptrace");
+    assert_eq!(code, 0);
     desk.say("mark withdraw camera --reason spoilt");
     let made = desk.say("prove first --update-of first.griptrace -o u.update");
     assert!(made.starts_with("wrote u.update: "), "{made}");
     let (small, whole) = ("u.update", "first.griptrace");
     let size = |name: &str| fs::metadata(desk.path().join(name)).unwrap().len();
     assert!(size(small) < size(whole) / 2, "{} of {} bytes", size(small), size(whole));
+    let held = desk.inspect(small).remove(0);
     let (code, report, _) = desk.verify("first.griptrace --update u.update --write-updated second.griptrace");
     assert_eq!((code, codes(&report)), (1, vec!["withdrawn"]), "{report}");
     assert_eq!(report["updated_with"].as_array().unwrap().len(), 1);
+    assert_eq!((&held["digest"], &held["withdrawals"]), (&report["updated_with"][0], &0.into()), "{held}");
+    let (patch, number) = (&held["patch"], |name: &str| held["patch"][name].as_u64().unwrap());
+    assert_eq!((&patch["base"], &patch["result"]), (&before["bundle_digest"], &report["bundle_digest"]));
+    assert_eq!(number("result_bytes"), size("second.griptrace"));
+    assert_eq!(number("copied_bytes") + number("literal_bytes"), number("result_bytes"));
+    assert!(number("copies") > 0 && number("literals") > 0 && number("literal_bytes") < size(small));
+    let words = desk.say("inspect u.update");
+    assert!(
+        words.starts_with("UNVERIFIED")
+            && words.contains(&format!("for         the bundle {}", patch["base"].as_str().unwrap()))
+    );
+    assert!(desk.complain("inspect u.update --keys").contains("is an update"));
+    fs::write(desk.path().join("cut.update"), &fs::read(desk.path().join(small)).unwrap()[..200]).unwrap();
+    assert!(desk.complain("inspect cut.update").contains("the digest at the end"));
     let (_, plain, _) = desk.verify("second.griptrace");
     assert_eq!((&plain["bundle_digest"], codes(&plain)), (&report["bundle_digest"], vec!["withdrawn"]));
     let details = |report: &serde_json::Value| report["details"].as_array().unwrap().len();
-    let (_, before, _) = desk.verify("first.griptrace");
     assert_eq!(details(&report), details(&before), "the mark's reason stays closed");
     let said = desk.complain("verify second.griptrace --update u.update --trust trust.toml --policy policy.toml");
     assert!(said.contains("u.update: the update is for bundle "), "{said}");
@@ -215,12 +236,23 @@ fn an_office_withdraws_without_any_log() {
     let said = desk.say("assess withdraw a.statement --key office.key -o w.update");
     let (code, report, _) = desk.verify("first.griptrace --update w.update");
     assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    let held = desk.inspect("w.update");
+    assert_eq!((&held[0]["patch"], &held[0]["withdrawals"]), (&serde_json::Value::Null, &1.into()));
+    assert_eq!((&held[1]["withdrawal"], &held[1]["issuer"]), (&"withdraw".into(), &"Office".into()), "{held:?}");
     // The same from the trust file.
     let trust = fs::read_to_string(desk.path().join("trust.toml")).unwrap();
     let (_, table) = said.split_once("[[withdrawal]]").unwrap();
     fs::write(desk.path().join("trust.toml"), format!("{trust}\n[[withdrawal]]{table}")).unwrap();
     let (code, report, _) = desk.verify("first.griptrace");
     assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    // A refusal is as final, in the same file; and whoever records it takes that file.
+    desk.say("assess withdraw a.statement --key office.key --refuse --date 2026-05-02 -o r.update");
+    let (code, report, _) = desk.verify("first.griptrace --update r.update");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    let said = desk.complain("mark withdraw assessment --statement r.update --reason x");
+    assert!(said.contains("the assessor's mark is to refuse, and not withdraw"), "{said}");
+    let said = desk.complain("mark refuse assessment --statement a.statement --reason x");
+    assert!(said.contains("does not begin like an update") && said.contains("assess withdraw writes"), "{said}");
     // And beside a newer bundle.
     fs::write(desk.path().join("trust.toml"), trust).unwrap();
     desk.say("mark withdraw other --reason spoilt");

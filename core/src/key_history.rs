@@ -199,7 +199,8 @@ impl KeyHistory {
             life.end = Some(life.end.map_or(since, |end| end.min(since)));
         }
         if !is_void {
-            life.successor = change.successor.as_ref().map(PublicKey::id).or(life.successor);
+            // The first one stays: whoever revokes a key later does not take it from the key that it named itself.
+            life.successor = life.successor.or_else(|| change.successor.as_ref().map(PublicKey::id));
         }
         if let Some(successor) = &change.successor {
             let revoker = change.revoker.as_ref().map(PublicKey::id);
@@ -390,6 +391,14 @@ mod tests {
         let counted = |seed: u8, leaf| history.counted_then(&key(seed).id(), leaf);
         assert_eq!([counted(2, 5), counted(2, 6)], [true, false], "the thief retired it at leaf 6");
         assert_eq!([counted(3, 6), counted(3, 7), counted(4, 99)], [true, false, true]);
+    }
+
+    #[test]
+    fn a_key_that_named_its_successor_keeps_it_whoever_revokes_it_later() {
+        let history = history(&[(6, rotation(KeyUse::Committer, 2, 3)), (9, revocation(2, Some(4), 8))]).unwrap();
+        assert_eq!(history.end(&key(2).id()), Some(6));
+        let chain = history.chain(&key(2).id(), 3, AsOf::Now, &[]);
+        assert_eq!(chain, [key(2).id(), key(3).id()], "who knows only the next key goes on believing the first");
     }
 
     #[test]

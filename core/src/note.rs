@@ -2,7 +2,8 @@
 //! witnesses ([`KeyKind`]).
 //!
 //! Parsing is strict: one spelling for one note. Verification looks only at lines whose name and key id belong to a
-//! known key; each of those has to verify, and each known key may sign once. Other lines are ignored.
+//! known key; each of those has to verify. A known key may sign once, and one that states times once more, at another
+//! time: whoever saw a checkpoint stay the newest says so again. Other lines are ignored.
 
 mod error;
 mod key;
@@ -100,7 +101,8 @@ impl Note {
         format!("{}\n{lines}", self.text)
     }
 
-    /// Verifies every line that one of the `known` keys is named in, and returns what verified, in line order.
+    /// Verifies every line that one of the `known` keys is named in, and returns what verified, in line order: of a
+    /// witness's key at most two lines, of different times.
     /// An empty answer is a note that nobody known has signed.
     ///
     /// Errors: [`NoteError::SignatureInvalid`], [`NoteError::Timestamp`], [`NoteError::SignatureDuplicate`], and
@@ -110,10 +112,12 @@ impl Note {
         for signature in &self.signatures {
             let signer = known.iter().enumerate().find(|(_, key)| key.is_named_in(signature));
             let Some((key, signer)) = signer else { continue };
-            if verified.iter().any(|earlier| earlier.key == key) {
+            let timestamp = signer.verify(&self.text, signature)?;
+            // The earliest line dates the text, and the latest tells how current it is: more say nothing more.
+            let mut earlier = verified.iter().filter(|earlier| earlier.key == key);
+            if earlier.next().is_some_and(|first| first.timestamp == timestamp) || earlier.next().is_some() {
                 return Err(NoteError::SignatureDuplicate { name: String::from(signer.name()) });
             }
-            let timestamp = signer.verify(&self.text, signature)?;
             verified.push(VerifiedSignature { key, timestamp });
         }
         Ok(verified)

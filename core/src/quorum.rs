@@ -40,10 +40,23 @@ impl Quorum {
     ///
     /// A group is complete at the time of the member that makes up its number, the earliest first (Rule R7).
     pub fn completed(&self, times: &[Option<u64>]) -> Option<u64> {
+        self.settled(times, |met| met.sort_unstable())
+    }
+
+    /// Returns the latest time that the quorum speaks of, given when each witness cosigned last; `None` if it is not met.
+    ///
+    /// A group speaks of a time if as many of its members as it takes say so of that time or a later one. So no time is
+    /// believed that fewer say, and nobody who left off saying anything holds the others back.
+    pub fn as_of(&self, times: &[Option<u64>]) -> Option<u64> {
+        self.settled(times, |met| met.sort_unstable_by(|one, other| other.cmp(one)))
+    }
+
+    /// Gives each group the time of the member that makes up its number, in this order.
+    fn settled(&self, times: &[Option<u64>], order: impl Fn(&mut Vec<u64>)) -> Option<u64> {
         let mut groups: Vec<Option<u64>> = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
             let mut met: Vec<u64> = group.of.iter().filter_map(|member| time_of(*member, times, &groups)).collect();
-            met.sort_unstable();
+            order(&mut met);
             groups.push(group.at_least.checked_sub(1).and_then(|last| met.get(last).copied()));
         }
         time_of(self.asked, times, &groups)
@@ -96,6 +109,20 @@ mod tests {
         assert_eq!(quorum.completed(&[None, None, Some(20)]), None);
         assert_eq!(quorum.completed(&[]), None);
         assert_eq!(quorum.witnesses(), [0, 1, 2]);
+    }
+
+    /// Who holds fewer keys than it takes makes nothing look current; who says nothing any more makes nothing look old.
+    #[test]
+    fn a_group_speaks_of_the_time_that_as_many_as_it_takes_say() {
+        let two_of_three = Quorum::of_witnesses([2, 0, 1], 2);
+        assert_eq!(two_of_three.as_of(&[Some(30), Some(10), Some(20)]), Some(20), "the second of three, from the last");
+        assert_eq!(two_of_three.as_of(&[Some(30), None, Some(u64::MAX)]), Some(30), "one alone is not believed");
+        assert_eq!(two_of_three.as_of(&[Some(30), Some(1), Some(29)]), Some(29), "one that left off");
+        assert_eq!(two_of_three.as_of(&[None, None, Some(20)]), None);
+        let nested = nested();
+        assert_eq!(nested.as_of(&[Some(5), Some(9), Some(7), Some(2), Some(8)]), Some(7));
+        assert_eq!(nested.as_of(&[Some(5), Some(9), Some(7), Some(2), None]), Some(2), "no more than its oldest part");
+        assert_eq!(nested.as_of(&[Some(5), None, None, Some(2), Some(8)]), None);
     }
 
     #[test]

@@ -45,6 +45,13 @@ impl<B: Default> Unproven<B> {
     }
 }
 
+impl<B> Unproven<B> {
+    /// Returns of how many logs it is.
+    pub const fn logs(&self) -> usize {
+        self.0.logs.len()
+    }
+}
+
 impl<B: AsRef<[u8]>> Unproven<B> {
     /// Lends the content, in the form that bundles have.
     pub fn content(&self) -> BundleView<'_> {

@@ -1,11 +1,15 @@
 //! Other companies' bundles that were taken over: the evidence for what their nodes are parents of.
 //!
-//! Each is kept whole, under its digest, and never changed. Beside them stand the names that their nodes go by here.
-//! They are private: what of them leaves with a bundle is made anew each time (`prove`).
+//! Each is kept whole, under its digest, and never changed. Beside them stand the names that their nodes go by here, and
+//! when each came. They are private: what of them leaves with a bundle is made anew each time (`prove`).
 
+mod sizes;
 mod supplied;
 
-use std::sync::PoisonError;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use griptrace_core::{
     bundle::bundle_digest,
@@ -15,6 +19,7 @@ use griptrace_core::{
     node::Kind,
 };
 
+pub(crate) use sizes::{Sizes, read_sizes};
 pub(crate) use supplied::Supplied;
 
 use crate::{
@@ -96,7 +101,10 @@ impl Store {
         // One after another, or a name would be lost; the bundle before the name, which would else lead to nothing.
         let _turn = self.0.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let object = object_of(&digest);
-        if !self.0.objects.exists(&object) {
+        let is_there = self.0.objects.exists(&object);
+        let size = self.0.ask(|state| Ok::<_, StorageError>(state.catalogue.size()))?;
+        sizes::note_size(&self.0.objects, &digest, is_there, size)?;
+        if !is_there {
             self.0.objects.put(&object, bundle)?;
         }
         let mut names = read_names(&self.0.objects)?;
@@ -114,6 +122,27 @@ impl Store {
         Ok(read_names(&self.0.objects)?)
     }
 
+    /// Returns every node of adopted bundles, each once: by the name that it goes by here, else by that which a bundle
+    /// discloses; where none does, the name is empty.
+    ///
+    /// # Errors
+    /// `Storage` if a bundle or the list of names is damaged.
+    pub fn adopted_nodes(&self) -> Result<Vec<ForeignNode>, ReadError> {
+        let mut nodes: BTreeMap<NodeId, ForeignNode> = BTreeMap::new();
+        for supplied in read_all(&self.0.objects)? {
+            for node in supplied.nodes() {
+                let origin = supplied.origin(node.log).to_owned();
+                let (name, kind, home, id) = (String::new(), node.core.kind, node.core.home, node.id);
+                let known = nodes.entry(id).or_insert(ForeignNode { name, kind, origin, home, id });
+                if known.name.is_empty() {
+                    known.name = supplied.disclosed_name(&id).unwrap_or_default();
+                }
+            }
+        }
+        nodes.extend(read_names(&self.0.objects)?.into_iter().map(|node| (node.id, node)));
+        Ok(nodes.into_values().collect())
+    }
+
     /// Returns the adopted bundles, by digest.
     ///
     /// # Errors
@@ -125,9 +154,13 @@ impl Store {
 }
 
 /// Reads every adopted bundle, by digest.
-pub(crate) fn read_all(objects: &Objects) -> Result<Vec<Supplied>, StorageError> {
-    let names = objects.list(FOLDER)?.into_iter().filter(|name| name != NAMES);
-    names.map(|name| read(objects, &name)).collect()
+pub(crate) fn read_all(objects: &Objects) -> Result<Vec<Arc<Supplied>>, StorageError> {
+    digests(objects)?.map(|name| read(objects, &name).map(Arc::new)).collect()
+}
+
+/// Lists the bundles: each is called by its digest.
+fn digests(objects: &Objects) -> Result<impl Iterator<Item = String>, StorageError> {
+    Ok(objects.list(FOLDER)?.into_iter().filter(|name| name != NAMES && name != sizes::SIZES))
 }
 
 fn read(objects: &Objects, name: &str) -> Result<Supplied, StorageError> {
@@ -151,10 +184,11 @@ pub(crate) fn check(objects: &Objects) -> Result<Vec<(String, String)>, StorageE
         }
         other => other,
     };
-    for name in objects.list(FOLDER)?.into_iter().filter(|name| name != NAMES) {
+    for name in digests(objects)? {
         note(read(objects, &name).map(drop))?;
     }
     note(read_names(objects).map(drop))?;
+    note(read_sizes(objects).map(drop))?;
     Ok(faults)
 }
 
@@ -167,16 +201,24 @@ fn names_object() -> String {
     format!("{FOLDER}/{NAMES}")
 }
 
-/// A line a name, and a last one with the digest of those before.
 fn write_names(names: &[ForeignNode]) -> Vec<u8> {
     let line = |n: &ForeignNode| format!("{} {} {} {} {}\n", n.kind, n.origin, n.home, n.id, n.name);
-    let lines: String = names.iter().map(line).collect();
-    format!("{lines}blake3 {}\n", file_digest(lines.as_bytes())).into_bytes()
+    write_lines(&names.iter().map(line).collect::<String>())
 }
 
 fn read_names(objects: &Objects) -> Result<Vec<ForeignNode>, StorageError> {
-    let Some(bytes) = objects.read(&names_object())? else { return Ok(Vec::new()) };
-    let corrupt = || StorageError::corrupt(names_object(), "its last line is not the digest of those before it");
+    read_lines(objects, &names_object(), read_name)
+}
+
+/// Adds a last line with the digest of those before.
+fn write_lines(lines: &str) -> Vec<u8> {
+    format!("{lines}blake3 {}\n", file_digest(lines.as_bytes())).into_bytes()
+}
+
+/// Reads what [`write_lines`] wrote; nothing of it is there before anything was adopted.
+fn read_lines<T>(objects: &Objects, object: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StorageError> {
+    let Some(bytes) = objects.read(object)? else { return Ok(Vec::new()) };
+    let corrupt = || StorageError::corrupt(object, "its last line is not the digest of those before it");
     let text = String::from_utf8(bytes).map_err(|_| corrupt())?;
     let body = text.strip_suffix('\n').ok_or_else(corrupt)?;
     let lines = body.rfind('\n').map_or(0, |at| at.saturating_add(1));
@@ -184,7 +226,7 @@ fn read_names(objects: &Objects) -> Result<Vec<ForeignNode>, StorageError> {
     if last != format!("blake3 {}\n", file_digest(lines.as_bytes())) {
         return Err(corrupt());
     }
-    lines.lines().map(|line| read_name(line).ok_or_else(corrupt)).collect()
+    lines.lines().map(|line| read(line).ok_or_else(corrupt)).collect()
 }
 
 fn read_name(line: &str) -> Option<ForeignNode> {

@@ -19,7 +19,7 @@ use griptrace_core::{
     entry::{Entry, StatusHead},
     id::{KeyId, NodeId, StatusKey},
     key::{PublicKey, Signer},
-    limits::{KEY_CHANGES_MAX, STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
+    limits::{STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
     note::{NoteSigner, NoteVerifier},
     status_map::StatusMap,
     tree::{Frontier, Rfc9162},
@@ -28,7 +28,7 @@ use griptrace_core::{
 use crate::{
     State,
     delta::Delta,
-    error::{CommitError, OtherLines, Refusal, StorageError},
+    error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
@@ -410,16 +410,11 @@ impl Writer {
         if index.saturating_add(1) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: index });
         }
-        let refused = |why: &dyn core::fmt::Display| CommitError::KeyChange { why: why.to_string() };
-        let known = inner.keys();
-        if known.changes.len() >= KEY_CHANGES_MAX {
-            return Err(refused(&format!("the log has {KEY_CHANGES_MAX} key changes, and takes no more")));
-        }
-        let keys = known.with(&inner.genesis, &inner.home, index, entry).map_err(|e| refused(&e))?;
-        let signs = keys.log.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
-        let signer = successor.as_ref().unwrap_or(&desk.publisher.signer).verifier().to_vkey();
-        if signer != signs {
-            return Err(refused(&format!("the log's key is then {signs}, and the signer given is {signer}")));
+        let keys = inner.keys().with(&inner.genesis, &inner.home, index, entry)?;
+        let expected = keys.log.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
+        let found = successor.as_ref().unwrap_or(&desk.publisher.signer).verifier().to_vkey();
+        if found != expected {
+            return Err(CommitError::KeyChange { why: KeyChangeRefusal::Signer { expected, found } });
         }
         let group = inner.ask(|state| build_change(state, entry, now))?;
         if let Some(signer) = successor {
@@ -472,8 +467,8 @@ fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
 }
 
 /// Returns for each commit what stands against it since it was checked: a node that came into the log meanwhile, or stands
-/// twice, or statuses that are too many together with those of others.
-fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId, Refusal)>> {
+/// twice, a key that does not count any more, or statuses that are too many together with those of others.
+fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<CommitError>> {
     let catalogue = &state.catalogue;
     let mut seen = HashSet::new();
     let mut counts: HashMap<StatusKey, usize> = HashMap::new();
@@ -483,16 +478,15 @@ fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId
     let outrun = |(_, pending): &(Arc<Ticket>, Pending)| {
         let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
         if let Some(id) = pending.nodes.iter().map(|(id, _)| *id).find(known) {
-            return Some((id, Refusal::Recorded));
+            return Some(CommitError::Refused { id, why: Refusal::Recorded });
         }
-        if let Some(since) = state.keys.history.end(&pending.key)
-            && let Some((id, _)) = pending.nodes.first()
-        {
-            return Some((*id, Refusal::KeyRetired { key: pending.key, since }));
+        if let Some(since) = state.keys.history.end(&pending.key) {
+            return Some(CommitError::KeyRetired { key: pending.key, since });
         }
         // A commit has one line for a key at most.
         if let Some(line) = pending.lines.iter().find(|line| count(&counts, &line.key) >= STATUSES_PER_KEY_MAX) {
-            return Some((line.status, Refusal::TooManyStatuses { found: STATUSES_PER_KEY_MAX }));
+            let why = Refusal::TooManyStatuses { found: STATUSES_PER_KEY_MAX };
+            return Some(CommitError::Refused { id: line.status, why });
         }
         for line in &pending.lines {
             counts.insert(line.key, count(&counts, &line.key).saturating_add(1));
@@ -505,12 +499,12 @@ fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<(NodeId
 
 fn drop_outrun(
     batch: Vec<(Arc<Ticket>, Pending)>,
-    outrun: Vec<Option<(NodeId, Refusal)>>,
+    outrun: Vec<Option<CommitError>>,
 ) -> (Vec<(Arc<Ticket>, Pending)>, Vec<Answer>) {
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
     for ((ticket, pending), outrun) in batch.into_iter().zip(outrun) {
         match outrun {
-            Some((id, why)) => refused.push((ticket, Err(CommitError::Refused { id, why }))),
+            Some(error) => refused.push((ticket, Err(error))),
             None => kept.push((ticket, pending)),
         }
     }

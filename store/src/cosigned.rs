@@ -1,12 +1,14 @@
 //! Cosigned checkpoints: what witnesses said of the log, kept so that a bundle can show it.
 //!
 //! `cosigned/N` is the checkpoint of size N with the log's signature and the cosignatures that were collected, behind
-//! a checksum. Nothing that was acknowledged rests on it; but a log that ends before one was set back (Rule R11).
+//! a checksum: of each key the earliest, which dates the log, and the latest, which tells how current it is. Nothing
+//! that was acknowledged rests on it; but a log that ends before one was set back (Rule R11).
 
 use std::sync::PoisonError;
 
 use griptrace_core::{
-    note::{Note, NoteSignature, NoteVerifier},
+    limits::NOTE_SIGNATURES_MAX,
+    note::{Note, NoteError, NoteSignature, NoteVerifier},
     quorum::Quorum,
 };
 
@@ -36,15 +38,19 @@ pub struct Witnesses {
 pub struct Cosigned {
     /// The note: the log's signature, and the cosignatures by the keys that were given.
     pub note: String,
-    /// When each of the keys cosigned: seconds since 1970.
+    /// When each of the keys cosigned first: seconds since 1970.
     pub times: Vec<Option<u64>>,
+    /// When each of the keys cosigned last.
+    pub latest: Vec<Option<u64>>,
     /// When the quorum was complete; `None` if it is not met, or none is asked for.
     pub completed: Option<u64>,
+    /// The latest time as of which the quorum says that it is the newest checkpoint; `None` if there is no such time.
+    pub as_of: Option<u64>,
 }
 
 impl Store {
-    /// Keeps cosignatures of the checkpoint of a size, durably, beside those that were kept before; of each key the
-    /// first one stays, since it dates the log earliest. Lines by other keys are left out. Returns what is there now.
+    /// Keeps cosignatures of the checkpoint of a size, durably, beside those that were kept before: of each key the
+    /// earliest and the latest. Lines by other keys, and such as state no time, are left out. Returns what is there now.
     ///
     /// # Errors
     /// `NoCheckpoint` if none was signed at that size, `Beyond`; `Cosignature` for a line that does not verify; `Storage`.
@@ -58,15 +64,9 @@ impl Store {
         let signed = self.checkpoint_at(size)?.ok_or(ReadError::NoCheckpoint { size })?;
         let signed = Note::parse(signed.as_bytes()).map_err(|e| StorageError::corrupt(name(size), e))?;
         let kept = read(&self.0.objects, size)?.filter(|kept| kept.text() == signed.text());
-        let mut all = kept.map_or_else(|| signed.signatures().to_vec(), |kept| kept.signatures().to_vec());
-        let known = |line: &&NoteSignature| witnesses.keys.iter().any(|key| made(key, line));
-        for line in lines.iter().filter(known) {
-            if !all.iter().any(|other| (other.name(), other.key_id()) == (line.name(), line.key_id())) {
-                all.push(line.clone());
-            }
-        }
-        let note = Note::new(signed.text(), all).map_err(|why| ReadError::Cosignature { size, why })?;
-        let cosigned = judged(&note, witnesses).map_err(|why| ReadError::Cosignature { size, why })?;
+        let wrong = |why| ReadError::Cosignature { size, why };
+        let note = merged(&kept.unwrap_or(signed), lines, &witnesses.keys).map_err(wrong)?;
+        let cosigned = witnesses.judge(&note).map_err(wrong)?;
         self.0.objects.put(&name(size), &encode(&note))?;
         Ok(cosigned)
     }
@@ -93,6 +93,62 @@ impl Witnesses {
     pub const fn ask_for_a_quorum(&self) -> bool {
         self.quorum.is_some()
     }
+
+    /// Verifies the lines of a checkpoint that these witnesses made, and tells when the quorum was complete.
+    ///
+    /// # Errors
+    /// Why a line by a known key does not verify.
+    pub fn judge(&self, note: &Note) -> Result<Cosigned, NoteError> {
+        let (mut times, mut latest) = (vec![None; self.keys.len()], vec![None; self.keys.len()]);
+        for line in note.verify(&self.keys)? {
+            // An ML-DSA-44 line without a time dates nothing, and a quorum is a matter of time.
+            let (Some(time), Some(first), Some(last)) =
+                (line.timestamp, times.get_mut(line.key), latest.get_mut(line.key))
+            else {
+                continue;
+            };
+            *first = Some(first.map_or(time, |other: u64| other.min(time)));
+            *last = Some(last.map_or(time, |other: u64| other.max(time)));
+        }
+        let completed = self.quorum.as_ref().and_then(|quorum| quorum.completed(&times));
+        let as_of = self.quorum.as_ref().and_then(|quorum| quorum.as_of(&latest));
+        Ok(Cosigned { note: note.to_text(), times, latest, completed, as_of })
+    }
+}
+
+/// Adds lines to what is kept: of each known key the line of the earliest time and, behind all of these, that of the
+/// latest. A note that is full has room for the earliest first.
+fn merged(kept: &Note, lines: &[NoteSignature], keys: &[NoteVerifier]) -> Result<Note, NoteError> {
+    // The log's own, and those of witnesses that are not asked any more.
+    let is_others = |line: &&NoteSignature| !keys.iter().any(|key| made(key, line));
+    let mut all: Vec<NoteSignature> = kept.signatures().iter().filter(is_others).cloned().collect();
+    let mut latest = Vec::new();
+    for key in keys {
+        let mut said = Vec::new();
+        for line in kept.signatures().iter().chain(lines).filter(|line| made(key, line)) {
+            let alone = Note::new(kept.text(), vec![line.clone()])?.verify(core::slice::from_ref(key))?;
+            said.extend(alone.iter().filter_map(|found| found.timestamp).map(|time| (time, line)));
+        }
+        said.sort_by_key(|(time, _)| *time);
+        let (Some((first, earliest)), Some((last, line))) = (said.first(), said.last()) else { continue };
+        all.push((*earliest).clone());
+        if first != last {
+            latest.push((*line).clone());
+        }
+    }
+    all.extend(latest);
+    all.truncate(NOTE_SIGNATURES_MAX);
+    Note::new(kept.text(), all)
+}
+
+/// Returns what is kept as it is published: with one line of each key, the latest, as others expect it of a note.
+pub(crate) fn current(kept: &Note) -> Result<Note, NoteError> {
+    let lines = kept.signatures();
+    let by_one =
+        |one: &NoteSignature, other: &NoteSignature| (one.name(), one.key_id()) == (other.name(), other.key_id());
+    let is_last =
+        |(at, line): &(usize, &NoteSignature)| !lines.iter().skip(at.saturating_add(1)).any(|l| by_one(l, line));
+    Note::new(kept.text(), lines.iter().enumerate().filter(is_last).map(|(_, line)| line.clone()).collect())
 }
 
 /// Reads the cosigned checkpoint of a size, and holds it against what was signed.
@@ -116,7 +172,7 @@ pub(crate) fn cosigned_at(
         |line: &&NoteSignature| signed.signatures().contains(line) || witnesses.keys.iter().any(|key| made(key, line));
     let lines = kept.signatures().iter().filter(known).cloned().collect();
     let note = Note::new(kept.text(), lines).map_err(|e| corrupt(&e))?;
-    judged(&note, witnesses).map(Some).map_err(|e| corrupt(&e))
+    witnesses.judge(&note).map(Some).map_err(|e| corrupt(&e))
 }
 
 /// Returns the newest cosigned checkpoint as the log signed it: what the log can't be shorter than.
@@ -174,17 +230,4 @@ fn encode(note: &Note) -> Vec<u8> {
 
 fn made(key: &NoteVerifier, line: &NoteSignature) -> bool {
     key.name() == line.name() && key.key_id() == line.key_id()
-}
-
-/// Verifies the known lines of a note, and tells when the quorum was complete.
-fn judged(note: &Note, witnesses: &Witnesses) -> Result<Cosigned, griptrace_core::note::NoteError> {
-    let mut times = vec![None; witnesses.keys.len()];
-    for line in note.verify(&witnesses.keys)? {
-        if let Some(time) = times.get_mut(line.key) {
-            // An ML-DSA-44 line without a time dates nothing, and a quorum is a matter of time.
-            *time = line.timestamp.filter(|time| *time > 0);
-        }
-    }
-    let completed = witnesses.quorum.as_ref().and_then(|quorum| quorum.completed(&times));
-    Ok(Cosigned { note: note.to_text(), times, completed })
 }

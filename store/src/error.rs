@@ -11,6 +11,8 @@ use griptrace_core::{
     commit::StatusLine,
     digest::Digest,
     id::{GenesisHash, KeyId, NodeId},
+    key_change::KeyChangeError,
+    key_history::HistoryError,
     node::{Kind, Role},
 };
 
@@ -176,7 +178,15 @@ pub enum CommitError {
     #[error("the key change is refused: {why}")]
     KeyChange {
         /// What is wrong with it.
-        why: String,
+        why: KeyChangeRefusal,
+    },
+    /// The key that signed the commit does not count any more.
+    #[error("key {key}, which signed the commit, does not count from leaf {since} on")]
+    KeyRetired {
+        /// The key.
+        key: KeyId,
+        /// The leaf index.
+        since: u64,
     },
     /// The log has as many entries as a log may have.
     #[error("the log has {size} entries and takes no more; begin a new one")]
@@ -297,19 +307,45 @@ pub enum Refusal {
         /// The Transformation.
         step: NodeId,
     },
-    /// The key that signed its commit does not count any more.
-    #[error("key {key}, which signed it, does not count from leaf {since} on; sign with the key that followed it")]
-    KeyRetired {
-        /// The key.
-        key: KeyId,
-        /// The leaf index.
-        since: u64,
-    },
     /// The node that it marks has as many statuses as a node may have.
     #[error("what it marks has {found} statuses, and may have no more")]
     TooManyStatuses {
         /// How many there are.
         found: usize,
+    },
+}
+
+/// Why a key change is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyChangeRefusal {
+    /// It is malformed, or a signature in it is wrong.
+    #[error("{0}")]
+    Malformed(KeyChangeError),
+    /// It has no place among the changes before it.
+    #[error("{0}")]
+    Place(HistoryError),
+    /// It lets a committer's key that was rotated or revoked name a successor.
+    #[error("key {key} does not count from leaf {since} on, and names no successor any more")]
+    Ended {
+        /// The key.
+        key: KeyId,
+        /// The leaf index.
+        since: u64,
+    },
+    /// The log has as many key changes as a log may have.
+    #[error("the log has {limit} key changes, and takes no more")]
+    TooMany {
+        /// How many.
+        limit: usize,
+    },
+    /// Whoever would sign the next checkpoint is not the log's key after the change.
+    #[error("the log's key is then {expected}, and the signer given is {found}")]
+    Signer {
+        /// The log's key after the change.
+        expected: String,
+        /// The signer's name and key.
+        found: String,
     },
 }
 

@@ -25,7 +25,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use self::runs::{Place, Run};
 use crate::{
-    Store,
+    State, Store,
     catalogue::Catalogue,
     error::{ReadError, StorageError},
     objects::Objects,
@@ -342,7 +342,8 @@ impl Store {
 
     /// Returns the ids under which the same unit was recorded before, in the order of `unit`: a
     /// source, or a Transformation with all its outputs. `None` if it was not, if any of it was
-    /// withdrawn, superseded, recalled, refused or erased since, or if it is no unit.
+    /// withdrawn, superseded, recalled, refused or erased since, if the key that signed its commit did not count
+    /// there, as it was rotated or revoked, or if it is no unit.
     ///
     /// # Errors
     /// `Record` for a core that can't be read; otherwise as [`Self::by_name`].
@@ -356,9 +357,14 @@ impl Store {
         }
         self.ask(
             |secret| unit_fingerprint(secret, unit),
-            |catalogue, numbers| {
+            |state, numbers| {
+                let catalogue = &state.catalogue;
                 let mut reader = SegmentReader::new(&self.0.objects);
                 for number in numbers.iter().rev() {
+                    // What counts for nobody is no ancestry: who records it again has to get what is.
+                    if !counts(state, &mut reader, *number)? {
+                        continue;
+                    }
                     let ids = same_unit(&mut reader, catalogue, *number, unit)?;
                     if let Some(ids) = ids.filter(|ids| ids.iter().all(|id| is_good(catalogue, id))) {
                         return Ok(in_order(unit, &ids));
@@ -374,7 +380,7 @@ impl Store {
         fingerprint: impl Fn(&[u8; 32]) -> u64,
         is_meant: impl Fn(Kind, &NodeRecord) -> bool,
     ) -> Result<Vec<NodeId>, ReadError> {
-        self.ask(fingerprint, |catalogue, numbers| {
+        self.ask(fingerprint, |State { catalogue, .. }, numbers| {
             let mut reader = SegmentReader::new(&self.0.objects);
             let mut ids = Vec::new();
             for number in numbers {
@@ -389,7 +395,7 @@ impl Store {
     fn ask<T>(
         &self,
         fingerprint: impl Fn(&[u8; 32]) -> u64,
-        answer: impl Fn(&Catalogue, &[Number]) -> Result<T, StorageError>,
+        answer: impl Fn(&State, &[Number]) -> Result<T, StorageError>,
     ) -> Result<T, ReadError> {
         let mut place = self.0.index();
         loop {
@@ -409,7 +415,7 @@ impl Store {
             let catalogue = &state.catalogue;
             let index = place.get_or_insert_with(|| Index::open(&self.0.objects, catalogue));
             let numbers = index.ask(&self.0.objects, catalogue, &fingerprint)?;
-            Ok(answer(catalogue, &numbers)?)
+            Ok(answer(state, &numbers)?)
         })
     }
 
@@ -439,6 +445,16 @@ fn same_unit(
     let units = units(&nodes);
     let found = units.iter().find(|unit| unit.says_the_same_as(wanted));
     Ok(found.map(|unit| unit.places.iter().filter_map(|place| Some(nodes.get(*place)?.0)).collect()))
+}
+
+/// Tells whether the key that signed a node's commit counted there.
+fn counts(state: &State, reader: &mut SegmentReader<'_>, number: Number) -> Result<bool, StorageError> {
+    if state.keys.changes.is_empty() {
+        return Ok(true);
+    }
+    let commit = state.catalogue.commit_of(number);
+    let end = state.keys.history.end(&reader.commit(&commit)?.key());
+    Ok(end.is_none_or(|end| commit.leaf < end))
 }
 
 /// Tells whether nothing has put a node aside.

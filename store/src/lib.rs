@@ -77,7 +77,8 @@ pub use adopted::{AdoptedBundle, AdoptedLog, ForeignNode};
 pub use commit::{Receipt, SignedCommit};
 pub use cosigned::{Cosigned, Witnesses};
 pub use error::{
-    AdoptError, CommitError, FsckError, OpenError, OtherLines, ProveError, ReadError, Refusal, StorageError,
+    AdoptError, CommitError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError, Refusal,
+    StorageError,
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

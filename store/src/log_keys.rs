@@ -8,7 +8,7 @@ use griptrace_core::{
     entry::{Entry, Genesis, genesis_hash},
     id::GenesisHash,
     key::PublicKey,
-    key_change::{KeyChange, KeyUse, SignedKeyChange},
+    key_change::{KeyChange, KeyChangeError, KeyUse, SignedKeyChange},
     key_history::KeyHistory,
     limits::{ENTRY_BYTES_MAX, KEY_CHANGES_MAX},
     note::{KeyKind, NoteVerifier},
@@ -16,7 +16,7 @@ use griptrace_core::{
 
 use crate::{
     catalogue::Catalogue,
-    error::StorageError,
+    error::{CommitError, KeyChangeRefusal, StorageError},
     number::narrow,
     objects::Objects,
     segment::{self, Groups},
@@ -145,9 +145,26 @@ impl KnownKeys {
         home: &GenesisHash,
         index: u64,
         entry: &[u8],
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, CommitError> {
+        self.check(genesis, home, index, entry).map_err(|why| CommitError::KeyChange { why })?;
         let known = self.changes.iter().map(|change| (change.index, change.entry.clone()));
-        Self::of(genesis, home, known.chain([(index, entry.to_vec())]).collect())
+        Ok(Self::of(genesis, home, known.chain([(index, entry.to_vec())]).collect())?)
+    }
+
+    /// Tells whether one more change has a place. What is wrong is wrong with the change: those before it have theirs.
+    fn check(&self, genesis: &Genesis, home: &GenesisHash, index: u64, entry: &[u8]) -> Result<(), KeyChangeRefusal> {
+        if self.changes.len() >= KEY_CHANGES_MAX {
+            return Err(KeyChangeRefusal::TooMany { limit: KEY_CHANGES_MAX });
+        }
+        let change = read_change(entry).map_err(KeyChangeRefusal::Malformed)?;
+        // A rotation of a revoked key would stand in the log without effect, and its owner would take it for one.
+        let key = change.retired.id();
+        if let Some(since) = self.history.end(&key).filter(|_| change.revoker.is_none()) {
+            return Err(KeyChangeRefusal::Ended { key, since });
+        }
+        let known = self.changes.iter().map(|placed| (placed.index, &placed.change));
+        let history = KeyHistory::of(genesis, home, known.chain([(index, &change)]));
+        history.map(drop).map_err(KeyChangeRefusal::Place)
     }
 }
 
@@ -174,11 +191,15 @@ fn decode(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
 fn read_changes(entries: &[(u64, Vec<u8>)]) -> Result<Vec<(u64, KeyChange)>, StorageError> {
     let read = |(index, entry): &(u64, Vec<u8>)| {
         let wrong = |why: &dyn core::fmt::Display| StorageError::corrupt(format!("entry {index}"), why);
-        let signed = SignedKeyChange::parse(entry).map_err(|e| wrong(&e))?;
-        signed.verify().map_err(|e| wrong(&e))?;
-        Ok((*index, signed.change))
+        Ok((*index, read_change(entry).map_err(|e| wrong(&e))?))
     };
     entries.iter().map(read).collect()
+}
+
+fn read_change(entry: &[u8]) -> Result<KeyChange, KeyChangeError> {
+    let signed = SignedKeyChange::parse(entry)?;
+    signed.verify()?;
+    Ok(signed.change)
 }
 
 fn history(genesis: &Genesis, home: &GenesisHash, changes: &[(u64, KeyChange)]) -> Result<KeyHistory, StorageError> {

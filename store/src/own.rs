@@ -11,6 +11,7 @@ use std::{
 use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, StatusPart, SubjectOpening},
     cbor::encode,
+    commit::Commit,
     details::Opening,
     entry::Entry,
     id::{NodeId, StatusKey},
@@ -23,13 +24,14 @@ use griptrace_core::{
 
 use crate::{
     State, Store,
+    adopted::{self, Sizes, Supplied},
     catalogue::Catalogue,
     error::{ProveError, ReadError, StorageError},
     evidence::signed_at,
     number::wide,
     placed::Number,
     prove::{
-        Disclose, ProveOptions,
+        Disclose, KEYS_DATED_MAX, ProveOptions,
         closure::{Closure, can_be_opened},
         crossing_leaves, first_covering,
         keys::{changes_of, first_key_revoked},
@@ -48,6 +50,9 @@ pub struct Records {
     state: RwLock<Arc<State>>,
     size: u64,
     genesis: Arc<[u8]>,
+    /// Other companies' bundles, and when each was adopted.
+    supplied: Vec<Arc<Supplied>>,
+    adopted_at: Sizes,
     kept: Mutex<Kept>,
 }
 
@@ -92,7 +97,7 @@ impl Store {
     /// Returns the records as they stand now. Up to about `memory` bytes are kept of what was read.
     ///
     /// # Errors
-    /// `Storage` if the catalogue was damaged and can't be derived again.
+    /// `Storage` if the catalogue was damaged and can't be derived again, or an adopted bundle is damaged.
     pub fn records(&self, memory: u64) -> Result<Records, ReadError> {
         let state = self.0.ask(|state| Ok::<_, ReadError>(state.clone()))?;
         // Made once, before several threads ask for it.
@@ -106,7 +111,9 @@ impl Store {
         };
         let genesis = encode(self.genesis()).into();
         let state = RwLock::new(Arc::new(state));
-        Ok(Records { store: self.clone(), state, size, genesis, kept: Mutex::new(kept) })
+        let supplied = adopted::read_all(&self.0.objects)?;
+        let adopted_at = adopted::read_sizes(&self.0.objects)?;
+        Ok(Records { store: self.clone(), state, size, genesis, supplied, adopted_at, kept: Mutex::new(kept) })
     }
 }
 
@@ -140,6 +147,45 @@ impl Records {
             let again = Arc::new(self.store.0.read().clone());
             *self.state.write().unwrap_or_else(PoisonError::into_inner) = again;
         }
+    }
+
+    /// Returns what was there of other companies' bundles when a root was recorded: what a bundle about it would have said
+    /// of other logs then. `None` if that is no other than `now`, which [`Records::about`] returned.
+    ///
+    /// Of another log there is one status map, the newest that was adopted. It says what is marked, and not since when, so
+    /// that the time of adoption is all that tells what came after the shipment. The own log stands as it is now.
+    ///
+    /// # Errors
+    /// As [`Store::prove`], but that what no one bundle had then is left out.
+    pub fn as_recorded<B: AsRef<[u8]>>(
+        &self,
+        root: &NodeId,
+        now: &Unproven<B>,
+    ) -> Result<Option<Unproven<Arc<[u8]>>>, ProveError> {
+        let leaf = self.store.0.ask(|state| {
+            let catalogue = &state.catalogue;
+            let leaf = catalogue.number(root).map(|number| catalogue.leaf(number));
+            leaf.ok_or(ProveError::NoNode { id: *root })
+        })?;
+        let was_there =
+            |one: &Arc<Supplied>| self.adopted_at.get(&one.digest).is_some_and(|adopted_at| *adopted_at <= leaf);
+        if now.logs() == 1 || self.supplied.iter().all(was_there) {
+            return Ok(None);
+        }
+        let mut then: Vec<Arc<Supplied>> = self.supplied.iter().filter(|one| was_there(one)).cloned().collect();
+        loop {
+            match self.with_others(root, &then) {
+                Err(ProveError::Apart { bundles, .. }) => then.retain(|one| !bundles.contains(&one.digest)),
+                found => return found.map(Some),
+            }
+        }
+    }
+
+    /// Returns what belongs to a root whose ancestry leads to other logs: what is there of these, only a whole bundle tells.
+    fn with_others(&self, id: &NodeId, supplied: &[Arc<Supplied>]) -> Result<Unproven<Arc<[u8]>>, ProveError> {
+        let options = ProveOptions { disclose: Disclose::All, at: Some(self.size), ..ProveOptions::default() };
+        let file = self.store.prove_with(id, &options, supplied)?;
+        Ok(Unproven::of_file(&file).map_err(|e| StorageError::corrupt("a bundle that was just made", e))?)
     }
 
     fn state(&self) -> Arc<State> {
@@ -182,12 +228,13 @@ impl<'a> Taking<'a> {
         }
         let nodes = self.nodes(&numbers, wanted)?;
         if nodes.iter().any(|node| node.is_abroad) {
-            return self.with_others(id);
+            return self.records.with_others(id, &self.records.supplied);
         }
         let place = |number: Number| numbers.binary_search(&number).ok();
         let country = |number| place(number).and_then(|at| nodes.get(at)).and_then(|node| node.country);
         let leaves = crossing_leaves(catalogue, root, closure.members.iter().copied(), country);
-        let sizes = leaves.into_iter().map(|leaf| first_covering(catalogue, leaf)).chain([size]);
+        let leaves = leaves.into_iter().chain(self.last_leaves(&numbers)?);
+        let sizes = leaves.map(|leaf| first_covering(catalogue, leaf)).chain([size]);
         let sizes =
             sizes.chain(first_key_revoked(self.state, size).filter(|size| catalogue.is_signed(*size))).collect();
         let ordinal = |number| wide(numbers.partition_point(|other| *other < number));
@@ -198,13 +245,6 @@ impl<'a> Taking<'a> {
             disclosures: (0..).zip(&nodes).filter_map(|(node, own)| disclosure(node, own)).collect(),
             manifests: Vec::new(),
         }))
-    }
-
-    /// Returns what belongs to a root whose ancestry leads to other logs: what is there of these, only a whole bundle tells.
-    fn with_others(&self, id: &NodeId) -> Result<Unproven<Arc<[u8]>>, ProveError> {
-        let options = ProveOptions { disclose: Disclose::All, at: Some(self.records.size), ..ProveOptions::default() };
-        let file = self.records.store.prove(id, &options)?;
-        Ok(Unproven::of_file(&file).map_err(|e| StorageError::corrupt("a bundle that was just made", e))?)
     }
 
     /// Returns nodes, ascending: those that were read before, and the others out of the segments in the order in which
@@ -303,6 +343,18 @@ impl<'a> Taking<'a> {
             anchors.push(Anchor { note, consistency: Vec::new(), status });
         }
         Ok(anchors)
+    }
+
+    /// Returns the leaves of the last commits of these nodes by each key, as [`Keys`](crate::prove) has them.
+    fn last_leaves(&mut self, numbers: &[Number]) -> Result<Vec<u64>, StorageError> {
+        let commits: BTreeSet<u32> = numbers.iter().map(|number| self.catalogue.node(*number).commit).collect();
+        let mut last = BTreeMap::new();
+        for at in commits {
+            let leaf = self.catalogue.commit(at).leaf;
+            let read = Commit::parse(&self.commit(at)?);
+            last.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key(), leaf);
+        }
+        Ok(last.into_values().take(KEYS_DATED_MAX).collect())
     }
 
     fn commit(&mut self, at: u32) -> Result<Arc<[u8]>, StorageError> {

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use griptrace_core::{
@@ -105,11 +106,19 @@ impl Store {
     /// `NoNode`, `RootKind`; `NoCheckpoint` for a size that was not signed; `Limit` for what no verifier would read; `Storage` if what is read is not
     /// what was recorded.
     pub fn prove(&self, root: &NodeId, options: &ProveOptions) -> Result<Vec<u8>, ProveError> {
-        let supplied = adopted::read_all(&self.0.objects)?;
+        self.prove_with(root, options, &adopted::read_all(&self.0.objects)?)
+    }
+
+    /// Makes it out of these bundles of other companies.
+    pub(crate) fn prove_with(
+        &self,
+        root: &NodeId,
+        options: &ProveOptions,
+        supplied: &[Arc<Supplied>],
+    ) -> Result<Vec<u8>, ProveError> {
         let small = self.0.ask(|state| {
             let (number, size) = provable(state, root, options)?;
             let is_small = is_small(&state.catalogue, number);
-            let supplied = &*supplied;
             if is_small { prove(&self.0, state, number, size, options, supplied).map(Some) } else { Ok(None) }
         })?;
         if let Some(bundle) = small {
@@ -117,7 +126,7 @@ impl Store {
         }
         self.0.ask_aside(|state| {
             let (number, size) = provable(state, root, options)?;
-            prove(&self.0, state, number, size, options, &supplied)
+            prove(&self.0, state, number, size, options, supplied)
         })
     }
 }
@@ -129,16 +138,16 @@ fn prove(
     root: Number,
     size: u64,
     options: &ProveOptions,
-    supplied: &[Supplied],
+    supplied: &[Arc<Supplied>],
 ) -> Result<Vec<u8>, ProveError> {
     let newest = Prover::new(inner, state, root, size, options, supplied)?;
     if options.at.is_some() || !options.witnesses.ask_for_a_quorum() {
         return newest.bundle();
     }
-    // A key that was retired since is not hidden either.
+    // That a key which it rests on was retired since is not hidden either.
     let leaves = newest.nodes.iter().map(|number| state.catalogue.leaf(*number));
     let seen = options.since.iter().map(|size| size.saturating_sub(1));
-    let last = leaves.chain(state.catalogue.changes()).chain(seen).max().unwrap_or(0);
+    let last = leaves.chain(newest.keys.changes.iter().copied()).chain(seen).max().unwrap_or(0);
     match newest.cosigned.newest(inner, state, last, size)? {
         Some(cosigned) if cosigned < size => Prover::new(inner, state, root, cosigned, options, supplied)?.bundle(),
         Some(_) | None => newest.bundle(),
@@ -216,7 +225,7 @@ impl<'a> Prover<'a> {
         root: Number,
         size: u64,
         options: &'a ProveOptions,
-        supplied: &'a [Supplied],
+        supplied: &'a [Arc<Supplied>],
     ) -> Result<Self, ProveError> {
         let catalogue = &state.catalogue;
         let is_newest = size == catalogue.size();
@@ -227,7 +236,7 @@ impl<'a> Prover<'a> {
         // Numbers count through entries and then ids: the order of ordinals.
         let nodes = closure.own.all().into_iter().collect();
         let tiles = TileReader::new(&inner.objects, catalogue);
-        Ok(Self {
+        let mut prover = Self {
             inner,
             state,
             catalogue,
@@ -243,14 +252,15 @@ impl<'a> Prover<'a> {
             segments,
             tiles,
             cosigned: CosignedAnchors::new(&options.witnesses),
-        })
+        };
+        prover.keys = prover.find_keys()?;
+        Ok(prover)
     }
 
     fn bundle(mut self) -> Result<Vec<u8>, ProveError> {
         let foreign = self.foreign_logs()?;
         within("nodes of a bundle", self.nodes.len().saturating_add(self.ordinals.len()), NODES_MAX)?;
         let mut gathered = self.gather()?;
-        self.keys = self.find_keys()?;
         let anchors = self.anchor_sizes(&gathered.countries)?;
         let own = self.log_part(core::mem::take(&mut gathered.cores), &anchors)?;
         let logs: Vec<LogPart> = [own].into_iter().chain(foreign).collect();
@@ -318,8 +328,8 @@ impl<'a> Prover<'a> {
         record.core().map_err(|e| StorageError::corrupt(name(), e))
     }
 
-    /// Returns the sizes of the checkpoints that date the root and every crossing, of those since which growth is to be
-    /// shown, and of the newest.
+    /// Returns the sizes of the checkpoints that date the root, every crossing and what each key signed, of those since which
+    /// growth is to be shown, and of the newest.
     fn anchor_sizes(&self, countries: &BTreeMap<Number, Option<Country>>) -> Result<BTreeSet<u64>, ProveError> {
         let country = |number| countries.get(&number).copied().flatten();
         let members = || self.closure.own.members.iter().copied();
@@ -331,6 +341,13 @@ impl<'a> Prover<'a> {
                 leaves.insert(self.catalogue.leaf(number));
             }
         }
+        leaves.extend(self.keys.last.values().take(KEYS_DATED_MAX));
+        // What was assessed after the shipment counts for whoever ships on, if it was there before that.
+        let shipped = self.catalogue.leaf(self.root);
+        let assessed = members().filter(|number| self.catalogue.node(*number).kind == Kind::Assessment);
+        leaves.extend(
+            assessed.map(|number| self.catalogue.leaf(number)).filter(|leaf| *leaf > shipped).take(KEYS_DATED_MAX),
+        );
         let mut sizes: BTreeSet<u64> = [self.size].into();
         for leaf in leaves {
             sizes.insert(self.first_covering(leaf)?);
@@ -531,6 +548,9 @@ pub(crate) fn first_covering(catalogue: &Catalogue, leaf: u64) -> u64 {
     let head = catalogue.first_head(leaf);
     catalogue.head(head).index.saturating_add(1)
 }
+
+/// Keys of which a bundle dates what they signed: more of them would crowd out the checkpoints that date crossings.
+pub(crate) const KEYS_DATED_MAX: usize = ANCHORS_MAX / 4;
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {
     if found <= limit {

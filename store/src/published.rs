@@ -47,6 +47,7 @@ impl Store {
         let cosigned = cosigned::read(&self.0.objects, size).ok().flatten();
         let text = |note: &str| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
         let cosigned = cosigned.filter(|cosigned| text(&note).as_deref() == Some(cosigned.text()));
+        let cosigned = cosigned.and_then(|kept| cosigned::current(&kept).ok());
         Ok((size, cosigned.map_or(note, |cosigned| cosigned.to_text())))
     }
 

@@ -233,6 +233,11 @@ impl Store {
         self.0.keys().history.clone()
     }
 
+    /// Returns the leaf index from which on a committer's key does not count, if it was rotated or revoked.
+    pub fn key_end(&self, key: &KeyId) -> Option<u64> {
+        self.0.read().keys.history.end(key)
+    }
+
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.
     pub fn is_poisoned(&self) -> bool {
         self.0.writer.as_ref().is_some_and(Writer::is_poisoned)

@@ -1,6 +1,8 @@
 //! Three companies and a buyer, each with programs, folder and keys of its own: one file shows the model that was shipped, what
 //! it was tuned from, and what that was trained on.
 
+mod audited;
+
 use std::{
     fs,
     path::Path,
@@ -244,7 +246,7 @@ fn what_a_supplier_withdraws_is_seen_once_its_new_evidence_is_adopted() {
     let refused = gripper.adopt(&newer, &base, &[&base]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(
-        refused.status.code() == Some(2) && said.contains("WITHDRAWN") && said.contains("--accept WITHDRAWN"),
+        refused.status.code() == Some(1) && said.contains("WITHDRAWN") && said.contains("--accept WITHDRAWN"),
         "{said}"
     );
     let model = base.path("model.bin");
@@ -279,8 +281,93 @@ fn another_companys_node_is_shown_as_such_and_used_by_its_name() {
     let bundle = base.path("sent.griptrace");
     let files = ["--trust", "trust.toml", "--policy", "policy.toml"];
     let add = |more: &[&str]| backbone.complain(&[&["add", "--from-bundle", &bundle], &files[..], more].concat());
-    assert!(add(&["--destination", "DE"]).contains("model-not-checked"));
+    let unchecked =
+        backbone.start(&[&["add", "--from-bundle", &bundle], &files[..], &["--destination", "DE"]].concat());
+    assert_eq!(unchecked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unchecked.stderr).contains("model-not-checked (error)"));
     assert!(add(&["--accept", "TRACED_ASSESSED", "--node", "0000000"]).contains("no node of the bundle has an id"));
     assert!(add(&["--server", "http://127.0.0.1:1"]).contains("adopts nothing for others"));
     assert!(backbone.complain(&["add", "--from-bundle", &bundle]).contains("--trust"));
+}
+
+/// Every key changes at every company, and what others have of them from before goes on counting.
+#[test]
+fn keys_that_change_along_the_chain_break_nothing() {
+    let [base, backbone, gripper] = chain();
+    let believed = [&base, &backbone, &gripper];
+    let old = gripper.prove("old.griptrace");
+    let stranger = |company: &Company, name: &str| {
+        fs::write(company.path("more.toml"), company.source(name)).unwrap();
+        company.run(&["record", "more.toml"]);
+        company.run(&["mark", "withdraw", &format!("dataset:{name}"), "--reason", "a test"]);
+    };
+    for company in believed {
+        company.run(&["key", "rotate", "log"]);
+        stranger(company, "between");
+        company.run(&["key", "rotate", "committer"]);
+        stranger(company, "later");
+    }
+    // Who adopted older evidence is shown that the supplier's log only grew since then.
+    let newer = |company: &Company| {
+        let since = ["--since", "sent.griptrace"];
+        company.run(&[&["prove", "sent", "-o", "newer.griptrace", "--profile", "full"], &since[..]].concat());
+        company.path("newer.griptrace")
+    };
+    for (company, believed) in [(&base, &[&base][..]), (&backbone, &[&base, &backbone])] {
+        let adopted = gripper.adopt(&newer(company), company, believed);
+        assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
+    }
+    gripper.run(&["prove", "sent", "-o", "new.griptrace", "--profile", "full", "--since", &old]);
+    let new = gripper.path("new.griptrace");
+    gripper.run(&["prove", "sent", "-o", "new.update", "--update-of", &old]);
+    let update = gripper.path("new.update");
+    for bundle in [&old, &new] {
+        let (code, report) = bought(&gripper, bundle, &believed);
+        assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{bundle} {:#}", report["findings"]);
+    }
+    let buyer = tempfile::tempdir().unwrap();
+    write_buyer_files(buyer.path(), &trust_of(&believed));
+    let model = gripper.path("model.bin");
+    for (bundle, args) in [(&new, ["--against", old.as_str()]), (&old, ["--update", update.as_str()])] {
+        let (code, report) = verify(buyer.path(), bundle, Path::new(&model), &args);
+        assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{bundle} {:#}", report["findings"]);
+    }
+    for company in believed {
+        company.run(&["fsck"]);
+        fs::remove_file(company.path("own.toml")).unwrap();
+        company.run(&["trust", "init", "-o", "own.toml"]);
+    }
+    let (code, report) = bought(&gripper, &new, &believed);
+    assert_eq!((code, &report["verdict"]), (0, &"TRACED_ASSESSED".into()), "{report:#}");
+}
+
+/// Who ships on is told what a buyer would find, while the supplier can still be asked for the missing link.
+#[test]
+fn newer_evidence_that_is_not_linked_to_the_older_is_warned_of() {
+    let [base, backbone, gripper] = chain();
+    let old = gripper.prove("old.griptrace");
+    fs::write(base.path("more.toml"), base.source("later")).unwrap();
+    base.run(&["record", "more.toml"]);
+    let prove = |args: &[&str]| {
+        base.run(&[&["prove", "sent", "-o", "newer.griptrace", "--profile", "full"], args].concat());
+        let adopted = gripper.adopt(&base.path("newer.griptrace"), &base, &[&base]);
+        assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
+        let said = gripper.start(&["prove", "sent", "-o", "new.griptrace", "--profile", "full", "--since", &old]);
+        assert!(said.status.success());
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    let said = prove(&[]);
+    assert!(said.contains("no link to the checkpoint of size") && said.contains("of base.example/1"), "{said}");
+    let buyer = tempfile::tempdir().unwrap();
+    write_buyer_files(buyer.path(), &trust_of(&[&base, &backbone, &gripper]));
+    let found = || {
+        let model = gripper.path("model.bin");
+        let (_, report) =
+            verify(buyer.path(), &gripper.path("new.griptrace"), Path::new(&model), &["--against", old.as_str()]);
+        report["findings"].to_string().contains("history-not-linked")
+    };
+    assert!(found(), "the warning tells what the buyer meets");
+    let said = prove(&["--since", "sent.griptrace"]);
+    assert!(!said.contains("no link"), "{said}");
+    assert!(!found());
 }

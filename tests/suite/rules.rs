@@ -8,7 +8,7 @@ use griptrace_core::{
     node::{Mark, Role},
 };
 use griptrace_verifier::{
-    finding::{Code, Verdict},
+    finding::{Code, Verdict, When},
     policy,
     question::ModelInHand,
     trust,
@@ -327,6 +327,38 @@ fn time_moves_the_clock_and_hides_no_status() {
     case.buyer.question.now = date("2026-06-02");
     let report = case.verify();
     assert!(report.findings.iter().any(|f| f.code == Code::Withdrawn) && !report.policy_met, "{}", told(&report));
+}
+
+#[test]
+fn a_source_is_shown_no_better_than_what_is_found_of_it() {
+    let mut worse = 0;
+    for attack in catalogue() {
+        let case = attack.case();
+        let Ok(report) = griptrace_verifier::verify::verify(
+            &case.file(),
+            &case.buyer.read_trust(),
+            &case.buyer.read_policy(),
+            &case.buyer.question,
+        ) else {
+            continue;
+        };
+        for source in &report.sources {
+            for finding in report.findings.iter().filter(|finding| finding.node == Some(source.id)) {
+                let found = finding.code.verdict();
+                let (then, now) = (finding.when != When::Now, finding.when != When::AtShipment);
+                assert!(!then || source.at_shipment >= found, "{}: {}", attack.name, told(&report));
+                assert!(!now || source.now >= found, "{}: {}", attack.name, told(&report));
+            }
+            worse += usize::from(source.now == Verdict::Withdrawn && source.assessment.is_some());
+        }
+    }
+    assert!(worse > 0, "no covered source was withdrawn");
+    let mut case = Case::honest();
+    case.world.mark(3, "maker", NodeSpec::status("mark", Mark::Withdraw, "camera", "2026-06-20"));
+    let report = case.verify();
+    let camera = report.sources.iter().find(|source| source.now == Verdict::Withdrawn).unwrap();
+    assert!(camera.assessment.is_some() && camera.at_shipment < Verdict::Withdrawn, "{}", told(&report));
+    assert!(report.sources.iter().any(|source| source.now < Verdict::Withdrawn), "{}", told(&report));
 }
 
 #[test]

@@ -241,7 +241,9 @@ fn retell(operator: &Operator, clients: &[Client; 4], home: &Path, telling: &str
     if telling == "lies/withdrawn" {
         let key = home.join("office.key").display().to_string();
         for (client, assessment) in clients.iter().zip(&assessed[..2]) {
-            client.works(&["mark", "withdraw", assessment, "--key", &key, "--reason", "invented"]);
+            client.works(&["assess", "withdraw", assessment, "--key", &key, "-o", "withdrawn.update"]);
+            let mark = ["mark", "withdraw", assessment, "--statement", "withdrawn.update", "--reason", "invented"];
+            client.works(&mark);
         }
     }
     training.works(&["prove", "shipment-1", "-o", "shipment.griptrace", "--profile", "full"]);
@@ -294,7 +296,7 @@ fn mapped(report: &Value) -> Value {
     fields["at_shipment"].as_object_mut().unwrap().remove("time");
     for log in fields["logs"].as_array_mut().unwrap() {
         // Who records is one party here, and four there: `committers_of` compares them.
-        log.as_object_mut().unwrap().retain(|key, _| !["size", "time", "parties"].contains(&key.as_str()));
+        log.as_object_mut().unwrap().retain(|key, _| !["size", "time", "as_of", "parties"].contains(&key.as_str()));
     }
     for list in ["sources", "crossings"] {
         for one in fields[list].as_array_mut().unwrap() {

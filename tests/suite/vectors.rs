@@ -181,6 +181,11 @@ fn accepted() -> Vec<(&'static str, Make)> {
             c.world.heads().into_iter().for_each(|head| head.cosigners.push(("w2", head.time + 5)));
             c.buyer.trust("at_least = 1", "at_least = 2");
         }),
+        ("honest-idle-log-cosigned-again", |c| {
+            let again = ("w1", crate::world::noon("2026-07-24"));
+            c.world.heads()[3].cosigners.push(again);
+            c.buyer.question.now = crate::world::date("2026-07-25");
+        }),
         ("honest-details-hidden", |c| {
             for node in c.world.nodes.iter_mut().filter(|node| node.name != "shipment") {
                 node.open.clear();

@@ -1,6 +1,9 @@
 //! Witnesses as people run them: `griptrace witness serve` beside a log that asks it, and a buyer who asks for a quorum.
 
+mod killed;
+mod maps;
 mod others;
+mod wire;
 
 use core::time::Duration;
 use std::{
@@ -184,6 +187,8 @@ impl Running {
     fn start(desk: &Desk, name: &str) -> Self {
         let dir = desk.path().join(name);
         let ready = dir.join("ready.json");
+        // One that was killed left its address behind.
+        drop(fs::remove_file(&ready));
         let arguments = ["witness", "serve", name, "--listen", "127.0.0.1:0", "--ready-file", ready.to_str().unwrap()];
         let log = fs::File::options().create(true).append(true).open(dir.join("serve.log")).unwrap();
         let mut process = program(desk.path(), &arguments).stderr(log).spawn().unwrap();
@@ -267,10 +272,67 @@ fn what_no_quorum_cosigned_is_found_by_the_buyer() {
     desk.ship();
     let said = desk.ends(1, &["log", "cosign"]);
     assert!(said.contains("cannot connect to 127.0.0.1:9") && said.contains("not met"), "{said}");
-    let said = desk.say(&["prove", "first", "-o", "s.griptrace"]);
-    assert!(said.contains("quorum is not met"), "{said}");
+    for more in [&[][..], &["--no-cosign"]] {
+        let said = desk.say(&[&["--json", "prove", "first", "-o", "s.griptrace"], more].concat());
+        assert!(said.contains("is not met for the checkpoint of 6 entries"), "{said}");
+        assert!(said.contains("\"quorum_met\":false") && said.contains("\"as_of\":null"), "{said}");
+    }
     let (code, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0]], false)]);
     assert!(code == 1 && codes(&report).contains(&"quorum-not-met"), "{report}");
+}
+
+/// A log in which nothing happened for weeks became stale, though its witnesses cosigned the same checkpoint again.
+#[test]
+fn an_idle_log_is_cosigned_again_and_stays_current() {
+    let desk = Desk::new();
+    let (one, two) = (make(&desk, "w1.example", &["--ml-dsa"]), make(&desk, "w2.example", &[]));
+    for witness in ["w1.example", "w2.example"] {
+        desk.say(&["witness", "add-log", witness, &desk.vkey()]);
+    }
+    let (first, second) = (Running::start(&desk, "w1.example"), Running::start(&desk, "w2.example"));
+    desk.policy(2, &[(&one[0], &first.url), (&two[0], &second.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    desk.ship();
+    let witnesses: [(&str, &[&str], bool); 2] = [("w1", &[&one[0]], false), ("w2", &[&two[0]], false)];
+    let times = |bundle: &str| {
+        let (_, report) = desk.verify(bundle, 2, &witnesses);
+        assert!(!codes(&report).contains(&"quorum-not-met"), "{report}");
+        ["time", "as_of"].map(|field| report["logs"][0][field].as_str().unwrap().to_owned())
+    };
+    let said = desk.say(&["--json", "prove", "first", "-o", "s.griptrace"]);
+    assert!(said.contains("\"quorum_met\":true") && said.contains("\"as_of\":1"), "{said}");
+    let [dated, before] = times("s.griptrace");
+    thread::sleep(Duration::from_millis(1_100));
+    assert!(desk.say(&["log", "cosign"]).contains("current as of 2"));
+    thread::sleep(Duration::from_millis(1_100));
+    desk.say(&["prove", "first", "-o", "t.griptrace"]);
+    let lines = desk.cosigned_by("t.griptrace");
+    assert_eq!(lines.len(), 1, "nothing was recorded since");
+    let expected = ["maker.example/2026", "w1.example", "w2.example", "w1.example", "w2.example"];
+    assert_eq!(lines[0], expected, "of each the first and the last of three");
+    let [still, after] = times("t.griptrace");
+    assert_eq!(still, dated);
+    assert!(after > before, "{after} is not after {before}");
+    // An update brings what was said since to who has the older bundle.
+    desk.say(&["prove", "first", "--update-of", "s.griptrace", "-o", "t.update"]);
+    let update = ["verify", "s.griptrace", "--update", "t.update", "--write-updated", "v.griptrace"];
+    desk.ends(1, &[&update[..], &["--trust", "trust.toml", "--policy", "policy.toml"]].concat());
+    let brought = times("v.griptrace")[1].clone();
+    assert!(brought >= after && brought > before, "{brought}");
+    // One of two that are asked for is not enough to say so.
+    drop(second);
+    thread::sleep(Duration::from_millis(1_100));
+    let said = desk.say(&["--json", "prove", "first", "-o", "u.griptrace"]);
+    assert!(said.contains("\"quorum_met\":true") && said.contains("the witness at"), "{said}");
+    let [_, last] = times("u.griptrace");
+    assert!(last >= after && last < view_of_now(), "{last}");
+}
+
+/// The time that it is, as reports write it.
+fn view_of_now() -> String {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let day = griptrace_core::date::Date::from_unix(now);
+    format!("{day}T{:02}:{:02}:{:02}Z", now / 3600 % 24, now / 60 % 60, now % 60)
 }
 
 /// A witness that never answers costs its deadline, and the others' cosignatures are kept.
@@ -287,6 +349,35 @@ fn a_witness_that_hangs_takes_no_longer_than_its_deadline() {
     let said = desk.say(&["log", "cosign", "--deadline", "2"]);
     assert!(said.contains("no answer within 2 s") && said.contains("by w1.example"), "{said}");
     assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// After the log's key had changed a witness refused its checkpoints, and nothing said what it lacked.
+#[test]
+fn a_witness_that_does_not_know_the_logs_new_key_lacks_what_is_hinted_at() {
+    let desk = Desk::new();
+    let one = make(&desk, "w1.example", &[]);
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    desk.ship();
+    assert!(!desk.say(&["log", "cosign"]).contains("hint"));
+    desk.say(&["key", "rotate", "log"]);
+    let lacks = format!(
+        "hint: the log's key has changed, and a witness has to be told the one of now: `griptrace witness add-log FOLDER {}`",
+        desk.vkey()
+    );
+    let said = desk.ends(1, &["log", "cosign"]);
+    assert!(said.contains("it answered 403") && said.contains(&lacks), "{said}");
+    assert!(desk.say(&["prove", "first", "-o", "s.griptrace"]).contains(&lacks));
+    drop(first);
+    fs::remove_file(desk.path().join("w1.example/ready.json")).unwrap();
+    desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
+    let first = Running::start(&desk, "w1.example");
+    desk.policy(1, &[(&one[0], &first.url)]);
+    desk.say(&["log", "witnesses", "policy"]);
+    let said = desk.say(&["log", "cosign"]);
+    assert!(said.contains("by w1.example") && !said.contains("hint"), "{said}");
 }
 
 /// Rule R11: a log that was set back, and went on otherwise, is told so by the witness, with the evidence.
@@ -328,7 +419,10 @@ fn a_service_is_cosigned_beside_its_commits() {
     let first = Running::start(&desk, "w1.example");
     let hanging = mute();
     desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
-    desk.write("serve.toml", "[witnesses]\npolicy = \"policy\"\nevery_seconds = 1\ndeadline_seconds = 3\n");
+    desk.write(
+        "serve.toml",
+        "[witnesses]\npolicy = \"policy\"\nevery_seconds = 1\ndeadline_seconds = 3\nrenew_seconds = 2\n",
+    );
     let (ready, log) = (desk.path().join("ready.json"), fs::File::create(desk.path().join("serve.log")).unwrap());
     let arguments = [
         "serve",
@@ -369,6 +463,12 @@ fn a_service_is_cosigned_beside_its_commits() {
     std::io::Write::write_all(&mut site, b"GET /checkpoint HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let published = rest(site);
     assert!(published.contains("\n4\n") && published.contains("\u{2014} w1.example "), "{published}");
+    // Nothing comes, and it is cosigned again.
+    let begun = Instant::now();
+    while fs::read_to_string(cosigned.join("4")).unwrap().matches("\u{2014} w1.example ").count() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "{}", said());
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// A process that is killed when it is dropped.
@@ -395,7 +495,8 @@ fn a_map_witness_vouches_for_what_it_recomputed() {
     desk.say(&["log", "cosign"]);
     desk.say(&["prove", "first", "-o", "s.griptrace"]);
     let lines = desk.cosigned_by("s.griptrace");
-    assert_eq!(lines.last().unwrap(), &["maker.example/2026", "w1.example", "w1.example"], "{}", first.log());
+    // Behind these stands what it said again, if a second passed between the two times that it was asked.
+    assert_eq!(lines.last().unwrap()[..3], ["maker.example/2026", "w1.example", "w1.example"], "{}", first.log());
     let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0], &one[1]], true)]);
     assert!(!codes(&report).contains(&"map-unwitnessed"), "{report}");
     let (_, report) = desk.verify("s.griptrace", 1, &[("w1", &[&one[0]], false)]);

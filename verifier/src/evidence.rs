@@ -62,8 +62,11 @@ pub(crate) struct Anchor {
     /// The root of the log's tree.
     pub(crate) root: griptrace_core::digest::Digest,
     pub(crate) map_root: griptrace_core::digest::Digest,
-    /// Unix time in seconds.
+    /// When it was there: Unix time in seconds.
     pub(crate) time: u64,
+    /// The latest time as of which it was still the newest, by whoever says the time. That may be before `time`, where
+    /// the last of the quorum came late.
+    pub(crate) as_of: u64,
     pub(crate) time_from: TimeFrom,
     /// Whether the quorum of the trust file, if it asks for one, cosigned it: only then it dates anything.
     pub(crate) dates: bool,

@@ -8,6 +8,7 @@ mod mark;
 mod order;
 mod statement;
 mod time;
+mod worst;
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
@@ -27,6 +28,7 @@ pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;
 pub(crate) use mark::{counted_marks, note_unknown_withdrawals};
 pub(crate) use statement::is_hidden;
+pub(crate) use worst::Worst;
 
 use crate::{
     dense,

@@ -15,17 +15,16 @@ use griptrace_core::{
     bundle::{BundleError, BundleView},
     checkpoint::Checkpoint,
     digest::Digest,
-    entry::Entry,
-    fork::{Fork, ForkError, signed},
+    fork::{Fork, ForkError, Forked, signed},
     id::{GenesisHash, NodeId, StatusKey},
-    note::Note,
+    note::{Note, NoteVerifier},
 };
 
 use crate::{
     evidence::{Broken, Log, broken, check_logs, unreadable},
     finding::{Code, Finding},
     report::GrowthReport,
-    trust::Trust,
+    trust::{Trust, TrustedLog},
 };
 
 /// What the buyer has beside a bundle. None of it is read from the bundle.
@@ -53,7 +52,7 @@ pub(crate) struct KnownLog {
     genesis: Option<GenesisHash>,
     /// By ascending size; never empty.
     checkpoints: Vec<KnownCheckpoint>,
-    /// The public status lines of its commits, with the leaf that each stands in.
+    /// What its commits and key changes add to the status map, with the leaf that each stands in.
     pub(crate) lines: BTreeMap<StatusKey, Vec<(u64, NodeId)>>,
 }
 
@@ -122,8 +121,10 @@ impl History {
         let (logs, entries) = check_logs(&bundle, trust).map_err(HistoryError::Broken)?;
         let mut known: Vec<KnownLog> = logs.iter().zip(&bundle.logs).map(|(log, part)| known_log(log, part)).collect();
         for (place, leaf, entry) in entries {
-            let (Entry::Commit(commit), Some(log)) = (entry, known.get_mut(place)) else { continue };
-            for line in commit.payload.statuses {
+            let (Some(log), Some(part)) = (known.get_mut(place), bundle.logs.get(place)) else { continue };
+            let bytes = part.entries.binary_search_by_key(&leaf, |(index, _)| *index).ok();
+            let bytes = bytes.and_then(|at| part.entries.get(at)).map_or(&[][..], |(_, bytes)| *bytes);
+            for line in entry.map_lines(bytes) {
                 log.lines.entry(line.key).or_default().push((leaf, line.status));
             }
         }
@@ -250,7 +251,8 @@ impl Compared {
 }
 
 /// Returns the evidence of a fork that others can check: a checkpoint of the bundle, and one of what is known, of the
-/// same log and size and with different roots, both signed by the trust file's key. `None` where there are no two such.
+/// same log and size and with different roots, both signed by one key that the trust file has of it. `None` where there
+/// are no two such: the log may have signed one of them with a key that others don't have.
 pub fn fork(file: &[u8], trust: &Trust, known: &Known) -> Option<Fork> {
     let bundle = BundleView::view(file).ok()?;
     let (logs, _) = check_logs(&bundle, trust).ok()?;
@@ -259,9 +261,21 @@ pub fn fork(file: &[u8], trust: &Trust, known: &Known) -> Option<Fork> {
     forks.find_map(|((log, part), history)| {
         let (old, _) = two_roots(log, history.of_log(&log.genesis.origin)?)?;
         let place = log.anchors.binary_search_by_key(&old.size, |anchor| anchor.size).ok()?;
-        let vkey = trust.logs.iter().find(|trusted| trusted.origin == log.genesis.origin)?.key.clone();
-        let fork = Fork { vkey, before: old.note.clone(), now: part.anchors.get(place)?.note.clone() };
-        // The log may have signed one of them with an earlier or later key, which others can't check by this one.
-        fork.check(&fork.vkey).ok().map(|_| fork)
+        let (before, now) = (&old.note, &part.anchors.get(place)?.note);
+        let trusted = trust.logs.iter().find(|trusted| trusted.origin == log.genesis.origin)?;
+        let by = |key: &NoteVerifier| Fork { vkey: key.clone(), before: before.clone(), now: now.clone() };
+        trusted.keys().map(|(key, _)| by(key)).find(|fork| check_fork(fork, trusted).is_ok())
     })
+}
+
+/// Checks evidence of a fork under the keys that the trust file has of the log: by one that it has as an earlier key,
+/// checkpoints up to the size beside it. So no log gets rid of evidence by changing its key.
+///
+/// # Errors
+/// What it lacks ([`ForkError`]). Whatever is missing, it accuses nobody.
+pub fn check_fork(fork: &Fork, log: &TrustedLog) -> Result<Forked, ForkError> {
+    let untrusted = || ForkError::Key { found: fork.vkey.to_vkey() };
+    let (key, until) = log.keys().find(|(key, _)| **key == fork.vkey).ok_or_else(untrusted)?;
+    let shown = fork.check(key)?;
+    if shown.size <= until { Ok(shown) } else { Err(untrusted()) }
 }

@@ -18,7 +18,7 @@ use griptrace_core::{
 use crate::{
     evidence::{Evidence, gather_unproven},
     finding::{Code, Finding, Severity, Verdict, When},
-    judge::{Case, Findings, Judged, check_shipment, counted_marks},
+    judge::{Case, Findings, Judged, Worst, check_shipment, counted_marks},
     policy::{Judge, Policy},
     question::Question,
     report::ShipmentReport,
@@ -155,7 +155,7 @@ fn judge(evidence: &Evidence, case: &Case<'_>, mut findings: Findings) -> Rejudg
         at_shipment,
         now: at_now,
         shipment,
-        sources: sources(case, &shipped, &now),
+        sources: sources(case, (&shipped, &now), &Worst::of(&findings)),
         marks,
         findings,
         nodes: u64::try_from(evidence.nodes.len()).unwrap_or(u64::MAX),
@@ -189,11 +189,13 @@ impl Rejudged {
     }
 }
 
-fn sources(case: &Case<'_>, shipped: &Judged<'_>, now: &Judged<'_>) -> Vec<RejudgedSource> {
+fn sources(case: &Case<'_>, (shipped, now): (&Judged<'_>, &Judged<'_>), worst: &Worst) -> Vec<RejudgedSource> {
     let one = |(ordinal, state): (&usize, &crate::judge::SourceState)| {
         let assessment = state.cover.as_ref().and_then(|cover| case.node(cover.assessment)).map(|node| node.id);
         let then = shipped.sources.get(ordinal).map_or(Verdict::RecordedAfterShipment, |then| then.verdict);
-        Some(RejudgedSource { id: case.node(*ordinal)?.id, assessment, at_shipment: then, now: state.verdict })
+        let id = case.node(*ordinal)?.id;
+        let (at_shipment, now) = worst.with(&id, then, state.verdict);
+        Some(RejudgedSource { id, assessment, at_shipment, now })
     };
     let mut sources: Vec<RejudgedSource> = now.sources.iter().filter_map(one).collect();
     sources.sort_by_key(|source| source.id);

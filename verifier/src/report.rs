@@ -59,7 +59,10 @@ pub struct LogReport {
     pub map_by: Vec<String>,
     /// Time of the newest checkpoint: Unix time in seconds.
     pub time: Option<u64>,
-    /// Where that time comes from.
+    /// The latest time as of which it was still the newest: Unix time in seconds. That may be before `time`, where the
+    /// last of the quorum came late.
+    pub as_of: Option<u64>,
+    /// Where these times come from.
     pub time_from: TimeFrom,
     /// Whose signatures its records stand under, by name.
     pub parties: Vec<PartyReport>,
@@ -168,7 +171,7 @@ pub struct SourceReport {
     pub in_scope: bool,
     /// The assessment that covers it best.
     pub assessment: Option<AssessmentReport>,
-    /// The verdict on the day of the shipment.
+    /// The verdict on the day of the shipment: the worst of how it is covered and of what was found of it.
     pub at_shipment: Verdict,
     /// The verdict now.
     pub now: Verdict,

@@ -17,7 +17,9 @@ use crate::{
     evidence::{Anchor, Ordinal, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
     graph::{Graph, graph},
-    judge::{Answer, Case, Findings, Judged, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals},
+    judge::{
+        Answer, Case, Findings, Judged, Worst, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals,
+    },
     policy::{Judge, Policy},
     question::Question,
     report::{
@@ -146,7 +148,7 @@ fn conclude(
         logs: logs(case),
         model,
         shipment,
-        sources: sources(case, shipped, &now.sources, &now.instant.grades),
+        sources: sources(case, shipped, (&now.sources, &now.instant.grades), &Worst::of(&findings)),
         crossings: crossings.iter().filter_map(|c| crossing_report(case, c)).collect(),
         details: details(case),
         findings,
@@ -208,6 +210,7 @@ fn logs(case: &Case<'_>) -> Vec<LogReport> {
             cosigned_by: names(newest, false),
             map_by: names(newest, true),
             time: newest.map(|anchor| anchor.time),
+            as_of: newest.map(|anchor| anchor.as_of),
             time_from: newest.map_or(TimeFrom::Nothing, |anchor| anchor.time_from),
             parties: parties.remove(&place).unwrap_or_default(),
         }
@@ -243,14 +246,15 @@ type States = BTreeMap<Ordinal, crate::judge::SourceState>;
 fn sources(
     case: &Case<'_>,
     shipped: &Judged<'_>,
-    now: &States,
-    grades: &crate::dense::Map<usize>,
+    (now, grades): (&States, &crate::dense::Map<usize>),
+    worst: &Worst,
 ) -> Vec<SourceReport> {
     let mut reports: Vec<SourceReport> = now
         .iter()
         .filter_map(|(ordinal, state)| {
             let node = case.node(*ordinal)?;
-            let then = shipped.sources.get(ordinal);
+            let then = shipped.sources.get(ordinal).map_or(Verdict::RecordedAfterShipment, |then| then.verdict);
+            let (at_shipment, now) = worst.with(&node.id, then, state.verdict);
             Some(SourceReport {
                 id: node.id,
                 name: Case::name(node),
@@ -263,8 +267,8 @@ fn sources(
                 country: node.core.country,
                 in_scope: state.in_scope,
                 assessment: state.cover.as_ref().and_then(|cover| assessment(case, cover)),
-                at_shipment: then.map_or(Verdict::RecordedAfterShipment, |then| then.verdict),
-                now: state.verdict,
+                at_shipment,
+                now,
                 log: vouching(case, node)
                     .and_then(|(log, _)| case.evidence.logs.get(log))
                     .map_or_else(String::new, |log| log.genesis.origin.clone()),

@@ -106,9 +106,10 @@ pub(crate) fn judged(words: &[String]) -> Result<Json, Failure> {
     let (mut shipments, mut nodes, mut withdrawn) = (0_u64, 0_u64, 0_u64);
     let (seconds, ()) = timed(|| {
         rejudge_all(&store, &asked, &|_, _| {}, |shipment| {
+            let shipment = shipment.map_err(|not| RejudgeError::Shipment { id: not.id, why: not.why })?;
             shipments += 1;
-            nodes += shipment.new.nodes;
-            withdrawn += u64::from(!shipment.new.now.met && shipment.new.at_shipment.met);
+            nodes += shipment.new.known.nodes;
+            withdrawn += u64::from(!shipment.new.known.now.met && shipment.new.at_shipment().met);
             Ok::<_, RejudgeError>(())
         })?;
         Ok(())

@@ -1,6 +1,9 @@
 //! `griptrace add --from-bundle`: another company's evidence, checked and kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use griptrace_core::{
     bundle::Bundle,
@@ -9,15 +12,18 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_store::AdoptError;
-use griptrace_verifier::{finding::Verdict, render::plain, report::Report};
+use griptrace_verifier::{finding::Verdict, render::causes, report::Report};
 use serde_json::{Value as Json, json};
 
+use super::check::{load_trust, trust_with};
 use crate::{
     arguments::{country, word},
+    believed::Believed,
     clock,
     context::{Answer, Context, read_bundle},
     error::CommandError,
     foreign,
+    log_source::Log,
     recording::lineage::check_name,
     workspace::Workspace,
 };
@@ -25,10 +31,9 @@ use crate::{
 /// Digits that an abbreviated id has at least.
 const DIGITS_MIN: usize = 4;
 
-/// Characters of a finding that are shown: a part of it may be the bundle's.
-const TEXT_MAX: usize = 2_000;
-
 /// Adopt another company's data set or model, with the evidence for it
+///
+/// Exit code 1 if the evidence does not meet the policy; nothing is adopted then.
 #[derive(Debug, clap::Args)]
 #[group(id = "adoption")]
 pub(crate) struct Args {
@@ -84,15 +89,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         let error = CommandError::failed(format!("cannot check {file}: {text}"));
         hint.into_iter().fold(error, CommandError::with_hint)
     })?;
-    for finding in &report.findings {
-        context.output.warn(format_args!("{}: {}", finding.code, plain(&finding.text, TEXT_MAX)));
-    }
+    causes(&report).iter().for_each(|line| context.output.warn(line));
     refuse(&report, args.accept.as_deref(), &file)?;
     let id = match &args.node {
         Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,
     };
-    let store = Workspace::local_store(context, true)?;
+    let workspace = context.workspace_for_recording()?;
+    let Log::Local(store) = &workspace.store else {
+        return Err(CommandError::failed("the log is on a server, which adopts nothing for others"));
+    };
     let adopted = store.adopt(&bytes, &id, args.called.as_deref()).map_err(|error| {
         let is_nameless = matches!(error, AdoptError::NoName);
         let error = CommandError::because(format!("cannot adopt {file}"), error);
@@ -110,7 +116,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         format!("  a step uses it as \"{}:{}\"", adopted.kind, adopted.name),
     ];
     context.output.either(&object, &lines)?;
+    if let Err(error) = believe(&workspace, trust) {
+        context.output.warn("the own trust file does not take over whom the trust file names of other companies");
+        error.lines().iter().for_each(|line| context.output.talk(line));
+        context.output.talk("hint: name a trust file with --trust to check, audit and prove");
+    }
     Ok(Answer::YES)
+}
+
+/// Notes whom the trust file names, for judging own records that came from what was adopted.
+fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
+    let text = fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
+    let table =
+        toml::from_str(&text).map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
+    let keys = [workspace.committer()?].into_iter().chain(workspace.committer_now()?).collect();
+    let own = (workspace.store.genesis().origin.clone(), keys);
+    let believed = Believed::read(workspace)?.joined(&table, &load_trust(path)?, &own);
+    trust_with(workspace, &believed)?;
+    believed.write(workspace)
 }
 
 /// The question of who takes it over: a buyer like any other.
@@ -143,14 +166,14 @@ fn refuse(report: &Report, accept: Option<&str>, file: &str) -> Result<(), Comma
     let (verdict, policy) = (report.verdict, &report.policy);
     let text = format!("{file} does not meet the policy {} {}: {verdict}", policy.id, policy.version);
     if verdict == Verdict::Broken {
-        return Err(CommandError::failed(text));
+        return Err(CommandError::refused(text));
     }
     if accept == Some(verdict.as_str()) {
         return Ok(());
     }
     let hint =
         format!("griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same");
-    Err(CommandError::failed(text).with_hint(hint))
+    Err(CommandError::refused(text).with_hint(hint))
 }
 
 fn only_model(report: &Report) -> Result<NodeId, CommandError> {

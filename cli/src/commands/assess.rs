@@ -1,6 +1,5 @@
 //! `griptrace assess`.
 
-mod mark;
 mod withdraw;
 
 use std::path::{Path, PathBuf};
@@ -41,15 +40,9 @@ use crate::{
 pub(crate) enum Args {
     /// Sign an assessment with the assessor's own key; needs no store with --draft
     Sign(SignArgs),
-    /// Withdraw an assessment with the assessor's own key, as a file that needs no log
-    ///
-    /// What is written is an update: a buyer takes it with `griptrace-verify BUNDLE --update FILE`, or puts the statement
-    /// that is printed into the trust file. `griptrace mark withdraw --key` records the same in a log.
     Withdraw(WithdrawArgs),
     /// Record a signed assessment, or state one without a signature
     Record(RecordArgs),
-    /// Sign a mark on an assessment with the assessor's own key: withdraw or refuse; needs no store
-    Mark(mark::Args),
 }
 
 /// What an assessment says
@@ -142,7 +135,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     match args {
         Args::Sign(args) => sign(context, args),
         Args::Withdraw(args) => withdraw::withdraw(context, args),
-        Args::Mark(args) => mark::run(context, args),
         Args::Record(args) => {
             let workspace = context.workspace_for_recording()?;
             let recorded = record(context, workspace, args)?;
@@ -343,7 +335,8 @@ fn recorded_before(workspace: &Workspace, statement: &Statement) -> Result<Optio
         let node = workspace.node(&id)?;
         let opened = node.record.subjects.as_ref().map(|subjects| &subjects.openings);
         let all = opened.is_some_and(|opened| statement.openings.iter().all(|opening| opened.contains(opening)));
-        if all && node.core.statement.as_ref() == Some(&statement.signed) {
+        let is_same = all && node.core.statement.as_ref() == Some(&statement.signed);
+        if is_same && workspace.ended_before(&node).is_none() {
             return Ok(Some(node));
         }
     }

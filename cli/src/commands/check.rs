@@ -24,8 +24,10 @@ use super::{
 };
 use crate::{
     arguments::{country, date, word},
+    believed::Believed,
     context::{Answer, Context, or_today},
     error::CommandError,
+    foreign,
     resolve::resolve_kind,
     view,
     workspace::Workspace,
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     /// What it is for (can be repeated)
     #[arg(long, value_parser = word)]
     pub(crate) purpose: Vec<Word>,
-    /// Judge with this trust file [default: the own keys, and those of recorded assessors]
+    /// Judge with this trust file [default: the own keys, and whom recorded statements and adopted bundles brought]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
 }
@@ -79,9 +81,14 @@ pub(crate) fn load_trust(path: &Path) -> Result<Trust, CommandError> {
     trust::parse(&path.display().to_string(), &text).map_err(config_error)
 }
 
-/// Returns a trust file of the own keys and those that statement files brought.
+/// Returns a trust file of the own keys, those that statement files brought, and whom adopted bundles were believed by.
 pub(crate) fn own_trust(workspace: &Workspace) -> Result<Trust, CommandError> {
-    trust::parse("the own trust file", &own(workspace, false)?).map_err(|e| {
+    trust_with(workspace, &Believed::read(workspace)?)
+}
+
+/// Returns the own trust file with these parties of other companies.
+pub(crate) fn trust_with(workspace: &Workspace, believed: &Believed) -> Result<Trust, CommandError> {
+    trust::parse("the own trust file", &own(workspace, Some(believed))?).map_err(|e| {
         config_error(e).with_hint("write one with `griptrace trust init`, correct it, and name it with --trust")
     })
 }
@@ -93,7 +100,7 @@ pub(crate) fn judge(bytes: &[u8], trust: &Trust, policy: &Policy, asked: &Asked)
 
 fn tell(context: &Context, workspace: &Workspace, report: &Report) -> Result<Answer, CommandError> {
     let output = &context.output;
-    let blocking = blocking(report);
+    let (blocking, foreign) = (blocking(report), foreign::Names::default());
     let mut codes: Vec<Code> = Vec::new();
     for finding in &blocking {
         if !codes.contains(&finding.code) {
@@ -108,12 +115,15 @@ fn tell(context: &Context, workspace: &Workspace, report: &Report) -> Result<Ans
         let mut told: Vec<String> = Vec::new();
         for finding in of_code {
             let node = finding.node.and_then(|id| workspace.node(&id).ok());
-            let title = node.as_ref().map(view::headline);
+            let abroad = finding.node.filter(|_| node.is_none());
+            let abroad = abroad.as_ref().and_then(|id| foreign.get(workspace, id));
+            let title = node.as_ref().map(view::headline).or_else(|| abroad.map(foreign::line));
+            let name = node.as_ref().and_then(crate::workspace::name).or_else(|| abroad.map(|node| node.name.clone()));
             let line = format!("  {}{}", title.as_ref().map_or_else(String::new, |t| format!("{t}: ")), finding.text);
             if output.is_json() {
                 output.object(&json!({
                     "code": code.as_str(), "when": finding.when.as_str(), "node": finding.node.map(|id| id.to_string()),
-                    "name": node.as_ref().and_then(crate::workspace::name), "text": finding.text, "clear": remedy(*code),
+                    "name": name, "text": finding.text, "clear": remedy(*code),
                 }))?;
             } else if !told.contains(&line) {
                 output.line(&line)?;

@@ -1,16 +1,17 @@
 //! `griptrace inspect`.
 
 mod as_buyer;
+mod keys;
+mod update;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use griptrace_core::{
     assessment::assessed,
     bundle::{Bundle, bundle_digest},
     checkpoint::Checkpoint,
     details::{read_value, slot_name},
-    entry::Entry,
-    id::{KeyId, NodeId},
+    id::NodeId,
     node::{Core, Kind, node_id},
     note::Note,
 };
@@ -19,15 +20,15 @@ use serde_json::{Value as Json, json};
 use crate::{
     context::{Answer, Context, read_bundle},
     error::CommandError,
-    keyfile::fingerprint,
     view,
-    workspace::vkey,
 };
 
-/// Show what is in a bundle, unverified
+pub(crate) use self::keys::{CommitterKeys, Keys, keys_of};
+
+/// Show what is in a bundle or an update, unverified
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The bundle
+    /// The bundle, or the update of one
     pub(crate) bundle: PathBuf,
     /// Show only the keys that it names, with fingerprints to compare by phone
     #[arg(long)]
@@ -42,13 +43,16 @@ const UNVERIFIED: &str = "UNVERIFIED: this is what the bundle says; `griptrace v
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let bytes = read_bundle(&args.bundle)?;
+    if bytes.starts_with(update::STEM) {
+        return update::show(context, args, &bytes);
+    }
     let bundle = Bundle::from_bytes(&bytes)
         .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
     if !context.output.is_json() {
         context.output.line(UNVERIFIED)?;
     }
     if args.keys {
-        return show_keys(context, &keys_of(&bundle)?);
+        return keys::show(context, &keys_of(&bundle)?);
     }
     if args.as_buyer {
         return as_buyer::show(context, &bytes, &bundle);
@@ -127,103 +131,4 @@ fn log_line(log: &griptrace_core::bundle::LogPart) -> String {
 
 fn log_json(log: &griptrace_core::bundle::LogPart) -> Json {
     newest(log).map_or(Json::Null, |c| json!({ "origin": c.origin, "size": c.size, "root": c.root.to_string() }))
-}
-
-/// The keys that a bundle names. Public keys of committers and assessors are not in it, only their ids.
-#[derive(Debug, Default)]
-pub(crate) struct Keys {
-    /// The logs.
-    pub(crate) logs: Vec<LogKey>,
-    /// Who committed.
-    pub(crate) committers: Vec<PartyKey>,
-    /// Who signed assessments.
-    pub(crate) assessors: Vec<PartyKey>,
-}
-
-/// A log's key.
-#[derive(Debug)]
-pub(crate) struct LogKey {
-    /// The origin.
-    pub(crate) origin: String,
-    /// The vkey, from the genesis.
-    pub(crate) vkey: String,
-    /// The key's full hash in groups.
-    pub(crate) fingerprint: String,
-}
-
-/// A key known by its id.
-#[derive(Debug)]
-pub(crate) struct PartyKey {
-    /// The full hash of the key.
-    pub(crate) key: KeyId,
-    /// Who its owner says to be.
-    pub(crate) issuer: String,
-    /// The log of a committer.
-    pub(crate) origin: String,
-    /// The scheme of an assessor.
-    pub(crate) scheme: String,
-}
-
-/// Collects the keys that a bundle names.
-pub(crate) fn keys_of(bundle: &Bundle) -> Result<Keys, CommandError> {
-    let mut keys = Keys::default();
-    let mut committers = BTreeMap::new();
-    for log in &bundle.logs {
-        let mut origin = String::new();
-        for (_, bytes) in &log.entries {
-            match Entry::parse(bytes).map_err(|e| CommandError::because("the bundle is malformed", e))? {
-                Entry::Genesis(genesis) => {
-                    let vkey = vkey(&genesis)?;
-                    origin.clone_from(&genesis.origin);
-                    keys.logs.push(LogKey {
-                        origin: genesis.origin,
-                        vkey,
-                        fingerprint: fingerprint(&genesis.key.id()),
-                    });
-                }
-                Entry::Commit(commit) => {
-                    committers.insert((commit.key(), origin.clone()), commit.issuer().clone());
-                }
-                Entry::KeyChange(_) | Entry::StatusHead(_) => {}
-            }
-        }
-    }
-    let party = |((key, origin), issuer)| PartyKey { key, issuer, origin, scheme: String::new() };
-    keys.committers = committers.into_iter().map(party).collect();
-    let mut assessors = BTreeMap::new();
-    for node in nodes_of(bundle).iter().filter(|node| node.core.kind == Kind::Assessment) {
-        let Ok(of) = assessed(node.id, &node.core) else { continue };
-        if let Some(signed) = of.signed {
-            assessors.insert((signed.key, of.assessment.scheme.to_string()), signed.issuer);
-        }
-    }
-    let party = |((key, scheme), issuer)| PartyKey { key, issuer, origin: String::new(), scheme };
-    keys.assessors = assessors.into_iter().map(party).collect();
-    Ok(keys)
-}
-
-fn show_keys(context: &Context, keys: &Keys) -> Result<Answer, CommandError> {
-    let output = &context.output;
-    for log in &keys.logs {
-        let object = json!({ "role": "log", "origin": log.origin, "vkey": log.vkey, "fingerprint": log.fingerprint, "verified": false });
-        let lines = [
-            format!("log {}", log.origin),
-            format!("  vkey         {}", log.vkey),
-            format!("  fingerprint  {}", log.fingerprint),
-        ];
-        output.either(&object, &lines)?;
-    }
-    let parties =
-        keys.committers.iter().map(|p| ("committer", p)).chain(keys.assessors.iter().map(|p| ("assessor", p)));
-    for (role, party) in parties {
-        let of = if party.scheme.is_empty() { format!("log {}", party.origin) } else { party.scheme.clone() };
-        let object = json!({
-            "role": role, "issuer": party.issuer, "of": of, "key_id": party.key.to_string(),
-            "fingerprint": fingerprint(&party.key), "verified": false,
-        });
-        let lines = [format!("{role} {} ({of})", party.issuer), format!("  fingerprint  {}", fingerprint(&party.key))];
-        output.either(&object, &lines)?;
-    }
-    output.talk("ask each owner for the public key; `griptrace key show KEY` must show the same fingerprint");
-    Ok(Answer::YES)
 }

@@ -58,6 +58,10 @@ impl Source for Workspace {
         Self::node(self, id)
     }
 
+    fn counts(&self, node: &StoredNode) -> bool {
+        self.ended_before(node).is_none()
+    }
+
     fn marks(&self, id: &NodeId) -> Result<Vec<StoredNode>, CommandError> {
         Self::marks(self, id)
     }

@@ -12,14 +12,14 @@ use griptrace_service::access::token_digest;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::key_change;
+use super::{key_change, key_record};
 use crate::{
     context::{Answer, Context},
     error::CommandError,
     keyfile::{self, PrivateKey, fingerprint},
 };
 
-/// Make and show key files
+/// Make and show key files, and let one key follow another
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
     /// Make a key file that only its owner can read
@@ -39,13 +39,22 @@ pub(crate) enum Args {
         #[arg(short, long = "output", value_name = "FILE")]
         output: PathBuf,
     },
-    /// Make a new key and let it follow the one in use: both sign the change, and from then on only the new one counts
+    /// Replace the key in use here, of the log or the committer, by a new one, while its file is at hand
+    ///
+    /// Makes the new key file in the folder `keys` of the store, lets both keys sign that the one follows the other, brings
+    /// that into the log, and uses the new key from then on. What the old key signed before goes on counting.
     Rotate(key_change::RotateArgs),
-    /// Sign a change of a key that is not in use here: a rotation with both keys, or a revocation by a key that the log
-    /// was made with
+    /// Sign a change of a key for somebody else to record, or of one that was lost or stolen
+    ///
+    /// Rotation, with both key files at hand: --old and --new. Revocation, of a key that was lost or stolen: --revoke, and
+    /// --by with a key that was named when the log was made (`griptrace init --revoker`). Writes a file; nothing
+    /// changes before `griptrace key record` brings it into the log.
     Change(Box<key_change::ChangeArgs>),
-    /// Bring a signed change into the log
-    Record(key_change::RecordArgs),
+    /// Bring a signed change into the log, and use the key that follows
+    ///
+    /// For whoever has the store of the log. Where the key that ends is in use here, --new puts the one that follows in its
+    /// place. Of a change that is in the log already, --new does only that.
+    Record(key_record::Args),
     /// Show the public key of a key file, and its fingerprint for reading on the phone
     Show {
         /// A key file, a public key as text, or a log's key (vkey) as text
@@ -65,7 +74,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         Args::Token { output } => return token(context, output),
         Args::Rotate(args) => return key_change::rotate(context, args),
         Args::Change(args) => return key_change::change(context, args),
-        Args::Record(args) => return key_change::record(context, args),
+        Args::Record(args) => return key_record::run(context, args),
         Args::Show { file } => shown(file)?,
     };
     let id = key.id();

@@ -1,19 +1,15 @@
-//! `griptrace key rotate`, `change` and `record`: keys that follow one another.
+//! `griptrace key rotate` and `change`: keys that follow one another.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use griptrace_core::{
     id::GenesisHash,
     key::{Algorithm, PublicKey, Signer},
-    key_change::{KeyChange, KeyUse, SignedKeyChange},
-    limits::ENTRY_BYTES_MAX,
+    key_change::{KeyChange, KeyUse},
     note::NoteSigner,
 };
-use griptrace_store::{Receipt, Store};
-use serde_json::json;
+use griptrace_store::Store;
+use serde_json::{Value as Json, json};
 
 use crate::{
     clock,
@@ -39,7 +35,7 @@ pub(crate) enum Which {
 /// What `rotate` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RotateArgs {
-    /// Which key
+    /// Whose key: the log's, which signs checkpoints, or the committer's, which signs commits
     pub(crate) which: Which,
     /// Make an ECDSA P-256 key for the committer
     #[arg(long)]
@@ -52,25 +48,26 @@ pub(crate) struct RotateArgs {
 /// What `change` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChangeArgs {
-    /// Which key
+    /// Whose key ends: the log's, which signs checkpoints, or a committer's, which signs commits
     pub(crate) which: Which,
-    /// The genesis hash of the log, as `griptrace init` and `griptrace log` show it
+    /// The genesis hash of the log that has the key, as `griptrace log` shows it
     #[arg(long, value_name = "HEX")]
     pub(crate) genesis: String,
-    /// The key file that retires, where it is at hand
-    #[arg(long, value_name = "FILE", required_unless_present = "by")]
+    /// Rotation: the file of the key that ends
+    #[arg(long, value_name = "KEYFILE", required_unless_present = "by")]
     pub(crate) old: Option<PathBuf>,
-    /// The public key that is revoked, in its place
+    /// Revocation: the public key that ends, since its file is lost or stolen (ed25519:... or p256:...)
     #[arg(long, value_name = "KEY", requires = "by", conflicts_with = "old")]
     pub(crate) revoke: Option<String>,
-    /// The key file that revokes: a revoker of the log's genesis
-    #[arg(long, value_name = "FILE", requires = "revoke")]
+    /// Revocation: the file of a key that was named by `griptrace init --revoker` when the log was made
+    #[arg(long, value_name = "KEYFILE", requires = "revoke")]
     pub(crate) by: Option<PathBuf>,
-    /// Of a revoked committer's key: the leaf index from which on its commits do not count
+    /// Revocation of a committer's key: the first leaf that a thief may have signed, as `griptrace log` shows it; commits
+    /// with the key count before it, and not from there on
     #[arg(long, value_name = "LEAF", requires = "by")]
     pub(crate) since: Option<u64>,
-    /// The key file that follows
-    #[arg(long, value_name = "FILE", required_unless_present = "by")]
+    /// The file of the key that follows, which signs too; only a revoked committer's key may have none
+    #[arg(long, value_name = "KEYFILE", required_unless_present = "by")]
     pub(crate) new: Option<PathBuf>,
     /// The name that those who sign give themselves
     #[arg(long, default_value = "key change")]
@@ -78,16 +75,6 @@ pub(crate) struct ChangeArgs {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-}
-
-/// What `record` takes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RecordArgs {
-    /// The file that `griptrace key change` wrote
-    pub(crate) file: PathBuf,
-    /// Of a change of the log's own key: the key file that signs from then on
-    #[arg(long, value_name = "FILE")]
-    pub(crate) new: Option<PathBuf>,
 }
 
 impl Which {
@@ -99,7 +86,7 @@ impl Which {
     }
 }
 
-fn local(workspace: &Workspace) -> Result<&Store, CommandError> {
+pub(super) fn local(workspace: &Workspace) -> Result<&Store, CommandError> {
     match &workspace.store {
         Log::Local(store) => Ok(store),
         Log::Remote(remote) => Err(CommandError::failed(format!("keys of the log of {} are changed there", remote.url()))
@@ -110,9 +97,12 @@ fn local(workspace: &Workspace) -> Result<&Store, CommandError> {
 pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, CommandError> {
     let mut workspace = context.workspace_for_recording()?;
     local(&workspace)?;
+    if args.which == Which::Committer {
+        refuse_ended(&workspace)?;
+    }
     let new = next_key(&mut workspace, args)?;
     let old = match args.which {
-        Which::Log => keyfile::read(&workspace.folder().join(log_path(&workspace)?))?.signer()?,
+        Which::Log => workspace.own_key(&log_path(&workspace)?)?.signer()?,
         Which::Committer => workspace.committer_key()?,
     };
     let change = KeyChange {
@@ -130,7 +120,8 @@ pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, Com
         .sign(&signers, &workspace.config.issuer)
         .map_err(|e| CommandError::because("cannot sign the key change", e))?;
     let signer = note_signer(&workspace, args.which, &new)?;
-    let receipt = bring_in(local(&workspace)?, &entry, signer)?;
+    let receipt = local(&workspace)?.change_key(&entry, signer, clock::now());
+    let receipt = receipt.map_err(|e| CommandError::because("the key was not changed", e))?;
     let (keys, config) = (&mut workspace.config.keys, &mut workspace.config.committer);
     match args.which {
         Which::Log => keys.log = keys.next_log.take(),
@@ -140,9 +131,20 @@ pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, Com
         }
     }
     workspace.save_config()?;
-    tell(context, &change, &receipt)?;
+    let (object, lines) = told(&change, Placed { index: receipt.index, size: receipt.size, is_old: false });
+    context.output.either(&object, &lines)?;
     context.output.talk("the old key file signs nothing any more; once every copy of the new one is safe, destroy it");
     Ok(Answer::YES)
+}
+
+/// A key that has ended names no successor: were it taken, the settings would name a key that no buyer believes.
+fn refuse_ended(workspace: &Workspace) -> Result<(), CommandError> {
+    let key = workspace.committer()?;
+    let Some(since) = workspace.key_end(&key.id()) else { return Ok(()) };
+    Err(CommandError::failed(format!(
+        "the committer's key {key} does not count from leaf {since} on, and can't be rotated any more"
+    ))
+    .with_hint(workspace.how_to_go_on()?))
 }
 
 fn log_path(workspace: &Workspace) -> Result<PathBuf, CommandError> {
@@ -157,7 +159,7 @@ fn next_key(workspace: &mut Workspace, args: &RotateArgs) -> Result<PrivateKey, 
         Which::Committer => workspace.config.keys.next_committer.clone(),
     };
     if let Some(path) = next {
-        return keyfile::read(&workspace.folder().join(path));
+        return workspace.own_key(&path);
     }
     let algorithm = match (args.which, args.p256) {
         (Which::Log, true) => return Err(CommandError::failed("a log's key must be an Ed25519 key")),
@@ -166,7 +168,7 @@ fn next_key(workspace: &mut Workspace, args: &RotateArgs) -> Result<PrivateKey, 
     };
     let passphrase = if args.passphrase { Some(keyfile::passphrase("for the new key")?) } else { None };
     let key = PrivateKey::generate(algorithm)?;
-    let path = free_name(workspace.folder(), args.which.of().word());
+    let path = workspace.free_name(args.which.of().word());
     keyfile::write(&workspace.folder().join(&path), &key, passphrase.as_deref().map(String::as_str))?;
     match args.which {
         Which::Log => workspace.config.keys.next_log = Some(path),
@@ -176,20 +178,11 @@ fn next_key(workspace: &mut Workspace, args: &RotateArgs) -> Result<PrivateKey, 
     Ok(key)
 }
 
-fn free_name(folder: &Path, word: &str) -> PathBuf {
-    let name = |number: u32| PathBuf::from(format!("keys/{word}-{number}.key"));
-    (2..u32::MAX).map(name).find(|path| !folder.join(path).exists()).unwrap_or_default()
-}
-
 fn note_signer(workspace: &Workspace, which: Which, key: &PrivateKey) -> Result<Option<NoteSigner>, CommandError> {
     match which {
         Which::Log => key.note_signer(&workspace.config.origin).map(Some),
         Which::Committer => Ok(None),
     }
-}
-
-fn bring_in(store: &Store, entry: &[u8], signer: Option<NoteSigner>) -> Result<Receipt, CommandError> {
-    store.change_key(entry, signer, clock::now()).map_err(|e| CommandError::because("the key was not changed", e))
 }
 
 pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, CommandError> {
@@ -233,43 +226,24 @@ pub(crate) fn change(context: &Context, args: &ChangeArgs) -> Result<Answer, Com
     Ok(Answer::YES)
 }
 
-pub(crate) fn record(context: &Context, args: &RecordArgs) -> Result<Answer, CommandError> {
-    let entry = fs::read(&args.file).map_err(|e| CommandError::file("read", &args.file, e))?;
-    let malformed =
-        |why: &dyn core::fmt::Display| CommandError::failed(format!("{} is no key change: {why}", args.file.display()));
-    if entry.len() > ENTRY_BYTES_MAX {
-        return Err(malformed(&format!("it has {} bytes, and one has {ENTRY_BYTES_MAX} at most", entry.len())));
-    }
-    let change = SignedKeyChange::parse(&entry).map_err(|e| malformed(&e))?.change;
-    let mut workspace = context.workspace_for_recording()?;
-    let new = args.new.as_deref().map(std::path::absolute).transpose()?;
-    let signer = match (change.of, &new) {
-        (KeyUse::Log, Some(path)) => Some(keyfile::read(path)?.note_signer(&workspace.config.origin)?),
-        (KeyUse::Log, None) => {
-            return Err(CommandError::failed("the change gives the log another key, and nothing signs with it")
-                .with_hint("--new FILE names the key file that signs from then on"));
-        }
-        (KeyUse::Committer, _) => None,
-    };
-    if change.of == KeyUse::Log {
-        workspace.config.keys.next_log.clone_from(&new);
-        workspace.save_config()?;
-    }
-    let receipt = bring_in(local(&workspace)?, &entry, signer)?;
-    if change.of == KeyUse::Log {
-        workspace.config.keys.log = workspace.config.keys.next_log.take();
-        workspace.save_config()?;
-    }
-    tell(context, &change, &receipt)?;
-    Ok(Answer::YES)
+/// Where a change stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Placed {
+    /// The leaf index.
+    pub(crate) index: u64,
+    /// The log's size, as far as it is known to have it.
+    pub(crate) size: u64,
+    /// Whether it stood there before.
+    pub(crate) is_old: bool,
 }
 
-fn tell(context: &Context, change: &KeyChange, receipt: &Receipt) -> Result<(), CommandError> {
+/// Returns what is told of a change, as JSON and in lines.
+pub(crate) fn told(change: &KeyChange, placed: Placed) -> (Json, Vec<String>) {
     let print = |key: &PublicKey| fingerprint(&key.id());
     let object = json!({
         "of": change.of.word(), "retired": change.retired.to_string(),
         "successor": change.successor.as_ref().map(ToString::to_string), "since": change.since,
-        "index": receipt.index, "size": receipt.size,
+        "index": placed.index, "size": placed.size, "already_recorded": placed.is_old,
     });
     let mut lines = vec![
         format!("retired    {} key {}", change.of.word(), change.retired),
@@ -279,6 +253,7 @@ fn tell(context: &Context, change: &KeyChange, receipt: &Receipt) -> Result<(), 
         lines.push(format!("successor  {successor}"));
         lines.push(format!("           {}", print(successor)));
     }
-    lines.push(format!("leaf       {}", receipt.index));
-    context.output.either(&object, &lines)
+    let before = if placed.is_old { ", already recorded" } else { "" };
+    lines.push(format!("leaf       {}{before}", placed.index));
+    (object, lines)
 }

@@ -53,6 +53,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         None => {}
     }
     let workspace = context.workspace()?;
+    if !context.output.is_json() {
+        let (origin, home) = (&workspace.store.genesis().origin, workspace.home());
+        context.output.line(format_args!("log {origin}, genesis {home}"))?;
+    }
     let mut listed = Vec::new();
     let mut end = workspace.store.size();
     while end > 0 && listed.len() < args.limit {
@@ -73,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         let nodes = nodes.get(index).map(Vec::as_slice).unwrap_or_default();
         match listed {
             Listed::Commit(commit) => show(context, &workspace, *index, commit, nodes)?,
-            Listed::KeyChange(change) => show_change(context, *index, change)?,
+            Listed::KeyChange(change) => show_change(context, &workspace, *index, change)?,
         }
     }
     Ok(Answer::YES)
@@ -85,11 +89,11 @@ enum Listed {
     KeyChange(KeyChange),
 }
 
-fn show_change(context: &Context, index: u64, change: &KeyChange) -> Result<(), CommandError> {
+fn show_change(context: &Context, workspace: &Workspace, index: u64, change: &KeyChange) -> Result<(), CommandError> {
     let (of, retired) = (change.of.word(), change.retired.id());
     let successor = change.successor.as_ref().map(|key| key.id().to_string());
     let object = json!({
-        "index": index, "time": change.time, "key_change": of, "retired": retired.to_string(), "successor": successor,
+        "home": workspace.home().to_string(), "index": index, "time": change.time, "key_change": of, "retired": retired.to_string(), "successor": successor,
         "revoked_by": change.revoker.as_ref().map(|key| key.id().to_string()), "since": change.since,
     });
     let what = if change.revoker.is_some() { "revoked" } else { "retired" };
@@ -131,13 +135,15 @@ fn show(
 ) -> Result<(), CommandError> {
     let payload = &commit.payload;
     let object = json!({
-        "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
+        "home": workspace.home().to_string(), "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
         "count": payload.count, "root": payload.root.to_string(),
         "nodes": nodes.iter().map(|node| {
             json!({ "id": node.id.to_string(), "kind": node.core.kind.word(), "name": crate::workspace::name(node) })
         }).collect::<Vec<_>>(),
     });
-    let mut lines = vec![format!("leaf {index}  {}  {}", view::time(payload.time), commit.issuer())];
+    let ended = workspace.key_end(&commit.key()).filter(|end| *end <= index);
+    let ended = ended.map_or("", |_| " [key ended]");
+    let mut lines = vec![format!("leaf {index}  {}  {}{ended}", view::time(payload.time), commit.issuer())];
     for node in nodes {
         let mut line = format!("  {}", headline(node));
         for edge in node.core.edges_of(Role::Marks) {

@@ -1,9 +1,9 @@
 //! `griptrace mark`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use griptrace_core::{
-    assessment::{AssessorMark, assessed},
+    assessment::assessed,
     date::Date,
     digest::Digest,
     id::NodeId,
@@ -19,7 +19,6 @@ use crate::{
     clock,
     context::{Answer, Context, or_today},
     error::CommandError,
-    keyfile,
     recording::{self, Recorded, build::make, details::Details, signed_mark::SignedMark},
     resolve::{resolve, resolve_only},
     view,
@@ -52,11 +51,8 @@ pub(crate) struct Args {
     /// A paper with the evidence, recorded by its digest
     #[arg(long, value_name = "FILE")]
     pub(crate) evidence: Option<PathBuf>,
-    /// The assessor's key file: signs a mark on an assessment that this key signed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// The assessor's own signed mark, as `assess mark` wrote it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "date"])]
+    /// withdraw, refuse: the assessor's own word, in the file that `assess withdraw` wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "date")]
     pub(crate) statement: Option<PathBuf>,
     /// When it was made [default: today]
     #[arg(long, value_parser = date)]
@@ -187,32 +183,22 @@ fn check_successor(workspace: &Workspace, target: &StoredNode, id: NodeId) -> Re
     Ok(())
 }
 
-/// Returns the day of the mark, and the assessor's own signed one where there is one: brought, or signed here.
+/// Returns the day of the mark, and the assessor's own signed one where one was brought.
 fn assessor_mark(
     workspace: &Workspace,
     args: &Args,
     target: &StoredNode,
 ) -> Result<(Date, Option<Vec<u8>>), CommandError> {
-    let option = match (&args.key, &args.statement) {
-        (None, None) => return Ok((or_today(args.date), None)),
-        (Some(_), _) => "--key",
-        (None, Some(_)) => "--statement",
-    };
+    let Some(path) = &args.statement else { return Ok((or_today(args.date), None)) };
     let of = assessed(target.id, &target.core).ok().filter(|_| target.core.kind == Kind::Assessment);
-    let Some((of, signed)) = of.and_then(|of| of.signed.clone().map(|signed| (of, signed))) else {
-        let text = format!("{option} brings an assessor's mark on a signed assessment; {} is none", args.node);
+    let Some(of) = of.filter(|of| of.signed.is_some()) else {
+        let text = format!("--statement brings an assessor's mark on a signed assessment; {} is none", args.node);
         return Err(CommandError::failed(text));
     };
     if !matches!(args.mark, Mark::Withdraw | Mark::Refuse) {
         return Err(CommandError::failed(format!("an assessor withdraws or refuses; {} is neither", args.mark)));
     }
-    let brought = match (&args.key, &args.statement) {
-        (Some(path), _) => {
-            let mark = AssessorMark { key: of.status_key, mark: args.mark, date: or_today(args.date) };
-            SignedMark::sign(&keyfile::read(path)?.signer()?, path, &signed, &mark)?
-        }
-        (None, path) => SignedMark::read_from(path.as_deref().unwrap_or(Path::new("")))?,
-    };
+    let brought = SignedMark::read_from(path, &of)?;
     brought.check(workspace.home(), &of, args.mark)?;
     Ok((brought.mark.date, Some(brought.bytes)))
 }

@@ -13,6 +13,7 @@ use griptrace_core::{
 use griptrace_service::check::{Asked, blocking};
 use griptrace_store::Disclose;
 use griptrace_verifier::{policy::Policy, trust::Trust};
+use griptrace_witness::panel::Panel;
 use serde_json::json;
 
 use self::since::Seen;
@@ -29,7 +30,7 @@ use crate::{
     profile::{Field, Profile},
     resolve::resolve_only,
     view::headline,
-    witnesses,
+    witnesses::{self, Standing},
     workspace::Workspace,
 };
 
@@ -91,6 +92,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
+    for old in seen.iter().flat_map(|seen| seen.not_linked(&bytes)) {
+        context.output.warn(format_args!(
+            "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",
+            old.size, old.origin
+        ));
+    }
     let old = args.update_of.as_deref().map(read_bundle).transpose()?;
     if let Some(old) = &old {
         bytes = updating::opened_alike(&bytes, old)?;
@@ -106,13 +113,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let files = [args.policy.as_deref(), args.trust.as_deref(), Some(Path::new(&args.profile))];
     let older = args.since.iter().chain(&args.update_of).chain(&args.withdrawal).map(PathBuf::as_path);
     let inputs: Vec<&Path> = named.chain(files.into_iter().flatten()).chain(older).collect();
+    let standing = standing(context, &workspace, &bytes)?;
     if let Some(old) = &old {
-        return updating::write(context, args, old, &bytes, &inputs);
+        return updating::write(context, args, (old, &bytes), standing.as_ref(), &inputs);
     }
     write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
-    let object = json!({ "file": file, "bytes": bytes.len(), "digest": digest.to_string() });
+    let object = json!({
+        "file": file, "bytes": bytes.len(), "digest": digest.to_string(),
+        "quorum_met": standing.as_ref().map(Standing::is_met), "as_of": standing.and_then(|s| s.as_of),
+    });
     context.output.either(&object, &[format!("wrote {file}: {} bytes, digest {digest}", bytes.len())])?;
     if workspace.node(&id)?.core.kind == Kind::Model {
         context
@@ -138,12 +149,30 @@ pub(crate) fn bundle(
     disclose: &Disclose,
     since: &[u64],
 ) -> Result<Vec<u8>, CommandError> {
-    let panel = match &workspace.store {
-        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifiers())?,
-        Log::Remote(_) => None,
-    };
+    let panel = panel(workspace)?;
     let made = workspace.store.prove(id, disclose, since, witnesses::to_show(panel.as_ref()));
     made.map_err(|e| e.while_doing("cannot prove this"))
+}
+
+/// Returns the witnesses of a log on this machine; those of a server's are its own business.
+fn panel(workspace: &Workspace) -> Result<Option<Panel>, CommandError> {
+    match &workspace.store {
+        Log::Local(store) => witnesses::read(workspace.folder(), &store.verifiers()),
+        Log::Remote(_) => Ok(None),
+    }
+}
+
+/// Warns if the log's own quorum is not met by what the bundle shows; `None` where none is asked for, or known of.
+fn standing(context: &Context, workspace: &Workspace, bytes: &[u8]) -> Result<Option<Standing>, CommandError> {
+    let Some(panel) = panel(workspace)? else { return Ok(None) };
+    let standing = Standing::of(bytes, &panel)?;
+    for size in standing.iter().flat_map(|standing| &standing.lacking) {
+        context.output.warn(format_args!(
+            "the quorum of this log's witnesses is not met for the checkpoint of {size} entries, which the bundle is \
+             judged under: a buyer who asks for it finds quorum-not-met"
+        ));
+    }
+    Ok(standing)
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -117,6 +117,10 @@ fn refuse_collisions(workspace: &Workspace, models: &[NodeId]) -> Result<(), Com
         if let Some(mark) = workspace.put_aside(id)? {
             return Err(CommandError::failed(format!("{title} can't ship: it bears the mark {mark}")));
         }
+        if let Some(since) = workspace.ended_before(&node) {
+            let text = format!("{title} can't ship: the key that recorded it does not count from leaf {since} on");
+            return Err(CommandError::failed(text).with_hint("record it again"));
+        }
         if workspace.store.is_withheld(id) {
             return Err(CommandError::failed(format!("{title} can't ship: its files are withheld by the server"))
                 .with_hint("ask the operator to let you see the details of what you ship"));

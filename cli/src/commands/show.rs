@@ -65,6 +65,7 @@ fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json,
     let assessments: Vec<Json> = assessments(workspace, node)?.iter().map(view::node_json).collect();
     if let Some(map) = object.as_object_mut() {
         map.insert("details".to_owned(), Json::Object(details));
+        map.insert("key_ended_at".to_owned(), json!(workspace.ended_before(node)));
         map.insert("marks".to_owned(), Json::Array(marks));
         map.insert("assessments".to_owned(), Json::Array(assessments));
         if files {
@@ -131,6 +132,9 @@ fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<St
     let commit =
         format!("leaf {} by {} (key {}) on {}", node.index, node.issuer, node.committer, view::time(node.time));
     lines.push(field("committed", &commit));
+    if let Some(since) = workspace.ended_before(node) {
+        lines.push(field("counts", &format!("for nobody: the key does not count from leaf {since} on")));
+    }
     if files {
         for file in node.record.manifest.iter().flat_map(|manifest| &manifest.files) {
             let path = String::from_utf8_lossy(&file.path).replace('\n', "\\n");

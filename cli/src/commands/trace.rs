@@ -116,6 +116,8 @@ pub(crate) struct Graph {
     nodes: BTreeMap<NodeId, (StoredNode, u64)>,
     /// The marks of those that are put aside.
     aside: BTreeMap<NodeId, Mark>,
+    /// Those that count for nobody, as the key that recorded them had ended.
+    ended: BTreeSet<NodeId>,
     /// Other companies' nodes that these came from: where the own log ends.
     foreign: BTreeMap<NodeId, String>,
     order: Vec<NodeId>,
@@ -138,6 +140,9 @@ impl Graph {
             let known = workspace.store.foreign_nodes()?;
             let named = node.core.edges.iter().filter_map(|edge| Some((edge.to, foreign::named(&known, edge)?)));
             self.foreign.extend(named);
+        }
+        if workspace.ended_before(&node).is_some() {
+            self.ended.insert(*id);
         }
         if self.nodes.insert(*id, (node, depth)).is_none() {
             self.order.push(*id);
@@ -183,6 +188,7 @@ impl Graph {
                 if let Some(map) = object.as_object_mut() {
                     map.insert("depth".to_owned(), json!(depth));
                     map.insert("put_aside".to_owned(), json!(self.aside.get(&node.id).map(|mark| mark.word())));
+                    map.insert("key_ended".to_owned(), json!(self.ended.contains(&node.id)));
                 }
                 output.object(&object)
             });
@@ -229,7 +235,8 @@ impl Graph {
             let again = !drawn.insert(id);
             let mark = if again && !under.is_empty() { " ^" } else { "" };
             let aside = self.aside.get(&id).map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(*mark)));
-            output.line(format_args!("{lead}{}{aside}{mark}", line(node)))?;
+            let ended = if self.ended.contains(&id) { " [key ended]" } else { "" };
+            output.line(format_args!("{lead}{}{aside}{ended}{mark}", line(node)))?;
             if again {
                 continue;
             }

@@ -6,9 +6,11 @@ use std::{collections::BTreeSet, path::PathBuf};
 use griptrace_core::{bundle::Bundle, date::Date, id::KeyId, node::Kind};
 use serde_json::json;
 
-use super::inspect::{Keys, keys_of};
+use super::inspect::{CommitterKeys, Keys, keys_of};
 use crate::{
+    believed::Believed,
     context::{Answer, Context, read_bundle, write_file},
+    ended::Earlier,
     error::CommandError,
     keyfile::fingerprint,
     workspace::Workspace,
@@ -36,7 +38,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
                 .map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
             from_keys(&keys_of(&bundle)?)
         }
-        None => own(&context.workspace()?, true)?,
+        None => own(&context.workspace()?, None)?,
     };
     match output {
         Some(path) if path.exists() => {
@@ -71,15 +73,22 @@ fn quoted(text: &str) -> String {
     line
 }
 
-/// Returns a trust file for the own store; assessors' keys commented out where `confirm` is wanted.
-pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, CommandError> {
+/// Returns a trust file for the own store. Without those that adopted bundles are believed by, it is the start of one for
+/// others: assessors' keys are commented out, to be confirmed.
+pub(crate) fn own(workspace: &Workspace, believed: Option<&Believed>) -> Result<String, CommandError> {
+    let confirm = believed.is_none();
     let genesis = workspace.store.genesis();
     let (origin, from) = (quoted(&genesis.origin), Date::from_unix(genesis.time));
     let mut text =
         String::from("# Whom this file believes. Each key is to be confirmed by another way than the one it came.\n\n");
-    let log = workspace.log_vkey()?;
-    let committer = workspace.committer()?;
-    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n{}\n", quoted(&log), revokers(&genesis.revokers, ""));
+    let committer = match workspace.committer_now()? {
+        Some(key) => key,
+        None if confirm => return Err(no_committer(workspace)?),
+        // What it signed while it counted is judged all the same.
+        None => workspace.committer()?,
+    };
+    let more = earlier_line(&workspace.earlier_log_keys()?, "") + &revokers(&genesis.revokers, "");
+    let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n{more}\n", quoted(&workspace.log_vkey()?));
     let _ = writeln!(text, "# fingerprint {}", fingerprint(&committer.id()));
     let _ = write!(
         text,
@@ -94,11 +103,18 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
         if confirm {
             let _ = writeln!(text, "# CONFIRM BY PHONE, then take the `# ` away: {}", fingerprint(&key.id()));
         }
-        let schemes: Vec<String> = assessor.schemes.iter().map(|scheme| quoted(scheme)).collect();
+        // Who was believed by a trust file goes by the name that stands there, and beyond its schemes by the statement's.
+        let (name, others) =
+            believed.and_then(|believed| believed.assessor(&key)).unwrap_or((&assessor.name, Vec::new()));
+        let schemes = assessor.schemes.iter().filter(|scheme| !others.contains(&scheme.as_str()));
+        let schemes: Vec<String> = schemes.map(|scheme| quoted(scheme)).collect();
+        if schemes.is_empty() {
+            continue;
+        }
         let _ = write!(
             text,
             "{lead}[[assessor]]\n{lead}name = {}\n{lead}key = \"{key}\"\n{lead}schemes = [{}]\n\n",
-            quoted(&assessor.name),
+            quoted(name),
             schemes.join(", ")
         );
     }
@@ -107,7 +123,27 @@ pub(crate) fn own(workspace: &Workspace, confirm: bool) -> Result<String, Comman
             assessor_placeholder(&mut text, &key, &issuer, &scheme);
         }
     }
+    if let Some(believed) = believed {
+        text.push_str(&believed.text()?);
+    }
     Ok(text)
+}
+
+/// Returns the line that names the keys that a log had before; nothing where it had none.
+fn earlier_line(earlier: &[Earlier], lead: &str) -> String {
+    if earlier.is_empty() {
+        return String::new();
+    }
+    let keys: Vec<String> =
+        earlier.iter().map(|key| format!("{{ vkey = {}, size = {} }}", quoted(&key.vkey), key.size)).collect();
+    format!("{lead}earlier = [{}]\n", keys.join(", "))
+}
+
+fn no_committer(workspace: &Workspace) -> Result<CommandError, CommandError> {
+    let key = workspace.committer()?;
+    let since = workspace.key_end(&key.id()).unwrap_or_default();
+    let text = format!("the committer's key {key} does not count from leaf {since} on: a trust file names keys of now");
+    Ok(CommandError::failed(text).with_hint(workspace.how_to_go_on()?))
 }
 
 /// Returns the line that lists a log's revokers, if it has any, behind a lead.
@@ -117,6 +153,14 @@ fn revokers(keys: &[KeyId], lead: &str) -> String {
     }
     let listed: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
     format!("{lead}revokers = [{}]\n", listed.join(", "))
+}
+
+fn revokers_to_confirm(keys: &[KeyId]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    "# CONFIRM BY PHONE, or leave the next line out: whoever holds one of these may say which key follows a revoked one of any committer.\n".to_owned()
+        + &revokers(keys, "# ")
 }
 
 /// Returns the key id, issuer and scheme of every signed assessment in the store.
@@ -157,22 +201,32 @@ fn from_keys(keys: &Keys) -> String {
         let fingerprint = &log.fingerprint;
         let _ = write!(
             text,
-            "# CONFIRM BY PHONE: the log's key; its key id must be\n#   {fingerprint}\n# [[log]]\n# origin = {origin}\n# vkey = {vkey}\n\n"
+            "# CONFIRM BY PHONE: the log's key; its key id must be\n#   {fingerprint}\n# [[log]]\n# origin = {origin}\n# vkey = {vkey}\n{}\n",
+            earlier_line(&log.earlier, "# ") + &revokers_to_confirm(&log.revokers)
         );
     }
-    for committer in &keys.committers {
-        let _ = write!(
-            text,
-            "# CONFIRM BY PHONE: ask the committer for the public key; its key id must be\n#   {}\n# [[committer]]\n# name = {}\n# key = \"ed25519:...\"\n# log = {}\n# roles = [\"commit\", \"grade\", \"ship\"]\n\n",
-            fingerprint(&committer.key),
-            quoted(&committer.issuer),
-            quoted(&committer.origin)
-        );
-    }
+    keys.committers.iter().for_each(|committer| committer_placeholder(&mut text, committer));
     for assessor in &keys.assessors {
         assessor_placeholder(&mut text, &assessor.key, &assessor.issuer, &assessor.scheme);
     }
     text
+}
+
+fn committer_placeholder(text: &mut String, committer: &CommitterKeys) {
+    let (print, name, log) = (fingerprint(&committer.key), quoted(&committer.issuer), quoted(&committer.origin));
+    let what = if committer.public.is_some() { "the committer's key" } else { "ask the committer for the public key" };
+    let _ = writeln!(text, "# CONFIRM BY PHONE: {what}; its key id must be\n#   {print}");
+    for (key, end) in &committer.earlier {
+        let _ = writeln!(text, "# It followed this one, which counts before leaf {end}:\n#   {}", fingerprint(key));
+    }
+    if let Some(end) = committer.end {
+        let _ = writeln!(text, "# IT COUNTS BEFORE LEAF {end} ONLY: it was revoked, and no key follows it");
+    }
+    let key = committer.public.as_ref().map_or_else(|| "ed25519:...".to_owned(), ToString::to_string);
+    let _ = write!(
+        text,
+        "# [[committer]]\n# name = {name}\n# key = \"{key}\"\n# log = {log}\n# roles = [\"commit\", \"grade\", \"ship\"]\n\n"
+    );
 }
 
 #[cfg(test)]

@@ -216,24 +216,26 @@ impl Story {
             ],
         )?;
         if self.variant == Variant::Withdrawn {
-            let (key, date) = (self.text("office.key"), today.as_str());
+            let (key, withdrawn) = (self.text("office.key"), self.text("withdrawn.update"));
             let assessment = self.assessment(shell)?;
             self.griptrace(
                 shell,
                 &[
                     "--store",
                     &store,
-                    "mark",
+                    "assess",
                     "withdraw",
                     &assessment,
                     "--key",
                     &key,
-                    "--reason",
-                    "invented",
                     "--date",
-                    date,
+                    &today,
+                    "-o",
+                    &withdrawn,
                 ],
             )?;
+            let mark = ["mark", "withdraw", &assessment, "--statement", &withdrawn, "--reason", "invented"];
+            self.griptrace(shell, &[&["--store", &store], &mark[..]].concat())?;
         }
         say("")?;
         say("6. Make the evidence file")?;

@@ -23,7 +23,7 @@ use crate::{
     foreign, keyfile,
     output::Output,
     resolve::{content_text, hash, resolve_kind},
-    view::short,
+    view::{headline, short},
     workspace::{Workspace, detail},
 };
 
@@ -154,7 +154,9 @@ impl Builder<'_> {
                     return Ok(foreign::edge(Role::Used, &node));
                 }
                 let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
-                at(place, found).map(|id| Edge::local(Role::Used, id))
+                let id = at(place, found)?;
+                at(place, refuse_ended(self.workspace, &id))?;
+                Ok(Edge::local(Role::Used, id))
             }
             _ => Err(CommandError::failed(format!("{place}: {text:?} is a data set and a model of this file"))
                 .with_hint(format!("write \"dataset:{text}\" or \"model:{text}\""))),
@@ -198,7 +200,8 @@ impl Builder<'_> {
 }
 
 impl Builder<'_> {
-    /// Warns of a node that was recorded before, and marked since: it is recorded anew (Rule R10).
+    /// Warns of a node that was recorded before, and marked since or recorded with a key that did not count: it is recorded
+    /// anew (Rule R10).
     fn warn_of_marked(&self, record: &NodeRecord, name: &str) -> Result<(), CommandError> {
         let core = core_of(record)?;
         let content = |record: &NodeRecord| record.values.get(&slot(core.kind, "content")?).cloned();
@@ -213,6 +216,13 @@ impl Builder<'_> {
                 && node.core.activity == core.activity
                 && (core.kind != Kind::Transformation || node.core.edges == core.edges)
                 && content(&node.record) == content(record);
+            if same && self.workspace.ended_before(&node).is_some() {
+                self.output.warn(format_args!(
+                    "{name} was recorded before as {} with a key that did not count there: this is a new record",
+                    short(id)
+                ));
+                return Ok(());
+            }
             let status = if same { self.workspace.status_aside(id)? } else { None };
             let Some((mark, status)) = status else { continue };
             let reason = detail(&status, "reason").map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -224,6 +234,14 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses to build on a node that counts for nobody.
+fn refuse_ended(workspace: &Workspace, id: &NodeId) -> Result<(), CommandError> {
+    let node = workspace.node(id)?;
+    let Some(since) = workspace.ended_before(&node) else { return Ok(()) };
+    let text = format!("{}: the key that recorded it does not count from leaf {since} on", headline(&node));
+    Err(CommandError::failed(text).with_hint("record it again first: nobody believes what is built on it"))
 }
 
 fn at<T>(place: &str, result: Result<T, CommandError>) -> Result<T, CommandError> {

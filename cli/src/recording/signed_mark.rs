@@ -1,6 +1,6 @@
 //! An assessor's own signed mark, on its way to whoever records it or trusts it.
 //!
-//! The file is a piece of a trust file (docs/spec/trust.md): appended to one, the mark counts.
+//! It travels as an update (docs/spec/update.md), which buyers read and whoever records it too.
 
 use std::path::Path;
 
@@ -12,14 +12,10 @@ use griptrace_core::{
     id::GenesisHash,
     key::Signer,
     node::Mark,
+    update::Update,
 };
 
-use crate::{
-    context::{read_file, write_output},
-    error::CommandError,
-};
-
-const MAGIC: &str = "# A mark that an assessor signed.";
+use crate::{context::read_file, error::CommandError};
 
 /// A mark that an assessor signed.
 #[derive(Clone, Debug)]
@@ -55,35 +51,32 @@ impl SignedMark {
         Ok(Self { bytes, mark, signed })
     }
 
-    /// Writes the file, which is none of the inputs of the command.
-    pub(crate) fn write_to(&self, path: &Path, inputs: &[&Path]) -> Result<(), CommandError> {
-        let Self { mark, signed, .. } = self;
-        let text = format!(
-            "{MAGIC} Append this to a trust file, or record it: griptrace mark {} NODE --statement FILE\n\
-             # {} of {}, on assessment {}, by key {}\n[[withdrawal]]\nstatement = \"{}\"\n",
-            mark.mark,
-            mark.mark,
-            mark.date,
-            mark.key,
-            signed.key,
-            STANDARD.encode(&self.bytes)
-        );
-        write_output(path, text.as_bytes(), ("signed mark", MAGIC.as_bytes()), inputs)
+    /// Returns the update that brings it to a buyer, and nothing else.
+    pub(crate) fn to_update(&self) -> Vec<u8> {
+        Update { patch: None, withdrawals: vec![&self.bytes] }.to_bytes()
     }
 
-    /// Reads the file. Whose signature it is, who records it does not know: who judges it does.
-    pub(crate) fn read_from(path: &Path) -> Result<Self, CommandError> {
+    /// Returns the table that brings it in a trust file.
+    pub(crate) fn to_table(&self) -> [String; 2] {
+        ["[[withdrawal]]".to_owned(), format!("statement = \"{}\"", STANDARD.encode(&self.bytes))]
+    }
+
+    /// Reads out of an update the mark on an assessment; the first one if none is on it. Whose signature it is, who
+    /// records it does not know: who judges it does.
+    pub(crate) fn read_from(path: &Path, of: &Assessed) -> Result<Self, CommandError> {
         let shown = path.display();
-        let wrong = || CommandError::failed(format!("{shown} is no signed mark, as `griptrace assess mark` writes it"));
-        let text = String::from_utf8(read_file(path)?).map_err(|_| wrong())?;
-        let table: toml::Table =
-            toml::from_str(&text).map_err(|e| CommandError::because(format!("{shown} is wrong"), e))?;
-        let [one] = table.get("withdrawal").and_then(toml::Value::as_array).ok_or_else(wrong)?.as_slice() else {
-            return Err(wrong());
-        };
-        let encoded = one.get("statement").and_then(toml::Value::as_str).ok_or_else(wrong)?;
-        let bytes = STANDARD.decode(encoded).map_err(|e| CommandError::failed(format!("{shown} is wrong: {e}")))?;
-        Self::parse(bytes).map_err(|e| e.while_doing(format!("cannot read {shown}")))
+        let file = read_file(path)?;
+        let (update, _) = Update::view(&file)
+            .map_err(|e| CommandError::because(format!("cannot read {shown}"), e))
+            .map_err(|e| e.with_hint("griptrace assess withdraw writes such a file"))?;
+        let marks = update.withdrawals.iter().map(|bytes| Self::parse(bytes.to_vec()));
+        let mut marks: Vec<Self> =
+            marks.collect::<Result<_, _>>().map_err(|e| e.while_doing(format!("cannot read {shown}")))?;
+        if marks.is_empty() {
+            return Err(CommandError::failed(format!("{shown} holds no withdrawal")));
+        }
+        let place = marks.iter().position(|signed| signed.mark.key == of.status_key);
+        Ok(marks.swap_remove(place.unwrap_or(0)))
     }
 
     /// Checks that it is what is to be recorded: another mark, or one on another assessment or for another log, would

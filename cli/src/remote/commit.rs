@@ -107,7 +107,12 @@ impl Remote {
                 .with_hint("it may be in the log all the same: griptrace log shows; recording the same again is safe");
         }
         let details = status.get_error_details();
-        if details.error_info().is_some_and(|info| info.reason == "KEY_UNKNOWN") {
+        let reason = details.error_info().map_or("", |info| info.reason.as_str());
+        if reason == "KEY_RETIRED" {
+            return error
+                .with_hint("put the key that followed it into the settings of this folder: `committer` and `[keys]`");
+        }
+        if reason == "KEY_UNKNOWN" {
             return error
                 .with_hint(format!("the operator registers committers; your public key is {}", signer.public_key()));
         }

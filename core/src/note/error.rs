@@ -45,7 +45,7 @@ pub enum NoteError {
         /// The name of the key.
         name: String,
     },
-    /// A known key signed twice.
+    /// A known key signed more often than it may: a witness's twice at one time, or more than twice; a log's twice.
     SignatureDuplicate {
         /// The name of the key.
         name: String,
@@ -117,7 +117,7 @@ impl fmt::Display for NoteError {
                 write!(f, "{count} signature lines are above the limit of {NOTE_SIGNATURES_MAX}")
             }
             Self::SignatureInvalid { name } => write!(f, "the signature by {name:?} does not verify"),
-            Self::SignatureDuplicate { name } => write!(f, "{name:?} signed twice"),
+            Self::SignatureDuplicate { name } => write!(f, "{name:?} signed more often than a key may"),
             Self::Timestamp { timestamp } => write!(f, "timestamp {timestamp} is not from 1 to {MAX_TIMESTAMP}"),
             Self::Name { name } => write!(f, "{name:?} is not the name of a key"),
             Self::Checkpoint(error) => write!(f, "what is cosigned is no checkpoint: {error}"),

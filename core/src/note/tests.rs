@@ -51,6 +51,16 @@ fn logs_and_witnesses_sign_side_by_side() {
     let expected = [(1, None), (0, Some(1_679_315_147))];
     assert_eq!(found.iter().map(|found| (found.key, found.timestamp)).collect::<Vec<_>>(), expected);
 
+    // What the witness says again, later, stands beside what it said first; more than that does not, nor does the same.
+    let again = |times: &[u64]| {
+        let lines = times.iter().map(|time| witness.sign(text, *time).unwrap());
+        Note::new(text, lines.collect()).unwrap().verify(&keys).map(|found| found.len())
+    };
+    assert_eq!((again(&[5, 9]), again(&[9, 5])), (Ok(2), Ok(2)));
+    for times in [&[5, 5][..], &[5, 9, 5], &[5, 9, 9], &[5, 9, 7]] {
+        assert_eq!(again(times).unwrap_err().code(), "note-signature-duplicate", "{times:?}");
+    }
+
     let mut moved = parsed.clone();
     moved.signatures[1].signature[7] ^= 1;
     assert_eq!(moved.verify(&keys).unwrap_err().code(), "note-signature-invalid");

@@ -21,6 +21,14 @@ const OF_A_PRE_CHECK: [Code; 3] = [Code::NoShipment, Code::ModelNotChecked, Code
 
 /// What would clear a finding, said to the exporter; others are explained as to a buyer.
 const REMEDIES: &[(Code, &str)] = &[
+    (
+        Code::LogUntrusted,
+        "of a supplier: adopt its bundle with a --trust file that has the log, or name such a file with --trust",
+    ),
+    (
+        Code::CommitterUntrusted,
+        "of a supplier: adopt its bundle with a --trust file that has the key, or name such a file with --trust",
+    ),
     (Code::AssessmentMissing, "have the source or what crosses assessed, then `griptrace assess record`"),
     (Code::AssessmentOnlyStated, "ask the assessor to sign: `griptrace assess sign`, then `griptrace assess record`"),
     (Code::AssessmentExpired, "have the assessment renewed, or ship before it ends"),
@@ -52,6 +60,7 @@ const REMEDIES: &[(Code, &str)] = &[
     (Code::DateUndeclared, "record the step anew with its date"),
     (Code::DateInFuture, "correct the date: record it anew, then `griptrace mark supersede`"),
     (Code::RecordedAfterShipment, "nothing clears this afterwards: record first, then ship"),
+    (Code::KeyRetired, "record it again, and what was made of it, with the key of now"),
     (Code::Withdrawn, "leave it out and train again"),
     (Code::Recalled, "nothing: what was recalled does not ship"),
     (Code::Refused, "leave it out and train again"),

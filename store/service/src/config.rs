@@ -89,6 +89,8 @@ pub(crate) struct Witnessing {
     pub(crate) maps: Vec<String>,
     pub(crate) every: Duration,
     pub(crate) deadline: Duration,
+    /// How long a checkpoint that did not change goes before it is cosigned again.
+    pub(crate) renew: Duration,
 }
 
 /// How many connections there may be, and how long they last.

@@ -14,7 +14,11 @@ use griptrace_witness::{
     log::origin_hash,
     panel::Panel,
 };
-use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+use tokio::{
+    runtime::Handle,
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 use crate::{config::Witnessing, run::ServeError};
 
@@ -118,6 +122,15 @@ pub(crate) struct Keeper {
     fetcher: Fetcher,
     every: Duration,
     deadline: Duration,
+    renew: Duration,
+}
+
+/// What the witnesses cosigned last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Kept {
+    size: u64,
+    /// The latest time as of which they say that it is the newest checkpoint.
+    as_of: u64,
 }
 
 impl Keeper {
@@ -130,7 +143,8 @@ impl Keeper {
         let maps: Vec<&str> = asked.maps.iter().map(String::as_str).collect();
         let panel = Panel::parse(&asked.policy, &maps, &store.verifiers()).map_err(|e| wrong(e.to_string()))?;
         let fetcher = Fetcher::new().map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { store: store.clone(), panel, fetcher, every: asked.every, deadline: asked.deadline })
+        let (every, deadline, renew) = (asked.every, asked.deadline, asked.renew);
+        Ok(Self { store: store.clone(), panel, fetcher, every, deadline, renew })
     }
 
     /// Returns whose cosignatures bundles show.
@@ -138,23 +152,29 @@ impl Keeper {
         witnesses(&self.panel)
     }
 
-    /// Asks for ever, whenever there is a checkpoint that the quorum has not cosigned.
+    /// Asks for ever, whenever there is a checkpoint that the quorum has not cosigned; and again where it did so a while
+    /// ago, so that a log in which nothing happens does not grow old.
     pub(crate) async fn run(self) {
-        let mut met = None;
+        let mut kept: Option<(Kept, Instant)> = None;
         loop {
-            if met != Some(self.store.size()) {
+            let is_done =
+                |(kept, since): &(Kept, Instant)| kept.size == self.store.size() && since.elapsed() < self.renew;
+            if !kept.as_ref().is_some_and(is_done) {
                 let (store, panel, fetcher) = (self.store.clone(), self.panel.clone(), self.fetcher.clone());
                 let (handle, deadline) = (Handle::current(), self.deadline);
                 // It reads and writes files, which keeps nobody waiting there.
                 let asked = spawn_blocking(move || handle.block_on(cosign(&store, &panel, &fetcher, deadline))).await;
-                met = asked.ok().and_then(|round| self.tell(round));
+                let found = asked.ok().and_then(|round| self.tell(round));
+                // What is no later than before is not new: then they are asked again at the next round.
+                let is_new = |found: &Kept| kept.as_ref().is_none_or(|(kept, _)| found != kept);
+                kept = found.filter(is_new).map(|found| (found, Instant::now())).or(kept);
             }
             sleep(self.every).await;
         }
     }
 
-    /// Tells what came of it; returns the size at which the quorum is met.
-    fn tell(&self, round: Result<Round, ReadError>) -> Option<u64> {
+    /// Tells what came of it; returns what the quorum has cosigned, if it is met.
+    fn tell(&self, round: Result<Round, ReadError>) -> Option<Kept> {
         let round = match round {
             Ok(round) => round,
             Err(error) => {
@@ -175,8 +195,10 @@ impl Keeper {
             }
         }
         round.is_met(&self.panel).then(|| {
-            tracing::info!(size, "the witnesses cosigned");
-            size
+            let last = || round.cosigned.latest.iter().copied().flatten().max();
+            let as_of = round.cosigned.as_of.or_else(last).unwrap_or(0);
+            tracing::info!(size, as_of, "the witnesses cosigned");
+            Kept { size, as_of }
         })
     }
 }

@@ -23,6 +23,8 @@ pub trait Source {
     /// # Errors
     /// Also for one that is not there.
     fn node(&self, id: &NodeId) -> Result<StoredNode, Self::Error>;
+    /// Tells whether a node counts for somebody: the key that recorded it had not been rotated or revoked there.
+    fn counts(&self, node: &StoredNode) -> bool;
     /// Returns the marks on a node, in log order.
     ///
     /// # Errors
@@ -106,7 +108,10 @@ impl<'a, S: Source> Inventory<'a, S> {
         }
         let assessment = self.best(id)?;
         let grade = marks.iter().rev().find_map(|status| status.core.grade.clone()).or_else(|| core.grade.clone());
-        let gaps = self.gaps(core, grade.as_ref(), assessment.as_ref(), aside);
+        let mut gaps = self.gaps(core, grade.as_ref(), assessment.as_ref(), aside);
+        if !self.source.counts(&node) {
+            gaps.insert(0, "key ended: record it again");
+        }
         let grade = match grade {
             Some(grade) => grade.to_string(),
             None if is_source(core) => "undetermined".to_owned(),

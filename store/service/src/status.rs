@@ -144,6 +144,7 @@ pub(crate) fn commit(error: CommitError, place: impl Fn(&NodeId) -> Option<usize
         CommitError::Ahead { .. } => bad_field("entry", "AHEAD_OF_CLOCK", error),
         CommitError::Nodes { .. } => bad_field("nodes", "NOT_WHAT_WAS_SIGNED", error),
         CommitError::Statuses(_) => bad_field("entry", "STATUS_LINES", error),
+        CommitError::KeyRetired { .. } => status(Code::FailedPrecondition, "KEY_RETIRED", error),
         CommitError::Full { .. } => status(Code::ResourceExhausted, "LOG_FULL", error),
         CommitError::ReadOnly => status(Code::FailedPrecondition, "READ_ONLY", error),
         CommitError::Poisoned => status(

@@ -115,6 +115,11 @@ impl Supplied {
         .collect()
     }
 
+    /// Returns every node, by ordinal.
+    pub(crate) fn nodes(&self) -> &[SuppliedNode] {
+        &self.nodes
+    }
+
     pub(crate) fn node(&self, id: &NodeId) -> Option<&SuppliedNode> {
         self.nodes.get(*self.ordinals.get(id)?)
     }
@@ -135,6 +140,11 @@ impl Supplied {
     /// Returns the place of a log here.
     pub(crate) fn log(&self, home: &GenesisHash) -> Option<usize> {
         self.logs.iter().position(|log| log.home == *home)
+    }
+
+    /// Returns how many checkpoints of a log are here.
+    pub(crate) fn checkpoints(&self, log: usize) -> usize {
+        self.bundle.logs.get(log).map_or(0, |part| part.anchors.len())
     }
 
     /// Returns the size of a log's newest checkpoint here.

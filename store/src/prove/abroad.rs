@@ -3,7 +3,7 @@
 //! Of each log there is one part, so all of it comes from one adopted bundle: that with the newest checkpoint which has
 //! every node needed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use griptrace_core::{
     id::{GenesisHash, NodeId, StatusKey},
@@ -16,7 +16,7 @@ use crate::{adopted::Supplied, error::ProveError};
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     own: GenesisHash,
-    supplied: &'a [Supplied],
+    supplied: &'a [Arc<Supplied>],
     /// Other logs in the order in which they were needed, and the bundle of each.
     chosen: Vec<(GenesisHash, usize)>,
     /// What has to be in each: what edges named.
@@ -63,7 +63,7 @@ enum Chosen {
 }
 
 impl<'a> Sources<'a> {
-    pub(crate) const fn new(own: GenesisHash, supplied: &'a [Supplied]) -> Self {
+    pub(crate) const fn new(own: GenesisHash, supplied: &'a [Arc<Supplied>]) -> Self {
         Self { own, supplied, chosen: Vec::new(), named: BTreeSet::new() }
     }
 
@@ -75,13 +75,13 @@ impl<'a> Sources<'a> {
     /// Returns the bundle that a log is taken from.
     pub(crate) fn of(&self, home: &GenesisHash) -> Option<&'a Supplied> {
         let (_, at) = self.chosen.iter().find(|(other, _)| other == home)?;
-        self.supplied.get(*at)
+        self.supplied.get(*at).map(Arc::as_ref)
     }
 
     /// Returns the logs in the order in which they were needed, each with its bundle and its place there.
     pub(crate) fn logs(&self) -> impl Iterator<Item = (&'a Supplied, usize)> + '_ {
         self.chosen.iter().filter_map(|(home, at)| {
-            let supplied = self.supplied.get(*at)?;
+            let supplied = self.supplied.get(*at)?.as_ref();
             Some((supplied, supplied.log(home)?))
         })
     }
@@ -158,16 +158,20 @@ impl<'a> Sources<'a> {
         Ok(if before.is_none_or(|before| before == whole) { Chosen::Same } else { Chosen::Other })
     }
 
-    /// Returns the bundles that have a log, the newest first.
+    /// Returns the bundles that have a log, the newest first; of equally new ones, those first that show more of its
+    /// checkpoints: they date more, and are linked to more of what buyers saw before.
     fn candidates(&self, home: GenesisHash) -> Vec<usize> {
-        let size = |at: &usize| self.supplied.get(*at).and_then(|s| Some(s.size(s.log(&home)?)));
-        let mut found: Vec<usize> = (0..self.supplied.len()).filter(|at| size(at).is_some()).collect();
-        found.sort_by_key(|at| core::cmp::Reverse(size(at)));
+        let reach = |at: &usize| {
+            let supplied = self.supplied.get(*at)?;
+            supplied.log(&home).map(|log| (supplied.size(log), supplied.checkpoints(log)))
+        };
+        let mut found: Vec<usize> = (0..self.supplied.len()).filter(|at| reach(at).is_some()).collect();
+        found.sort_by_key(|at| core::cmp::Reverse(reach(at)));
         found
     }
 
     fn apart(&self, home: GenesisHash, candidates: &[usize]) -> ProveError {
-        let bundles: Vec<&Supplied> = candidates.iter().filter_map(|at| self.supplied.get(*at)).collect();
+        let bundles: Vec<&Arc<Supplied>> = candidates.iter().filter_map(|at| self.supplied.get(*at)).collect();
         let origin = bundles.first().and_then(|supplied| Some(supplied.origin(supplied.log(&home)?).to_owned()));
         let bundles = bundles.iter().map(|supplied| supplied.digest).collect();
         ProveError::Apart { origin: origin.unwrap_or_default(), bundles }

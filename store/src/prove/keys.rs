@@ -1,6 +1,6 @@
 //! The keys that a bundle rests on: whoever knows an older or a newer one of them has to find the way between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
     commit::Commit,
@@ -19,19 +19,23 @@ pub(super) struct Keys {
     pub(super) keys: BTreeSet<KeyId>,
     /// The leaf indices of these changes.
     pub(super) changes: Vec<u64>,
+    /// By the keys that signed commits, the leaf of the last one. A checkpoint soon after that shows that all of them were
+    /// there while the key was good: whoever trusts it up to a day only has to see that.
+    pub(super) last: BTreeMap<KeyId, u64>,
 }
 
 impl Prover<'_> {
     pub(super) fn find_keys(&mut self) -> Result<Keys, StorageError> {
-        let mut keys = BTreeSet::from([self.inner.genesis.key.id()]);
+        let mut last = BTreeMap::new();
         let commits: BTreeSet<u32> = self.nodes.iter().map(|number| self.catalogue.node(*number).commit).collect();
         for commit in commits {
             let leaf = self.catalogue.commit(commit).leaf;
             let read = Commit::parse(&self.tiles.entry(leaf)?);
-            keys.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key());
+            last.insert(read.map_err(|e| StorageError::corrupt(format!("entry {leaf}"), e))?.key(), leaf);
         }
+        let mut keys: BTreeSet<KeyId> = last.keys().copied().chain([self.inner.genesis.key.id()]).collect();
         let changes = changes_of(self.state, self.size, &mut keys);
-        Ok(Keys { keys, changes })
+        Ok(Keys { keys, changes, last })
     }
 }
 

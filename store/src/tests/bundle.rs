@@ -8,13 +8,14 @@ use griptrace_core::{
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     entry::Entry,
     id::{NodeId, StatusKey},
+    key::{Algorithm, SecretKey},
     node::{Core, Kind, Mark, node_id},
     note::Note,
     status_map::{status_value, verify_status_proof},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
 };
 
-use super::world::{World, open, reader};
+use super::world::{NOW, World, open, reader};
 use crate::{Chosen, Disclose, ProveError, ProveOptions};
 
 /// A bundle, every proof in it recomputed.
@@ -110,13 +111,14 @@ fn a_bundle_holds_the_closure_and_every_proof_leads_to_its_root() {
     assert_eq!(checked.nodes.len(), expected.len(), "and nothing else");
     assert_eq!(checked.nodes[usize::try_from(checked.bundle.root).unwrap()].0, shipment);
     assert!(checked.nodes.is_sorted_by_key(|(id, _, leaf)| (*leaf, *id)));
-    // The training in DE of data from CN is a crossing; then the shipment's anchor, and the newest.
-    assert_eq!(checked.bundle.logs[0].anchors.len(), 3);
+    // The training in DE of data from CN is a crossing; then the shipment's anchor, that of the key's last commit, and
+    // the newest.
+    assert_eq!(checked.bundle.logs[0].anchors.len(), 4);
     let key = |id: &NodeId| world.store.status_key(id).unwrap();
     let old: Vec<StatusKey> = expected[..7].iter().map(key).collect();
     assert!(checked.statuses(1, &old).is_empty(), "at shipment nothing was marked");
     let new: Vec<StatusKey> = expected.iter().filter(|id| **id != mark).map(key).collect();
-    assert_eq!(checked.statuses(2, &new), [(key(&source), vec![mark])].into());
+    assert_eq!(checked.statuses(3, &new), [(key(&source), vec![mark])].into());
     assert!(checked.bundle.logs[0].anchors[0].status.is_none());
     assert!(shipped_at < world.store.size());
     let opened: Vec<usize> = checked.bundle.openings.iter().map(|opening| opening.subjects.len()).collect();
@@ -258,4 +260,44 @@ fn an_update_takes_a_fraction_of_the_bundle() {
     assert_eq!(patch.apply(&base).unwrap(), newer);
     let update = griptrace_core::update::Update { patch: Some(patch), withdrawals: Vec::new() }.to_bytes();
     assert!(update.len() < 32 * 1024 && update.len() < newer.len() / 3, "{} of {}", update.len(), newer.len());
+}
+
+/// Whoever believes a key up to a day only has to see a checkpoint of before that, also where nothing crosses a border.
+#[test]
+fn what_each_key_signed_is_dated_soon_after() {
+    let world = World::new();
+    let clerk = SecretKey::from_bytes(Algorithm::Ed25519, &[21; 32]).unwrap();
+    let by_clerk = |name: &str| {
+        let receipt = world.store.commit(vec![world.source(name, "DE")], &clerk, "Clerk", NOW).unwrap();
+        (receipt.ids[0], receipt.size)
+    };
+    let ((first, early), (second, late)) = (by_clerk("first"), by_clerk("second"));
+    let trained = world.train("model", &[first, second], "DE", &["model.bin"]);
+    let model = trained[1].id();
+    world.commit(trained);
+    let shipment = world.add(world.shipment(&[model], "DE"));
+    world.add(world.source("later", "DE"));
+    let bundle = check(&world.store.prove(&shipment, &ProveOptions::default()).unwrap()).bundle;
+    let sizes: Vec<u64> =
+        bundle.logs[0].anchors.iter().map(|anchor| anchor.note.lines().nth(1).unwrap().parse().unwrap()).collect();
+    assert!(sizes.contains(&late), "{sizes:?}");
+    assert!(!sizes.contains(&early), "{sizes:?}: one of each key is enough");
+}
+
+/// A later bundle of another company, which shipped on in between, is judged by when the assessment was there.
+#[test]
+fn what_was_assessed_after_the_shipment_is_dated_soon_after() {
+    let world = World::new();
+    let source = world.add(world.source("camera", "DE"));
+    let trained = world.train("model", &[source], "DE", &["model.bin"]);
+    let model = trained[1].id();
+    world.commit(trained);
+    let shipment = world.add(world.shipment(&[model], "DE"));
+    world.add(world.assessment(&[source]));
+    let assessed_at = world.store.size();
+    world.add(world.status(source, Mark::Withdraw, None));
+    world.add(world.source("later", "DE"));
+    let bundle = check(&world.store.prove(&shipment, &ProveOptions::default()).unwrap()).bundle;
+    let size = |note: &str| note.lines().nth(1).unwrap().parse::<u64>().unwrap();
+    assert!(bundle.logs[0].anchors.iter().any(|anchor| size(&anchor.note) == assessed_at));
 }

@@ -4,11 +4,15 @@ use griptrace_core::{
     bundle::Bundle,
     checkpoint::Checkpoint,
     id::NodeId,
+    key_change::KeyUse,
     note::{Cosigner, Note},
     quorum::Quorum,
 };
 
-use super::world::{NOW, World, reader};
+use super::{
+    keys::{key, rotation},
+    world::{NOW, World, reader},
+};
 use crate::{Cosigned, ProveOptions, ReadError, Store, Witnesses};
 
 fn witness(number: u8) -> Cosigner {
@@ -41,7 +45,7 @@ fn anchors(bytes: &[u8]) -> Vec<(u64, usize)> {
 }
 
 #[test]
-fn cosignatures_are_merged_and_the_first_of_each_key_stays() {
+fn cosignatures_are_merged_and_the_first_and_last_of_each_key_stay() {
     let world = World::new();
     world.add(world.source("camera", "CN"));
     let size = world.store.size();
@@ -50,14 +54,46 @@ fn cosignatures_are_merged_and_the_first_of_each_key_stays() {
     assert_eq!((one.times, one.completed), (vec![Some(NOW + 5), None], None));
     let two = cosign(&world.store, size, 2, NOW + 9);
     assert_eq!((two.times, two.completed), (vec![Some(NOW + 5), Some(NOW + 9)], Some(NOW + 9)));
-    let again = cosign(&world.store, size, 1, NOW + 70);
+    assert_eq!(two.as_of, Some(NOW + 5), "both said so then");
+    // Said again and again, out of order: what is between says nothing more. What is said twice is there once.
+    for time in [70, 30, 50, 70, 5] {
+        cosign(&world.store, size, 1, NOW + time);
+    }
+    let again = cosign(&world.store, size, 2, NOW + 60);
     assert_eq!(again.times, [Some(NOW + 5), Some(NOW + 9)]);
+    assert_eq!((again.completed, again.as_of), (Some(NOW + 9), Some(NOW + 60)));
     let read = reader(world.dir.path()).cosigned(size, &both()).unwrap().unwrap();
     assert_eq!(read, again);
-    assert_eq!(read.note.matches('\u{2014}').count(), 3);
+    assert_eq!(said(&read.note), [("w1", NOW + 5), ("w2", NOW + 9), ("w1", NOW + 70), ("w2", NOW + 60)]);
     assert!(world.store.fsck(&|_, _, _| {}).unwrap().is_clean());
     let published = String::from_utf8(world.store.published_checkpoint().unwrap()).unwrap();
-    assert_eq!(published, read.note, "once it is published, it is with them");
+    assert_eq!(said(&published), [("w1", NOW + 70), ("w2", NOW + 60)], "others expect one line of a key");
+    assert!(published.starts_with(&text(&world.store, size)));
+}
+
+/// Who cosigned and when, of the witnesses' lines in their order.
+fn said(note: &str) -> Vec<(&str, u64)> {
+    let parsed = Note::parse(note.as_bytes()).unwrap();
+    let keys = both().keys;
+    let found = parsed.verify(&keys).unwrap().into_iter();
+    found.map(|line| (["w1", "w2"][line.key], line.timestamp.unwrap())).collect()
+}
+
+/// A note has a hundred lines: with more keys than half of that, what dates the log has the room.
+#[test]
+fn where_a_note_is_full_the_earliest_lines_stay() {
+    let world = World::new();
+    let size = world.store.size();
+    let keys: Vec<Cosigner> = (0..60).map(|n| Cosigner::new(&format!("w{n}.example"), &[n + 1; 32]).unwrap()).collect();
+    let witnesses = Witnesses { keys: keys.iter().map(|key| key.verifier().clone()).collect(), quorum: None };
+    let text = text(&world.store, size);
+    for time in [NOW, NOW + 9] {
+        let lines: Vec<_> = keys.iter().map(|key| key.sign(&text, time).unwrap()).collect();
+        let kept = world.store.keep_cosignatures(size, &lines, &witnesses).unwrap();
+        assert_eq!(kept.times, [Some(NOW); 60]);
+    }
+    let kept = world.store.cosigned(size, &witnesses).unwrap().unwrap();
+    assert_eq!(kept.note.matches('\u{2014}').count(), 100);
 }
 
 #[test]
@@ -166,4 +202,26 @@ fn what_came_after_the_last_cosigned_checkpoint_is_shown_all_the_same() {
     let newest = world.store.size();
     assert_eq!(anchors(&world.store.prove(&root, &options).unwrap()), [(size, 3), (newest, 1)]);
     assert_ne!(source, root);
+}
+
+/// Any key change after the last cosigned checkpoint kept a bundle from standing on it, whosever key it was.
+#[test]
+fn a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned() {
+    let world = World::new();
+    let root = shipped(&world);
+    let size = world.store.size();
+    for number in [1, 2] {
+        cosign(&world.store, size, number, NOW);
+    }
+    let options = ProveOptions { witnesses: both(), ..ProveOptions::default() };
+    let change = |old: &_, new: &_| {
+        world.store.change_key(&rotation(world.home(), KeyUse::Committer, old, new), None, NOW + 5).unwrap().index
+    };
+    change(&key(40), &key(41));
+    assert_eq!(anchors(&world.store.prove(&root, &options).unwrap()), [(size, 3)], "nothing here was signed by it");
+    let index = change(&world.committer, &key(42));
+    let bytes = world.store.prove(&root, &options).unwrap();
+    assert_eq!(anchors(&bytes), [(size, 3), (world.store.size(), 1)], "that is not left out for a cosignature");
+    let entries = Bundle::from_bytes(&bytes).unwrap().logs.remove(0).entries;
+    assert!(entries.iter().any(|(leaf, _)| *leaf == index) && entries.iter().all(|(leaf, _)| *leaf + 2 != index));
 }

@@ -5,9 +5,10 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::KEY_CHANGE,
     entry::{Entry, Genesis},
-    id::GenesisHash,
+    id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer},
     key_change::{KeyChange, KeyUse, key_status},
+    node::node_id,
     note::{Note, NoteSigner},
 };
 use tempfile::TempDir;
@@ -17,10 +18,11 @@ use super::{
     world::{NOW, ORIGIN, World, reader, signer},
 };
 use crate::{
-    CommitError, OpenError, OpenOptions, ProveOptions, Refusal, Store,
+    CommitError, KeyChangeRefusal, OpenError, OpenOptions, ProveOptions, Store,
     log_keys::KEYS,
     objects::Objects,
     open::{init_on, open_on},
+    record::NodeRecord,
 };
 
 pub(super) fn key(seed: u8) -> SecretKey {
@@ -46,6 +48,23 @@ fn open_with(world: &World, signer: NoteSigner) -> Result<Store, OpenError> {
     Store::open(world.dir.path(), OpenOptions { signer: Some(signer), progress: None })
 }
 
+/// A log that was made with a revoker: key 9.
+fn guarded() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let revokers = vec![key(9).public_key().id()];
+    let genesis = Genesis { origin: ORIGIN.into(), key: key(1).public_key(), time: NOW, nonce: [3; 16], revokers };
+    let store = Store::init(dir.path(), &genesis, signer(), NOW).unwrap();
+    World { dir, store, committer: key(2) }
+}
+
+/// Key 9 revokes the committer's key 2 since a leaf, and names key 12.
+fn revocation(home: GenesisHash, since: u64) -> Vec<u8> {
+    let (of, retired, successor) = (KeyUse::Committer, key(2).public_key(), Some(key(12).public_key()));
+    let revoker = Some(key(9).public_key());
+    let change = KeyChange { home, of, retired, successor, revoker, since: Some(since), time: NOW };
+    change.sign(&[&key(9), &key(12)], "Maker").unwrap()
+}
+
 fn is_clean(store: &Store) -> bool {
     store.fsck(&|_, _, _| {}).unwrap().is_clean()
 }
@@ -57,9 +76,7 @@ fn a_committers_key_that_retired_signs_nothing_more() {
     let entry = rotation(world.home(), KeyUse::Committer, &world.committer, &key(12));
     let receipt = world.store.change_key(&entry, None, NOW + 5).unwrap();
     let refused = world.store.commit(vec![world.source("late", "CN")], &world.committer, "Maker", NOW);
-    let Err(CommitError::Refused { why: Refusal::KeyRetired { key: retired, since }, .. }) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(CommitError::KeyRetired { key: retired, since }) = refused else { panic!("{refused:?}") };
     assert_eq!((retired, since), (world.committer.public_key().id(), receipt.index));
     world.committer = key(12);
     let model = world.commit(world.train("m", &[source], "DE", &["a"]))[1];
@@ -124,6 +141,7 @@ fn a_change_that_has_no_place_is_refused_and_nothing_is_written() {
     let refused = |entry: &[u8], signer: Option<NoteSigner>, why: &str| {
         let error = world.store.change_key(entry, signer, NOW).unwrap_err();
         assert!(matches!(&error, CommitError::KeyChange { .. }) && error.to_string().contains(why), "{error}");
+        assert!(!error.to_string().contains("damaged"), "the store is whole: {error}");
         assert_eq!(world.store.size(), size);
     };
     refused(b"\x82\x01\x80", None, "signed by nobody");
@@ -142,13 +160,76 @@ fn a_change_that_has_no_place_is_refused_and_nothing_is_written() {
     assert!(is_clean(&world.store));
 }
 
+/// A revoked key could rotate: the change stood in the log without effect, and a buyer then believed nobody.
+#[test]
+fn a_key_that_ended_names_no_successor() {
+    let world = guarded();
+    let home = world.home();
+    world.add(world.source("camera", "CN"));
+    world.store.change_key(&revocation(home, 2), None, NOW).unwrap();
+    let size = world.store.size();
+    let refused = |retired: &SecretKey, since: u64| {
+        let entry = rotation(home, KeyUse::Committer, retired, &key(13));
+        let error = world.store.change_key(&entry, None, NOW).unwrap_err();
+        let CommitError::KeyChange { why: KeyChangeRefusal::Ended { key, since: found } } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((key, found), (retired.public_key().id(), since));
+    };
+    refused(&key(2), 2);
+    assert_eq!(world.store.size(), size, "nothing is written");
+    // The successor goes on, and once it was rotated it has ended too.
+    let change = world.store.change_key(&rotation(home, KeyUse::Committer, &key(12), &key(14)), None, NOW).unwrap();
+    refused(&key(12), change.index);
+    // A revoker can still say that the theft was earlier.
+    let earlier = KeyChange::clone(&world.store.key_changes()[0].1);
+    let earlier = KeyChange { successor: None, since: Some(1), ..earlier }.sign(&[&key(9)], "Maker").unwrap();
+    world.store.change_key(&earlier, None, NOW).unwrap();
+    assert_eq!(world.store.key_end(&key(2).public_key().id()), Some(1));
+    assert!(is_clean(&world.store));
+}
+
+/// Rule R10: what a key recorded after it had ended was found as recorded, and could never become ancestry again.
+#[test]
+fn what_counts_for_nobody_is_recorded_again_and_is_then_the_new_committers() {
+    let mut world = guarded();
+    let kept = world.add(world.source("kept", "CN"));
+    let since = world.store.size();
+    let lost = world.add(world.source("camera", "CN"));
+    let derived = world.commit(world.derive("small", &[lost], "CN"));
+    let found = |world: &World, unit: &[NodeRecord]| world.store.find_recorded(unit).unwrap();
+    assert_eq!(found(&world, &[world.source("camera", "CN")]), Some(vec![lost]));
+    world.store.change_key(&revocation(world.home(), since), None, NOW).unwrap();
+    assert_eq!(found(&world, &[world.source("kept", "CN")]), Some(vec![kept]), "before the leaf it counts");
+    assert_eq!(found(&world, &[world.source("camera", "CN")]), None);
+    assert_eq!(found(&world, &world.derive("small", &[lost], "CN")), None, "nor does a step");
+    assert!(matches!(
+        world.store.commit(vec![world.source("camera", "CN")], &key(2), "Maker", NOW),
+        Err(CommitError::KeyRetired { since: found, .. }) if found == since
+    ));
+    world.committer = key(12);
+    let again = world.add(world.source("camera", "CN"));
+    assert_ne!(again, lost);
+    let node = world.store.node(&again).unwrap().unwrap();
+    assert_eq!(node.committer, key(12).public_key().id());
+    let step = world.commit(world.derive("small", &[again], "CN"));
+    assert!(step.iter().all(|id| !derived.contains(id)));
+    // The same from a store that was opened again, and from a bundle: nothing of the dead commits is in it.
+    for store in [&world.store, &reader(world.dir.path())] {
+        assert_eq!(store.find_recorded(&[world.source("camera", "CN")]).unwrap(), Some(vec![again]));
+        assert_eq!(store.find_recorded(&world.derive("small", &[again], "CN")).unwrap(), Some(step.clone()));
+    }
+    let model = world.commit(world.train("m", &[kept, step[1]], "DE", &["a"]))[1];
+    let bundle = Bundle::from_bytes(&world.store.prove(&model, &ProveOptions::default()).unwrap()).unwrap();
+    let cores: Vec<NodeId> = bundle.logs[0].commits.iter().flat_map(|c| &c.cores).map(|core| node_id(core)).collect();
+    assert!(cores.contains(&again) && cores.contains(&kept) && !cores.contains(&lost), "{cores:?}");
+    assert!(is_clean(&world.store));
+}
+
 /// The first key signs no revocation: a bundle shows that it signed this log.
 #[test]
 fn a_bundle_shows_a_checkpoint_of_the_revoked_first_key() {
-    let dir = tempfile::tempdir().unwrap();
-    let revokers = vec![key(9).public_key().id()];
-    let genesis = Genesis { origin: ORIGIN.into(), key: key(1).public_key(), time: NOW, nonce: [3; 16], revokers };
-    let store = Store::init(dir.path(), &genesis, signer(), NOW).unwrap();
+    let World { dir: _dir, store, .. } = guarded();
     let (retired, successor) = (key(1).public_key(), Some(key(11).public_key()));
     let (home, revoker) = (store.home(), Some(key(9).public_key()));
     let change = KeyChange { home, of: KeyUse::Log, retired, successor, revoker, since: None, time: NOW };

@@ -47,6 +47,9 @@ pub enum Refusal {
     /// No known key of the log signed.
     #[error("no known key of the log signed the checkpoint")]
     Unsigned,
+    /// Only a key signed that another one has followed: the last cosigned checkpoint is that one's.
+    #[error("the checkpoint is signed by a key of the log that a later one followed")]
+    Retired,
     /// A known key is named, and its signature does not verify.
     #[error("{0}")]
     Signature(NoteError),
@@ -95,7 +98,7 @@ impl Refusal {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Request(_) | Self::Checkpoint(_) | Self::OldBeyond { .. } => 400,
-            Self::Unsigned | Self::Signature(_) => 403,
+            Self::Unsigned | Self::Retired | Self::Signature(_) => 403,
             Self::Unknown { .. } => 404,
             Self::Conflict { .. } => 409,
             Self::EmptyRoot | Self::NeedlessProof { .. } | Self::OtherRoot { .. } | Self::Inconsistent(_) => 422,
@@ -111,6 +114,7 @@ impl Refusal {
             | Self::Checkpoint(_)
             | Self::Unknown { .. }
             | Self::Unsigned
+            | Self::Retired
             | Self::Signature(_)
             | Self::OldBeyond { .. }
             | Self::EmptyRoot
@@ -149,6 +153,20 @@ pub fn signed(note: &Note, keys: &[NoteVerifier]) -> Result<(), Refusal> {
         Ok(_) => Ok(()),
         Err(error) => Err(Refusal::Signature(error)),
     }
+}
+
+/// Checks that no key signed alone that an older checkpoint's had followed already: keys stand in the order in which they
+/// were added. Whoever stole a key that retired could else have another history cosigned, and keep the log out for ever.
+///
+/// # Errors
+/// `Retired`.
+pub fn in_use(note: &Note, last: &Note, keys: &[NoteVerifier]) -> Result<(), Refusal> {
+    let newest = |note: &Note| {
+        let has_signed =
+            |key: &NoteVerifier| note.signatures().iter().any(|l| key.name() == l.name() && key.key_id() == l.key_id());
+        keys.iter().rposition(has_signed)
+    };
+    if newest(note) < newest(last) { Err(Refusal::Retired) } else { Ok(()) }
 }
 
 /// Checks that the checkpoint extends the last one that was cosigned, `None` for none.

@@ -2,9 +2,12 @@
 //!
 //! Without TLS: a cosignature proves itself, and nothing that travels is secret. Who needs it puts a proxy before.
 
-use core::time::Duration;
+use core::{
+    mem::{Discriminant, discriminant},
+    time::Duration,
+};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +32,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{judge::Answer, recounts::Recounts, wire::REQUEST_BYTES_MAX, witness::Witness};
+use crate::{
+    judge::{Answer, Refusal},
+    recounts::Recounts,
+    wire::REQUEST_BYTES_MAX,
+    witness::Witness,
+};
 
 /// How long the next request may take to come, and its head to be read.
 const HEAD_MAX: Duration = Duration::from_secs(30);
@@ -37,6 +45,8 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long a body may take.
 const BODY_MAX: Duration = Duration::from_secs(10);
+/// How long a connection is kept: who asks and never reads gives up its place.
+const LIFE_MAX: Duration = Duration::from_secs(120);
 /// Connections open at once; the others wait in the system's queue.
 const OPEN_MAX: usize = 512;
 /// Requests in work at once; the others are sent away with advice.
@@ -56,19 +66,22 @@ pub struct Desk {
     /// What time it is: seconds since 1970.
     pub clock: fn() -> u64,
     places: Semaphore,
-    /// Logs whose refusals were told, so that nobody fills the log with them.
-    told: Mutex<HashSet<String>>,
+    life_max: Duration,
+    /// Refusals that were told, by their kind, so that nobody fills the log with them, or hides one kind behind another.
+    told: Mutex<HashMap<Discriminant<Refusal>, HashSet<String>>>,
 }
 
 impl Desk {
     /// Makes what a witness is served with.
     pub fn new(witness: Arc<Witness>, recounts: Option<Arc<Recounts>>, clock: fn() -> u64) -> Self {
-        Self { witness, recounts, clock, places: Semaphore::new(BUSY_MAX), told: Mutex::default() }
+        let places = Semaphore::new(BUSY_MAX);
+        Self { witness, recounts, clock, places, life_max: LIFE_MAX, told: Mutex::default() }
     }
 }
 
 /// Serves a witness until `shutdown` is over, and what is running then has finished.
 pub async fn serve(desk: Desk, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+    let life_max = desk.life_max;
     let router = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/{hash}/checkpoint", get(checkpoint))
@@ -96,7 +109,7 @@ pub async fn serve(desk: Desk, listener: TcpListener, shutdown: impl Future<Outp
         let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             // What goes wrong on one connection concerns nobody but its other end.
-            served.await.ok();
+            timeout(life_max, served).await.ok();
             drop(place);
         });
     }
@@ -125,7 +138,7 @@ async fn add_checkpoint(State(desk): State<Arc<Desk>>, body: Body) -> Response {
     let mut added = match added {
         Ok(added) => added,
         Err(refusal) => {
-            desk.tell(&refusal.to_string());
+            desk.tell(&refusal);
             return respond(refusal.answer());
         }
     };
@@ -142,13 +155,18 @@ async fn checkpoint(State(desk): State<Arc<Desk>>, Path(hash): Path<String>) -> 
 }
 
 impl Desk {
-    /// Tells the operator of a kind of refusal, the first time.
-    fn tell(&self, refusal: &str) {
-        /// Kinds that are remembered.
-        const TOLD_MAX: usize = 1000;
+    /// Tells the operator of a refusal, the first time.
+    fn tell(&self, refusal: &Refusal) {
+        /// Refusals of one kind that are remembered.
+        const TOLD_MAX: usize = 64;
+        /// Letters of one that are: who is refused may have chosen most of them.
+        const LETTERS_MAX: usize = 300;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_MAX && told.insert(refusal.to_owned()) {
+        let told = told.entry(discriminant(refusal)).or_default();
+        let refusal: String = refusal.to_string().chars().take(LETTERS_MAX).collect();
+        if told.len() < TOLD_MAX && !told.contains(&refusal) {
             tracing::info!(refusal, "not cosigned");
+            told.insert(refusal);
         }
     }
 }
@@ -161,4 +179,54 @@ fn respond(answer: Answer) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use griptrace_core::note::Cosigner;
+
+    use super::*;
+    use crate::{Cosigners, shelf::Folder};
+
+    #[test]
+    fn strangers_can_neither_fill_the_memory_with_refusals_nor_hide_one_behind_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let cosigners = Cosigners { plain: vec![Cosigner::new("w.example", &[2; 32]).unwrap()], map: None };
+        let witness = Witness::open(Box::new(Folder::open(dir.path())), cosigners).unwrap();
+        let desk = Desk::new(Arc::new(witness), None, || 0);
+        for number in 0..2_000 {
+            desk.tell(&Refusal::Unknown { origin: format!("{}{number}", "x".repeat(1 << 16)) });
+            desk.tell(&Refusal::Unknown { origin: format!("{number}") });
+        }
+        desk.tell(&Refusal::OtherRoot { size: 7 });
+        let told = desk.told.lock().unwrap();
+        let letters: usize = told.values().flatten().map(String::len).sum();
+        assert!(letters < 64 * 300, "{letters}");
+        assert!(told.values().flatten().any(|text| text == "at size 7 another root was cosigned"));
+    }
+
+    #[test]
+    fn who_asks_and_never_reads_gives_up_the_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let cosigners = Cosigners { plain: vec![Cosigner::new("w.example", &[2; 32]).unwrap()], map: None };
+        let witness = Witness::open(Box::new(Folder::open(dir.path())), cosigners).unwrap();
+        let desk = Desk { life_max: Duration::from_millis(200), ..Desk::new(Arc::new(witness), None, || 0) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ended = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let served = tokio::spawn(serve(desk, listener, core::future::pending()));
+            let mut stranger = tokio::net::TcpStream::connect(address).await.unwrap();
+            // One whole request and half of another: the connection is at work for ever.
+            let request = b"GET /healthz HTTP/1.1\r\nhost: w\r\n\r\nGET /healthz HTTP/1.1\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stranger, request).await.unwrap();
+            let mut all = Vec::new();
+            let read = timeout(Duration::from_secs(20), tokio::io::AsyncReadExt::read_to_end(&mut stranger, &mut all));
+            let ended = read.await.is_ok();
+            served.abort();
+            assert!(all.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&all));
+            ended
+        });
+        assert!(ended, "the connection was kept beyond its life");
+    }
 }

@@ -312,6 +312,9 @@ fn the_same_within_a_second_is_the_same_answer_without_a_write() {
     assert_eq!(send(&witness, &request(5, 5), NOW), first);
     assert_eq!(board.writes(), writes);
     assert_ne!(send(&witness, &request(5, 5), NOW + 1), first);
+    // Weeks later it says of the same checkpoint, with a new time, that nothing came since.
+    let later = send(&witness, &request(5, 5), NOW + 3_000_000);
+    assert_eq!(times(&request(5, 5), &later), [Some(NOW + 3_000_000); 2]);
 }
 
 #[test]
@@ -325,6 +328,26 @@ fn a_log_that_is_added_while_it_runs_is_known_at_once() {
     assert!(matches!(again, Err(LogError::Exists { .. })));
     let cosigner = Cosigner::new("w.example", &[2; 32]).unwrap();
     assert!(matches!(log::add(&board, &cosigner.verifier().to_vkey(), None), Err(LogError::Key { .. })));
+}
+
+/// Whoever stole a log's key that retired neither has another history cosigned nor accuses the log.
+#[test]
+fn a_key_that_another_followed_is_not_cosigned_any_more() {
+    let (board, _) = witness();
+    let next = NoteSigner::new(ORIGIN, &[4; 32]).unwrap();
+    log::add(&board, &next.verifier().to_vkey(), None).unwrap();
+    let witness = open(&board).unwrap();
+    let by_next = |old, size| AddCheckpoint { note: note(&checkpoint(size, false), &next), ..request(old, size) };
+    assert_eq!(send(&witness, &request(0, 5), NOW).status, 200, "the first key until the log uses the next");
+    assert_eq!(send(&witness, &request(5, 6), NOW + 1).status, 200);
+    assert_eq!(send(&witness, &by_next(6, 8), NOW + 2).status, 200);
+    assert_eq!(send(&witness, &request(8, 9), NOW + 3).status, 403, "not after that");
+    let split = AddCheckpoint { note: note(&checkpoint(8, true), &signer()), ..request(8, 8) };
+    assert_eq!(send(&witness, &split, NOW + 3).status, 403);
+    assert_eq!(log::evidence(&board, ORIGIN).unwrap(), Vec::<String>::new());
+    let witness = open(&board).unwrap();
+    assert_eq!(send(&witness, &request(8, 9), NOW + 4).status, 403, "nor after a restart");
+    assert_eq!(send(&witness, &by_next(8, 9), NOW + 4).status, 200);
 }
 
 #[test]

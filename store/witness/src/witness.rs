@@ -141,6 +141,7 @@ impl Witness {
             return Err(Refusal::Unkept);
         }
         if let Some(last) = &state.last {
+            judge::in_use(&request.note, &last.note, &log.keys.keys)?;
             self.keep_split(last, &checkpoint, &request.note);
         }
         judge::check(&request, &checkpoint, state.last.as_ref().map(|last| &last.checkpoint))?;

@@ -5,6 +5,8 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
     fork::Fork,
+    key::Signer as _,
+    key_change::{KeyUse, key_status},
     node::Mark,
     note::{Note, NoteSigner},
     update::{MAGIC, Patch, Update},
@@ -17,10 +19,12 @@ use griptrace_verifier::{
 
 use super::{
     Attack,
-    Liar::{Assessor, Both, Courier, Exporter, Nobody, Operator, Stranger},
+    Liar::{Assessor, Both, Courier, Exporter, Nobody, Operator, Stranger, Thief},
     marked::mark,
 };
-use crate::world::{Case, ORIGIN, SUPPLIER_ORIGIN, Step, head, history, noon, seed, signed_mark, status_key};
+use crate::world::{
+    Case, KeySpec, Lines, ORIGIN, SUPPLIER_ORIGIN, Step, head, history, key, noon, seed, signed_mark, status_key,
+};
 
 /// Returns the bundle as it was made after so many entries beyond the genesis.
 pub(crate) fn shown_at(case: &Case, entries: usize) -> Vec<u8> {
@@ -44,8 +48,8 @@ pub(crate) fn shown_uncosigned(case: &mut Case) {
 }
 
 /// A checkpoint that its log's key signed, whatever it says.
-fn signed(key: &str, origin: &str, size: u64, root: Digest) -> Vec<u8> {
-    let signer = NoteSigner::new(origin, &seed(key)).expect("it is a name");
+fn signed(name: &str, origin: &str, size: u64, root: Digest) -> Vec<u8> {
+    let signer = NoteSigner::new(origin, &seed(name)).expect("it is a name");
     let text = Checkpoint::new(origin, size, root).expect("it is a checkpoint").to_text();
     Note::new(&text, vec![signer.sign(&text)]).expect("it is a note").to_text().into_bytes()
 }
@@ -79,7 +83,56 @@ fn forget_mark(case: &mut Case, code: impl Fn(&mut Case, Vec<u8>)) {
     code(case, older);
 }
 
-pub(super) const ALL: &[&[Attack]] = &[FORKS, GAPS, UPDATES];
+/// Since the older file, which shows how a key retired, somebody signs a checkpoint whose map has nothing of that, and
+/// the bundle leaves it out.
+fn forget_retirement(case: &mut Case, change: KeySpec, map_edit: fn(&mut Lines)) -> Vec<u8> {
+    case.world.change_key(1, change);
+    let older = case.file();
+    case.world.logs[0].steps.push(head_on("2026-06-25"));
+    case.world.heads()[4].map_edit = Some(map_edit);
+    let steps = case.world.logs[0].steps.iter_mut();
+    steps
+        .filter_map(|step| if let Step::Key(change) = step { Some(change) } else { None })
+        .for_each(|c| c.hidden = true);
+    older
+}
+
+fn without_the_maker(lines: &mut Lines) {
+    lines.retain(|(line, _)| *line != key_status(&key("maker").public_key().id()));
+}
+
+fn without_the_log(lines: &mut Lines) {
+    lines.retain(|(line, _)| *line != key_status(&key("log").public_key().id()));
+}
+
+pub(super) const ALL: &[&[Attack]] = &[FORKS, GAPS, UPDATES, RETIREMENTS];
+
+const RETIREMENTS: &[Attack] = &[
+    Attack::new(
+        "retirement-forgotten",
+        Both,
+        "a key signs on whose retirement an older file shows, and the map has nothing of it any more",
+        Code::HistoryStatusDropped,
+        |c| {
+            let change = KeySpec::rotation(KeyUse::Committer, "maker", "maker-2");
+            let older = forget_retirement(c, change, without_the_maker);
+            c.buyer.known.push(older);
+        },
+    ),
+    Attack::new(
+        "log-key-forgotten-by-update",
+        Thief,
+        "the log's former key signs a newer checkpoint, whose map does not know its successor, and an update brings it",
+        Code::HistoryStatusDropped,
+        |c| {
+            c.world.sign_from(1, "log-2");
+            let change = KeySpec::rotation(KeyUse::Log, "log", "log-2");
+            let older = forget_retirement(c, change, without_the_log);
+            c.world.sign_from(1, "log");
+            c.base = Some(older);
+        },
+    ),
+];
 
 const FORKS: &[Attack] = &[
     Attack::new("split-view", Both, "two buyers are shown two histories of one size", Code::HistoryForked, |c| {
@@ -340,4 +393,8 @@ fn updates_for_other_bundles_and_replayed_ones_are_refused() {
     let other = Patch { result: Digest::ZERO, ..Patch::between(&older, &newer) };
     let other = Update { patch: Some(other), withdrawals: Vec::new() }.to_bytes();
     assert_eq!(apply(&older, &[other]), Err("update-result-mismatch"));
+    // The model alone, or another shipment of it: what was recalled would be out of sight.
+    let mut model = honest.clone();
+    model.world.root = "grasp-int8".into();
+    assert_eq!(apply(&older, &[update(&older, &model.file())]), Err("update-root-mismatch"));
 }

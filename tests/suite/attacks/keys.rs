@@ -6,7 +6,10 @@ use griptrace_core::{
     key::Signer as _,
     key_change::{KeyUse, key_status},
 };
-use griptrace_verifier::finding::Code;
+use griptrace_verifier::{
+    finding::Code,
+    known::{Known, check_fork, fork},
+};
 
 use super::Attack;
 use super::Liar::{Both, Courier, Exporter, Operator, Stranger, Thief};
@@ -369,6 +372,12 @@ fn who_knows_an_older_or_a_newer_key_believes_what_the_other_signed() {
         let (maker, _) = maker.split_once("[[committer]]").expect("it is the first of them");
         c.buyer.trust_also(&format!("[[committer]]{maker}"));
     });
+    accepted("its new key, whoever revokes the old one later", &|c| {
+        rotated(c);
+        other(c, "maker", "maker-2");
+        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+        c.world.change_key(2, KeySpec { successor: Some("thief"), ..KeySpec::revocation("guard", "maker", 9) });
+    });
     accepted("what the thief changed since", &|c| {
         believe_guard(c);
         c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
@@ -400,4 +409,24 @@ fn a_saved_checkpoint_of_an_earlier_key_can_be_compared_with() {
     };
     assert_eq!(saved(6), Ok(()));
     assert_eq!(saved(5), Err("fork-unsigned"), "it is larger than what the earlier key is believed for");
+}
+
+/// A log that changes its key does not get rid of evidence that it signed two histories before.
+#[test]
+fn evidence_of_a_fork_outlives_the_key_that_signed_it() {
+    let evidence = |until| {
+        let mut case = Case::honest();
+        log_rotated(&mut case);
+        let honest =
+            crate::world::history(super::checkpoint_at(&case, 6).as_bytes(), &case.buyer.read_trust()).unwrap();
+        let mut other = case.clone();
+        other.world.node("camera").values.insert("name", griptrace_core::value::Value::text("another"));
+        earlier_key(&mut other, 6);
+        let known = Known { histories: vec![honest], ..Known::default() };
+        let evidence = fork(&other.file(), &other.buyer.read_trust(), &known).expect("there is a fork");
+        earlier_key(&mut case, until);
+        check_fork(&evidence, &case.buyer.read_trust().logs[0]).map(|shown| shown.size).map_err(|error| error.code())
+    };
+    assert_eq!(evidence(6), Ok(6));
+    assert_eq!(evidence(5), Err("fork-key-untrusted"), "a thief of a key that retired accuses nobody");
 }

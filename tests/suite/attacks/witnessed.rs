@@ -6,6 +6,7 @@
 
 use griptrace_core::{
     bundle::Bundle,
+    date::Date,
     node::Role,
     note::{Note, NoteSignature},
 };
@@ -75,6 +76,21 @@ fn w2_cosigns(case: &mut Case) {
     }
 }
 
+/// Asks in late July, when a newest checkpoint of June is too old unless it was cosigned again.
+fn in_july(case: &mut Case) {
+    case.buyer.question.now = Date::parse("2026-07-25").expect("it is a day");
+}
+
+/// The day before, on which witnesses cosign again.
+fn lately() -> u64 {
+    noon("2026-07-24")
+}
+
+/// Has a witness cosign the newest checkpoint again.
+fn again(case: &mut Case, key: &'static str) {
+    case.world.heads()[NEWEST].cosigners.push((key, lately()));
+}
+
 /// Replaces the keys of `w2` in the trust file.
 fn keys_of_w2(case: &mut Case, keys: &[&str]) {
     let vkeys: Vec<String> = keys.iter().map(|key| vkey_of_witness(key)).collect();
@@ -82,7 +98,7 @@ fn keys_of_w2(case: &mut Case, keys: &[&str]) {
     case.buyer.trust(&old, &vkeys.join("\",\n  \""));
 }
 
-pub(super) const ALL: &[&[Attack]] = &[LINES, MAPS, QUORUMS, TIMES];
+pub(super) const ALL: &[&[Attack]] = &[LINES, MAPS, QUORUMS, TIMES, AGES];
 
 const LINES: &[Attack] = &[
     Attack::new(
@@ -396,18 +412,6 @@ const TIMES: &[Attack] = &[
     )
     .met(),
     Attack::new(
-        "stolen-key-hides-age",
-        Thief,
-        "w2's key says July of a checkpoint of May; the first of both counts, and it is too old",
-        Code::Stale,
-        |c| {
-            c.buyer.question.now = griptrace_core::date::Date::parse("2026-07-25").expect("it is a day");
-            let time = noon("2026-06-21");
-            cosigned(c, NEWEST, &[("w1", time), ("w1/map", time), ("w2/ml-dsa", noon("2026-07-24"))]);
-        },
-    )
-    .verdict(Verdict::Stale),
-    Attack::new(
         "statuses-before-the-shipment",
         Exporter,
         "an anchor that does not cover the shipment brings statuses",
@@ -452,6 +456,169 @@ const TIMES: &[Attack] = &[
     ),
 ];
 
+/// How current a checkpoint is: what was cosigned again, and by whom.
+const AGES: &[Attack] = &[
+    Attack::new(
+        "stolen-key-hides-age",
+        Thief,
+        "w2's key says July of a checkpoint of June; both are asked for, and w1 does not say so",
+        Code::Stale,
+        |c| {
+            both(c);
+            c.world.heads().into_iter().for_each(|head| head.cosigners.push(("w2", head.time + 120)));
+            in_july(c);
+            again(c, "w2");
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "cosigned-again-by-one-not-asked-for",
+        Stranger,
+        "w2 cosigns again, where w1 alone is asked for",
+        Code::Stale,
+        |c| {
+            quorum(c, "quorum = { of = [\"w1\"], at_least = 1 }\n");
+            in_july(c);
+            again(c, "w2/ml-dsa");
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "cosigned-again-by-a-map-key-without-the-role",
+        Witness,
+        "a witness that is not trusted for the map says again that it recomputed it",
+        Code::Stale,
+        |c| {
+            c.buyer.trust("roles = [\"map\"]\n", "");
+            in_july(c);
+            again(c, "w1/map");
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "cosigned-again-at-no-time",
+        Witness,
+        "w2's second line states no time",
+        Code::Stale,
+        |c| {
+            in_july(c);
+            c.courier = Some(|b, _| {
+                lines(b, 0, NEWEST, |text, signatures| {
+                    signatures.push(cosigner("w2/ml-dsa").sign(text, 0).expect("no time is allowed"));
+                });
+            });
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "older-checkpoint-cosigned-again",
+        Operator,
+        "what was cosigned again is the shipment's checkpoint, before the log went on",
+        Code::Stale,
+        |c| {
+            in_july(c);
+            c.world.heads()[SHIPPED].cosigners.push(("w1", lately()));
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "stolen-key-alone-hides-age",
+        Thief,
+        "the same, where w2 has cosigned the newest checkpoint in July only",
+        Code::Stale,
+        |c| {
+            both(c);
+            w2_cosigns(c);
+            in_july(c);
+            let time = noon("2026-06-21");
+            cosigned(c, NEWEST, &[("w1", time), ("w1/map", time), ("w2/ml-dsa", lately())]);
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "stolen-key-hides-age-in-its-group",
+        Thief,
+        "w2's key speaks for its group; the other group does not say so",
+        Code::Stale,
+        |c| {
+            quorum(c, "quorum = { of = [\"near\", \"far\"], at_least = 2 }\n");
+            c.buyer.trust_also(&format!(
+                "[[witness]]\nname = \"w3\"\nvkey = \"{}\"\n[[group]]\nname = \"near\"\nof = [\"w1\", \"w2\"]\nat_least = 1\n\
+                 [[group]]\nname = \"far\"\nof = [\"w3\"]\nat_least = 1\n",
+                vkey_of_witness("w3/ml-dsa")
+            ));
+            for head in c.world.heads() {
+                head.cosigners.push(("w3/ml-dsa", head.time + 180));
+            }
+            in_july(c);
+            again(c, "w2/ml-dsa");
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "supplier-not-cosigned-again",
+        Operator,
+        "the own log is current, the supplier's is not",
+        Code::Stale,
+        |c| {
+            c.world.add_supplier(vec![NodeSpec::source("bought", "DE", "visual", "general")]);
+            c.world.node("train").links.push(Link::new(Role::Used, "bought"));
+            in_july(c);
+            again(c, "w1");
+        },
+    )
+    .verdict(Verdict::Stale),
+    Attack::new(
+        "time-of-the-second-line-changed",
+        Courier,
+        "w1's second line, of June, with a time in July",
+        Code::NoteSignatureInvalid,
+        |c| {
+            in_july(c);
+            c.world.heads()[NEWEST].cosigners.push(("w1", noon("2026-06-25")));
+            c.courier = Some(|b, _| {
+                lines(b, 0, NEWEST, |_, signatures| {
+                    let line = signatures.iter_mut().rfind(|line| line.name().starts_with("w1")).expect("w1 signed");
+                    let bytes = [&lately().to_be_bytes(), &line.signature()[8..]].concat();
+                    *line = NoteSignature::new(line.name(), line.key_id(), bytes).expect("it is a line");
+                });
+            });
+        },
+    ),
+    Attack::new(
+        "three-lines-by-one-key",
+        Operator,
+        "w1's line three times, each of another day",
+        Code::NoteSignatureInvalid,
+        |c| {
+            in_july(c);
+            c.world.heads()[NEWEST].cosigners.push(("w1", noon("2026-06-25")));
+            again(c, "w1");
+        },
+    ),
+    Attack::new(
+        "earliest-line-left-out",
+        Exporter,
+        "of the shipment's checkpoint only the line that w1 made weeks later: it is current, and dated late",
+        Code::RecordedAfterShipment,
+        |c| cosigned(c, SHIPPED, &[("w1", noon("2026-06-20")), ("w1/map", noon("2026-06-20"))]),
+    ),
+    Attack::new(
+        "stolen-key-adds-an-earlier-line",
+        Thief,
+        "beside w2's true line one that says May, and both are asked for",
+        Code::RecordedAfterShipment,
+        |c| {
+            both(c);
+            w2_cosigns(c);
+            let late = noon("2026-06-15");
+            c.world.heads()[SHIPPED].time = late;
+            let lines = [("w1", late), ("w1/map", late), ("w2/ml-dsa", late), ("w2/ml-dsa", noon("2026-05-01"))];
+            cosigned(c, SHIPPED, &lines);
+        },
+    ),
+];
+
 /// A quorum that only history lacks changes nothing.
 #[test]
 fn an_old_checkpoint_that_nobody_cosigned_is_history() {
@@ -487,6 +654,54 @@ fn a_witness_counts_once_at_its_earliest_time() {
     quorum(&mut case, "quorum = { of = [\"w1\"], at_least = 1 }\n");
     cosigned(&mut case, NEWEST, &[("w2", time), ("w1/map", time + 600)]);
     assert_eq!(case.verify().logs[0].time, Some(time + 600), "w2 is not asked for, and saying more is cosigning too");
+}
+
+/// An idle log was stale after `max_age`, though its witnesses cosigned the same checkpoint again and again: the latest
+/// lines that make up the quorum say as of when it is the newest, and the earliest go on dating it.
+#[test]
+fn an_idle_log_that_is_cosigned_again_is_current() {
+    let mut case = Case::honest();
+    in_july(&mut case);
+    let idle = case.verify();
+    assert!(idle.findings.iter().any(|found| found.code == Code::Stale), "{}", super::told(&idle));
+    again(&mut case, "w1");
+    let report = case.verify();
+    assert!(report.policy_met, "{}", super::told(&report));
+    assert_eq!((report.logs[0].time, report.logs[0].as_of), (idle.logs[0].time, Some(lately())));
+    assert_eq!(report.logs[0].cosigned_by, ["w1", "w2"], "who signs twice is named once");
+    // Where both are asked for, both have to say so; who left off among three holds nobody back.
+    both(&mut case);
+    w2_cosigns(&mut case);
+    again(&mut case, "w2/ml-dsa");
+    let report = case.verify();
+    assert_eq!(report.logs[0].as_of, Some(lately()), "{}", super::told(&report));
+    let dated = report.logs[0].time;
+    case.buyer.trust("quorum = { of = [\"w1\", \"w2\"], at", "quorum = { of = [\"w1\", \"w2\", \"w3\"], at");
+    case.buyer.trust_also(&format!("[[witness]]\nname = \"w3\"\nvkey = \"{}\"\n", vkey_of_witness("w3/ml-dsa")));
+    let left_off = noon("2026-06-21") + 3;
+    case.world.heads()[NEWEST].cosigners.push(("w3/ml-dsa", left_off));
+    let report = case.verify();
+    assert_eq!(report.logs[0].as_of, Some(lately()), "{}", super::told(&report));
+    assert!(report.logs[0].time < dated, "the third came before the second");
+}
+
+/// Whose recomputed map is asked for: without a quorum nobody's counts, and with one as many as the quorum takes.
+#[test]
+fn the_quorum_counts_maps_by_map_cosignatures_alone() {
+    let unwitnessed = |case: &Case| case.verify().findings.iter().any(|found| found.code == Code::MapUnwitnessed);
+    let mut case = Case::honest();
+    assert!(!unwitnessed(&case), "one of two is asked for, and w1 recomputed it");
+    both(&mut case);
+    w2_cosigns(&mut case);
+    assert!(unwitnessed(&case), "w2 cosigned, and did not recompute it");
+    for place in [SHIPPED, NEWEST] {
+        let time = case.world.heads()[place].time + 200;
+        case.world.heads()[place].cosigners.push(("w2/map", time));
+    }
+    assert!(!unwitnessed(&case), "{}", super::told(&case.verify()));
+    let mut none = Case::honest();
+    quorum(&mut none, "");
+    assert!(unwitnessed(&none), "without a quorum nothing says how many are enough");
 }
 
 /// The names that the helpers use are those of the honest world.

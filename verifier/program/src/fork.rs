@@ -5,7 +5,7 @@ use std::path::Path;
 use griptrace_core::fork::{FORK_BYTES_MAX, Fork, ForkError, Forked, MAGIC};
 use griptrace_verifier::{
     finding::Code,
-    known::{Known, fork},
+    known::{Known, check_fork, fork},
     render::{json_text, plain},
     report::Report,
     trust::Trust,
@@ -26,7 +26,7 @@ pub(crate) fn keep(
         return Ok(None);
     }
     let Some(evidence) = fork(file, trust, known) else {
-        return Ok(Some("keep both files: there is evidence for others only of two checkpoints of one size, signed by the key of your trust file".into()));
+        return Ok(Some("keep both files: there is evidence for others only of two checkpoints of one size, signed by one key of your trust file".into()));
     };
     let Some(path) = &args.fork_evidence else {
         return Ok(Some(
@@ -50,7 +50,7 @@ pub(crate) fn check(args: &Args, path: &Path, out: &mut Output<'_>) -> Result<u8
             "add the log with the key that you know it by, and from elsewhere than this file".into(),
         )));
     };
-    let shown = evidence.check(&log.key);
+    let shown = check_fork(&evidence, log);
     tell(args, &name, &shown, out)?;
     Ok(match shown {
         Ok(_) => MET,

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     dense,
     finding::Code,
-    known::{Compared, Known},
+    known::{Compared, Known, KnownLog},
 };
 
 /// The closure under one map of statuses.
@@ -395,31 +395,24 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Step 10: no status that an older file shows in a log is left out of that log's map (Rule R4: nothing hides it).
+    /// Step 10: no status and no key change that an older file shows in a log is left out of that log's map (Rule R4:
+    /// nothing hides it).
     fn check_known(&self, newest: &Closure, known: &Known) -> Result<(), Broken> {
         for (number, log) in self.logs.iter().enumerate() {
             let Some((anchor, map)) = log.newest().and_then(|anchor| Some((anchor, anchor.statuses.as_ref()?))) else {
                 continue;
             };
             let seen: Vec<_> = known.histories.iter().filter_map(|old| old.of_log(&log.genesis.origin)).collect();
+            if seen.is_empty() {
+                continue;
+            }
             let asked = newest.members.iter().filter_map(|ordinal| self.nodes.get(ordinal));
             for key in asked.filter(|node| self.is_looked_up_in(node, number, anchor.size)).map(status_key) {
-                let listed: BTreeSet<NodeId> = map
-                    .get(&key)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|s| self.nodes.get(*s))
-                    .map(|node| node.id)
-                    .collect();
-                let lines = seen.iter().filter_map(|old| old.lines.get(&key)).flatten();
-                let mut early = lines.filter(|(leaf, _)| *leaf < anchor.size);
-                if let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) {
-                    let text = format!(
-                        "an older file shows this status of {key} at leaf {leaf}, and the map under checkpoint {} lacks it",
-                        anchor.size
-                    );
-                    return Err(broken(Code::HistoryStatusDropped, Some(*id), text));
-                }
+                let listed = map.get(&key).into_iter().flatten().filter_map(|s| self.nodes.get(*s));
+                check_kept(&seen, &key, &listed.map(|node| node.id).collect(), anchor.size)?;
+            }
+            for (key, lines) in log.keys.lines() {
+                check_kept(&seen, &key, &lines.collect(), anchor.size)?;
             }
         }
         Ok(())
@@ -449,6 +442,17 @@ impl Walk<'_> {
         };
         shipped.members.iter().filter(late).collect()
     }
+}
+
+/// Refuses a list of the map that lacks what an older file shows below a size.
+fn check_kept(seen: &[&KnownLog], key: &StatusKey, listed: &BTreeSet<NodeId>, size: u64) -> Result<(), Broken> {
+    let lines = seen.iter().filter_map(|old| old.lines.get(key)).flatten();
+    let mut early = lines.filter(|(leaf, _)| *leaf < size);
+    let Some((leaf, id)) = early.find(|(_, id)| !listed.contains(id)) else { return Ok(()) };
+    let text = format!(
+        "an older file shows this under {key} at leaf {leaf}, and the map under checkpoint {size} is not shown to have it"
+    );
+    Err(broken(Code::HistoryStatusDropped, Some(*id), text))
 }
 
 /// Returns what the status map is asked for about a node.

@@ -10,7 +10,7 @@ use griptrace_core::{
     bundle::LogPart,
     digest::Digest,
     entry::{Entry, Genesis},
-    id::{GenesisHash, KeyId},
+    id::{GenesisHash, KeyId, NodeId, StatusKey},
     key_change::{KeyChange, KeyUse, key_line, key_status},
     key_history::{KeyHistory, concerned},
     limits::KEY_CHANGES_MAX,
@@ -43,6 +43,14 @@ impl Keys {
     pub(super) fn has_signed(&self, key: &[u8]) -> bool {
         let of_log = self.changes.iter().map(|(change, _)| change).filter(|change| change.of == KeyUse::Log);
         of_log.flat_map(KeyChange::signers).any(|signer| signer.as_bytes() == key)
+    }
+
+    /// Returns them with the lines that the changes of each add to the status map.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (StatusKey, impl Iterator<Item = NodeId>)> {
+        self.concerned.iter().map(|key| {
+            let of_key = self.changes.iter().filter(|(change, _)| change.retired.id() == *key);
+            (key_status(key), of_key.map(|(_, line)| NodeId::new(*line)))
+        })
     }
 
     /// Returns those of them that have something, with its value.

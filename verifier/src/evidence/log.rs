@@ -345,26 +345,36 @@ fn no_head(index: u64) -> Broken {
     )
 }
 
-/// Step 11, first half: an anchor's time is that of the cosignature that completes the quorum; without a quorum in the
-/// trust file it is the operator's own (Rule R7). One that does not meet a quorum that is asked for dates nothing.
+/// Step 5: an anchor's time is that of the cosignature that completes the quorum, and it is current as of the time that
+/// the quorum says last; without a quorum in the trust file both are the operator's own (Rule R7). One that does not
+/// meet a quorum that is asked for dates nothing.
 fn date_anchor(trust: &Trust, note: CheckedNote, head: &StatusHead) -> Anchor {
     let CheckedNote { checkpoint: Checkpoint { size, root, .. }, cosignatures } = note;
     let completed = |maps: bool| {
-        trust.quorum.as_ref()?.completed(&times(trust, cosignatures.iter().filter(|one| one.map || !maps)))
+        let counted = cosignatures.iter().filter(|one| one.map || !maps);
+        trust.quorum.as_ref()?.completed(&times(trust, counted, u64::min))
     };
-    let (time, time_from) =
-        completed(false).map_or((head.time, TimeFrom::Operator), |time| (time, TimeFrom::Witnesses));
-    let dates = trust.quorum.is_none() || time_from == TimeFrom::Witnesses;
+    let as_of = trust.quorum.as_ref().and_then(|asked| asked.as_of(&times(trust, cosignatures.iter(), u64::max)));
+    let (time, as_of, time_from) = match completed(false).zip(as_of) {
+        Some((time, as_of)) => (time, as_of, TimeFrom::Witnesses),
+        None => (head.time, head.time, TimeFrom::Operator),
+    };
+    let (map_root, dates) = (head.map_root, trust.quorum.is_none() || time_from == TimeFrom::Witnesses);
     let map_witnessed = completed(true).is_some();
-    Anchor { size, root, map_root: head.map_root, time, time_from, dates, cosignatures, map_witnessed, statuses: None }
+    Anchor { size, root, map_root, time, as_of, time_from, dates, cosignatures, map_witnessed, statuses: None }
 }
 
-/// Returns the time of each witness of the trust file: the earliest that it states, by whichever of its keys.
-fn times<'c>(trust: &Trust, cosignatures: impl Iterator<Item = &'c Cosignature>) -> Vec<Option<u64>> {
+/// Returns the time of each witness of the trust file: the one to `keep` of those that it states, by whichever of its
+/// keys.
+fn times<'c>(
+    trust: &Trust,
+    cosignatures: impl Iterator<Item = &'c Cosignature>,
+    keep: fn(u64, u64) -> u64,
+) -> Vec<Option<u64>> {
     let mut times: Vec<Option<u64>> = alloc::vec![None; trust.witnesses.len()];
     for one in cosignatures {
         if let Some(time) = times.get_mut(one.witness) {
-            *time = Some(time.map_or(one.time, |earlier| earlier.min(one.time)));
+            *time = Some(time.map_or(one.time, |other| keep(other, one.time)));
         }
     }
     times

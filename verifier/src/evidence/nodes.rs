@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     finding::Code,
-    trust::{Role as Trusted, Trust},
+    trust::{Role as Trusted, Trust, TrustedCommitter},
 };
 
 /// Step 6: each commit is for its log and signed by a committer of the trust file, with a key that
@@ -32,12 +32,20 @@ pub(super) fn check_commits(
     entries: Vec<ProvenEntry>,
 ) -> Result<Vec<CheckedCommit>, Broken> {
     let commits = entries.into_iter().filter(|(.., entry)| !matches!(entry, Entry::KeyChange(_)));
-    commits.map(|(log, leaf, entry)| check_commit(parts, logs, log, leaf, entry)).collect()
+    let mut known = Committers::new();
+    for (place, committer) in parts.trust.committers.iter().enumerate() {
+        known.entry(committer.key.id()).or_default().push(place);
+    }
+    commits.map(|(log, leaf, entry)| check_commit(parts, (logs, &known), log, leaf, entry)).collect()
 }
+
+/// Places in the trust file's list of committers, by their keys: each is asked for with every key of a chain, for every
+/// commit.
+type Committers = BTreeMap<KeyId, Vec<usize>>;
 
 fn check_commit(
     parts: &Parts<'_>,
-    logs: &[Log],
+    (logs, committers): (&[Log], &Committers),
     place: usize,
     leaf: u64,
     entry: Entry,
@@ -59,7 +67,10 @@ fn check_commit(
     let revokers = trust.revokers(&log.genesis.origin);
     let find = |as_of| {
         let chain = history.chain(&key, leaf, as_of, revokers);
-        let found = chain.iter().find_map(|key| find_committer(trust, key, &log.genesis.origin, day));
+        let found = chain.iter().find_map(|key| {
+            let at = committers.get(key)?;
+            at.iter().copied().find(|at| is_committer(trust.committers.get(*at), &log.genesis.origin, day))
+        });
         found.ok_or(chain)
     };
     let (by_now, by_then) = (find(AsOf::Now), find(AsOf::Then));
@@ -83,10 +94,9 @@ fn check_commit(
     Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer, recorder })
 }
 
-fn find_committer(trust: &Trust, key: &KeyId, origin: &str, day: Date) -> Option<usize> {
-    trust.committers.iter().position(|known| {
-        known.key.id() == *key
-            && known.roles.contains(&Trusted::Commit)
+fn is_committer(known: Option<&TrustedCommitter>, origin: &str, day: Date) -> bool {
+    known.is_some_and(|known| {
+        known.roles.contains(&Trusted::Commit)
             && known.log.as_deref().is_none_or(|log| log == origin)
             && known.from.is_none_or(|from| from <= day)
             && known.to.is_none_or(|to| day <= to)

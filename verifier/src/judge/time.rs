@@ -62,20 +62,18 @@ fn check_lag(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: &mut
 fn check_age(case: &Case<'_>, findings: &mut Findings) {
     for log in &case.evidence.logs {
         let Some(anchor) = log.newest() else { continue };
-        let seen = Date::from_unix(anchor.time);
-        if case.question.now < seen {
-            let text = format!(
-                "now is {}, and the newest checkpoint of {} is of {seen}",
-                case.question.now, log.genesis.origin
-            );
+        let (now, origin) = (case.question.now, &log.genesis.origin);
+        let seen = Date::from_unix(anchor.time.max(anchor.as_of));
+        if now < seen {
+            let text = format!("now is {now}, and the newest checkpoint of {origin} is of {seen}");
             findings.add(case.policy, Code::NowBeforeEvidence, When::Now, None, text);
         }
         let Some(max_age) = &case.trust.max_age else { continue };
-        let until = max_age.after(seen);
-        if case.question.now > until {
+        let current = Date::from_unix(anchor.as_of);
+        let until = max_age.after(current);
+        if now > until {
             let text = format!(
-                "the newest checkpoint of {} is of {seen}; the trust file allows until {until}, and it is {}",
-                log.genesis.origin, case.question.now,
+                "the checkpoint of {origin} is its newest as of {current}; the trust file allows until {until}, and it is {now}"
             );
             findings.add(case.policy, Code::Stale, When::Now, None, text);
         }

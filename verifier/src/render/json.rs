@@ -126,6 +126,7 @@ fn log(log: &LogReport) -> Value {
         "cosigned_by": log.cosigned_by,
         "map_by": log.map_by,
         "time": log.time.map(iso),
+        "as_of": log.as_of.map(iso),
         "time_from": time_from(log.time_from),
         "parties": all(&log.parties, party),
     })

@@ -125,7 +125,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("status-line-mismatch", "A mark is listed in the log under another record than the one that it marks.", ASK_LOG),
     (
         "history-status-dropped",
-        "A mark that the log had when you saw it before is missing from its map of marks.",
+        "A mark or a change of a key that the log had when you saw it before is missing from its map.",
         ASK_LOG,
     ),
     (

@@ -10,7 +10,7 @@ use griptrace_core::{
 };
 use serde_json::{Map, Value};
 
-use super::{could_not_check, json, json_text, line, meaning, plain, words};
+use super::{causes, could_not_check, json, json_text, line, meaning, plain, words};
 use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
     report::{
@@ -99,6 +99,7 @@ fn full() -> Report {
             cosigned_by: vec!["w1".into(), "w2".into()],
             map_by: vec!["w2".into()],
             time,
+            as_of: Some(1_780_100_000),
             time_from: TimeFrom::Witnesses,
             parties: ["Maker", "Supplier"].map(party).into(),
         }],
@@ -153,6 +154,7 @@ fn bare() -> Report {
         now: nothing,
         logs: vec![LogReport {
             time: None,
+            as_of: None,
             cosigned_by: vec![],
             map_by: vec![],
             time_from: TimeFrom::Operator,
@@ -322,7 +324,9 @@ fn json_text_reads_back_and_hides_nothing() {
 #[test]
 fn a_report_says_the_verdict_first_and_what_it_does_not_show() {
     let text = words(&full(), false);
-    assert!(text.contains("cosigned by w1, w2; status map recomputed by w2\n"), "{text}");
+    let line = "newest head at 2026-05-28T20:26:40Z, current as of 2026-05-30T00:13:20Z (by the witnesses' clocks), cosigned \
+                by w1, w2; status map recomputed by w2";
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(line), "{text}");
     assert!(text.starts_with("TRACED_ASSESSED: the policy is met\n"), "{text}");
     for part in [
         "a reference, not law",
@@ -419,6 +423,33 @@ fn many_findings_of_one_kind_are_counted() {
     assert_eq!(text.matches("weak-digest").count(), 1);
     assert_eq!(text.matches("at 1 of 2 places").count(), 10);
     assert!(text.contains("and 15 more, all of them with --json"));
+}
+
+#[test]
+fn causes_are_told_once_with_their_count_and_the_records_by_name() {
+    let at = |when, byte: u8| Finding { when, node: Some(node(byte)), ..finding(Code::Withdrawn) };
+    let two = (1..3).flat_map(|byte| [at(When::AtShipment, byte), at(When::Now, byte)]);
+    let many = (1..14).map(|byte| Finding { when: When::Always, ..at(When::Now, byte) });
+    let many = many.map(|one| Finding { code: Code::WeakDigest, severity: Severity::Warning, ..one });
+    let report =
+        Report { findings: [finding(Code::LicenceForbids)].into_iter().chain(many).chain(two).collect(), ..full() };
+    let lines = causes(&report);
+    let id = super::safe::short(&node(1));
+    assert_eq!(lines[0], format!("licence-forbids (error): {id} \"plant-7-wrist-camera\": at 1 of 2 places [now]"));
+    assert_eq!(lines[1], "withdrawn (error), 2 times:");
+    assert_eq!(lines[2], format!("  {id} \"plant-7-wrist-camera\": at 1 of 2 places [at shipment and now]"));
+    assert_eq!(lines[4], "weak-digest (warning), 13 times:");
+    assert_eq!((lines.len(), lines[15].as_str()), (16, "  and 3 more"));
+}
+
+#[test]
+fn a_verdict_that_no_source_has_is_said_to_be_none_of_theirs() {
+    let line = "  WITHDRAWN is not of a source: FINDINGS say what of\n";
+    let report = Report { verdict: Verdict::Withdrawn, policy_met: false, ..full() };
+    assert!(words(&report, false).contains(line));
+    let withdrawn = SourceReport { now: Verdict::Withdrawn, ..source(1) };
+    assert!(!words(&Report { sources: vec![withdrawn], ..report }, false).contains(line));
+    assert!(!words(&full(), false).contains("is not of a source"));
 }
 
 #[test]

@@ -67,6 +67,38 @@ pub fn line(report: &Report, file: &str) -> String {
     text.trim_end().into()
 }
 
+/// Returns the findings in lines, the heaviest first and each cause once: of how many records it is said, of which, and of
+/// which times.
+pub fn causes(report: &Report) -> Vec<String> {
+    let names = names(report);
+    let mut lines = Vec::new();
+    for group in grouped(&report.findings) {
+        let Some(first) = group.first() else { continue };
+        let mut places: Vec<(String, Vec<&str>)> = Vec::new();
+        for finding in &group {
+            let place = place_alone(finding, &names);
+            let when: Vec<&str> = time(finding.when).into_iter().collect();
+            match places.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, times)) => times.extend(when),
+                None => places.push((place, when)),
+            }
+        }
+        let kind = format!("{} ({})", first.code, first.severity);
+        let place = |(place, times): &(String, Vec<&str>)| {
+            if times.is_empty() { place.clone() } else { format!("{place} [{}]", times.join(" and ")) }
+        };
+        if let [one] = places.as_slice() {
+            lines.push(format!("{kind}: {}", place(one)));
+            continue;
+        }
+        lines.push(format!("{kind}, {} times:", places.len()));
+        lines.extend(places.iter().take(PLACES_MAX).map(|one| format!("  {}", place(one))));
+        let more = places.len().saturating_sub(PLACES_MAX);
+        lines.extend((more > 0).then(|| format!("  and {more} more")));
+    }
+    lines
+}
+
 /// Lines of a report, each ending with a newline.
 #[derive(Default)]
 struct Page(String);
@@ -245,7 +277,10 @@ fn log_line(log: &LogReport) -> String {
     };
     let cosigned = format!("cosigned by {}; status map recomputed by {}", names(&log.cosigned_by), names(&log.map_by));
     let size = count(log.size, "entry", "entries");
-    format!("{}, {size}, newest head at {time} ({}), {cosigned}", plain(&log.origin, TEXT_MAX), whose(log.time_from))
+    let as_of = log.as_of.filter(|as_of| log.time != Some(*as_of));
+    let as_of = as_of.map_or_else(String::new, |as_of| format!(", current as of {}", iso(as_of)));
+    let origin = plain(&log.origin, TEXT_MAX);
+    format!("{origin}, {size}, newest head at {time}{as_of} ({}), {cosigned}", whose(log.time_from))
 }
 
 // --- The tables ---
@@ -268,6 +303,9 @@ fn sources(page: &mut Page, report: &Report) {
     covers.sort_unstable();
     for (number, cover) in &covers {
         page.text(&format!("  [{number}] "), cover);
+    }
+    if sorted.first().is_some_and(|worst| worst.at_shipment.max(worst.now) < report.verdict) {
+        page.line(&format!("  {} is not of a source: FINDINGS say what of", report.verdict));
     }
     remark(page, &sorted, "Never left its site, known by digest only", |source| source.held == "origin-only");
     remark(page, &sorted, "Destroyed since, known by digest only", |source| source.held == "destroyed");
@@ -420,13 +458,22 @@ fn grouped(findings: &[Finding]) -> Vec<Vec<&Finding>> {
 }
 
 fn place(finding: &Finding, names: &Names) -> String {
+    let when = time(finding.when).map_or_else(String::new, |when| format!(" [{when}]"));
+    format!("{}{when}", place_alone(finding, names))
+}
+
+/// Returns what was found, and of which record.
+fn place_alone(finding: &Finding, names: &Names) -> String {
     let node = finding.node.map(|node| format!("{}: ", named(&node, names))).unwrap_or_default();
-    let when = match finding.when {
-        When::Always => "",
-        When::AtShipment => " [at shipment]",
-        When::Now => " [now]",
-    };
-    format!("{node}{}{when}", plain(&finding.text, TEXT_MAX))
+    format!("{node}{}", plain(&finding.text, TEXT_MAX))
+}
+
+const fn time(when: When) -> Option<&'static str> {
+    match when {
+        When::Always => None,
+        When::AtShipment => Some("at shipment"),
+        When::Now => Some("now"),
+    }
 }
 
 fn details(page: &mut Page, report: &Report, names: &Names) {

@@ -7,7 +7,7 @@ use griptrace_verifier::{
     question::Question,
     render::{could_not_check, graph_json, json, json_text, plain},
     trust::{self, ConfigError, Trust},
-    update::{UpdatingError, bring_up_to_date},
+    update::bring_up_to_date,
     verify::verify_with_graph,
 };
 use serde_json::{Value, json};
@@ -100,8 +100,7 @@ fn judge(parts: Vec<Vec<u8>>) -> Result<Judged, Failed> {
     let of_bundle = |trouble| (trouble, Some(name.clone()));
     within(&request.bundle, &bundle, BUNDLE_BYTES_MAX).map_err(of_bundle)?;
     let newest = bring_up_to_date(bundle, &updates, &trust, &mut question.known).map_err(|error| {
-        let number = if let UpdatingError::Update { number, .. } = &error { Some(*number) } else { None };
-        let of = number.and_then(|number| request.updates.get(number)).unwrap_or(&request.bundle);
+        let of = error.number().and_then(|number| request.updates.get(number)).unwrap_or(&request.bundle);
         of_bundle(Trouble::new(format!("{}: {error}", of.name)))
     })?;
     let (report, graph) = verify_with_graph(&newest, &trust, &policy, &question, GRAPH_NODES_MAX)

@@ -89,7 +89,9 @@ function model({ model: found, findings: list }) {
 
 function logText(log) {
   const list = (names) => (names.length ? others(names.join(", ")) : t("no-witness"));
+  const asOf = log.as_of && log.as_of !== log.time ? t("as-of", { time: log.as_of }) : "";
   return pieces("log-text", {
+    as_of: asOf,
     origin: others(log.origin), size: log.size, time: log.time ?? t("time-unknown"), whose: whose(log.time_from),
     cosigned: list(log.cosigned_by), maps: list(log.map_by) });
 }
@@ -156,10 +158,12 @@ export function table(key, heads, list, row, limit = ROWS) {
   );
 }
 
-function sources({ sources: list }) {
+function sources({ sources: list, verdict: whole }) {
   if (list.length === 0) return section("sources", {}, el("p", {}, t("no-sources")));
   const heads = ["source", "modality", "origin", "grade", "country", "covered-by", "at-shipment", "at-now", "recorded-by"];
-  return section("sources", {}, table("sources", heads, list, (source) => [
+  const isOfOne = whole === "TRACED_ASSESSED" || list.some((source) => [source.at_shipment, source.now].includes(whole));
+  const remark = isOfOne ? "" : el("p", {}, t("not-of-a-source", { verdict: whole }));
+  return section("sources", {}, remark, table("sources", heads, list, (source) => [
     [short(source.id), " ", source.hidden ? el("em", {}, t("hidden")) : others(source.name ?? "", 120)],
     others(source.modality.join(", "), 200),
     known("origin-", source.origin),

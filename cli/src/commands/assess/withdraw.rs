@@ -1,16 +1,14 @@
 //! `griptrace assess withdraw`: an assessor's own withdrawal, as a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::{
-    assessment::{AssessorMark, status_key_of_payload},
-    cbor::encode,
-    cose::{MARK_TYPE, sign},
+    assessment::{AssessorMark, assessed, status_key_of_payload},
+    cose::Signed,
     date::Date,
     key::Signer as _,
-    node::Mark,
-    update::{MAGIC, Update},
+    node::{Kind, Mark},
+    update::MAGIC,
 };
 use serde_json::json;
 
@@ -19,17 +17,24 @@ use crate::{
     context::{Answer, Context, or_today, write_output},
     error::CommandError,
     keyfile,
-    recording::statement::Statement,
+    recording::{signed_mark::SignedMark, statement::Statement},
+    resolve::resolve_kind,
 };
 
-/// What is withdrawn, and by whose key
+/// Withdraw an assessment with the assessor's own key, as a file that needs no log
+///
+/// What is written is an update: a buyer takes it with `griptrace-verify BUNDLE --update FILE`, or puts the table that is
+/// printed into the trust file. `griptrace mark withdraw NODE --statement FILE` records it in a log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WithdrawArgs {
-    /// The statement file that `assess sign` wrote
-    pub(crate) file: PathBuf,
+    /// The assessment: the statement file that `assess sign` wrote, which needs no store, or a record of it
+    pub(crate) assessment: String,
     /// The assessor's key file: the key that signed the assessment
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// Refuse what was assessed, and not only withdraw the assessment
+    #[arg(long)]
+    pub(crate) refuse: bool,
     /// When it was withdrawn [default: today]
     #[arg(long, value_parser = date)]
     pub(crate) date: Option<Date>,
@@ -40,27 +45,38 @@ pub(crate) struct WithdrawArgs {
 
 /// Signs a withdrawal and writes it as an update.
 pub(super) fn withdraw(context: &Context, args: &WithdrawArgs) -> Result<Answer, CommandError> {
-    let (_, assessed, _) = Statement::read_from(&args.file)?;
+    let signed = assessment(context, &args.assessment)?;
     let key = keyfile::read(&args.key)?.signer()?;
-    if key.public_key().id() != assessed.key {
-        let (key, file) = (args.key.display(), args.file.display());
-        return Err(CommandError::failed(format!("{key} is not the key that signed {file}")));
-    }
-    let mark =
-        AssessorMark { key: status_key_of_payload(&assessed.payload), mark: Mark::Withdraw, date: or_today(args.date) };
-    let signed = sign(&key, MARK_TYPE, &assessed.issuer, &assessed.home, encode(&mark))
-        .map_err(|e| CommandError::because("cannot sign the withdrawal", e))?;
-    let update = Update { patch: None, withdrawals: vec![&signed] }.to_bytes();
-    write_output(&args.output, &update, ("update", MAGIC), &[&args.file, &args.key])?;
-    let (file, statement) = (args.output.display().to_string(), STANDARD.encode(&signed));
-    let object = json!({ "file": file, "statement": statement, "date": mark.date.to_string() });
-    let lines = [
-        format!("withdrawn on {} by {}", mark.date, assessed.issuer),
+    let mark = if args.refuse { Mark::Refuse } else { Mark::Withdraw };
+    let mark = AssessorMark { key: status_key_of_payload(&signed.payload), mark, date: or_today(args.date) };
+    let made = SignedMark::sign(&key, &args.key, &signed, &mark)?;
+    let inputs = [Path::new(&args.assessment), &args.key];
+    write_output(&args.output, &made.to_update(), ("update", MAGIC), &inputs)?;
+    let (file, table) = (args.output.display().to_string(), made.to_table());
+    let object = json!({
+        "file": file, "mark": mark.mark.word(), "date": mark.date.to_string(), "assessment": mark.key.to_string(),
+        "issuer": signed.issuer, "key": key.public_key().id().to_string(), "table": table.join("\n"),
+    });
+    let mut lines = vec![
+        format!("{} on {} by {}", mark.mark, mark.date, signed.issuer),
         format!("wrote {file}; for a trust file, the same is"),
         String::new(),
-        "[[withdrawal]]".to_owned(),
-        format!("statement = \"{statement}\""),
     ];
+    lines.extend(table);
     context.output.either(&object, &lines)?;
     Ok(Answer::YES)
+}
+
+/// Returns the signed assessment that `text` means.
+fn assessment(context: &Context, text: &str) -> Result<Signed, CommandError> {
+    let path = Path::new(text);
+    if path.is_file() {
+        return Ok(Statement::read_from(path)?.1);
+    }
+    let workspace = context
+        .workspace()
+        .map_err(|e| e.while_doing(format!("{text:?} is no file, and there is no store with a record of it")))?;
+    let node = workspace.node(&resolve_kind(&workspace, &context.output, text, &[Kind::Assessment])?)?;
+    let signed = assessed(node.id, &node.core).ok().and_then(|found| found.signed.clone());
+    signed.ok_or_else(|| CommandError::failed(format!("{text:?} is an assessment that no assessor signed")))
 }

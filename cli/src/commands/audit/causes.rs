@@ -56,7 +56,7 @@ impl Causes {
     pub(super) fn take(&mut self, shipment: &Shipment) {
         let place = self.shipments.len();
         let is_worse = shipment.is_worse();
-        for mark in shipment.new.marks.iter().filter(|mark| !mark.at_shipment) {
+        for mark in shipment.new.came() {
             let (node, kind, status, date) = (mark.node, mark.kind, mark.status, mark.date);
             self.marks.entry(Marked { node, kind, mark: mark.mark, status, date }).or_default().push(place);
         }

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use griptrace_core::{id::NodeId, node::Mark};
-use griptrace_service::rejudge::{Change, Shipment};
+use griptrace_service::check::remedy;
+use griptrace_service::rejudge::{Change, Shipment, Under, Unjudged};
 use griptrace_verifier::{
-    finding::{Finding, When},
-    own::{Rejudged, RejudgedAt},
+    finding::{Finding, Verdict, When},
+    own::{CountedMark, Rejudged, RejudgedAt},
 };
 use serde_json::{Value as Json, json};
 
-use crate::{error::CommandError, output::Output, view, workspace::Workspace};
+use crate::{error::CommandError, foreign, output::Output, view, workspace::Workspace};
 
 /// Findings of one change that are listed for people; JSON has all.
 const FINDINGS_MAX: usize = 10;
@@ -21,11 +22,12 @@ pub(super) struct Teller<'a> {
     output: &'a Output,
     workspace: &'a Workspace,
     headlines: HashMap<NodeId, (String, Option<String>)>,
+    foreign: foreign::Names,
 }
 
 impl<'a> Teller<'a> {
     pub(super) fn new(output: &'a Output, workspace: &'a Workspace) -> Self {
-        Self { output, workspace, headlines: HashMap::new() }
+        Self { output, workspace, headlines: HashMap::new(), foreign: foreign::Names::default() }
     }
 
     pub(super) const fn is_json(&self) -> bool {
@@ -51,10 +53,13 @@ impl<'a> Teller<'a> {
     }
 
     fn known(&mut self, id: &NodeId) -> &(String, Option<String>) {
-        let workspace = self.workspace;
+        let (workspace, foreign) = (self.workspace, &self.foreign);
         self.headlines.entry(*id).or_insert_with(|| match workspace.node(id) {
             Ok(node) => (view::headline(&node), crate::workspace::name(&node)),
-            Err(_) => (id.to_string(), None),
+            Err(_) => foreign.get(workspace, id).map_or_else(
+                || (id.to_string(), None),
+                |node| (foreign::line(node), Some(node.name.clone()).filter(|name| !name.is_empty())),
+            ),
         })
     }
 
@@ -65,23 +70,38 @@ impl<'a> Teller<'a> {
             return self.object(&object);
         }
         let Shipment { id, name, consignee, date, destination, new, .. } = shipment;
-        let lead = match (shipment.is_worse(), shipment.is_changed()) {
-            (true, _) => "WORSE",
-            (false, true) => "CHANGED",
-            (false, false) => "SAME",
+        let lead = match (shipment.is_worse(), shipment.is_broken(), shipment.is_changed()) {
+            (true, ..) => "WORSE",
+            (false, true, _) => "BROKEN",
+            (false, false, true) => "CHANGED",
+            (false, false, false) => "SAME",
         };
         let name = name.as_deref().map_or_else(String::new, |name| format!(" {name}"));
         let to = destination.map_or_else(|| "??".to_owned(), |to| to.to_string());
         let consignee = consignee.as_deref().unwrap_or("(no consignee)");
         let date = date.map_or_else(|| "an unknown day".to_owned(), |date| date.to_string());
         self.line(&format!("{lead}  shipment {}{name} to {to} for {consignee} on {date}", view::short(id)))?;
-        for (mark, date) in own_marks(new, id) {
+        for (mark, date) in own_marks(&new.known, id) {
             self.line(&format!("  the shipment itself has the mark {mark}{date}"))?;
         }
         for change in shipment.changes() {
             self.change(shipment, &change)?;
         }
-        Ok(())
+        broken(shipment).into_iter().try_for_each(|finding| {
+            let title = finding.node.map_or_else(String::new, |id| format!("{}: ", self.headline(&id)));
+            self.line(&format!("  {}: {title}{}", finding.code, finding.text))?;
+            self.line(&format!("    to clear: {}", remedy(finding.code)))
+        })
+    }
+
+    /// Tells of a shipment that could not be judged, and why.
+    pub(super) fn unjudged(&mut self, not: &Unjudged) -> Result<(), CommandError> {
+        let title = self.headline(&not.id);
+        if self.is_json() {
+            let (id, name) = (not.id.to_string(), self.name(&not.id));
+            return self.object(&json!({ "shipment": id, "name": name, "unjudged": not.why.to_string() }));
+        }
+        self.line(&format!("NOT JUDGED  {title}\n  {}", not.why))
     }
 
     fn change(&mut self, shipment: &Shipment, change: &Change<'_>) -> Result<(), CommandError> {
@@ -117,18 +137,19 @@ impl<'a> Teller<'a> {
                 })
             })
             .collect();
-        let judged = |judged: &Rejudged| {
+        let judged = |under: &Under| {
             json!({
-                "verdict": judged.verdict.as_str(), "met": judged.policy_met,
-                "at_shipment": at_json(judged.at_shipment), "now": at_json(judged.now),
+                "verdict": under.known.verdict.as_str(), "met": under.known.policy_met,
+                "at_shipment": at_json(under.at_shipment()), "now": at_json(under.known.now),
             })
         };
-        let marks: Vec<&str> = own_marks(&shipment.new, &shipment.id).map(|(mark, _)| mark.word()).collect();
+        let marks: Vec<&str> = own_marks(&shipment.new.known, &shipment.id).map(|(mark, _)| mark.word()).collect();
         json!({
             "shipment": shipment.id.to_string(), "name": shipment.name, "consignee": shipment.consignee,
             "date": shipment.date.map(|date| date.to_string()),
             "destination": shipment.destination.map(|to| to.to_string()),
-            "changed": shipment.is_changed(), "worse": shipment.is_worse(), "marks": marks,
+            "changed": shipment.is_changed(), "worse": shipment.is_worse(),
+            "broken": self.findings(&broken(shipment)), "marks": marks,
             "old": shipment.old.as_ref().map(judged), "new": judged(&shipment.new), "changes": changes,
         })
     }
@@ -147,9 +168,22 @@ impl<'a> Teller<'a> {
 
 /// Returns the marks on the shipment itself, each with its day in words.
 fn own_marks<'j>(judged: &'j Rejudged, id: &'j NodeId) -> impl Iterator<Item = (Mark, String)> + 'j {
-    let on =
-        |mark: &griptrace_verifier::own::CountedMark| mark.date.map_or_else(String::new, |date| format!(", of {date}"));
+    let on = |mark: &CountedMark| mark.date.map_or_else(String::new, |date| format!(", of {date}"));
     judged.marks.iter().filter(|mark| mark.node == *id).map(move |mark| (mark.mark, on(mark)))
+}
+
+/// Returns what makes a shipment BROKEN, now or as it was known on its day.
+fn broken(shipment: &Shipment) -> Vec<&Finding> {
+    let mut found: Vec<&Finding> = Vec::new();
+    for judged in [&shipment.new.known, shipment.new.shipped()] {
+        let bad = judged.findings.iter().filter(|finding| finding.code.verdict() == Verdict::Broken);
+        for finding in bad {
+            if !found.iter().any(|known| (known.code, known.node) == (finding.code, finding.node)) {
+                found.push(finding);
+            }
+        }
+    }
+    found
 }
 
 fn said(at: RejudgedAt) -> String {

@@ -107,11 +107,13 @@ impl<'a> Learned<'a> {
             let json = json!({ "role": "log", "name": log.origin, "vkey": log.vkey, "fingerprint": log.fingerprint });
             items.push((json, vec![format!("key of the log {}: {}", log.origin, log.fingerprint)]));
         }
-        let committers = keys.committers.iter().map(|party| ("committer", party));
-        for (role, party) in committers.chain(keys.assessors.iter().map(|party| ("assessor", party))) {
-            let print = fingerprint(&party.key);
-            let json = json!({ "role": role, "name": party.issuer, "fingerprint": print });
-            items.push((json, vec![format!("key of the {role} {}: {print}", party.issuer)]));
+        let committers = keys.committers.iter().map(|party| ("committer", &party.issuer, &party.key));
+        for (role, issuer, key) in
+            committers.chain(keys.assessors.iter().map(|party| ("assessor", &party.issuer, &party.key)))
+        {
+            let print = fingerprint(key);
+            let json = json!({ "role": role, "name": issuer, "fingerprint": print });
+            items.push((json, vec![format!("key of the {role} {issuer}: {print}")]));
         }
         Ok(items)
     }

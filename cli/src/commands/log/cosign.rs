@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
-    witnesses,
+    view, witnesses,
     workspace::Workspace,
 };
 
@@ -64,14 +64,16 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
             Err(error) => json!({ "url": url, "error": error.to_string() }),
         })
         .collect();
-    let object = json!({ "size": round.size, "quorum_met": is_met, "witnesses": told });
+    let as_of = round.cosigned.as_of;
+    let object = json!({ "size": round.size, "quorum_met": is_met, "as_of": as_of, "witnesses": told });
     let mut lines = vec![format!("checkpoint  {} entries", round.size)];
     for (url, answer) in &round.answers {
         lines.extend(answer.iter().flatten().map(|name| format!("cosigned    by {name} at {url}")));
     }
     lines.push(format!("quorum      {}", if is_met { "met" } else { "not met" }));
+    lines.extend(as_of.map(|as_of| format!("current as of {}", view::time(as_of))));
     context.output.either(&object, &lines)?;
-    witnesses::tell(context, &folder, &panel, &round)?;
+    witnesses::tell(context, &folder, (&store, &panel), &round)?;
     Ok(if is_met { Answer::YES } else { Answer::NO })
 }
 
@@ -80,17 +82,8 @@ pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), Com
     let store = Workspace::local_store(context, false)?;
     let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
     let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
-    let told = witnesses::ask(folder, &store, &panel, deadline).and_then(|round| {
-        witnesses::tell(context, folder, &panel, &round)?;
-        if !round.is_met(&panel) {
-            let size = round.size;
-            context.output.warn(format_args!(
-                "the witnesses' quorum is not met for the newest checkpoint ({size} entries); the bundle shows the \
-                 newest one for which it is, if that covers the shipment"
-            ));
-        }
-        Ok(())
-    });
+    let told = witnesses::ask(folder, &store, &panel, deadline)
+        .and_then(|round| witnesses::tell(context, folder, (&store, &panel), &round));
     if let Err(error) = told {
         error.lines().iter().for_each(|line| context.output.warn(line));
     }

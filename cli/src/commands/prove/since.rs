@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use griptrace_core::{
-    bundle::{BundleView, MAGIC},
+    bundle::{BundleView, LogPart, MAGIC},
     checkpoint::Checkpoint,
     entry::{Genesis, genesis_hash},
     fork::{ForkError, signed},
@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct Seen {
     path: PathBuf,
     pub(super) checkpoint: Checkpoint,
+    /// The newest checkpoint of each other log that the file shows: not verified, since it only leads to a warning.
+    others: Vec<Checkpoint>,
 }
 
 impl Seen {
@@ -28,13 +30,17 @@ impl Seen {
         let bytes = read_bundle(path)?;
         let wrong = |why: String| CommandError::failed(format!("{} shows nothing of this log: {why}", path.display()));
         let genesis = workspace.store.genesis();
+        let mut others = Vec::new();
         let note = if bytes.starts_with(MAGIC) {
             let bundle = BundleView::view(&bytes).map_err(|e| wrong(e.to_string()))?;
             let home = workspace.home();
-            let is_own = |entries: &[(u64, &[u8])]| entries.first().is_some_and(|first| genesis_hash(first.1) == home);
-            let part = bundle.logs.into_iter().find(|part| is_own(&part.entries));
-            let anchor = part.and_then(|part| part.anchors.into_iter().next_back());
-            anchor.ok_or_else(|| wrong(format!("the bundle has no checkpoint of {}", genesis.origin)))?.note
+            let is_own =
+                |part: &LogPart<&[u8]>| part.entries.first().is_some_and(|first| genesis_hash(first.1) == home);
+            let newest = |part: &LogPart<&[u8]>| part.anchors.last().map(|anchor| anchor.note.clone());
+            let strangers = bundle.logs.iter().filter(|part| !is_own(part));
+            others.extend(strangers.filter_map(|part| checkpoint_of(&newest(part)?)));
+            let own = bundle.logs.iter().find(|part| is_own(part));
+            own.and_then(newest).ok_or_else(|| wrong(format!("the bundle has no checkpoint of {}", genesis.origin)))?
         } else {
             String::from_utf8(bytes).map_err(|_| wrong("it is neither a bundle nor a checkpoint".to_owned()))?
         };
@@ -48,7 +54,7 @@ impl Seen {
             }
         }
         let checkpoint = shown.map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { path: path.to_owned(), checkpoint })
+        Ok(Self { path: path.to_owned(), checkpoint, others })
     }
 
     /// Refuses a bundle that has another root at this size: then the own log forked.
@@ -56,8 +62,7 @@ impl Seen {
         let malformed = |e| CommandError::because("the bundle that was made can't be read", e);
         let bundle = BundleView::view(bundle).map_err(malformed)?;
         let notes = bundle.logs.first().into_iter().flat_map(|log| &log.anchors).map(|anchor| &anchor.note);
-        let text = |note: &String| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
-        let checkpoints = notes.filter_map(|note| Checkpoint::parse(&text(note)?).ok());
+        let checkpoints = notes.filter_map(|note| checkpoint_of(note));
         let (origin, size, root) = (&self.checkpoint.origin, self.checkpoint.size, self.checkpoint.root);
         match checkpoints.into_iter().find(|own| own.size == size) {
             Some(own) if own.root == root => Ok(()),
@@ -70,4 +75,24 @@ impl Seen {
             None => Err(CommandError::failed(format!("the bundle has no checkpoint of size {size}"))),
         }
     }
+
+    /// Returns the checkpoints of other logs that the older file shows and that a bundle has no link to: a buyer who
+    /// compares the two finds `history-not-linked` there.
+    pub(super) fn not_linked(&self, bundle: &[u8]) -> Vec<&Checkpoint> {
+        let Ok(bundle) = BundleView::view(bundle) else { return Vec::new() };
+        let shown: Vec<Checkpoint> = bundle
+            .logs
+            .iter()
+            .flat_map(|part| &part.anchors)
+            .filter_map(|anchor| checkpoint_of(&anchor.note))
+            .collect();
+        let is_in = |old: &&Checkpoint| shown.iter().any(|new| new.origin == old.origin);
+        let is_linked = |old: &&Checkpoint| shown.iter().any(|new| new.origin == old.origin && new.size == old.size);
+        self.others.iter().filter(is_in).filter(|old| !is_linked(old)).collect()
+    }
+}
+
+fn checkpoint_of(note: &str) -> Option<Checkpoint> {
+    let (text, _) = note.split_once("\n\n")?;
+    Checkpoint::parse(&format!("{text}\n")).ok()
 }

@@ -14,6 +14,7 @@ use super::Args;
 use crate::{
     context::{Answer, Context, read_file, write_output},
     error::CommandError,
+    witnesses::Standing,
 };
 
 /// Opens in a newer bundle what the older one opened: an update discloses nothing new.
@@ -41,8 +42,8 @@ fn root(bundle: &Bundle) -> Option<NodeId> {
 pub(super) fn write(
     context: &Context,
     args: &Args,
-    old: &[u8],
-    new: &[u8],
+    (old, new): (&[u8], &[u8]),
+    standing: Option<&Standing>,
     inputs: &[&Path],
 ) -> Result<Answer, CommandError> {
     let brought = args.withdrawal.iter().map(|path| Ok((path, read_file(path)?)));
@@ -64,7 +65,8 @@ pub(super) fn write(
     let (file, base, result) = (args.output.display().to_string(), bundle_digest(old), bundle_digest(new));
     let object = json!({
         "file": file, "bytes": bytes.len(), "base": base.to_string(), "result": result.to_string(),
-        "withdrawals": update.withdrawals.len(),
+        "withdrawals": update.withdrawals.len(), "quorum_met": standing.map(Standing::is_met),
+        "as_of": standing.and_then(|standing| standing.as_of),
     });
     let line = format!("wrote {file}: {} bytes, which make bundle {result} of bundle {base}", bytes.len());
     context.output.either(&object, &[line])?;

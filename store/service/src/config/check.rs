@@ -86,8 +86,8 @@ impl Check {
     }
 
     fn witnesses(&mut self, sources: &Sources, entry: &WitnessesEntry) -> Option<Witnessing> {
-        if entry.every_seconds == 0 || entry.deadline_seconds == 0 {
-            self.wrong("`witnesses.every_seconds` and `witnesses.deadline_seconds` are 1 at least");
+        if [entry.every_seconds, entry.deadline_seconds, entry.renew_seconds].contains(&0) {
+            self.wrong("`every_seconds`, `deadline_seconds` and `renew_seconds` of `witnesses` are 1 at least");
         }
         let path = resolve(sources, &entry.policy);
         let policy = match std::fs::read(&path) {
@@ -102,7 +102,8 @@ impl Check {
         }
         let seconds = core::time::Duration::from_secs;
         let (every, deadline) = (seconds(entry.every_seconds), seconds(entry.deadline_seconds));
-        Some(Witnessing { file: path, policy, maps: entry.maps.clone(), every, deadline })
+        let renew = seconds(entry.renew_seconds);
+        Some(Witnessing { file: path, policy, maps: entry.maps.clone(), every, deadline, renew })
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {

@@ -36,6 +36,12 @@ pub(super) struct WitnessesEntry {
     pub(super) every_seconds: u64,
     #[serde(default = "ten")]
     pub(super) deadline_seconds: u64,
+    #[serde(default = "half_a_day")]
+    pub(super) renew_seconds: u64,
+}
+
+const fn half_a_day() -> u64 {
+    43_200
 }
 
 const fn minute() -> u64 {

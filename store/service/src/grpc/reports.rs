@@ -52,6 +52,10 @@ impl Source for Visible {
         Ok(node)
     }
 
+    fn counts(&self, node: &StoredNode) -> bool {
+        self.shared.store.key_end(&node.committer).is_none_or(|end| node.index < end)
+    }
+
     fn marks(&self, id: &NodeId) -> Result<Vec<StoredNode>, Status> {
         let key = self.shared.store.status_key(id).map_err(status::read)?;
         let ids = self.shared.store.statuses(&key).map_err(status::read)?;

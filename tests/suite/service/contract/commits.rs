@@ -2,15 +2,20 @@
 
 use griptrace_core::{
     digest::Digest,
+    key::{Algorithm, SecretKey, Signer as _},
+    key_change::{KeyChange, KeyUse},
     node::{Core, Mark},
     tree::Rfc9162,
 };
 use griptrace_proto::v1::{self, commit_stream_response::Outcome};
-use griptrace_store::record::NodeRecord;
+use griptrace_store::{OpenOptions, Store, record::NodeRecord};
 use griptrace_tests::seed::Seed;
 use tonic::Code;
 
-use crate::served::{Client, Desk, Endpoints, Maker, all, block_on, digest, reason, verify_receipt};
+use crate::{
+    holding::factory::{NOW, committer, log_signer},
+    served::{Client, Desk, Endpoints, Maker, all, block_on, digest, reason, verify_receipt},
+};
 
 /// Clients that send one commit at once.
 const AT_ONCE: usize = 8;
@@ -154,5 +159,28 @@ fn what_is_recorded_again_is_found_by_what_it_says_until_it_is_put_aside() {
         let mark = maker.nodes.status(source.id(), Mark::Withdraw);
         maker.commit(&client, &[mark]).await;
         assert!(find(&again).await.is_empty(), "what was withdrawn is never found");
+    });
+}
+
+/// A key that had ended was refused as if one of the nodes were at fault.
+#[test]
+fn a_commit_by_a_key_that_ended_is_refused_as_that() {
+    block_on(async {
+        let desk = Desk::new();
+        let mut maker = Maker::new(&desk, Seed::for_test("ended").rng());
+        let (old, new) = (committer(), SecretKey::from_bytes(Algorithm::Ed25519, &[12; 32]).unwrap());
+        let (of, retired, successor) = (KeyUse::Committer, old.public_key(), Some(new.public_key()));
+        let change = KeyChange { home: desk.home(), of, retired, successor, revoker: None, since: None, time: NOW };
+        let entry = change.sign(&[&old, &new], "Maker").unwrap();
+        let options = OpenOptions { signer: Some(log_signer()), progress: None };
+        let store = Store::open(&desk.folder().join(".griptrace/store"), options).unwrap();
+        store.change_key(&entry, None, NOW).unwrap();
+        drop(store);
+        let server = desk.serve("");
+        let mut client = server.client().await;
+        let source = maker.nodes.source("camera");
+        let refused = client.commits.commit(maker.sign(&[source])).await.unwrap_err();
+        assert_eq!(reason(&refused), (Code::FailedPrecondition, "KEY_RETIRED".to_owned()));
+        assert!(refused.message().contains("does not count from leaf 2 on"), "{refused}");
     });
 }
