@@ -55,7 +55,9 @@ fn the_page_claims_no_more_than_was_checked() {
     for file in files("web", &[".json", ".html", ".js"]).iter().chain(&files("verifier/wasm", &[".rs", ".toml"])) {
         // The test of the page names the words that it looks for.
         let is_test = file.path.contains("/test/");
-        found.extend(claims.iter().filter(|word| !is_test && file.text.contains(**word)).map(|word| (file.path.clone(), *word)));
+        found.extend(
+            claims.iter().filter(|word| !is_test && file.text.contains(**word)).map(|word| (file.path.clone(), *word)),
+        );
     }
     assert!(found.is_empty(), "{found:?}");
 }
@@ -75,7 +77,9 @@ fn locked(path: &str) -> BTreeSet<(String, String)> {
         let line = package.lines().find_map(|line| line.strip_prefix(&format!("{name} = \"")))?;
         Some(line.trim_end_matches('"').to_owned())
     };
-    lock.split("[[package]]").filter_map(|package| Some((field(package, "name")?, field(package, "version")?))).collect()
+    lock.split("[[package]]")
+        .filter_map(|package| Some((field(package, "name")?, field(package, "version")?)))
+        .collect()
 }
 
 fn drawn(case: &Case, nodes_max: usize) -> (Report, Graph) {
@@ -129,13 +133,14 @@ fn a_part_of_the_graph_is_what_is_nearest_to_the_root() {
 fn a_graph_changes_no_verdict_and_none_is_drawn_of_what_does_not_hold_together() {
     let mut broken = 0;
     for lie in catalogue() {
-        let buyer = &lie.case.buyer;
-        if !lie.case.withdrawals.is_empty() || lie.case.base.is_some() || !buyer.known.is_empty() {
+        let case = lie.case();
+        let buyer = &case.buyer;
+        if !case.withdrawals.is_empty() || case.base.is_some() || !buyer.known.is_empty() {
             continue;
         }
-        let file = lie.case.file();
+        let file = case.file();
         let Ok(report) = buyer.verify(&file) else { continue };
-        let (with_graph, graph) = drawn(&lie.case, usize::MAX);
+        let (with_graph, graph) = drawn(&case, usize::MAX);
         assert_eq!(with_graph, report, "{}", lie.name);
         if report.nodes == 0 {
             assert_eq!((report.verdict, &graph), (Verdict::Broken, &Graph::default()), "{}", lie.name);
