@@ -25,8 +25,14 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Text of others, apart from the text around it whichever way it is written. */
-export const others = (text, limit) => el("bdi", {}, plain(text, limit));
+/** Text of others, apart from the text around it whichever way it is written. What has no space is broken anywhere. */
+export function others(text, limit) {
+  const shown = plain(text, limit);
+  return el("bdi", { class: /\S{25}/u.test(shown) ? "long" : undefined }, shown);
+}
+
+/** A day, which stays on one line. */
+export const day = (date) => el("span", { class: "day" }, date ?? "?");
 
 /** An id, short to the eye and whole to whoever points at it, copies it or prints it. */
 export const short = (id) => el("code", { title: id }, id.slice(0, 12));

@@ -1,7 +1,7 @@
 // The ancestry: drawn, and as a list for those who can't see a drawing.
 import cytoscape from "cytoscape";
 import dagre from "cytoscape-dagre";
-import { el, others, plain, short } from "./dom.js";
+import { day, el, others, plain, short } from "./dom.js";
 import { reduce } from "./reduce.js";
 import { table } from "./report.js";
 import { heading, known, t } from "./words.js";
@@ -141,7 +141,7 @@ function records(graph, reduced, drawing) {
     drawn.has(place)
       ? el("button", { type: "button", title: t("find"), click: () => find(place) }, node.id.slice(0, 12))
       : short(node.id),
-    others(node.name ?? "", 120), known("kind-", node.kind), node.country ?? "", node.date ?? "", others(node.grade ?? "", 64),
+    others(node.name ?? "", 120), known("kind-", node.kind), node.country ?? "", day(node.date ?? ""), others(node.grade ?? "", 64),
     others(node.party, 120), leads[place].slice(0, 12).flatMap(named).concat(leads[place].length > 12 ? "…" : []),
   ];
   const places = new Map(graph.nodes.map((node, place) => [node, place]));

@@ -1,5 +1,5 @@
 // The report as a page: what the program says in words, in the same order.
-import { el, others, plain, short } from "./dom.js";
+import { day, el, others, short } from "./dom.js";
 import { heading, known, meaning, pieces, t } from "./words.js";
 
 /** Findings of one code that are shown before somebody asks for all. */
@@ -83,7 +83,7 @@ function model({ model: found, findings: list }) {
   const partly = list.some(({ code }) => code === "model-partly-checked");
   const same = { true: partly ? "model-partly" : "model-same", false: "model-other", null: "model-none" }[found.matched];
   const names = found.names.map((name) => [others(name, 120), ", "]).flat();
-  const digest = found.digest ? el("code", {}, found.digest) : "?";
+  const digest = found.digest ? el("code", {}, found.digest) : t("not-disclosed");
   return [...names, t(same), "; ", ...pieces("model-files", { count: found.files, digest })];
 }
 
@@ -190,7 +190,7 @@ function crossings({ crossings: list }, names) {
   if (list.length === 0) return section("crossings", {}, el("p", {}, t("no-sources")));
   const heads = ["date", "from", "to", "what-crossed", "by-step", "basis", "asked", "covered", "recorded-by"];
   return section("crossings", {}, table("crossings", heads, list, (one) => [
-    one.date ?? "?", one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
+    day(one.date), one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
     others(one.basis ?? "–", 64), one.required, one.covered, others(one.party, 120)]));
 }
 
