@@ -4,7 +4,7 @@
 //! leaves nothing to draw. Nothing here judges.
 
 use alloc::{
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 
@@ -137,6 +137,6 @@ fn view(case: &Case<'_>, node: &Node) -> GraphNode {
         date: node.core.date,
         grade: node.core.words.grade.clone(),
         log: log.map_or_else(String::new, |log| log.genesis.origin.clone()),
-        party: party.map_or_else(String::new, |known| known.name.to_string()),
+        party: party.map_or_else(String::new, |known| known.name.clone()),
     }
 }

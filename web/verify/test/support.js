@@ -108,3 +108,11 @@ export const text = (path) => readFileSync(path, "utf8");
 
 /** Codes of a report's findings, each once. */
 export const codes = (report) => [...new Set(report.findings.map(({ code }) => code))].sort();
+
+/** Holds two reports to be the same bytes, and says where they differ. */
+export function sameBytes(shown, reported, more = "") {
+  if (shown === reported) return;
+  const at = [...reported].findIndex((letter, place) => letter !== shown?.[place]);
+  const around = (text = "") => text.slice(Math.max(0, at - 80), at + 80);
+  throw new Error(`the page says ...${around(shown)}...\nand the program ...${around(reported)}... ${more}`);
+}
