@@ -3,10 +3,7 @@
 //! It can be had of evidence that holds together only: what ends the procedure (docs/spec/verify.md, steps 1 to 10)
 //! leaves nothing to draw. Nothing here judges.
 
-use alloc::{
-    string::String,
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
 use griptrace_core::{
     date::Date,
