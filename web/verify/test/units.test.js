@@ -40,9 +40,10 @@ test("every word of the page stands in every language, with the same places to f
   assert.deepEqual(used.map(([, key]) => key).filter((key) => !(key in en)), []);
 });
 
-test("nothing says more than was checked", () => {
-  const all = LANGUAGES.flatMap((language) => ["words", "findings"].map((kind) => JSON.stringify(data(kind, language))));
-  const claims = /compliant|approved|certified|konform|zugelassen|zertifiziert|合规|认证|批准/i;
+// The English words are looked for in all files, by tests/suite/tidy.rs.
+test("nothing says more than was checked, in other languages", () => {
+  const all = ["de", "zh"].flatMap((language) => ["words", "findings"].map((kind) => JSON.stringify(data(kind, language))));
+  const claims = /konform|zugelassen|zertifiziert|合规|认证|批准/i;
   assert.deepEqual(all.map((words) => words.match(claims)?.[0]).filter(Boolean), []);
 });
 
