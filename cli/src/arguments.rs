@@ -75,6 +75,13 @@ pub(crate) enum Command {
     Verify(Box<commands::verify::Args>),
     /// Show what is in a bundle, unverified
     Inspect(commands::inspect::Args),
+    /// Export a bundle, a commit or a model in a format that other programs read
+    #[command(subcommand)]
+    Export(commands::export::Args),
+    /// Write a printable page of what a bundle says, for whoever files it
+    Dossier(Box<commands::dossier::Args>),
+    /// Write a label that names a bundle, for the shipping papers
+    Label(commands::label::Args),
     /// Judge every recorded shipment again, under a new policy and the marks of now
     Audit(Box<commands::audit::Args>),
     /// Check policy files, and list disclosure profiles
@@ -113,6 +120,9 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Prove(args) => commands::prove::run(context, &args),
         Command::Verify(args) => Ok(commands::verify::run(context, *args)),
         Command::Inspect(args) => commands::inspect::run(context, &args),
+        Command::Export(args) => commands::export::run(context, &args),
+        Command::Dossier(args) => commands::dossier::run(context, &args),
+        Command::Label(args) => commands::label::run(context, &args),
         Command::Audit(args) => commands::audit::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),

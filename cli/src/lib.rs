@@ -15,6 +15,7 @@ mod clock;
 mod commands;
 mod context;
 mod demo;
+mod dossier;
 mod ended;
 mod environment;
 mod error;

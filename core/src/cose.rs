@@ -151,26 +151,26 @@ pub fn sign(
 }
 
 /// Label of CWT claims in a header (RFC 9597), and of the claims in it (RFC 8392).
-const CWT_CLAIMS: i64 = 15;
-const CWT_ISSUER: i64 = 1;
-const CWT_SUBJECT: i64 = 2;
+pub(crate) const CWT_CLAIMS: i64 = 15;
+pub(crate) const CWT_ISSUER: i64 = 1;
+pub(crate) const CWT_SUBJECT: i64 = 2;
 
 /// Tag of a `COSE_Sign1` (RFC 9052, section 2).
-const SIGN1_TAG: u64 = 18;
+pub(crate) const SIGN1_TAG: u64 = 18;
 
 /// A signed object in its one encoding, its parts as they stand.
-struct Object<'a> {
-    protected: &'a [u8],
-    payload: &'a [u8],
-    signature: &'a [u8],
+pub(crate) struct Object<'a> {
+    pub(crate) protected: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) signature: &'a [u8],
 }
 
 impl<'a> Object<'a> {
-    fn write(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, out: &mut Writer<'_>) {
         out.tag(SIGN1_TAG).array(4).bytes(self.protected).map(0).bytes(self.payload).bytes(self.signature);
     }
 
-    fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let bytes = |input: &mut Reader<'a>| input.bytes("bytes of a signed object", STATEMENT_BYTES_MAX);
         input.tag(SIGN1_TAG)?;
         input.tuple(4)?;
@@ -230,7 +230,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Returns the bytes over which a signature stands (RFC 9052, 4.4).
-fn signed_bytes(protected: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn signed_bytes(protected: &[u8], payload: &[u8]) -> Vec<u8> {
     let room = protected.len().saturating_add(payload.len()).saturating_add(24);
     let mut out = Writer::after(Vec::with_capacity(room));
     out.array(4).text("Signature1").bytes(protected).bytes(&[]).bytes(payload);

@@ -106,6 +106,21 @@ const WALLS: &[(&str, &[&str])] = &[
         "griptrace-store",
         &["clap", "griptrace-cli", "griptrace-proto", "griptrace-verifier", "hyper", "indicatif", "tokio", "tonic"],
     ),
+    (
+        "griptrace-export",
+        &[
+            "bincode",
+            "clap",
+            "getrandom",
+            "griptrace-cli",
+            "griptrace-store",
+            "indicatif",
+            "jiff",
+            "sled",
+            "tokio",
+            "tonic",
+        ],
+    ),
     ("griptrace-proto", &["clap", "griptrace-core", "griptrace-store", "sled"]),
     (
         "griptrace-witness",

@@ -19,8 +19,11 @@ use std::{
 use griptrace_core::{
     bundle::{Bundle, MAGIC},
     cbor::encode,
+    checkpoint::Checkpoint,
     cose::{ASSESSMENT_TYPE, MARK_TYPE, sign},
     node::Core,
+    note::{Note, NoteSigner},
+    tlog_proof::Included,
 };
 use griptrace_tests::{
     paths::workspace_root,
@@ -41,7 +44,7 @@ const SEEDS_BYTES_MAX: u64 = 2_000_000;
 /// One seed made here.
 const MADE_BYTES_MAX: usize = 24_000;
 /// Seeds made here for one target.
-const MADE_MAX: usize = 60;
+const MADE_MAX: usize = 120;
 
 fn folder(target: &str) -> PathBuf {
     workspace_root().join("tests/fuzz/seeds").join(target)
@@ -232,11 +235,26 @@ fn records_seeds() -> Made {
     add("signed-assessment", "signed-nothing".into(), &other);
     let payload = griptrace_core::commit::Commit::parse(&built.entries[0][1]).expect("it is a commit").payload;
     add("payload", "payload".into(), &encode(&payload));
+    let entry = &built.entries[0][1];
+    let receipt = receipt_of(entry, built.homes[0]);
+    add("receipt", "receipt".into(), &receipt);
+    let statement = griptrace_core::receipt::transparent(entry, &[receipt]).expect("it is a signed entry");
+    add("transparent-statement", "transparent-statement".into(), &statement);
     let public = griptrace_core::key::Signer::public_key(&key("bureau")).to_string();
     for (name, text) in [("day", "2026-02-28"), ("country", "DE"), ("word", "force-torque"), ("key", &public)] {
         add("text", format!("text-{name}"), text.as_bytes());
     }
     made
+}
+
+/// Returns the receipt of an entry that is alone in its log.
+fn receipt_of(entry: &[u8], home: griptrace_core::id::GenesisHash) -> Vec<u8> {
+    let root = griptrace_core::tree::Rfc9162::leaf_hash(entry);
+    let text = Checkpoint::new("log.example", 1, root).expect("it is a name").to_text();
+    let signer = NoteSigner::new("log.example", &[1; 32]).expect("it is a name");
+    let note = Note::new(&text, vec![signer.sign(&text)]).expect("it is a checkpoint").to_text();
+    let included = Included::new(entry, 0, Vec::new(), &note).expect("it is the only leaf");
+    griptrace_core::receipt::sign(&key("bureau"), &home, &included)
 }
 
 /// What stands between first line and digest: honest bundles, and what somebody without keys made

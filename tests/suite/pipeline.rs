@@ -169,6 +169,15 @@ impl Desk {
         String::from_utf8(finished.stdout).expect("output is text")
     }
 
+    /// Gives the folder away.
+    pub(crate) fn into_folder(self) -> tempfile::TempDir {
+        self.folder
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn ship(&self, model: &str) -> String {
         ship(|args| drop(self.run(args)), model)
     }

@@ -290,7 +290,7 @@ fn invariant_number(block: &str) -> Option<usize> {
 // --- Words ---
 
 /// What no output says, by any ending: a verdict is none of these.
-const NEVER_SAID: [&str; 3] = ["compliant", "approved", "certified"];
+pub(crate) const NEVER_SAID: [&str; 3] = ["compliant", "approved", "certified"];
 
 /// Sentences that say that we don't say it.
 const SAYS_THAT_WE_DO_NOT: [&str; 3] = [

@@ -20,6 +20,7 @@ use crate::{
     judge::{
         Answer, Case, Findings, Judged, Worst, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals,
     },
+    known::Known,
     policy::{Judge, Policy},
     question::Question,
     report::{
@@ -87,6 +88,15 @@ fn verify_and<V: Default>(
     // Step 16.
     let view = view(&case);
     Ok((conclude(&case, digest, &shipped, now, answered, findings.into_sorted()), view))
+}
+
+/// Tells whether a bundle's evidence holds together under a trust file: steps 1 to 10, and no judgement.
+///
+/// # Errors
+/// The finding that ended the procedure; `bundle-malformed` also for what does not begin like a bundle.
+pub fn holds_together(file: &[u8], trust: &Trust) -> Result<(), Finding> {
+    let bundle = BundleView::view(file).map_err(|error| unreadable(&error))?;
+    gather(&bundle, trust, &Known::default()).map(|_| ())
 }
 
 /// Says whose the times and the map root are.

@@ -8,6 +8,7 @@ use griptrace_core::{
     key::{Algorithm, PublicKey},
     note::NoteVerifier,
 };
+use griptrace_export::pem;
 use griptrace_service::access::token_digest;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -59,6 +60,9 @@ pub(crate) enum Args {
     Show {
         /// A key file, a public key as text, or a log's key (vkey) as text
         file: String,
+        /// Write the public key as PEM, for other programs
+        #[arg(long)]
+        pem: bool,
     },
 }
 
@@ -75,12 +79,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         Args::Rotate(args) => return key_change::rotate(context, args),
         Args::Change(args) => return key_change::change(context, args),
         Args::Record(args) => return key_record::run(context, args),
-        Args::Show { file } => shown(file)?,
+        Args::Show { file, .. } => shown(file)?,
     };
-    let id = key.id();
-    let object = json!({ "public_key": key.to_string(), "key_id": id.to_string(), "fingerprint": fingerprint(&id) });
-    let lines =
-        [format!("public key   {key}"), format!("key id       {id}"), format!("fingerprint  {}", fingerprint(&id))];
+    let (id, pem) = (key.id(), pem::public_key(&key));
+    if matches!(args, Args::Show { pem: true, .. }) && !context.output.is_json() {
+        context.output.raw(pem.as_bytes())?;
+        return Ok(Answer::YES);
+    }
+    let print = fingerprint(&id);
+    let object = json!({ "public_key": key.to_string(), "key_id": id.to_string(), "fingerprint": print, "pem": pem });
+    let lines = [format!("public key   {key}"), format!("key id       {id}"), format!("fingerprint  {print}")];
     context.output.either(&object, &lines)?;
     Ok(Answer::YES)
 }

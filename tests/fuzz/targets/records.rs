@@ -18,6 +18,7 @@ use griptrace_core::{
     limits::VALUE_DEPTH_MAX,
     manifest::{FileRecord, check_files, check_path, content_digest},
     node::{Core, Edge, Kind, node_id},
+    receipt::{Receipt, registered, transparent},
     value::Value,
     word::{Country, Word, is_note_name},
 };
@@ -45,6 +46,8 @@ pub(crate) const DECODERS: &[(&str, Decoder)] = &[
     ("subjects", record::<SubjectOpening>),
     ("edge-of-a-core", record::<Edge>),
     ("manifest", record::<ManifestOpening>),
+    ("receipt", receipt),
+    ("transparent-statement", transparent_statement),
 ];
 
 pub(crate) fn run(data: &[u8]) {
@@ -130,6 +133,21 @@ fn commit(bytes: &[u8]) {
     assert_eq!(encode(&commit.payload), payload);
     is_deterministic(&payload);
     is_signed_by_nobody(|key| commit.verify(key).is_ok());
+}
+
+fn receipt(bytes: &[u8]) {
+    let Some(receipt) = told(bounded(bytes.len(), || Receipt::parse(bytes))) else { return };
+    let mut object = CoseSign1::from_tagged_slice(bytes).expect("another reader reads what ours accepts");
+    assert!(object.payload.is_none(), "the root is the reader's to compute");
+    object.protected.original_data = None;
+    assert_eq!(object.to_tagged_vec().expect("it can be written"), bytes);
+    is_signed_by_nobody(|key| receipt.verify(b"entry", key).is_ok());
+}
+
+fn transparent_statement(bytes: &[u8]) {
+    let Some((entry, receipts)) = told(bounded(bytes.len(), || registered(bytes))) else { return };
+    assert!(!receipts.is_empty() && registered(&entry).is_err());
+    assert_eq!(transparent(&entry, &receipts).as_deref(), Ok(bytes));
 }
 
 /// Nothing that is not signed by a key verifies with it. No seed is signed by these.

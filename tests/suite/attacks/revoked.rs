@@ -10,10 +10,10 @@ use super::Attack;
 use super::Liar::{Both, Exporter, Thief};
 use super::{
     graded::regrade,
-    keys::{believe_guard, believe_guard_in, change, revoked, revoked_by_guard, sign_later},
+    keys::{accepted, believe_guard, believe_guard_in, change, other, revoked, revoked_by_guard, rotated, sign_later},
     marked::committer_as,
 };
-use crate::world::{Case, KeySpec, NodeSpec, SUPPLIER_ORIGIN, key, word};
+use crate::world::{Case, KeySpec, NodeSpec, SUPPLIER_ORIGIN, Step, key, word};
 
 /// The owner of a key has it revoked since a leaf, just before the `head`-th status head, to be rid of what it said.
 fn disowned(case: &mut Case, head: usize, owner: &'static str, since: u64) {
@@ -206,3 +206,40 @@ const UNDONE: &[Attack] = &[
         },
     ),
 ];
+
+/// A revocation takes nothing from who was not robbed, and leaves the owner a way on.
+#[test]
+fn what_was_signed_before_a_theft_and_after_it_by_the_next_key_is_believed() {
+    accepted("a stolen key, before the theft", &|c| revoked(c, 7));
+    accepted("the key after a stolen one, by name", &|c| {
+        revoked_by_guard(c, 7, "maker-2");
+        let next =
+            c.buyer.trust.replace(&key("maker").public_key().to_string(), &key("maker-2").public_key().to_string());
+        let (_, maker) = next.split_once("[[committer]]").expect("it is there");
+        let (maker, _) = maker.split_once("[[committer]]").expect("it is the first of them");
+        c.buyer.trust_also(&format!("[[committer]]{maker}"));
+    });
+    accepted("its new key, whoever revokes the old one later", &|c| {
+        rotated(c);
+        other(c, "maker", "maker-2");
+        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+        c.world.change_key(2, KeySpec { successor: Some("thief"), ..KeySpec::revocation("guard", "maker", 9) });
+    });
+    accepted("what the thief changed since", &|c| {
+        believe_guard(c);
+        c.world.logs[0].genesis.revokers = vec![key("guard").public_key().id()];
+        change(c, |change| change.successor = Some("thief"));
+        c.world.change_key(2, KeySpec { successor: Some("maker-2"), ..KeySpec::revocation("guard", "maker", 7) });
+        // Nothing of it is needed once the shipment is recorded anew.
+        for node in ["quantise", "shipment"] {
+            c.world.commit_of(node).signer = "maker-2";
+        }
+        let steps = &mut c.world.logs[0].steps;
+        let revocation = steps.iter().rposition(|step| matches!(step, Step::Key(_))).expect("it is there");
+        let revocation = steps.remove(revocation);
+        let quantise = steps
+            .iter()
+            .position(|step| matches!(step, Step::Commit(commit) if commit.nodes.contains(&"quantise".to_owned())));
+        steps.insert(quantise.expect("it is there"), revocation);
+    });
+}

@@ -1,0 +1,57 @@
+//! `griptrace label`.
+
+use std::path::PathBuf;
+
+use griptrace_core::bundle::Bundle;
+
+use crate::{
+    context::{Answer, Context, read_bundle, write_output},
+    dossier::{
+        Language,
+        label::{Form, Label},
+    },
+    error::CommandError,
+};
+
+/// Write a label that names a bundle, for the shipping papers
+///
+/// A QR code and text with the digest of the bundle and the id of its root. It proves nothing by itself: it names the file
+/// to ask for. Without -o the text goes to standard output.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The bundle
+    pub(crate) bundle: PathBuf,
+    /// Where to write it: a name that ends in .html, .svg or .txt says in which form
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The language of a page
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) language: Language,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    let bytes = read_bundle(&args.bundle)?;
+    let bundle = Bundle::from_bytes(&bytes)
+        .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
+    let label = Label::read(&bytes, &bundle)?;
+    if let Some(path) = &args.output {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let form = match ending {
+            Some("html") => Form::Html,
+            Some("svg") => Form::Svg,
+            Some("txt") => Form::Text,
+            _ => {
+                let text = format!("{} does not say in which form the label is to be", path.display());
+                return Err(CommandError::failed(text).with_hint("end the name in .html, .svg or .txt"));
+            }
+        };
+        let text = label.write(form, args.language);
+        write_output(path, text.as_bytes(), ("label of this form", form.magic().as_bytes()), &[&args.bundle])?;
+    }
+    if context.output.is_json() {
+        context.output.object(&label.to_json())?;
+    } else if args.output.is_none() {
+        context.output.raw(label.write(Form::Text, args.language).as_bytes())?;
+    }
+    Ok(Answer::YES)
+}

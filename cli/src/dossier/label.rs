@@ -1,0 +1,97 @@
+//! The label: which evidence file belongs to a delivery, for the shipping papers.
+
+use griptrace_core::{
+    bundle::{Bundle, bundle_digest},
+    digest::Digest,
+    id::NodeId,
+    node::node_id,
+};
+use serde_json::{Value as Json, json};
+
+use super::{
+    html::{Html, document},
+    qr::{grouped, payload, svg},
+    texts::Language,
+};
+use crate::error::CommandError;
+
+/// Side of the square, in CSS pixels: 42 mm.
+const SIDE: u32 = 159;
+const STYLE: &str = "@page { size: A4; margin: 15mm; } \
+    html { font: 9pt/1.4 \"Noto Sans\", \"DejaVu Sans\", \"Noto Sans CJK SC\", Arial, sans-serif; } body { margin: 0; } \
+    table { width: 150mm; border-collapse: collapse; } td { border: 1pt solid #000; padding: 3mm; vertical-align: top; } \
+    .square { width: 48mm; } h1 { font-size: 13pt; margin: 0 0 2mm; } p { margin: 1mm 0; } code { font-size: 9pt; }";
+
+/// How a label can be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// Lines of text.
+    Text,
+    /// The square alone.
+    Svg,
+    /// A page to be printed: the square with its text.
+    Html,
+}
+
+impl Form {
+    /// How every file of this form begins.
+    pub(crate) const fn magic(self) -> &'static str {
+        match self {
+            Self::Text => "Griptrace evidence file\n",
+            Self::Svg => "<svg xmlns=",
+            Self::Html => "<!DOCTYPE html>\n<!-- griptrace label -->\n",
+        }
+    }
+}
+
+/// What a label names.
+#[derive(Debug)]
+pub(crate) struct Label {
+    bundle: Digest,
+    root: NodeId,
+}
+
+impl Label {
+    /// Reads what a bundle is named by.
+    ///
+    /// # Errors
+    /// A bundle whose root is none of its nodes.
+    pub(crate) fn read(bytes: &[u8], bundle: &Bundle) -> Result<Self, CommandError> {
+        let cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
+        let root = usize::try_from(bundle.root).ok().and_then(|ordinal| cores.into_iter().nth(ordinal));
+        let root =
+            root.ok_or_else(|| CommandError::failed("the bundle is malformed: its root is none of its nodes"))?;
+        Ok(Self { bundle: bundle_digest(bytes), root: node_id(root) })
+    }
+
+    /// Writes it in a form.
+    pub(crate) fn write(&self, form: Form, language: Language) -> String {
+        let square = payload(&self.bundle, &self.root);
+        match form {
+            Form::Text => square,
+            Form::Svg => svg(&square, SIDE),
+            Form::Html => self.page(&square, language),
+        }
+    }
+
+    /// Returns it for programs.
+    pub(crate) fn to_json(&self) -> Json {
+        let text = payload(&self.bundle, &self.root);
+        json!({ "bundle_digest": self.bundle.to_string(), "root": self.root.to_string(), "text": text })
+    }
+
+    fn page(&self, square: &str, language: Language) -> String {
+        let texts = language.texts().label;
+        let mut body = Html::default();
+        body.raw("<table><tr><td class=\"square\">")
+            .svg(&svg(square, SIDE))
+            .raw("</td><td>")
+            .element("h1", &texts.title);
+        for (name, digits) in [(&texts.bundle, grouped(&self.bundle)), (&texts.root, grouped(&self.root))] {
+            body.raw("<p>").text(name).raw("<br><code>").text(&digits).raw("</code></p>");
+        }
+        body.raw("</td></tr>\n<tr><td colspan=\"2\">").text(&texts.about).raw(" ").text(&texts.is_not);
+        body.raw("</td></tr></table>\n");
+        document(Form::Html.magic(), language.tag(), &texts.title, STYLE, body.as_str())
+    }
+}

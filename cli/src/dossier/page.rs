@@ -1,0 +1,150 @@
+//! The page: its frame, and its sections in order.
+
+mod cards;
+mod checklist;
+mod front;
+mod rest;
+mod sources;
+mod verdict;
+
+use griptrace_core::value::Value;
+use griptrace_verifier::finding::Verdict;
+
+use super::{
+    Dossier,
+    facts::{Item, Label},
+    fill,
+    html::{FOREIGN_MAX, Html, document, harmless},
+    ranges,
+    texts::Texts,
+};
+
+/// How every dossier begins.
+pub(crate) const MAGIC: &str = "<!DOCTYPE html>\n<!-- griptrace dossier -->\n";
+const STYLE: &str = include_str!("page/style.css");
+/// Entries of one value, or of a list of records.
+const ENTRIES_MAX: usize = 40;
+/// Cards of one section. Of more, only how many there are.
+const CARDS_MAX: usize = 200;
+
+/// Writes a dossier as HTML.
+pub(super) fn write(dossier: &Dossier) -> String {
+    let texts = dossier.language.texts();
+    let page = Page { dossier, texts: &texts };
+    let mut body = Html::default();
+    page.front(&mut body);
+    page.verdict(&mut body);
+    // Of what does not hold together nothing is repeated.
+    if !page.is_broken() {
+        page.shipped(&mut body);
+        page.picture(&mut body);
+        page.checklist(&mut body);
+        page.not_disclosed(&mut body);
+        page.sources(&mut body);
+        page.steps(&mut body);
+        page.derived(&mut body);
+        page.models(&mut body);
+        page.assessments(&mut body);
+        page.marks(&mut body);
+        page.index(&mut body);
+    }
+    page.frame(&body)
+}
+
+/// A dossier in a language.
+struct Page<'a> {
+    dossier: &'a Dossier,
+    texts: &'a Texts,
+}
+
+impl Page<'_> {
+    fn is_broken(&self) -> bool {
+        self.dossier.report.as_ref().is_some_and(|report| report.verdict == Verdict::Broken)
+    }
+
+    /// Puts the frame around the body.
+    fn frame(&self, body: &Html) -> String {
+        let texts = &self.texts.page;
+        let css = |text: &str| text.replace(['\\', '"', '\n'], "");
+        let style = fill_style(&[
+            ("FOOT", &css(&format!("{} {}", texts.foot, self.dossier.facts.digest))),
+            ("PAGE", &css(texts.page_of.first().map_or("", String::as_str))),
+            ("OF", &css(texts.page_of.last().map_or("", String::as_str))),
+        ]);
+        let title = format!("{} {}", texts.title, self.dossier.facts.digest);
+        document(MAGIC, self.dossier.language.tag(), &title, &style, body.as_str())
+    }
+
+    /// Writes the labels of some nodes.
+    fn labels(&self, places: &[usize]) -> String {
+        ranges(places.iter().map(|place| self.dossier.facts.item(*place).label))
+    }
+
+    fn labels_of<'i>(items: impl IntoIterator<Item = &'i Item>) -> String {
+        ranges(items.into_iter().map(|item| item.label))
+    }
+
+    /// Writes a node's name, or that it is not disclosed.
+    fn name(&self, html: &mut Html, item: &Item) {
+        match item.name() {
+            Some(name) => html.foreign(name),
+            None => html.raw("<i>").text(&self.texts.page.not_disclosed).raw("</i>"),
+        };
+    }
+
+    /// Writes a detail's value. Entries of a map or list stand on lines of their own.
+    fn value(&self, html: &mut Html, value: &Value) {
+        let entries: Vec<String> = match value {
+            Value::Map(pairs) => pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect(),
+            Value::List(items) => items.iter().map(ToString::to_string).collect(),
+            Value::Text(text) => {
+                html.foreign(text);
+                return;
+            }
+            Value::Int(_) | Value::Bytes(_) | Value::Bool(_) => {
+                html.foreign(&value.to_string());
+                return;
+            }
+        };
+        self.entries(html, entries.iter().map(String::as_str));
+    }
+
+    /// Writes texts on lines of their own, and how many more there are.
+    fn entries<'t>(&self, html: &mut Html, entries: impl ExactSizeIterator<Item = &'t str>) {
+        let more = entries.len().saturating_sub(ENTRIES_MAX);
+        for entry in entries.take(ENTRIES_MAX) {
+            html.raw("<div>").foreign(entry).raw("</div>");
+        }
+        self.more(html, more);
+    }
+
+    /// Says that there are more.
+    fn more(&self, html: &mut Html, more: usize) {
+        if more > 0 {
+            let text = fill(&self.texts.page.and_more, &[("n", &more.to_string())]);
+            html.raw("<p class=\"more\">").text(&text).raw("</p>\n");
+        }
+    }
+}
+
+/// Begins a section.
+fn section(html: &mut Html, heading: &str, about: &str) {
+    html.raw("<section>\n").element("h2", heading).raw("\n");
+    if !about.is_empty() {
+        html.raw("<p class=\"about\">").text(about).raw("</p>\n");
+    }
+}
+
+fn fill_style(values: &[(&str, &str)]) -> String {
+    values.iter().fold(STYLE.to_owned(), |style, (name, value)| style.replace(&format!("@{name}@"), value))
+}
+
+/// Returns a text on one line, cut, without what steers or hides.
+fn one_line(text: &str) -> String {
+    harmless(text, FOREIGN_MAX)
+}
+
+/// Writes the label of a card, which links lead to.
+fn anchor(html: &mut Html, label: Label) {
+    html.raw("<span class=\"label\">").show(label).raw("</span> ");
+}

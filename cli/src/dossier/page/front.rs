@@ -1,0 +1,129 @@
+//! The front: which file this is about, what the paper is, what was shipped, and how it was made.
+
+use griptrace_core::manifest::FileRecord;
+
+use super::{ENTRIES_MAX, Page, anchor, fill, section};
+use crate::{
+    dossier::{
+        facts::{Item, LogFact},
+        html::Html,
+        picture::draw,
+        qr,
+    },
+    view,
+};
+
+/// Details of a model that its card does not repeat: they stand in the list of files and in the index.
+const OF_THE_FILES: [&str; 3] = ["name", "content", "manifest"];
+/// Width of the square, in CSS pixels; the style sheet has it in millimetres.
+const QR_SIZE: u32 = 150;
+
+impl Page<'_> {
+    pub(super) fn front(&self, html: &mut Html) {
+        let (facts, texts) = (&self.dossier.facts, &self.texts.page);
+        html.raw("<section class=\"front\">\n<div>\n").element("h1", &texts.title).raw("\n<p>");
+        for (place, model) in facts.shipped().iter().enumerate() {
+            if place > 0 {
+                html.raw("<br>");
+            }
+            anchor(html, facts.item(*model).label);
+            self.name(html, facts.item(*model));
+        }
+        html.raw("</p>\n<table class=\"facts\">\n");
+        html.row(&texts.made_from, |html| {
+            html.raw("<code id=\"bundle-digest\">").text(&qr::grouped(&facts.digest)).raw("</code>");
+        });
+        html.row(&texts.root, |html| {
+            anchor(html, facts.root().label);
+            html.raw("<code id=\"root-id\">").text(&qr::grouped(&facts.root().id)).raw("</code>");
+        });
+        html.row(&texts.size, |html| {
+            html.text(&fill(&texts.bytes, &[("n", &facts.bytes.to_string())]));
+        });
+        for log in &facts.logs {
+            html.row(&texts.log, |html| self.log(html, log));
+        }
+        html.row(&texts.program, |html| {
+            html.text(concat!("griptrace ", env!("CARGO_PKG_VERSION")));
+        });
+        html.raw("</table>\n</div>\n<div>\n");
+        html.svg(&qr::svg(&qr::payload(&facts.digest, &facts.root().id), QR_SIZE));
+        html.raw("<p class=\"compare\">").text(&texts.compare).raw("</p>\n</div>\n</section>\n");
+        self.about(html);
+    }
+
+    fn log(&self, html: &mut Html, log: &LogFact) {
+        let size = log.size.to_string();
+        html.foreign(&log.origin).raw(": ");
+        match log.time.map(view::time) {
+            Some(time) => html.text(&fill(&self.texts.page.log_at, &[("n", &size), ("time", &time)])),
+            None => html.text(&fill(&self.texts.page.log_untimed, &[("n", &size)])),
+        };
+    }
+
+    fn about(&self, html: &mut Html) {
+        section(html, &self.texts.about.heading, "");
+        html.raw("<ul>\n");
+        self.texts.about.items.iter().for_each(|item| {
+            html.element("li", item).raw("\n");
+        });
+        html.raw("</ul>\n</section>\n");
+    }
+
+    pub(super) fn shipped(&self, html: &mut Html) {
+        let (facts, texts) = (&self.dossier.facts, self.texts);
+        section(html, &texts.shipped.heading, "");
+        let shipped = facts.shipped();
+        if shipped.contains(&facts.root) {
+            html.raw("<p>").text(&texts.shipped.pre_check).raw("</p>\n");
+        } else {
+            self.card(html, facts.root(), &[]);
+        }
+        for model in shipped {
+            let model = facts.item(model);
+            html.raw("<h3>");
+            anchor(html, model.label);
+            html.text(&texts.shipped.model).raw(": ");
+            self.name(html, model);
+            html.raw("</h3>\n");
+            self.body(html, model, &OF_THE_FILES);
+            self.files(html, model);
+        }
+        html.raw("</section>\n");
+    }
+
+    fn files(&self, html: &mut Html, model: &Item) {
+        let texts = &self.texts.shipped;
+        let Some(files) = &model.files else {
+            html.raw("<p class=\"absent\">").text(&texts.files_hidden).raw("</p>\n");
+            return;
+        };
+        html.raw("<table class=\"files\">\n<thead><tr>");
+        [&texts.file, &texts.bytes, &texts.digest].iter().for_each(|heading| {
+            html.element("th", heading);
+        });
+        html.raw("</tr></thead>\n<tbody>\n");
+        files.iter().take(ENTRIES_MAX).for_each(|file| one_file(html, file));
+        html.raw("</tbody></table>\n");
+        self.more(html, files.len().saturating_sub(ENTRIES_MAX));
+    }
+
+    pub(super) fn picture(&self, html: &mut Html) {
+        let texts = &self.texts.picture;
+        let picture = draw(&self.dossier.facts, self.texts);
+        let grouped = texts.grouped.get(picture.grouping).map_or("", String::as_str);
+        html.raw("<section class=\"picture\">\n").element("h2", &texts.heading).raw("\n<p class=\"about\">");
+        html.text(&texts.about).raw(" ").text(grouped).raw("</p>\n");
+        html.svg(&picture.svg);
+        html.raw("</section>\n");
+    }
+}
+
+fn one_file(html: &mut Html, file: &FileRecord) {
+    html.raw("<tr><td>").foreign(&String::from_utf8_lossy(&file.path)).raw("</td><td>").show(file.size);
+    html.raw("</td><td><code>BLAKE3 ").show(file.blake3);
+    if let Some(sha256) = &file.sha256 {
+        html.raw("<br>SHA-256 ").show(sha256);
+    }
+    html.raw("</code></td></tr>\n");
+}

@@ -1,0 +1,395 @@
+//! What `griptrace export` writes: what it says, and that it says no more than the bundle shows. That others' programs
+//! read it is shown in `others`.
+
+mod others;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use griptrace_core::{
+    bundle::Bundle,
+    key::PublicKey,
+    node::{Core, Kind, Origin, Role, node_id},
+    receipt,
+};
+use griptrace_export::{cyclonedx, lineage::Lineage, prov, slsa};
+use griptrace_tests::source::document;
+use griptrace_verifier::finding::Code;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::attacks::catalogue;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_griptrace-under-test");
+const ORIGIN: &str = "maker.example/2026";
+
+/// Two models, one made of the other, of a source that was collected and one that came from outside.
+const LINEAGE: &str = r#"
+[[dataset]]
+name = "camera"
+origin = "collected"
+path = "camera.pgm"
+modality = ["visual"]
+purpose = ["train-adaptive-grasp-control"]
+grade = { value = "general", basis = "own", by = "Data office", on = 2026-04-02 }
+country = "DE"
+detail = { collected_from = 2026-03-01, collected_to = 2026-03-20, licence = { name = "own", allows = true }, persons = "none found" }
+
+[[dataset]]
+name = "bought"
+origin = "external"
+path = "bought"
+modality = ["force-torque"]
+purpose = ["train-adaptive-grasp-control"]
+grade = { value = "general", basis = "own", by = "Data office", on = 2026-04-02 }
+country = "DE"
+detail = { licence = { name = "own", allows = true }, persons = "none found" }
+
+[[transformation]]
+name = "train"
+kind = "training"
+used = ["camera", "bought"]
+country = "DE"
+date = 2026-04-20
+generated = [{ model = "grasp-f32", path = "grasp-f32.bin", country = "DE" }]
+
+[[transformation]]
+name = "quantise"
+kind = "quantisation"
+used = ["model:grasp-f32"]
+country = "DE"
+date = 2026-04-21
+generated = [{ model = "grasp", path = "model", country = "DE" }]
+"#;
+
+/// A folder with a store, a shipment, its bundle, and what a buyer holds.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.say(&["init", "--origin", ORIGIN, "--name", "Maker"]);
+        for folder in ["bought", "model/parts"] {
+            fs::create_dir_all(desk.path(folder)).unwrap();
+        }
+        for name in ["camera.pgm", "bought/a.csv", "bought/b.csv", "grasp-f32.bin", "model/config.json"] {
+            fs::write(desk.path(name), name).unwrap();
+        }
+        fs::write(desk.path("model/parts/weights.bin"), [7; 40]).unwrap();
+        fs::write(desk.path("lineage.toml"), LINEAGE).unwrap();
+        fs::write(desk.path("policy.toml"), include_str!("../../policies/cn-industrial-reference.toml")).unwrap();
+        desk.say(&["record", "lineage.toml"]);
+        desk.say(&["ship", "model:grasp", "--to", "Buyer GmbH", "--country", "DE", "--name", "first"]);
+        desk.say(&["prove", "first", "-o", "full.griptrace", "--profile", "full"]);
+        desk.say(&["prove", "first", "-o", "minimal.griptrace"]);
+        desk.say(&["trust", "init", "-o", "trust.toml"]);
+        desk.say(&["key", "new", "p256.key", "--p256"]);
+        desk.say(&["key", "new", "ed25519.key"]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE").stdin(Stdio::null());
+        command.args(arguments).current_dir(self.0.path()).output().unwrap()
+    }
+
+    /// Runs a command that must end with this code, and returns what it said, on both ways.
+    fn ends(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "griptrace {arguments:?}: {said}");
+        said
+    }
+
+    fn say(&self, arguments: &[&str]) -> String {
+        self.ends(0, arguments)
+    }
+
+    /// Exports a document of a bundle and returns it.
+    fn document(&self, format: &str, bundle: &str) -> Json {
+        let file = format!("{bundle}.{format}");
+        self.say(&["export", format, bundle, "--trust", "trust.toml", "-o", &file]);
+        serde_json::from_slice(&fs::read(self.path(&file)).unwrap()).unwrap()
+    }
+
+    /// Exports a verdict and returns the statement in the envelope.
+    fn verdict(&self, code: i32, format: &str, bundle: &str, more: &[&str]) -> Json {
+        let file = format!("{bundle}.{format}.json");
+        let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--key", "ed25519.key", "-o", &file];
+        self.ends(code, &[&["export", format, bundle][..], &asked, more].concat());
+        let envelope: Json = serde_json::from_slice(&fs::read(self.path(&file)).unwrap()).unwrap();
+        let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+        serde_json::from_slice(&payload).unwrap()
+    }
+}
+
+/// The cores of a bundle by id, read by nobody but the core.
+fn cores(bundle: &Bundle) -> BTreeMap<String, Core> {
+    let cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
+    cores.map(|bytes| (format!("urn:griptrace:node:{}", node_id(bytes)), Core::from_bytes(bytes).unwrap())).collect()
+}
+
+fn texts(list: &Json) -> BTreeSet<&str> {
+    list.as_array().map_or(&[][..], Vec::as_slice).iter().filter_map(Json::as_str).collect()
+}
+
+/// Returns what a BOM says of a relation, by component.
+fn said_of<'a>(bom: &'a Json, relation: &str) -> BTreeMap<&'a str, &'a str> {
+    let mut said = BTreeMap::new();
+    for composition in bom["compositions"].as_array().unwrap() {
+        for component in texts(&composition[relation]) {
+            let twice = said.insert(component, composition["aggregate"].as_str().unwrap());
+            assert_eq!(twice, None, "{component} stands in two compositions");
+        }
+    }
+    said
+}
+
+/// Every lie that ends the procedure ends the export too, and no other does.
+#[test]
+fn what_does_not_hold_together_is_not_exported() {
+    let (mut exported, mut refused) = (0, 0);
+    for attack in catalogue() {
+        let case = attack.case();
+        let (file, report) = (case.file(), case.verify());
+        // An export knows of no older file.
+        if !case.buyer.known.is_empty() || case.base.is_some() || attack.code == Code::HistoryForked {
+            continue;
+        }
+        let holds = report.nodes > 0;
+        assert_eq!(Lineage::read(&file, &case.buyer.read_trust()).is_ok(), holds, "{}", attack.name);
+        if holds { exported += 1 } else { refused += 1 }
+    }
+    assert!(exported > 80 && refused > 40, "{exported} {refused}");
+}
+
+/// Whatever holds together is exported; what is said to be complete is, by the edges in the cores themselves.
+#[test]
+fn complete_is_said_only_where_every_edge_is_here() {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for case in catalogue().map(crate::attacks::Attack::case) {
+        let file = case.file();
+        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust()) else { continue };
+        let bom = cyclonedx::bom(&lineage);
+        let cores = cores(&Bundle::from_bytes(&file).unwrap());
+        let urn = |edge: &griptrace_core::node::Edge| format!("urn:griptrace:node:{}", edge.to);
+        for (component, aggregate) in said_of(&bom, "dependencies") {
+            let core = &cores[component];
+            let step = core.edges_of(Role::GeneratedBy).next().map(|edge| &cores[&urn(edge)]);
+            let all_here = step.is_some_and(|step| step.edges.iter().all(|edge| cores.contains_key(&urn(edge))));
+            let collected = core.kind == Kind::Dataset && core.origin == Some(Origin::Collected);
+            let expected = match step {
+                Some(_) if all_here => "complete",
+                Some(_) => "incomplete",
+                None if collected => "complete",
+                None => "unknown",
+            };
+            assert_eq!(aggregate, expected, "{component}");
+            *counts.entry(aggregate.to_owned()).or_default() += 1;
+        }
+        let parts = cores.values().filter(|core| matches!(core.kind, Kind::Dataset | Kind::Model)).count();
+        assert_eq!(said_of(&bom, "dependencies").len(), parts, "each part is spoken of");
+        let used = cores.values().flat_map(|core| &core.edges);
+        let used = used.filter(|edge| matches!(edge.role, Role::Used | Role::Ships)).count();
+        assert_eq!(prov::document(&lineage)["used"].as_object().map_or(0, serde_json::Map::len), used);
+        slsa::provenance(&lineage);
+    }
+    assert!(counts["complete"] > 500 && counts["unknown"] > 0 && counts["incomplete"] > 0, "{counts:?}");
+}
+
+#[test]
+fn what_is_hidden_is_counted_and_never_guessed() {
+    let desk = Desk::new();
+    let (full, minimal) =
+        (desk.document("cyclonedx", "full.griptrace"), desk.document("cyclonedx", "minimal.griptrace"));
+    let names = |bom: &Json| {
+        let named = bom["components"].as_array().unwrap().iter();
+        named.map(|of| of["name"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names(&full), ["bought", "camera", "grasp-f32"].map(str::to_owned).into());
+    assert!(
+        names(&minimal).iter().all(|name| name.len() == 64),
+        "{:?}: an id stands in a name's place",
+        names(&minimal)
+    );
+    assert_eq!(full["metadata"]["component"]["components"].as_array().unwrap().len(), 2, "the model's files");
+    // What was made of what is proven all the same; what the hidden parts consist of is not.
+    for bom in [&full, &minimal] {
+        let mut said: Vec<&str> = said_of(bom, "dependencies").into_values().collect();
+        said.sort_unstable();
+        assert_eq!(said, ["complete", "complete", "complete", "unknown"], "the upstream of what was bought is unknown");
+    }
+    let complete = |bom| said_of(bom, "assemblies").into_values().filter(|said| *said == "complete").count();
+    assert_eq!((complete(&full), complete(&minimal)), (3, 1), "two single files and the model; the model alone");
+    let text = minimal.to_string();
+    for secret in ["camera", "bought", "Data office", "grasp-f32"] {
+        assert!(!text.contains(secret), "{secret} is not disclosed");
+        assert!(!desk.document("prov", "minimal.griptrace").to_string().contains(secret), "{secret} is not disclosed");
+    }
+}
+
+#[test]
+fn the_same_bundle_gives_the_same_documents() {
+    let desk = Desk::new();
+    for format in ["cyclonedx", "prov"] {
+        let document = desk.document(format, "full.griptrace");
+        assert_eq!(document, desk.document(format, "full.griptrace"));
+        let text = document.to_string().to_lowercase();
+        assert!(!crate::tidy::NEVER_SAID.iter().any(|word| text.contains(word)), "{text}");
+    }
+}
+
+#[test]
+fn a_verdict_that_is_not_met_has_no_properties_and_speaks_of_no_more_than_it_knows() {
+    let desk = Desk::new();
+    let met = ["--model", "model", "--destination", "DE"];
+    let svr = desk.verdict(0, "svr", "full.griptrace", &met);
+    assert_eq!(texts(&svr["predicate"]["properties"]), ["GRIPTRACE_POLICY_MET", "GRIPTRACE_TRACED_UNASSESSED"].into());
+    let names: Vec<&str> = svr["subject"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["config.json", "parts/weights.bin"]);
+    let vsa = desk.verdict(0, "vsa", "full.griptrace", &met);
+    assert_eq!(vsa["predicate"]["verificationResult"], "PASSED");
+    assert_eq!(vsa["predicate"]["dependencyLevels"]["GRIPTRACE_TRACED_UNASSESSED"], 2);
+    // Nobody said where the buyer is, nor showed a model.
+    let svr = desk.verdict(1, "svr", "full.griptrace", &[]);
+    assert!(texts(&svr["predicate"]["properties"]).is_empty());
+    let vsa = desk.verdict(1, "vsa", "full.griptrace", &[]);
+    assert_eq!(vsa["predicate"]["verificationResult"], "FAILED");
+    assert_eq!(texts(&vsa["predicate"]["verifiedLevels"]), ["FAILED"].into());
+    // What does not hold together says nothing of any model.
+    let mut bytes = fs::read(desk.path("full.griptrace")).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(desk.path("broken.griptrace"), bytes).unwrap();
+    let svr = desk.verdict(1, "svr", "broken.griptrace", &met);
+    let subject = svr["subject"][0]["name"].as_str().unwrap();
+    assert!(subject.starts_with("urn:griptrace:bundle:"), "{subject}");
+    assert!(texts(&svr["predicate"]["properties"]).is_empty());
+}
+
+#[test]
+fn nothing_is_written_over_and_what_can_not_be_exported_is_said() {
+    let desk = Desk::new();
+    let export = ["export", "cyclonedx", "full.griptrace", "--trust", "trust.toml", "-o"];
+    for kept in ["lineage.toml", "full.griptrace", "trust.toml"] {
+        let before = fs::read(desk.path(kept)).unwrap();
+        let said = desk.ends(2, &[&export[..], &[kept]].concat());
+        assert!(said.contains("not replaced"), "{said}");
+        assert_eq!(fs::read(desk.path(kept)).unwrap(), before);
+    }
+    desk.say(&[&export[..], &["bom.json"]].concat());
+    desk.say(&[&export[..], &["bom.json"]].concat());
+    let said = desk.ends(2, &["export", "prov", "full.griptrace", "--trust", "trust.toml", "-o", "bom.json"]);
+    assert!(said.contains("no PROV-JSON"), "{said}");
+    let said = desk.ends(2, &["export", "oms", "model", "--key", "ed25519.key", "-o", "m.sig"]);
+    assert!(said.contains("P-256"), "{said}");
+    let said = desk.ends(2, &["export", "oms", "model", "--key", "p256.key", "-o", "model/m.sig"]);
+    assert!(said.contains("outside the model's folder"), "{said}");
+    let said = desk.ends(2, &["export", "oms", "bought", "--key", "p256.key", "-o", "m.sig"]);
+    assert!(!desk.path("m.sig").exists(), "a data set is no model: {said}");
+    let said = desk.ends(2, &["export", "statement", "leaf:0", "-o", "s.cose"]);
+    assert!(said.contains("no commit"), "{said}");
+    let said = desk.ends(2, &["export", "tlog-proof", "leaf:99", "-o", "p"]);
+    assert!(said.contains("no leaf 99"), "{said}");
+    let told = desk.say(&["--json", "export", "statement", "first", "-o", "s.cose"]);
+    let told: Json = serde_json::from_str(told.trim()).unwrap();
+    assert_eq!((&told["file"], &told["log"]), (&"s.cose".into(), &ORIGIN.into()));
+}
+
+/// The bundle's narrowed proof is the log's own: a buyer's tlog-proof is the seller's.
+#[test]
+fn a_tlog_proof_out_of_a_bundle_is_that_of_the_store() {
+    let desk = Desk::new();
+    let bundle = Bundle::from_bytes(&fs::read(desk.path("full.griptrace")).unwrap()).unwrap();
+    let mut compared = 0;
+    for (index, _) in &bundle.logs[0].entries {
+        let leaf = format!("leaf:{index}");
+        desk.say(&["export", "tlog-proof", &leaf, "-o", "store.tlog-proof"]);
+        desk.say(&["export", "tlog-proof", &leaf, "--bundle", "full.griptrace", "-o", "bundle.tlog-proof"]);
+        let read = |name: &str| fs::read_to_string(desk.path(name)).unwrap();
+        assert_eq!(read("store.tlog-proof"), read("bundle.tlog-proof"), "{leaf}");
+        compared += 1;
+    }
+    assert!(compared >= 4, "{compared}");
+}
+
+#[test]
+fn a_statements_entry_is_the_logs_own() {
+    let desk = Desk::new();
+    let told = desk.say(&["--json", "export", "statement", "first", "-o", "s.cose"]);
+    let leaf = serde_json::from_str::<Json>(told.trim()).unwrap()["leaf"].as_u64().unwrap();
+    let (entry, receipts) = receipt::registered(&fs::read(desk.path("s.cose")).unwrap()).unwrap();
+    assert_eq!(receipts.len(), 1);
+    let bundle = Bundle::from_bytes(&fs::read(desk.path("full.griptrace")).unwrap()).unwrap();
+    let logged = bundle.logs[0].entries.iter().find(|(index, _)| *index == leaf);
+    assert_eq!(logged.map(|(_, bytes)| bytes), Some(&entry));
+}
+
+/// What stands in docs/export.md is what the check installs.
+#[test]
+fn the_versions_in_the_documents_are_those_that_read() {
+    let (table, pins) = (document("docs/export.md"), document("tests/formats/requirements.txt"));
+    let modules = document("tests/formats/tlog/go.mod");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip_while(|line| !line.starts_with("| program |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 9);
+    for row in rows {
+        let name = row[1].split([' ', '[', ',']).next().unwrap();
+        let version = row[2].split(',').next().unwrap();
+        let pinned = if row[1].contains("(Go)") {
+            modules.contains(&format!("\t{name} v{version}\n"))
+        } else {
+            pins.lines().any(|line| line.eq_ignore_ascii_case(&format!("{name}=={version}")))
+        };
+        assert!(pinned, "{name} {version} is not what is installed");
+    }
+}
+
+/// A receipt is by the key that signs checkpoints now, whichever key signed when the commit came.
+#[test]
+fn a_receipt_is_by_the_logs_key_of_now() {
+    let desk = Desk::new();
+    let verifies = |vkey: &str| {
+        desk.say(&["export", "statement", "first", "-o", "s.cose"]);
+        let (entry, receipts) = receipt::registered(&fs::read(desk.path("s.cose")).unwrap()).unwrap();
+        let shown: Json = serde_json::from_str(desk.say(&["--json", "key", "show", vkey]).trim()).unwrap();
+        let key = PublicKey::parse(shown["public_key"].as_str().unwrap()).unwrap();
+        receipt::Receipt::parse(&receipts[0]).unwrap().verify(&entry, &key).is_ok()
+    };
+    let vkeys = || {
+        let trust = desk.say(&["trust", "init"]);
+        trust.lines().filter_map(|line| line.strip_prefix("vkey = ")).map(|v| v.trim_matches('"').to_owned()).collect()
+    };
+    let before: Vec<String> = vkeys();
+    assert!(verifies(&before[0]));
+    desk.say(&["key", "rotate", "log"]);
+    let after: Vec<String> = vkeys();
+    assert_ne!(before[0], after[0]);
+    assert!(verifies(&after[0]) && !verifies(&before[0]));
+}
+
+/// Changes a copy of a file and returns its name.
+fn changed(desk: &Desk, file: &str, change: impl Fn(&mut Vec<u8>)) -> String {
+    let mut bytes = fs::read(desk.path(file)).unwrap();
+    let before = bytes.clone();
+    change(&mut bytes);
+    assert_ne!(bytes, before, "nothing was changed in {file}");
+    let name = format!("changed-{}", Path::new(file).file_name().unwrap().display());
+    fs::write(desk.path(&name), bytes).unwrap();
+    name
+}
