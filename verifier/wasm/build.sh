@@ -20,7 +20,7 @@ else
   exit 1
 fi
 
-# Where a machine keeps the sources would stand in the messages of panics, and make other bytes.
+# Where a machine keeps the sources would stand in the messages of panics. (Their order in the file still depends on it.)
 "$cargo" fetch --locked >&2
 for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
   flags+=" --remap-path-prefix=${sources%/}=crates"
