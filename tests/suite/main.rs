@@ -32,6 +32,7 @@ mod service_pipeline;
 mod spec_example;
 mod tidy;
 mod vectors;
+mod web;
 mod witnesses;
 #[path = "../support/world.rs"]
 mod world;

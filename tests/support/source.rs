@@ -56,8 +56,8 @@ fn gather(root: &Path, folder: &str, endings: &[&str], found: &mut Vec<SourceFil
             continue;
         }
         if entry.file_type().expect("a listed entry has a type").is_dir() {
-            // A package outside the workspace has a target folder of its own.
-            if name != "target" {
+            // A package outside the workspace has folders of its own for what is built and installed.
+            if !["target", "node_modules", "dist"].contains(&name.as_str()) {
                 gather(root, &path, endings, found);
             }
         } else if endings.iter().any(|ending| name.ends_with(ending)) {

@@ -15,6 +15,7 @@ extern crate alloc;
 mod dense;
 mod evidence;
 pub mod finding;
+pub mod graph;
 mod judge;
 pub mod known;
 pub mod own;

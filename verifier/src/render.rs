@@ -9,7 +9,7 @@ mod safe;
 mod table;
 mod words;
 
-pub use json::{SCHEMA, could_not_check, json, json_text};
+pub use json::{SCHEMA, could_not_check, graph_json, json, json_text};
 pub use meaning::{Meaning, meaning};
 pub use safe::plain;
 pub use words::{causes, line, words};

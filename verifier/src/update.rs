@@ -48,6 +48,14 @@ impl UpdatingError {
             Self::Base(error) => error.code(),
         }
     }
+
+    /// Returns which update it is about, counted from 0; `None` if it is the bundle.
+    pub fn number(&self) -> Option<usize> {
+        match self {
+            Self::Update { number, .. } | Self::Root { number, .. } => Some(*number),
+            Self::Base(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for UpdatingError {

@@ -16,6 +16,7 @@ use griptrace_core::{
 use crate::{
     evidence::{Anchor, Ordinal, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
+    graph::{Graph, graph},
     judge::{
         Answer, Case, Findings, Judged, Worst, answer, count_sources, grade_word, is_hidden, note_unknown_withdrawals,
     },
@@ -35,17 +36,42 @@ use crate::{
 /// [`BundleError::NotABundle`] or [`BundleError::Version`] if the bytes do not begin like a bundle
 /// that this program knows: nothing was checked then. Whatever else is wrong is in the report.
 pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) -> Result<Report, BundleError> {
+    verify_and(file, (trust, policy, question), |_| ()).map(|(report, ())| report)
+}
+
+/// Does what [`verify`] does, and returns besides what it checked as a graph of at most `nodes_max` nodes: those that
+/// are nearest to the root. The graph of evidence that does not hold together is empty.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with_graph(
+    file: &[u8],
+    trust: &Trust,
+    policy: &Policy,
+    question: &Question,
+    nodes_max: usize,
+) -> Result<(Report, Graph), BundleError> {
+    verify_and(file, (trust, policy, question), |case| graph(case, nodes_max))
+}
+
+/// The procedure, and a view of what was checked if it holds together.
+fn verify_and<V: Default>(
+    file: &[u8],
+    (trust, policy, question): (&Trust, &Policy, &Question),
+    view: impl FnOnce(&Case<'_>) -> V,
+) -> Result<(Report, V), BundleError> {
+    let broken = |digest, finding| Ok((broken_report(digest, policy, question, finding), V::default()));
     let digest = bundle_digest(file);
     // Step 1.
     let bundle = match BundleView::view(file) {
         Ok(bundle) => bundle,
         Err(error @ (BundleError::NotABundle | BundleError::Version)) => return Err(error),
-        Err(error) => return Ok(broken_report(digest, policy, question, unreadable(&error))),
+        Err(error) => return broken(digest, unreadable(&error)),
     };
     // Steps 2 to 10.
     let evidence = match gather(&bundle, trust, &question.known) {
         Ok(evidence) => evidence,
-        Err(finding) => return Ok(broken_report(digest, policy, question, finding)),
+        Err(finding) => return broken(digest, finding),
     };
     drop(bundle);
     // Steps 11 to 15.
@@ -60,7 +86,8 @@ pub fn verify(file: &[u8], trust: &Trust, policy: &Policy, question: &Question) 
     let now = case.judge(When::Now, Some(&mut shipped), &mut findings);
     let answered = answer(&case, &mut findings);
     // Step 16.
-    Ok(conclude(&case, digest, &shipped, now, answered, findings.into_sorted()))
+    let view = view(&case);
+    Ok((conclude(&case, digest, &shipped, now, answered, findings.into_sorted()), view))
 }
 
 /// Tells whether a bundle's evidence holds together under a trust file: steps 1 to 10, and no judgement.

@@ -16,7 +16,7 @@ use griptrace_verifier::{
     question::Question,
     report::Report,
     trust::Trust,
-    update::{UpdatingError, bring_up_to_date},
+    update::bring_up_to_date,
 };
 
 use crate::{Args, Prepared, read_limited, trouble::Trouble};
@@ -51,14 +51,7 @@ pub(crate) fn apply(
     let mut question = prepared.question.clone();
     let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
     let newest = newest.map_err(|error| {
-        let of_update = |error: &UpdatingError| {
-            if let UpdatingError::Update { number, .. } | UpdatingError::Root { number, .. } = error {
-                return Some(*number);
-            }
-            None
-        };
-        let number = of_update(&error);
-        let path = number.and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
+        let path = error.number().and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
         Trouble::new(format!("{}: {error}", path.display()))
     })?;
     Ok((newest, question))

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::safe::{is_unseen, iso};
 use crate::{
     finding::Finding,
+    graph::{Graph, GraphNode},
     report::{
         AssessmentReport, CrossingReport, DetailReport, GrowthReport, Judgement, KeyReport, LogReport, ModelReport,
         PartyReport, PolicyName, Report, ShipmentReport, SourceReport, Strength, TimeFrom,
@@ -42,6 +43,12 @@ pub fn json(report: &Report) -> Value {
         "updated_with": texts(&report.updated_with),
         "nodes": report.nodes,
     })
+}
+
+/// Returns a graph as JSON. It is no part of a report: edges are `[from, to, role]`, between places in `nodes`.
+pub fn graph_json(graph: &Graph) -> Value {
+    let edges: Vec<Value> = graph.edges.iter().map(|edge| json!([edge.from, edge.to, edge.role])).collect();
+    json!({ "nodes": all(&graph.nodes, graph_node), "edges": edges })
 }
 
 /// Returns what stands in a report's place where nothing could be checked.
@@ -197,6 +204,19 @@ fn crossing(crossing: &CrossingReport) -> Value {
     });
     add_known(&mut object, "name", crossing.name.clone().map(Value::String));
     object
+}
+
+fn graph_node(node: &GraphNode) -> Value {
+    json!({
+        "id": node.id.to_string(),
+        "kind": node.kind,
+        "name": node.name,
+        "country": text(node.country.as_ref()),
+        "date": text(node.date.as_ref()),
+        "grade": text(node.grade.as_ref()),
+        "log": node.log,
+        "party": node.party,
+    })
 }
 
 fn detail(detail: &DetailReport) -> Value {

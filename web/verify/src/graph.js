@@ -1,0 +1,151 @@
+// The ancestry: drawn, and as a list for those who can't see a drawing.
+import cytoscape from "cytoscape";
+import dagre from "cytoscape-dagre";
+import { day, el, others, plain, short } from "./dom.js";
+import { reduce } from "./reduce.js";
+import { table } from "./report.js";
+import { heading, known, t } from "./words.js";
+
+cytoscape.use(dagre);
+
+/** Roles whose edges are drawn against their direction, so that arrows lead the way of the data. */
+const ALONG = ["used", "generated-by", "ships"];
+const RECORDS = 100;
+const LABEL_MAX = 24;
+const LAYOUT = { name: "dagre", nodeSep: 16, rankSep: 32, animate: false, padding: 16 };
+/** Pixels of the printed copy's longer side at most. */
+const PRINT_MAX = 2400;
+
+// Colours that can be read on light and dark paper alike; kinds differ in shape too.
+const KINDS = {
+  dataset: ["round-rectangle", "#bcd9f5"],
+  transformation: ["ellipse", "#e3e3e3"],
+  model: ["hexagon", "#cfeac4"],
+  assessment: ["cut-rectangle", "#f6e3b0"],
+  shipment: ["rectangle", "#e4cdf2"],
+  status: ["octagon", "#f5c9c0"],
+  erasure: ["octagon", "#f5c9c0"],
+};
+const STYLE = [
+  { selector: "node", style: {
+    label: "data(label)", shape: "data(shape)", "background-color": "data(colour)", color: "#10202e",
+    "border-width": 1, "border-color": "#5f6f7d", width: 170, height: 50, "font-size": 14, "text-wrap": "wrap",
+    "text-valign": "center", "text-halign": "center", "font-family": "system-ui, sans-serif" } },
+  { selector: "node[severity = 'error']", style: { "border-width": 4, "border-color": "#c62828" } },
+  { selector: "node[severity = 'warning']", style: { "border-width": 4, "border-color": "#c77700" } },
+  { selector: "node:selected", style: { "border-width": 5, "border-color": "#0b62c4" } },
+  { selector: "edge", style: {
+    width: 1.5, "line-color": "#7b8996", "target-arrow-color": "#7b8996", "target-arrow-shape": "triangle",
+    "curve-style": "bezier" } },
+  { selector: "edge[?aside]", style: { "line-style": "dashed" } },
+];
+
+/** Returns the section; `shown()` is to be called when it stands in the page. */
+export function ancestry(graph, report) {
+  const head = heading(2, "graph");
+  const frame = (...children) => el("section", { "aria-labelledby": "h-graph", class: "ancestry" }, head, ...children);
+  if (graph.nodes.length === 0) return { section: frame(el("p", {}, t("graph-empty"))), shown: () => {} };
+  const worst = severities(report);
+  const reduced = reduce(graph, (place) => worst.has(graph.nodes[place].id));
+  const canvas = el("div", { class: "graph", "aria-hidden": "true" });
+  const printed = el("canvas", { class: "printed", "aria-hidden": "true" });
+  const drawing = { cy: null };
+  const button = (key, act) => el("button", { type: "button", click: () => act(drawing.cy) }, t(key));
+  const zoom = (by) => (cy) => cy.zoom({ level: cy.zoom() * by, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
+  const part = reduced.nodes.length < report.nodes;
+  const section = frame(
+    el("p", {}, t("graph-help"), part ? ` ${t("graph-part", { drawn: reduced.count, total: report.nodes })}` : ""),
+    el("div", { class: "tools" }, button("zoom-in", zoom(1.3)), button("zoom-out", zoom(1 / 1.3)), button("fit", (cy) => cy.fit(undefined, 20)), legend()),
+    canvas,
+    printed,
+    records(graph, reduced, drawing),
+  );
+  return { section, shown: () => draw(graph, reduced, worst, { canvas, printed, drawing }) };
+}
+
+/** The worst severity of the findings on each node. */
+function severities({ findings }) {
+  const worst = new Map();
+  // The worst come first.
+  for (const { node, severity } of findings) {
+    if (node && severity !== "note" && !worst.has(node)) worst.set(node, severity);
+  }
+  return worst;
+}
+
+function legend() {
+  const item = (kind) => el("li", { class: `kind-${kind}` }, t(`kind-${kind}`));
+  return el("ul", { class: "legend" }, ["dataset", "transformation", "model", "assessment", "shipment", "status"].map(item));
+}
+
+function draw(graph, reduced, worst, { canvas, printed, drawing }) {
+  const elements = [
+    ...reduced.nodes.map(({ places }, number) => ({ data: { id: `n${number}`, ...look(graph, places, worst) } })),
+    ...reduced.edges.map(([from, to, role], number) => {
+      const along = ALONG.includes(role);
+      const [source, target] = along ? [to, from] : [from, to];
+      return { data: { id: `e${number}`, source: `n${source}`, target: `n${target}`, aside: !along } };
+    }),
+  ];
+  const cy = cytoscape({
+    container: canvas, elements, style: STYLE, userZoomingEnabled: false, maxZoom: 3, minZoom: 0.02, boxSelectionEnabled: false,
+    layout: { name: "null" },
+  });
+  layOut(cy);
+  drawing.cy = cy;
+  copyForPrint(cy, printed);
+}
+
+/** Lays out from left to right or from the top down, whichever shows all of it larger. */
+function layOut(cy) {
+  const zooms = ["LR", "TB"].map((rankDir) => {
+    cy.layout({ ...LAYOUT, rankDir }).run();
+    return cy.zoom();
+  });
+  if (zooms[0] > zooms[1]) cy.layout({ ...LAYOUT, rankDir: "LR" }).run();
+}
+
+/** Paper can't scroll or zoom: it gets a picture of the whole. */
+async function copyForPrint(cy, printed) {
+  const blob = await cy.png({ full: true, bg: "#ffffff", maxWidth: PRINT_MAX, maxHeight: PRINT_MAX, output: "blob-promise" });
+  const picture = await createImageBitmap(blob);
+  [printed.width, printed.height] = [picture.width, picture.height];
+  printed.getContext("2d").drawImage(picture, 0, 0);
+}
+
+function look(graph, places, worst) {
+  const node = graph.nodes[places[0]];
+  const [shape, colour] = KINDS[node.kind] ?? KINDS.dataset;
+  const name = node.name ? plain(node.name, LABEL_MAX) : node.id.slice(0, 12);
+  const kind = known("kind-", node.kind);
+  const many = places.length > 1;
+  const label = many ? t("group", { count: places.length, kind }) : `${name}\n${[kind, node.country].filter(Boolean).join(", ")}`;
+  return { label, shape, colour, severity: worst.get(node.id) };
+}
+
+// --- The list ---
+
+function records(graph, reduced, drawing) {
+  const leads = graph.nodes.map(() => []);
+  for (const [from, to, role] of graph.edges) leads[from].push([to, role]);
+  const drawn = new Map(reduced.nodes.flatMap(({ places }, number) => places.map((place) => [place, number])));
+  const find = (place) => {
+    const node = drawing.cy.$id(`n${drawn.get(place)}`);
+    drawing.cy.elements().unselect();
+    node.select();
+    drawing.cy.animate({ center: { eles: node }, zoom: 1, duration: 0 });
+    drawing.cy.container().scrollIntoView({ block: "center" });
+  };
+  const named = ([to, role]) => [known("role-", role), " ", short(graph.nodes[to].id), "; "];
+  const row = (node, place) => [
+    drawn.has(place)
+      ? el("button", { type: "button", title: t("find"), click: () => find(place) }, node.id.slice(0, 12))
+      : short(node.id),
+    others(node.name ?? "", 120), known("kind-", node.kind), node.country ?? "", day(node.date ?? ""), others(node.grade ?? "", 64),
+    others(node.party, 120), leads[place].slice(0, 12).flatMap(named).concat(leads[place].length > 12 ? "…" : []),
+  ];
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const heads = ["id", "name", "kind", "country", "date", "grade", "recorded-by", "leads-to"];
+  return el("details", {}, el("summary", { id: "h-records" }, t("records", { count: graph.nodes.length })),
+    table("records", heads, graph.nodes, (node) => row(node, places.get(node)), RECORDS));
+}

@@ -1,0 +1,226 @@
+// The report as a page: what the program says in words, in the same order.
+import { day, el, others, short } from "./dom.js";
+import { heading, known, meaning, pieces, t } from "./words.js";
+
+/** Findings of one code that are shown before somebody asks for all. */
+const LISTED = 10;
+/** Rows of a table that are shown before somebody asks for more. */
+const ROWS = 200;
+const SEVERITIES = ["error", "warning", "note"];
+const UNKNOWN_KEY = ["log-untrusted", "committer-untrusted"];
+
+/** Returns the sections of a report, but for the graph. */
+export function sections(report) {
+  const names = nameOf(report);
+  return {
+    before: [verdict(report), findings(report, names)],
+    after: [sources(report), crossings(report, names), details(report, names), restsOn(report), doesNotShow(report)],
+  };
+}
+
+/** Returns what stands in a report's place where nothing could be checked. */
+export function couldNot(text, hint) {
+  return section(
+    "could-not",
+    { class: "verdict bad", role: "alert" },
+    el("p", { class: "said" }, others(text)),
+    hint ? el("p", {}, `${t("hint")}: `, others(hint)) : "",
+    el("p", {}, t("could-not-means")),
+  );
+}
+
+function section(key, attributes, ...children) {
+  return el("section", { "aria-labelledby": `h-${key}`, ...attributes }, heading(2, key), ...children);
+}
+
+/** Names of nodes, where they are disclosed. */
+function nameOf(report) {
+  const names = new Map(report.details.filter(({ name }) => name === "name").map(({ node, value }) => [node, value]));
+  return (id) => [short(id), names.has(id) ? [" ", others(names.get(id), 120)] : ""].flat();
+}
+
+// --- The verdict ---
+
+function verdict(report) {
+  const unknown = report.findings.some(({ code }) => UNKNOWN_KEY.includes(code));
+  return section(
+    "result",
+    { class: `verdict ${report.policy_met ? "good" : "bad"}`, tabindex: "-1" },
+    el("p", { class: "word" }, el("span", { class: "sign", "aria-hidden": "true" }, report.policy_met ? "✓" : "✗"),
+      " ", el("code", { id: "verdict" }, report.verdict)),
+    el("p", { class: "met" }, t(report.policy_met ? "met" : "not-met")),
+    el("p", {}, unknown ? t("not-judged") : t(`verdict-${report.verdict}`)),
+    el("dl", {}, facts(report).map(([name, ...text]) => el("div", {}, el("dt", {}, t(name)), el("dd", {}, text)))),
+  );
+}
+
+function facts(report) {
+  const { policy, shipment } = report;
+  const name = others(`${policy.id} ${policy.version}`, 200);
+  const consignee = shipment?.consignee === undefined ? t("not-disclosed") : others(shipment.consignee, 200);
+  const where = { date: shipment?.date ?? "?", destination: shipment?.destination ?? "?", consignee };
+  return [
+    ["at-shipment", ...judgement(report.at_shipment)],
+    ["at-now", ...judgement(report.now)],
+    ["policy", ...pieces(policy.status === "reference" ? "policy-reference" : "policy-binding", { name })],
+    ["model", ...model(report)],
+    ["shipment", ...(shipment ? pieces("shipment-text", where) : [t("no-shipment")])],
+    ...report.logs.map((log) => ["log", ...logText(log)]),
+    ...report.history.map(({ origin, from_size: from, to_size: to }) =>
+      ["history", ...pieces("history-text", { origin: others(origin), from, to })]),
+    ...report.updated_with.map((digest) => ["updated-with", el("code", {}, digest)]),
+    ["bundle-digest", ...pieces("bundle-text", {
+      name: others(report.file, 200), digest: el("code", {}, report.bundle_digest), count: report.nodes })],
+  ];
+}
+
+const whose = (from) => t(`from-${from}`);
+
+const judgement = ({ verdict: word, time, time_from: from }) =>
+  pieces("time-at", { verdict: el("code", {}, word), time: time ?? t("time-unknown"), whose: whose(from) });
+
+function model({ model: found, findings: list }) {
+  const partly = list.some(({ code }) => code === "model-partly-checked");
+  const same = { true: partly ? "model-partly" : "model-same", false: "model-other", null: "model-none" }[found.matched];
+  const names = found.names.map((name) => [others(name, 120), ", "]).flat();
+  const digest = found.digest ? el("code", {}, found.digest) : t("not-disclosed");
+  return [...names, t(same), "; ", ...pieces("model-files", { count: found.files, digest })];
+}
+
+function logText(log) {
+  const list = (names) => (names.length ? others(names.join(", ")) : t("no-witness"));
+  const asOf = log.as_of && log.as_of !== log.time ? t("as-of", { time: log.as_of }) : "";
+  return pieces("log-text", {
+    as_of: asOf,
+    origin: others(log.origin), size: log.size, time: log.time ?? t("time-unknown"), whose: whose(log.time_from),
+    cosigned: list(log.cosigned_by), maps: list(log.map_by) });
+}
+
+// --- The findings ---
+
+function findings(report, names) {
+  const groups = Map.groupBy ? Map.groupBy(report.findings, ({ code }) => code) : grouped(report.findings);
+  const count = (severity) => report.findings.filter((finding) => finding.severity === severity).length;
+  const [errors, warnings, notes] = SEVERITIES.map(count);
+  return section(
+    "findings",
+    {},
+    el("p", {}, report.findings.length ? t("findings-count", { errors, warnings, notes }) : t("no-findings")),
+    el("ul", { class: "findings" }, [...groups.values()].map((group) => finding(group, names))),
+  );
+}
+
+function grouped(list) {
+  const groups = new Map();
+  for (const one of list) groups.set(one.code, [...(groups.get(one.code) ?? []), one]);
+  return groups;
+}
+
+function finding(group, names) {
+  const [{ code, severity, step }] = group;
+  const { means, clear } = meaning(code) ?? { means: code, clear: "" };
+  const item = (one) =>
+    el("li", {}, el("span", { class: "when" }, t(`when-${one.when}`)), " ",
+      one.node ? [...names(one.node), ": "] : "", others(one.text, 4000));
+  return el(
+    "li",
+    { class: `finding ${severity}`, "data-code": code },
+    el("h3", {}, el("span", { class: "badge" }, t(`severity-${severity}`)), " ", means),
+    el("p", {}, el("strong", {}, `${t("clear")}: `), clear),
+    el("p", { class: "aside" }, el("code", { class: "code" }, code), ` · ${t("step", { step })} · ${t("detail")}:`),
+    el("ul", { class: "texts" }, rows(group, LISTED, item)),
+  );
+}
+
+/** The first rows, and behind a button the next ones; `wrap` makes of the button what stands in a list of such rows. */
+export function rows(list, limit, make, wrap = (button) => el("li", {}, button)) {
+  const shown = list.slice(0, limit).map(make);
+  const rest = list.slice(limit);
+  if (rest.length === 0) return shown;
+  const count = Math.min(limit, rest.length);
+  const next = () => more.replaceWith(...rows(rest, limit, make, wrap));
+  const more = wrap(el("button", { type: "button", click: next }, t("more-records", { count })));
+  return [...shown, more];
+}
+
+// --- Tables ---
+
+/** A table that scrolls by itself where it is too wide; a reader of the screen, and the keyboard, get at all of it. */
+export function table(key, heads, list, row, limit = ROWS) {
+  const cells = (one) => el("tr", {}, row(one).map((cell, place) => el(place ? "td" : "th", place ? {} : { scope: "row" }, cell)));
+  const wrap = (button) => el("tr", {}, el("td", { colspan: heads.length }, button));
+  return el(
+    "div",
+    { class: "wide", tabindex: "0", role: "region", "aria-labelledby": `h-${key}` },
+    el("table", {},
+      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, t(head))))),
+      el("tbody", {}, rows(list, limit, cells, wrap))),
+  );
+}
+
+function sources({ sources: list, verdict: whole }) {
+  if (list.length === 0) return section("sources", {}, el("p", {}, t("no-sources")));
+  const heads = ["source", "modality", "origin", "grade", "country", "covered-by", "at-shipment", "at-now", "recorded-by"];
+  const isOfOne = whole === "TRACED_ASSESSED" || list.some((source) => [source.at_shipment, source.now].includes(whole));
+  const remark = isOfOne ? "" : el("p", {}, t("not-of-a-source", { verdict: whole }));
+  return section("sources", {}, remark, table("sources", heads, list, (source) => [
+    [short(source.id), " ", source.hidden ? el("em", {}, t("hidden")) : others(source.name ?? "", 120)],
+    others(source.modality.join(", "), 200),
+    known("origin-", source.origin),
+    known("grade-word-", source.effective_grade),
+    source.country ?? "?",
+    covered(source),
+    word(source.at_shipment),
+    word(source.now),
+    [others(source.party, 120), " ", el("small", {}, others(source.log, 200))],
+  ]));
+}
+
+/** A verdict's word, which may be broken between its parts. */
+const word = (verdict) => el("code", {}, verdict.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]));
+
+function covered({ assessment, in_scope: asked }) {
+  if (!assessment) return t(asked ? "uncovered" : "not-in-scope");
+  return pieces(assessment.strength === "signed" ? "signed-by" : "stated-by", {
+    scheme: others(assessment.scheme, 64), issuer: assessment.issuer ? others(assessment.issuer, 120) : t("nobody"),
+    from: assessment.valid_from, to: assessment.valid_to ?? t("no-end") });
+}
+
+function crossings({ crossings: list }, names) {
+  if (list.length === 0) return section("crossings", {}, el("p", {}, t("no-sources")));
+  const heads = ["date", "from", "to", "what-crossed", "by-step", "basis", "asked", "covered", "recorded-by"];
+  return section("crossings", {}, table("crossings", heads, list, (one) => [
+    day(one.date), one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
+    others(one.basis ?? "–", 64), one.required, one.covered, others(one.party, 120)]));
+}
+
+function details({ details: list }, names) {
+  const head = el("summary", { id: "h-details" }, t("details", { count: list.length }));
+  const row = ({ node, name, value }) => [names(node), others(name, 64), others(value, 1000)];
+  return el("details", {}, head, table("details", ["record", "name", "value"], list, row));
+}
+
+// --- What it rests on, and what it does not show ---
+
+function restsOn(report) {
+  const key = ({ role, party, key: id }) =>
+    el("li", {}, pieces("rests-key", { role: known("role-name-", role), party: others(party, 200), key: el("code", {}, id) }));
+  return section("rests-on", {}, el("ul", {},
+    el("li", {}, t("rests-own")), el("li", {}, t("rests-page")), report.keys.map(key),
+    el("li", {}, `${t("at-shipment")}: ${whose(report.at_shipment.time_from)}`),
+    el("li", {}, `${t("at-now")}: ${whose(report.now.time_from)}`)));
+}
+
+function doesNotShow(report) {
+  const found = (code) => report.findings.some((finding) => finding.code === code);
+  const broken = report.verdict === "BROKEN";
+  const items = broken ? ["anything"] : [
+    "true", "all", "other",
+    found("map-unwitnessed") && "map",
+    found("time-self-declared") && "times",
+    (report.model.matched !== true || found("model-partly-checked")) && "whole",
+    report.policy.status === "reference" ? "law-reference" : "law-binding",
+  ];
+  return section("does-not-show", {},
+    el("ul", {}, items.filter(Boolean).map((item) => el("li", {}, t(`shows-not-${item}`)))));
+}
