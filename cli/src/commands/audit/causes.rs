@@ -1,6 +1,9 @@
 //! What made shipments worse, and which of them: by mark, and by code and node.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use griptrace_core::{
     date::Date,
@@ -11,7 +14,7 @@ use griptrace_service::rejudge::Shipment;
 use griptrace_verifier::finding::{Code, Severity};
 use serde_json::{Value as Json, json};
 
-use super::tell::Teller;
+use super::tell::{Teller, broken};
 use crate::{error::CommandError, view::short};
 
 /// Causes of one code that are listed for people, those with most shipments first; JSON has all.
@@ -38,7 +41,7 @@ pub(super) struct Causes {
     shipments: Vec<Concerned>,
     /// Marks that came after the shipment.
     marks: BTreeMap<Marked, Vec<usize>>,
-    /// Errors that came, of shipments that became worse.
+    /// Errors that came, of shipments that became worse; all of those that are BROKEN.
     findings: BTreeMap<(Code, Option<NodeId>), Vec<usize>>,
 }
 
@@ -49,6 +52,7 @@ struct Concerned {
     consignee: Option<String>,
     date: Option<Date>,
     is_worse: bool,
+    is_broken: bool,
 }
 
 impl Causes {
@@ -60,17 +64,18 @@ impl Causes {
             let (node, kind, status, date) = (mark.node, mark.kind, mark.status, mark.date);
             self.marks.entry(Marked { node, kind, mark: mark.mark, status, date }).or_default().push(place);
         }
-        let changes = shipment.changes();
-        let errors =
-            changes.iter().flat_map(|change| &change.came).filter(|f| is_worse && f.severity == Severity::Error);
-        for finding in errors {
+        let (changes, is_broken) = (shipment.changes(), shipment.is_broken());
+        let came = changes.iter().flat_map(|change| change.came.iter().copied()).filter(|_| is_worse);
+        // What breaks a shipment may have broken its own day too, so that nothing came.
+        let there = shipment.new.known.findings.iter().chain(broken(shipment)).filter(|_| is_broken);
+        for finding in came.chain(there).filter(|finding| finding.severity == Severity::Error) {
             let places = self.findings.entry((finding.code, finding.node)).or_default();
             if places.last() != Some(&place) {
                 places.push(place);
             }
         }
         let (consignee, date) = (shipment.consignee.clone(), shipment.date);
-        self.shipments.push(Concerned { id: shipment.id, consignee, date, is_worse });
+        self.shipments.push(Concerned { id: shipment.id, consignee, date, is_worse, is_broken });
     }
 
     /// Tells them all.
@@ -79,7 +84,11 @@ impl Causes {
             self.mark(teller, marked, places)?;
         }
         let mut by_code: BTreeMap<Code, Vec<OnNode<'_>>> = BTreeMap::new();
-        for ((code, node), places) in &self.findings {
+        // Programs get both; people read a fact once.
+        let is_told = |code, node, places: &[usize]| !teller.is_json() && self.is_marked(code, node, places);
+        for ((code, node), places) in
+            self.findings.iter().filter(|((code, node), places)| !is_told(*code, *node, places))
+        {
             by_code.entry(*code).or_default().push((*node, places));
         }
         for (code, mut causes) in by_code {
@@ -89,10 +98,19 @@ impl Causes {
                 self.finding(teller, code, *node, places)?;
             }
             if let Some(more) = causes.len().checked_sub(listed).filter(|more| *more > 0) {
-                teller.line(&format!("  and {code} on {more} more nodes"))?;
+                let nodes = if more == 1 { "node" } else { "nodes" };
+                teller.line(&format!("  and {code} on {more} more {nodes}"))?;
             }
         }
         Ok(())
+    }
+
+    /// Tells whether a mark that is told says the same of the same shipments.
+    fn is_marked(&self, code: Code, node: Option<NodeId>, places: &[usize]) -> bool {
+        let is_said = |marked: &Marked| Some(marked.node) == node && code_of(marked) == Some(code);
+        let told: BTreeSet<usize> =
+            self.marks.iter().filter(|(marked, _)| is_said(marked)).flat_map(|(_, places)| places).copied().collect();
+        places.iter().all(|place| told.contains(place))
     }
 
     fn mark(&self, teller: &mut Teller<'_>, marked: &Marked, places: &[usize]) -> Result<(), CommandError> {
@@ -140,7 +158,11 @@ impl Causes {
         for shipment in places.iter().take(SHIPMENTS_MAX).filter_map(|place| self.shipments.get(*place)) {
             let to = shipment.consignee.as_deref().unwrap_or("(no consignee)");
             let on = shipment.date.map_or_else(String::new, |date| format!(" of {date}"));
-            let worse = if shipment.is_worse { "" } else { ", not for the worse" };
+            let worse = match (shipment.is_worse, shipment.is_broken) {
+                (true, _) => "",
+                (false, true) => ", BROKEN",
+                (false, false) => ", not for the worse",
+            };
             teller.line(&format!("  {to}: shipment {}{on}{worse}", short(&shipment.id)))?;
         }
         match places.len().checked_sub(SHIPMENTS_MAX).filter(|more| *more > 0) {
@@ -153,13 +175,24 @@ impl Causes {
         let one = |shipment: &Concerned| {
             json!({
                 "id": shipment.id.to_string(), "consignee": shipment.consignee, "worse": shipment.is_worse,
-                "date": shipment.date.map(|date| date.to_string()),
+                "broken": shipment.is_broken, "date": shipment.date.map(|date| date.to_string()),
             })
         };
         places.iter().filter_map(|place| self.shipments.get(*place)).map(one).collect()
     }
 }
 
-fn shipments(count: usize) -> String {
-    if count == 1 { "1 shipment".to_owned() } else { format!("{count} shipments") }
+/// Returns the code that tells of a mark on the very node that it marks.
+const fn code_of(marked: &Marked) -> Option<Code> {
+    match (marked.kind, marked.mark) {
+        (Kind::Assessment, _) | (_, Mark::Supersede | Mark::Reclassify) => None,
+        (_, Mark::Withdraw) => Some(Code::Withdrawn),
+        (_, Mark::Recall) => Some(Code::Recalled),
+        (_, Mark::Refuse) => Some(Code::Refused),
+    }
+}
+
+/// Says how many shipments.
+pub(super) fn shipments<N: Display + PartialEq + From<u8>>(count: N) -> String {
+    format!("{count} shipment{}", if count == N::from(1) { "" } else { "s" })
 }
