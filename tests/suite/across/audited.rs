@@ -113,7 +113,7 @@ fn what_a_supplier_broke_by_its_own_revocation_is_taken_over_as_bad_news() {
 
     let (code, said) = add(&newer, &["--accept", "BROKEN", "--json"]);
     assert_eq!(code, 0, "{said}");
-    let kept = fs::read_dir(gripper.path(".griptrace/adopted")).unwrap();
+    let kept = fs::read_dir(gripper.path(".griptrace/store/adopted")).unwrap();
     assert!(kept.into_iter().any(|file| fs::read(file.unwrap().path()).unwrap() == bytes), "what was judged is kept");
     let (code, objects) = audit(&gripper, &[]);
     let after = objects.iter().find(|object| object["shipment"].is_string()).unwrap();
