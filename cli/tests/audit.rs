@@ -255,6 +255,8 @@ fn a_revocation_is_a_cause_of_everything_that_it_broke() {
     let text = desk.words();
     assert!(text.contains("CAUSE  key-retired: ") && text.contains(" dataset one: concerns 2 shipments\n"), "{text}");
     assert!(text.contains("Kleine Werke: shipment") && text.contains(", BROKEN\n"), "{text}");
+    assert!(text.contains("CAUSE  key-retired on 3 nodes: concerns 1 shipment\n  on "), "{text}");
+    assert!(!text.contains("1 shipments"), "{text}");
 }
 
 /// A withdrawal was told twice, as a mark and as what is found by it.

@@ -14,7 +14,7 @@ use griptrace_core::{
 use griptrace_store::{AdoptError, AdoptedBundle};
 use griptrace_verifier::{
     finding::{Finding, Verdict},
-    render::causes,
+    render::{causes, meaning},
     report::Report,
     verify::holds_together,
 };
@@ -185,7 +185,8 @@ fn refuse(
     let is_broken = verdict == Verdict::Broken;
     if is_broken && let Err(finding) = together()? {
         return Err(CommandError::refused(format!("{text}: its evidence does not hold together ({})", finding.code))
-            .with_hint("it proves nothing, so that it is not adopted, whatever is accepted"));
+            .with_hint("it proves nothing, so that it is not adopted, whatever is accepted")
+            .with_hint(meaning(finding.code).map_or("see docs/spec/verify.md", |meaning| meaning.clear)));
     }
     if accept == Some(verdict.as_str()) {
         return Ok(());
