@@ -101,7 +101,10 @@ fn what_a_supplier_broke_by_its_own_revocation_is_taken_over_as_bad_news() {
     let strangers = gripper.start(&[&adopt[..], &["--trust", "strangers.toml", "--destination", "DE"]].concat());
     let said = String::from_utf8_lossy(&strangers.stderr);
     assert!(strangers.status.code() == Some(1) && said.contains("does not hold together (log-untrusted)"), "{said}");
-    assert!(said.contains("it is not adopted, whatever is accepted"), "{said}");
+    assert!(
+        said.contains("it is not adopted, whatever is accepted") && said.contains("If you trust that log"),
+        "{said}"
+    );
     let bytes = fs::read(&newer).unwrap();
     let mut forged = bytes.clone();
     let middle = forged.len() / 2;
