@@ -17,13 +17,17 @@ struct Desk {
     dir: TempDir,
     /// Ids of the two assessments.
     assessments: Vec<String>,
+    /// What `init` said.
+    made: Json,
 }
 
 impl Desk {
-    /// A store with two sources, each assessed by its own statement, and two shipments: of the one, and of both.
+    /// A store that was made with a revoker, `guard.key`, with two sources, each assessed by its own statement, and two shipments: of the one, and of both.
     fn new() -> Self {
-        let mut desk = Self { dir: tempfile::tempdir().unwrap(), assessments: Vec::new() };
-        desk.say(&["init", "--origin", "maker.example/2026", "--name", "Maker"]);
+        let mut desk = Self { dir: tempfile::tempdir().unwrap(), assessments: Vec::new(), made: Json::Null };
+        let guard = desk.new_key("guard.key");
+        let made = ["--json", "init", "--origin", "maker.example/2026", "--name", "Maker", "--revoker", &guard];
+        desk.made = serde_json::from_str(&desk.say(&made)).unwrap();
         let trust = desk.say(&["trust", "init"]);
         let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
         let source = |name: &str| {
@@ -69,6 +73,21 @@ impl Desk {
         self.dir.path()
     }
 
+    fn new_key(&self, file: &str) -> String {
+        let made: Json = serde_json::from_str(&self.say(&["--json", "key", "new", file])).unwrap();
+        made["public_key"].as_str().unwrap().to_owned()
+    }
+
+    /// Has the committer's key revoked since before everything; `next.key` follows it.
+    fn revoke(&self) {
+        self.new_key("next.key");
+        let said = |name: &str| self.made[name].as_str().unwrap();
+        let change = ["key", "change", "committer", "--genesis", said("home"), "--revoke", said("committer")];
+        let how = ["--since", "1", "--by", "guard.key", "--new", "next.key", "-o", "stolen.change"];
+        self.say(&[&change[..], &how].concat());
+        self.say(&["key", "record", "stolen.change", "--new", "next.key"]);
+    }
+
     fn assess(&self, subject: &str) -> String {
         let file = format!("{subject}.statement");
         let terms =
@@ -99,6 +118,12 @@ impl Desk {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(2), "griptrace {args:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Judges what shipped, and returns what people read.
+    fn words(&self) -> String {
+        let output = self.run(&["audit", "--shipped", "--policy", "policy.toml"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Judges what shipped, and returns the exit code and the objects that were written.
@@ -155,8 +180,7 @@ fn a_withdrawn_assessment_says_whom_to_tell() {
     let all = desk.audit(&["--all"]).1;
     assert_eq!(shipments(&all).len(), 2);
 
-    let text = desk.run(&["audit", "--shipped", "--policy", "policy.toml"]);
-    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let text = desk.words();
     assert!(text.contains("WORSE  shipment") && text.contains("CAUSE  withdraw on"), "{text}");
     assert!(text.contains("Muster GmbH: shipment") && !text.contains("Kleine Werke"), "{text}");
     assert!(text.contains("2 shipments under the policy") && text.contains("1 for the worse"), "{text}");
@@ -214,6 +238,43 @@ fn another_withdrawal_of_what_was_withdrawn_already_is_worse() {
     assert_eq!((&change["from"]["verdict"], &change["to"]["verdict"]), (&"WITHDRAWN".into(), &"WITHDRAWN".into()));
     assert_eq!((code, &now["worse"], &change["came"][0]["name"]), (1, &true.into(), &"two".into()), "{now:#}");
     assert!(told(&objects, "code", "withdrawn").contains(&"Spaete Werke".to_owned()));
+}
+
+/// The customers of a theft were left out: a revocation that reaches back breaks the shipment's own day too, and no error came.
+#[test]
+fn a_revocation_is_a_cause_of_everything_that_it_broke() {
+    let desk = Desk::new();
+    desk.revoke();
+    let (code, objects) = desk.audit(&[]);
+    let broken: Vec<_> = shipments(&objects).iter().map(|s| s["new"]["now"]["verdict"].as_str().unwrap()).collect();
+    assert_eq!((code, broken), (1, vec!["BROKEN", "BROKEN"]), "{objects:?}");
+    assert_eq!(told(&objects, "code", "key-retired"), ["Kleine Werke", "Muster GmbH"]);
+    let of = |name: &str| objects.iter().find(|o| o["cause"] == "finding" && o["name"] == name).unwrap().clone();
+    assert_eq!(of("two")["shipments"].as_array().unwrap().len(), 1, "not of the one that does not have it");
+    assert_eq!(of("one")["shipments"][0]["broken"], true);
+    let text = desk.words();
+    assert!(text.contains("CAUSE  key-retired: ") && text.contains(" dataset one: concerns 2 shipments\n"), "{text}");
+    assert!(text.contains("Kleine Werke: shipment") && text.contains(", BROKEN\n"), "{text}");
+    assert!(text.contains("CAUSE  key-retired on 3 nodes: concerns 1 shipment\n  on "), "{text}");
+    assert!(!text.contains("1 shipments"), "{text}");
+}
+
+/// A withdrawal was told twice, as a mark and as what is found by it.
+#[test]
+fn people_read_a_mark_once_and_programs_get_what_is_found_too() {
+    let desk = Desk::new();
+    desk.say(&["mark", "withdraw", "dataset:two", "--reason", "r"]);
+    let text = desk.words();
+    assert_eq!(text.matches("CAUSE  ").count(), 1, "{text}");
+    assert!(text.contains("dataset two: concerns 1 shipment, 1 of them for the worse"), "{text}");
+    assert!(text.contains("1 does not meet it"), "{text}");
+    let objects = desk.audit(&[]).1;
+    assert_eq!(told(&objects, "mark", "withdraw"), ["Muster GmbH"]);
+    assert_eq!(told(&objects, "code", "withdrawn"), ["Muster GmbH"]);
+    // What a mark leaves without cover is another fact, on another node.
+    desk.say(&["mark", "withdraw", &desk.assessments[0], "--reason", "r"]);
+    let text = desk.words();
+    assert!(text.contains("CAUSE  assessment-withdrawn: ") && !text.contains("CAUSE  withdrawn"), "{text}");
 }
 
 #[test]

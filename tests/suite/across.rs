@@ -32,7 +32,19 @@ impl Company {
         used: &[&str],
     ) -> Self {
         let company = Self { name, folder: tempfile::tempdir().unwrap() };
-        company.run(&["init", "--origin", origin, "--name", &format!("Company {name}")]);
+        let guard = company.run(&["--json", "key", "new", "guard.key"]);
+        let guard = serde_json::from_str::<Value>(&guard).unwrap()["public_key"].as_str().unwrap().to_owned();
+        let made = company.run(&[
+            "--json",
+            "init",
+            "--origin",
+            origin,
+            "--name",
+            &format!("Company {name}"),
+            "--revoker",
+            &guard,
+        ]);
+        fs::write(company.path("made.json"), made).unwrap();
         fs::write(company.path("model.bin"), format!("weights of {name}")).unwrap();
         let strangers = ["stranger-before", "stranger-after"].map(|name| company.source(name));
         let sources = company.source(&format!("{name}-source"));
@@ -102,6 +114,15 @@ impl Company {
         let to = ["--to", "Next", "--country", "DE", "--date", &days_ago(0), "--purpose", PURPOSE, "--name", "sent"];
         self.run(&[&["ship", &what][..], &to].concat());
         self.run(&["mark", "withdraw", "dataset:stranger-after", "--reason", "a test"]);
+    }
+
+    /// Has its own committer's key revoked since before everything, by the key that its log was made with; none follows.
+    fn revoke(&self) {
+        let made: Value = serde_json::from_str(&fs::read_to_string(self.path("made.json")).unwrap()).unwrap();
+        let said = |name: &str| made[name].as_str().unwrap();
+        let change = ["key", "change", "committer", "--genesis", said("home"), "--revoke", said("committer")];
+        self.run(&[&change[..], &["--since", "1", "--by", "guard.key", "-o", "stolen.change"]].concat());
+        self.run(&["key", "record", "stolen.change"]);
     }
 
     /// Writes the evidence for what was shipped, as it is now.

@@ -11,8 +11,13 @@ use griptrace_core::{
     node::node_id,
     word::{Country, Word},
 };
-use griptrace_store::AdoptError;
-use griptrace_verifier::{finding::Verdict, render::causes, report::Report};
+use griptrace_store::{AdoptError, AdoptedBundle};
+use griptrace_verifier::{
+    finding::{Finding, Verdict},
+    render::{causes, meaning},
+    report::Report,
+    verify::holds_together,
+};
 use serde_json::{Value as Json, json};
 
 use super::check::{load_trust, trust_with};
@@ -33,7 +38,8 @@ const DIGITS_MIN: usize = 4;
 
 /// Adopt another company's data set or model, with the evidence for it
 ///
-/// Exit code 1 if the evidence does not meet the policy; nothing is adopted then.
+/// Exit code 1 if the evidence does not meet the policy; nothing is adopted then. Bad news of what is here already should
+/// be adopted all the same, with --accept: `check`, `audit` and what you prove tell it from then on.
 #[derive(Debug, clap::Args)]
 #[group(id = "adoption")]
 pub(crate) struct Args {
@@ -64,7 +70,7 @@ pub(crate) struct Args {
     /// The node, by its id or the first digits of it [default: the one model that was shipped]
     #[arg(long, value_name = "ID")]
     node: Option<String>,
-    /// Adopt it although the policy is not met, if this is the verdict
+    /// Adopt it although the policy is not met, if this is the verdict; BROKEN only if its evidence holds together
     #[arg(long, value_name = "VERDICT")]
     accept: Option<String>,
 }
@@ -90,7 +96,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         hint.into_iter().fold(error, CommandError::with_hint)
     })?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
-    refuse(&report, args.accept.as_deref(), &file)?;
+    refuse(&report, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
     let id = match &args.node {
         Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,
@@ -116,6 +122,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         format!("  a step uses it as \"{}:{}\"", adopted.kind, adopted.name),
     ];
     context.output.either(&object, &lines)?;
+    warn_of_newer(
+        context,
+        &store.adopted().map_err(|e| CommandError::because("cannot read what was adopted", e))?,
+        &report,
+    );
     if let Err(error) = believe(&workspace, trust) {
         context.output.warn("the own trust file does not take over whom the trust file names of other companies");
         error.lines().iter().for_each(|line| context.output.talk(line));
@@ -158,22 +169,53 @@ fn question(args: &Args, bundle: &Path, trust: &Path, policy: &Path) -> griptrac
     }
 }
 
-/// Refuses what does not meet the policy, unless its verdict was named. What is broken is no evidence for anything.
-fn refuse(report: &Report, accept: Option<&str>, file: &str) -> Result<(), CommandError> {
+/// Refuses what does not meet the policy, unless its verdict was named. What does not hold together is no evidence for
+/// anything; what does, and is BROKEN by what it tells, is found BROKEN in everything that is made of it.
+fn refuse(
+    report: &Report,
+    accept: Option<&str>,
+    file: &str,
+    together: impl FnOnce() -> Result<Result<(), Finding>, CommandError>,
+) -> Result<(), CommandError> {
     if report.policy_met {
         return Ok(());
     }
     let (verdict, policy) = (report.verdict, &report.policy);
     let text = format!("{file} does not meet the policy {} {}: {verdict}", policy.id, policy.version);
-    if verdict == Verdict::Broken {
-        return Err(CommandError::refused(text));
+    let is_broken = verdict == Verdict::Broken;
+    if is_broken && let Err(finding) = together()? {
+        return Err(CommandError::refused(format!("{text}: its evidence does not hold together ({})", finding.code))
+            .with_hint("it proves nothing, so that it is not adopted, whatever is accepted")
+            .with_hint(meaning(finding.code).map_or("see docs/spec/verify.md", |meaning| meaning.clear)));
     }
     if accept == Some(verdict.as_str()) {
         return Ok(());
     }
-    let hint =
-        format!("griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same");
-    Err(CommandError::refused(text).with_hint(hint))
+    let error = CommandError::refused(text);
+    if is_broken {
+        return Err(error
+            .with_hint("its evidence holds together, and tells what is listed above: --accept BROKEN adopts it")
+            .with_hint(
+                "where older evidence of it is here, do so: `audit` and what you prove go on without the news otherwise",
+            ));
+    }
+    Err(error.with_hint(format!(
+        "griptrace verify --explain tells what would clear it; --accept {verdict} adopts it all the same"
+    )))
+}
+
+/// Warns where newer evidence of a log is here than what was just adopted.
+fn warn_of_newer(context: &Context, all: &[AdoptedBundle], report: &Report) {
+    let (this, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.digest == report.bundle_digest);
+    for log in this.iter().flat_map(|one| &one.logs) {
+        let of_log = others.iter().flat_map(|one| &one.logs).filter(|other| other.home == log.home);
+        if let Some(newest) = of_log.map(|other| other.size).max().filter(|newest| *newest > log.size) {
+            context.output.warn(format_args!(
+                "newer evidence of {} is here, of {newest} entries; this one is of {}, and is not used where the newer has all that is needed",
+                log.origin, log.size
+            ));
+        }
+    }
 }
 
 fn only_model(report: &Report) -> Result<NodeId, CommandError> {

@@ -12,7 +12,10 @@ use griptrace_core::{
 use griptrace_service::rejudge::{Asked, RejudgeError, Shipment, rejudge_all};
 use serde_json::json;
 
-use self::{causes::Causes, tell::Teller};
+use self::{
+    causes::{Causes, shipments as in_words},
+    tell::Teller,
+};
 use super::{
     check::{load_trust, own_trust},
     policy::load,
@@ -147,8 +150,10 @@ fn summary(context: &Context, asked: &Asked<'_>, counts: Counts) -> Result<(), C
     let more = [(broken, "cannot be relied on (BROKEN)"), (unjudged, "could not be judged")];
     let more: Vec<String> = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
     let more = more.concat();
+    let do_not = if not_met == 1 { "does not" } else { "do not" };
     let line = format!(
-        "{shipments} shipments under the policy {new} against {against}: {changed} changed, {worse} for the worse, {not_met} do not meet it{more}"
+        "{} under the policy {new} against {against}: {changed} changed, {worse} for the worse, {not_met} {do_not} meet it{more}",
+        in_words(shipments)
     );
     context.output.either(&object, &[line])
 }

@@ -71,6 +71,74 @@ fn what_a_supplier_withdrew_since_is_worse_than_what_shipped() {
     assert_eq!(last["changes"][0]["came"][0]["name"], "base-source");
 }
 
+/// Nobody could take it over: a supplier that withdrew its source had its key revoked too, and its news was refused as BROKEN,
+/// so that nothing changed for whoever had built on it.
+#[test]
+fn what_a_supplier_broke_by_its_own_revocation_is_taken_over_as_bad_news() {
+    let [base, backbone, gripper] = chain();
+    base.run(&["mark", "withdraw", "dataset:base-source", "--reason", "wrong data"]);
+    base.revoke();
+    let newer = base.prove("newer.griptrace");
+    fs::write(gripper.path("theirs.toml"), base.trust()).unwrap();
+    let model = base.path("model.bin");
+    let question = ["--trust", "theirs.toml", "--policy", "policy.toml", "--model", &model, "--destination", "DE"];
+    let add = |bundle: &str, more: &[&str]| {
+        let finished = gripper.start(&[&["add", "--from-bundle", bundle], &question[..], more].concat());
+        (finished.status.code().unwrap(), String::from_utf8(finished.stderr).unwrap())
+    };
+    let (code, said) = add(&newer, &[]);
+    assert!(code == 1 && said.contains("key-retired (error)") && said.contains("withdrawn (error)"), "{said}");
+    assert!(said.contains("its evidence holds together") && said.contains("--accept BROKEN adopts it"), "{said}");
+    assert!(said.contains("`audit` and what you prove go on without the news otherwise"), "{said}");
+    assert_eq!(add(&newer, &["--accept", "WITHDRAWN"]).0, 1, "the verdict is another");
+    let buys = |name: &str| bought(&gripper, &gripper.prove(name), &[&base, &backbone, &gripper]);
+    assert_eq!(buys("before.griptrace").0, 0, "the buyer of what goes on without it sees nothing");
+    assert_eq!(shipment(&gripper).0, 0, "nothing was adopted");
+
+    // What does not hold together is never adopted: nobody is believed in it, or a byte is another.
+    fs::write(gripper.path("strangers.toml"), gripper.trust()).unwrap();
+    let adopt = ["add", "--from-bundle", &newer, "--accept", "BROKEN", "--policy", "policy.toml", "--model", &model];
+    let strangers = gripper.start(&[&adopt[..], &["--trust", "strangers.toml", "--destination", "DE"]].concat());
+    let said = String::from_utf8_lossy(&strangers.stderr);
+    assert!(strangers.status.code() == Some(1) && said.contains("does not hold together (log-untrusted)"), "{said}");
+    assert!(
+        said.contains("it is not adopted, whatever is accepted") && said.contains("If you trust that log"),
+        "{said}"
+    );
+    let bytes = fs::read(&newer).unwrap();
+    let mut forged = bytes.clone();
+    let middle = forged.len() / 2;
+    forged[middle] ^= 1;
+    fs::write(gripper.path("forged.griptrace"), forged).unwrap();
+    let (code, said) = add("forged.griptrace", &["--accept", "BROKEN"]);
+    assert!(code == 1 && said.contains("does not hold together (bundle-digest-mismatch)"), "{said}");
+    assert_eq!(shipment(&gripper).0, 0, "nothing was adopted");
+
+    let (code, said) = add(&newer, &["--accept", "BROKEN", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let kept = fs::read_dir(gripper.path(".griptrace/store/adopted")).unwrap();
+    assert!(kept.into_iter().any(|file| fs::read(file.unwrap().path()).unwrap() == bytes), "what was judged is kept");
+    let (code, objects) = audit(&gripper, &[]);
+    let after = objects.iter().find(|object| object["shipment"].is_string()).unwrap();
+    assert_eq!((code, &after["worse"], &after["consignee"]), (1, &true.into(), &"Next".into()), "{after:#}");
+    assert_eq!(after["new"]["at_shipment"]["verdict"], "TRACED_ASSESSED");
+    assert_eq!(after["new"]["now"]["verdict"], "BROKEN");
+    let named = |code: &str| {
+        let found = |object: &&Value| object["code"] == code && object["name"] == "base-source";
+        objects.iter().find(found).map(|object| object["shipments"][0]["consignee"].clone())
+    };
+    assert_eq!((named("key-retired"), named("withdrawn")), (Some("Next".into()), Some("Next".into())), "{objects:#?}");
+
+    // Older evidence after it is told, and takes nothing back.
+    let (code, said) = add(&base.path("sent.griptrace"), &[]);
+    assert!(code == 0 && said.contains("newer evidence of base.example/1 is here, of "), "{said}");
+    assert!(said.contains("is not used where the newer has all that is needed"), "{said}");
+    assert_eq!(shipment(&gripper), (1, after.clone()));
+    let (code, report) = buys("after.griptrace");
+    assert_eq!((code, &report["verdict"]), (1, &"BROKEN".into()), "{report:#}");
+    assert!(codes(&report).contains(&"key-retired") && codes(&report).contains(&"withdrawn"), "{report:#}");
+}
+
 #[test]
 fn an_assessors_withdrawal_that_a_supplier_recorded_is_what_came_since() {
     let [base, _, gripper] = chain();

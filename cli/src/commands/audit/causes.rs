@@ -1,6 +1,7 @@
 //! What made shipments worse, and which of them: by mark, and by code and node.
 
-use std::collections::BTreeMap;
+use core::{cmp::Reverse, fmt::Display};
+use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
     date::Date,
@@ -8,14 +9,16 @@ use griptrace_core::{
     node::{Kind, Mark},
 };
 use griptrace_service::rejudge::Shipment;
-use griptrace_verifier::finding::{Code, Severity};
+use griptrace_verifier::finding::{Code, Severity, Verdict};
 use serde_json::{Value as Json, json};
 
-use super::tell::Teller;
+use super::tell::{Teller, broken};
 use crate::{error::CommandError, view::short};
 
 /// Causes of one code that are listed for people, those with most shipments first; JSON has all.
 const LISTED_MAX: usize = 20;
+/// Nodes of one cause that are listed for people.
+const NODES_MAX: usize = 20;
 /// Shipments of one cause that are listed for people.
 const SHIPMENTS_MAX: usize = 20;
 
@@ -29,8 +32,8 @@ struct Marked {
     date: Option<Date>,
 }
 
-/// What a cause is found on, with the places of its shipments.
-type OnNode<'c> = (Option<NodeId>, &'c Vec<usize>);
+/// What is found on which nodes, by the places of its shipments.
+type OnNodes<'c> = BTreeMap<&'c [usize], Vec<Option<NodeId>>>;
 
 /// Causes, each with the places of its shipments.
 #[derive(Debug, Default)]
@@ -38,7 +41,7 @@ pub(super) struct Causes {
     shipments: Vec<Concerned>,
     /// Marks that came after the shipment.
     marks: BTreeMap<Marked, Vec<usize>>,
-    /// Errors that came, of shipments that became worse.
+    /// Errors that came, of shipments that became worse; all of those that are BROKEN.
     findings: BTreeMap<(Code, Option<NodeId>), Vec<usize>>,
 }
 
@@ -49,6 +52,7 @@ struct Concerned {
     consignee: Option<String>,
     date: Option<Date>,
     is_worse: bool,
+    is_broken: bool,
 }
 
 impl Causes {
@@ -60,17 +64,21 @@ impl Causes {
             let (node, kind, status, date) = (mark.node, mark.kind, mark.status, mark.date);
             self.marks.entry(Marked { node, kind, mark: mark.mark, status, date }).or_default().push(place);
         }
-        let changes = shipment.changes();
-        let errors =
-            changes.iter().flat_map(|change| &change.came).filter(|f| is_worse && f.severity == Severity::Error);
-        for finding in errors {
+        let (changes, is_broken) = (shipment.changes(), shipment.is_broken());
+        let came = changes.iter().flat_map(|change| change.came.iter().copied()).filter(|_| is_worse);
+        // What breaks a shipment may have broken its own day too, so that nothing came.
+        let known = &shipment.new.known;
+        let there =
+            if known.now.verdict == Verdict::Broken { known.findings.iter().collect() } else { broken(shipment) };
+        let there = there.into_iter().filter(|_| is_broken);
+        for finding in came.chain(there).filter(|finding| finding.severity == Severity::Error) {
             let places = self.findings.entry((finding.code, finding.node)).or_default();
             if places.last() != Some(&place) {
                 places.push(place);
             }
         }
         let (consignee, date) = (shipment.consignee.clone(), shipment.date);
-        self.shipments.push(Concerned { id: shipment.id, consignee, date, is_worse });
+        self.shipments.push(Concerned { id: shipment.id, consignee, date, is_worse, is_broken });
     }
 
     /// Tells them all.
@@ -78,21 +86,35 @@ impl Causes {
         for (marked, places) in &self.marks {
             self.mark(teller, marked, places)?;
         }
-        let mut by_code: BTreeMap<Code, Vec<OnNode<'_>>> = BTreeMap::new();
+        // Programs get both; people read a fact once.
+        let is_told = |code, node, places: &[usize]| !teller.is_json() && self.is_marked(code, node, places);
+        let mut by_code: BTreeMap<Code, OnNodes<'_>> = BTreeMap::new();
         for ((code, node), places) in &self.findings {
-            by_code.entry(*code).or_default().push((*node, places));
-        }
-        for (code, mut causes) in by_code {
-            causes.sort_by_key(|(_, places)| core::cmp::Reverse(places.len()));
-            let listed = if teller.is_json() { causes.len() } else { LISTED_MAX };
-            for (node, places) in causes.iter().take(listed) {
-                self.finding(teller, code, *node, places)?;
+            if !is_told(*code, *node, places) {
+                by_code.entry(*code).or_default().entry(places).or_default().push(*node);
             }
-            if let Some(more) = causes.len().checked_sub(listed).filter(|more| *more > 0) {
-                teller.line(&format!("  and {code} on {more} more nodes"))?;
+        }
+        for (code, causes) in by_code {
+            let mut causes: Vec<_> = causes.into_iter().collect();
+            causes.sort_by_key(|(places, _)| Reverse(places.len()));
+            let listed = if teller.is_json() { causes.len() } else { LISTED_MAX };
+            for (places, on) in causes.iter().take(listed) {
+                self.finding(teller, code, on, places)?;
+            }
+            let more = causes.iter().skip(listed).map(|(_, on)| on.len()).sum::<usize>();
+            if more > 0 {
+                teller.line(&format!("  and {code} on {} more", nodes(more)))?;
             }
         }
         Ok(())
+    }
+
+    /// Tells whether a mark that is told says the same of the same shipments.
+    fn is_marked(&self, code: Code, node: Option<NodeId>, places: &[usize]) -> bool {
+        let is_said = |marked: &Marked| Some(marked.node) == node && code_of(marked) == Some(code);
+        let told: BTreeSet<usize> =
+            self.marks.iter().filter(|(marked, _)| is_said(marked)).flat_map(|(_, places)| places).copied().collect();
+        places.iter().all(|place| told.contains(place))
     }
 
     fn mark(&self, teller: &mut Teller<'_>, marked: &Marked, places: &[usize]) -> Result<(), CommandError> {
@@ -117,22 +139,34 @@ impl Causes {
         self.list(teller, places)
     }
 
+    /// Tells of a code on nodes of the same shipments.
     fn finding(
         &self,
         teller: &mut Teller<'_>,
         code: Code,
-        node: Option<NodeId>,
+        on: &[Option<NodeId>],
         places: &[usize],
     ) -> Result<(), CommandError> {
         if teller.is_json() {
-            let name = node.and_then(|id| teller.name(&id));
-            return teller.object(&json!({
-                "cause": "finding", "code": code.as_str(), "node": node.map(|id| id.to_string()),
-                "name": name, "shipments": self.json(places),
-            }));
+            return on.iter().try_for_each(|node| {
+                let name = node.and_then(|id| teller.name(&id));
+                teller.object(&json!({
+                    "cause": "finding", "code": code.as_str(), "node": node.map(|id| id.to_string()),
+                    "name": name, "shipments": self.json(places),
+                }))
+            });
         }
-        let title = node.map_or_else(String::new, |id| format!(" {}:", teller.headline(&id)));
-        teller.line(&format!("CAUSE  {code}:{title} concerns {}", shipments(places.len())))?;
+        let mut titles: Vec<String> = on.iter().flatten().take(NODES_MAX).map(|id| teller.headline(id)).collect();
+        let title = match titles.as_slice() {
+            [] => ":".to_owned(),
+            [one] => format!(": {one}:"),
+            _ => format!(" on {}:", nodes(on.len())),
+        };
+        teller.line(&format!("CAUSE  {code}{title} concerns {}", shipments(places.len())))?;
+        if on.len() > 1 {
+            titles.extend(on.len().checked_sub(NODES_MAX).filter(|n| *n > 0).map(|n| format!("{} more", nodes(n))));
+            titles.iter().try_for_each(|title| teller.line(&format!("  on {title}")))?;
+        }
         self.list(teller, places)
     }
 
@@ -140,7 +174,11 @@ impl Causes {
         for shipment in places.iter().take(SHIPMENTS_MAX).filter_map(|place| self.shipments.get(*place)) {
             let to = shipment.consignee.as_deref().unwrap_or("(no consignee)");
             let on = shipment.date.map_or_else(String::new, |date| format!(" of {date}"));
-            let worse = if shipment.is_worse { "" } else { ", not for the worse" };
+            let worse = match (shipment.is_worse, shipment.is_broken) {
+                (true, _) => "",
+                (false, true) => ", BROKEN",
+                (false, false) => ", not for the worse",
+            };
             teller.line(&format!("  {to}: shipment {}{on}{worse}", short(&shipment.id)))?;
         }
         match places.len().checked_sub(SHIPMENTS_MAX).filter(|more| *more > 0) {
@@ -153,13 +191,28 @@ impl Causes {
         let one = |shipment: &Concerned| {
             json!({
                 "id": shipment.id.to_string(), "consignee": shipment.consignee, "worse": shipment.is_worse,
-                "date": shipment.date.map(|date| date.to_string()),
+                "broken": shipment.is_broken, "date": shipment.date.map(|date| date.to_string()),
             })
         };
         places.iter().filter_map(|place| self.shipments.get(*place)).map(one).collect()
     }
 }
 
-fn shipments(count: usize) -> String {
-    if count == 1 { "1 shipment".to_owned() } else { format!("{count} shipments") }
+/// Returns the code that tells of a mark on the very node that it marks.
+const fn code_of(marked: &Marked) -> Option<Code> {
+    match (marked.kind, marked.mark) {
+        (Kind::Assessment, _) | (_, Mark::Supersede | Mark::Reclassify) => None,
+        (_, Mark::Withdraw) => Some(Code::Withdrawn),
+        (_, Mark::Recall) => Some(Code::Recalled),
+        (_, Mark::Refuse) => Some(Code::Refused),
+    }
+}
+
+/// Says how many shipments.
+pub(super) fn shipments<N: Display + Copy + PartialEq + From<u8>>(count: N) -> String {
+    format!("{count} shipment{}", if count == N::from(1) { "" } else { "s" })
+}
+
+fn nodes(count: usize) -> String {
+    format!("{count} node{}", if count == 1 { "" } else { "s" })
 }

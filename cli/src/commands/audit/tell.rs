@@ -173,7 +173,7 @@ fn own_marks<'j>(judged: &'j Rejudged, id: &'j NodeId) -> impl Iterator<Item = (
 }
 
 /// Returns what makes a shipment BROKEN, now or as it was known on its day.
-fn broken(shipment: &Shipment) -> Vec<&Finding> {
+pub(super) fn broken(shipment: &Shipment) -> Vec<&Finding> {
     let mut found: Vec<&Finding> = Vec::new();
     for judged in [&shipment.new.known, shipment.new.shipped()] {
         let bad = judged.findings.iter().filter(|finding| finding.code.verdict() == Verdict::Broken);
