@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use griptrace_core::{details::slot, digest::Digest, id::NodeId, manifest::content_digest, node::Kind};
+use griptrace_core::{digest::Digest, id::NodeId, manifest::content_digest, node::Kind};
 use griptrace_store::{
     Resolved, StoredNode,
     hashing::{HashOptions, Hashed, hash_path},
@@ -231,12 +231,13 @@ fn unknown(workspace: &Workspace, text: &str) -> CommandError {
     let error = CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
         .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more");
     let kind = Kind::from_word(text.split(':').next().unwrap_or(text));
-    let error = match kind.filter(|kind| slot(*kind, "name").is_none()) {
-        Some(kind) => error.with_hint(format!(
-            "a node of the kind {kind} has no name: give its id, which `griptrace show NODE` lists for what it is about; \
-             `{kind}` alone means the newest that is not put aside"
-        )),
-        None => error,
+    let error = if kind == Some(Kind::Assessment) {
+        error.with_hint(
+            "an assessment is recorded without a name: give its id, which `griptrace show NODE` lists for what was \
+             assessed; `assessment` alone means the newest that is not put aside",
+        )
+    } else {
+        error
     };
     if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
 }

@@ -58,8 +58,7 @@ impl Said {
     fn of(lines: &[NoteSignature], keys: &[NoteVerifier]) -> Self {
         let mut said = Self::default();
         for key in keys.iter().filter(|key| lines.iter().any(|line| made(key, line))) {
-            let names =
-                if key.kind() == KeyKind::StatusMapV1 { &mut said.map_by } else { &mut said.cosigned_by };
+            let names = if key.kind() == KeyKind::StatusMapV1 { &mut said.map_by } else { &mut said.cosigned_by };
             if !names.iter().any(|name| name == key.name()) {
                 names.push(key.name().to_owned());
             }
