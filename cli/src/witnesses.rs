@@ -149,13 +149,13 @@ pub(crate) fn hint_at_map(context: &Context) {
     );
 }
 
-/// Refuses to write to a log of which a witness showed another history.
+/// Refuses to go on with a log of which a witness showed another history.
 pub(crate) fn refuse_split(folder: &Path, store: &Store) -> Result<(), CommandError> {
     let held = held_against(folder, store).map_err(|e| CommandError::because("cannot judge the evidence", e))?;
     let Some(path) = held else { return Ok(()) };
     let origin = &store.genesis().origin;
     Err(CommandError::failed(format!(
-        "a witness has cosigned the log {origin} otherwise than it is here, and nothing is written to it: {} shows that",
+        "a witness has cosigned the log {origin} otherwise than it is here, as {} shows, and nothing goes on from here",
         path.display()
     ))
     .with_hint(

@@ -419,9 +419,11 @@ fn a_log_that_was_set_back_is_refused_with_evidence() {
     assert_eq!(fs::read_dir(&evidence).unwrap().count(), 1);
     // Nothing goes on there.
     let mark = ["mark", "withdraw", "camera", "--reason", "x"];
-    for writes in [&["record", "lineage.toml"][..], &mark] {
+    let ship = ["ship", "model:grasp", "--to", "Buyer GmbH", "--country", "DE", "--name", "second"];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    for writes in [&["record", "lineage.toml"][..], &mark, &ship, &serve] {
         let said = desk.ends(2, writes);
-        assert!(said.contains("nothing is written to it") && said.contains("move it out of the folder"), "{said}");
+        assert!(said.contains("nothing goes on from here") && said.contains("move it out of the folder"), "{said}");
     }
     // In the copy that was written to last stands what was held against the other.
     put_back(&newest);
@@ -433,7 +435,11 @@ fn a_log_that_was_set_back_is_refused_with_evidence() {
     desk.say(&["mark", "withdraw", "model:grasp", "--reason", "x"]);
     let said = desk.ends(2, &["log", "cosign"]);
     assert!(said.contains("inconsistent") && said.contains("otherwise than it is here"), "{said}");
-    assert!(desk.ends(2, &["record", "lineage.toml"]).contains("nothing is written to it"));
+    assert!(desk.ends(2, &["record", "lineage.toml"]).contains("nothing goes on from here"));
+    // Nor when the witness does not answer.
+    drop(first);
+    let said = desk.ends(2, &prove);
+    assert!(said.contains("nothing goes on from here") && said.contains("hint: --no-cosign"), "{said}");
 }
 
 /// A service has its log cosigned in the background: a witness that hangs delays neither commits nor the others.

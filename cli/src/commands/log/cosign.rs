@@ -97,17 +97,22 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
 /// has cosigned another history of the log.
 pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), CommandError> {
     let store = Workspace::local_store(context, false)?;
-    let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
-    let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
-    match witnesses::ask(folder, &store, &panel, deadline) {
-        Ok(round) => witnesses::tell(context, folder, (&store, &panel), &round)
-            .map_err(|error| error.with_hint("--no-cosign asks no witness, and shows what is here")),
-        Err(error) => {
-            context.output.warn("no witness was asked for a cosignature");
-            error.lines().iter().for_each(|line| context.output.talk(line));
-            Ok(())
+    if let Some(panel) = witnesses::read(folder, &store.verifiers())? {
+        let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
+        match witnesses::ask(folder, &store, &panel, deadline) {
+            Ok(round) => witnesses::tell(context, folder, (&store, &panel), &round).map_err(or_not_asked)?,
+            Err(error) => {
+                context.output.warn("no witness was asked for a cosignature");
+                error.lines().iter().for_each(|line| context.output.talk(line));
+            }
         }
     }
+    // One that told before may not answer now.
+    witnesses::refuse_split(folder, &store).map_err(or_not_asked)
+}
+
+fn or_not_asked(error: CommandError) -> CommandError {
+    error.with_hint("--no-cosign asks no witness, and shows what is here")
 }
 
 fn no_witnesses() -> CommandError {
