@@ -68,7 +68,7 @@ fn find(
         return by_file(workspace, output, path);
     }
     match Kind::from_word(text) {
-        Some(kind) => newest_of_kind(workspace, kind)?.ok_or_else(|| unknown(workspace, text)),
+        Some(kind) => newest_of_kind(workspace, output, kind)?.ok_or_else(|| unknown(workspace, text)),
         None => Err(unknown(workspace, text)),
     }
 }
@@ -90,13 +90,16 @@ fn refuse_prefix(workspace: &Workspace, text: &str, named: NodeId) -> Result<(),
 }
 
 /// Returns the newest node of a kind that is not put aside: `assessment` means the last one.
-fn newest_of_kind(workspace: &Workspace, kind: Kind) -> Result<Option<NodeId>, CommandError> {
+fn newest_of_kind(workspace: &Workspace, output: &Output, kind: Kind) -> Result<Option<NodeId>, CommandError> {
     let found = workspace.store.of_kind(kind).map_err(|e| e.while_doing(format!("cannot list every {kind}")))?;
     workspace.store.prefetch(&found)?;
     let mut nodes = found.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| node.index);
     for node in nodes.iter().rev() {
         if !workspace.is_aside(node)? {
+            if nodes.len() > 1 {
+                output.talk(format_args!("note: the newest {kind} of {} is taken: {}", nodes.len(), candidate(node)));
+            }
             return Ok(Some(node.id));
         }
     }
@@ -227,6 +230,15 @@ fn is_path(text: &str) -> bool {
 fn unknown(workspace: &Workspace, text: &str) -> CommandError {
     let error = CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
         .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more");
+    let kind = Kind::from_word(text.split(':').next().unwrap_or(text));
+    let error = if kind == Some(Kind::Assessment) {
+        error.with_hint(
+            "an assessment is recorded without a name: give its id, which `griptrace show NODE` lists for what was \
+             assessed; `assessment` alone means the newest that is not put aside",
+        )
+    } else {
+        error
+    };
     if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
 }
 

@@ -11,7 +11,7 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     note::{Note, NoteVerifier},
 };
-use griptrace_service::cosigning::{Round, cosign, keep_evidence, witnesses};
+use griptrace_service::cosigning::{Round, cosign, held_against, keep_evidence, witnesses};
 use griptrace_store::{OpenOptions, Store, Witnesses};
 use griptrace_witness::{client::CosignError, fetch::Fetcher, panel::Panel};
 
@@ -64,6 +64,9 @@ pub(crate) fn to_show(panel: Option<&Panel>) -> Witnesses {
 pub(crate) struct Standing {
     /// The sizes of the checkpoints that have to meet the quorum and do not.
     pub(crate) lacking: Vec<u64>,
+    /// The sizes of those that status-map keys alone have to have cosigned by the same quorum, and have not; `None` where
+    /// no such key is known.
+    pub(crate) map_lacking: Option<Vec<u64>>,
     /// The latest time as of which the quorum says that the newest one is the newest.
     pub(crate) as_of: Option<u64>,
 }
@@ -77,17 +80,26 @@ impl Standing {
         }
         let bundle = BundleView::view(bundle).map_err(|e| CommandError::because("cannot read the bundle", e))?;
         let asked = witnesses(panel);
-        let mut standing = Self { lacking: Vec::new(), as_of: None };
+        let mut standing = Self { lacking: Vec::new(), map_lacking: None, as_of: None };
         let wrong = |e: &dyn core::error::Error| CommandError::failed(format!("cannot read a checkpoint: {e}"));
         for anchor in bundle.logs.iter().take(1).flat_map(|log| &log.anchors).filter(|anchor| anchor.status.is_some()) {
             let note = Note::parse(anchor.note.as_bytes()).map_err(|e| wrong(&e))?;
             let found = asked.judge(&note).map_err(|e| wrong(&e))?;
             standing.as_of = found.as_of;
+            let size = Checkpoint::parse(note.text()).map_err(|e| wrong(&e))?.size;
             if found.completed.is_none() {
-                standing.lacking.push(Checkpoint::parse(note.text()).map_err(|e| wrong(&e))?.size);
+                standing.lacking.push(size);
+            }
+            if let Some(is_met) = panel.is_map_met(&found.times) {
+                standing.map_lacking.get_or_insert_default().extend((!is_met).then_some(size));
             }
         }
         Ok(Some(standing))
+    }
+
+    /// Tells whether the quorum is met by status-map keys wherever it has to be.
+    pub(crate) fn is_map_met(&self) -> Option<bool> {
+        self.map_lacking.as_ref().map(Vec::is_empty)
     }
 
     /// Tells whether the quorum is met wherever it has to be.
@@ -118,6 +130,39 @@ pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duratio
     let again = Store::open(&folder.join("store"), OpenOptions::default())
         .map_err(|e| CommandError::because("cannot open the store again", e))?;
     if again.size() >= ahead { once(&again) } else { Ok(round) }
+}
+
+/// Warns that a status map is not vouched for by as many as cosign.
+pub(crate) fn warn_of_map(context: &Context, size: u64) {
+    context.output.warn(format_args!(
+        "the quorum of this log's witnesses is not met by status-map cosignatures for the checkpoint of {size} entries: \
+         a buyer finds map-unwitnessed"
+    ));
+}
+
+/// Says what may bring the status-map cosignatures that lack.
+pub(crate) fn hint_at_map(context: &Context) {
+    context.output.talk(
+        "hint: a witness may have it later: ask again with `griptrace log cosign`; it has to know where this log is \
+         published (`griptrace witness add-log FOLDER VKEY --url URL`), and the quorum's members need such keys \
+         (`griptrace log witnesses FILE --map VKEY`)",
+    );
+}
+
+/// Refuses to go on with a log of which a witness showed another history.
+pub(crate) fn refuse_split(folder: &Path, store: &Store) -> Result<(), CommandError> {
+    let held = held_against(folder, store).map_err(|e| CommandError::because("cannot judge the evidence", e))?;
+    let Some(path) = held else { return Ok(()) };
+    let origin = &store.genesis().origin;
+    Err(CommandError::failed(format!(
+        "a witness has cosigned the log {origin} otherwise than it is here, as {} shows, and nothing goes on from here",
+        path.display()
+    ))
+    .with_hint(
+        "the store was set back, or another copy of it was written to: put the copy that was written to last in its \
+         place, or begin a new log with `griptrace init`",
+    )
+    .with_hint("if that file is about something else, move it out of the folder, and go on"))
 }
 
 /// Says what each witness that did not cosign said. A witness that shows another history of this log is an error:

@@ -28,6 +28,7 @@ use crate::{
     log_source::Log,
     output::Output,
     remote::{Remote, ServerConfig, Target},
+    witnesses,
 };
 
 /// The folder that holds a store, its keys and its settings.
@@ -384,6 +385,9 @@ fn open_local(output: &Output, folder: PathBuf, config: Config, writing: bool) -
         }
         None => (opened?, config),
     };
+    if writing {
+        witnesses::refuse_split(&folder, &store)?;
+    }
     let mut workspace = Workspace::new(folder, config, Log::Local(store));
     if writing {
         workspace.settle_keys()?;

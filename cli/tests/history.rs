@@ -256,9 +256,50 @@ fn an_office_withdraws_without_any_log() {
     // And beside a newer bundle.
     fs::write(desk.path().join("trust.toml"), trust).unwrap();
     desk.say("mark withdraw other --reason spoilt");
-    desk.say("prove first --update-of first.griptrace --withdrawal w.update -o u.update");
+    let stranger = Desk::new();
+    stranger.say("assess withdraw a.statement --key office.key -o w.update");
+    fs::copy(stranger.path().join("w.update"), desk.path().join("theirs.update")).unwrap();
+    let warned = |file: &str| {
+        let update = format!("prove first --update-of first.griptrace --withdrawal {file} -o u.update");
+        let output = desk.run(&update.split_whitespace().collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let said = warned("theirs.update");
+    assert!(said.contains("warning: the withdrawal theirs.update is for the log"), "{said}");
+    assert_eq!(warned("w.update"), "");
     let (code, report, said) = desk.verify("first.griptrace --update u.update --write-updated second.griptrace");
     assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
     assert!(said.contains("the withdrawals of an update are not in the bundle"), "{said}");
     assert_eq!(desk.verify("second.griptrace").0, 0, "which is why that is said");
+}
+
+/// A refusal of an assessment takes no more than its withdrawal does: what a later one covers ships.
+#[test]
+fn a_later_assessment_covers_again_what_a_refused_one_covered() {
+    let desk = Desk::new();
+    desk.say("assess withdraw a.statement --key office.key --refuse --date 2026-05-02 -o r.update");
+    desk.say("mark refuse assessment --statement r.update --reason x");
+    desk.say("prove first -o first.griptrace");
+    let (code, report, _) = desk.verify("first.griptrace");
+    assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
+    assert!(report.to_string().contains("has the mark refuse"), "{report}");
+    desk.say(
+        "assess sign --subject camera --key office.key --issuer Office --scheme security-assessment \
+         --grade important --purpose train-adaptive-grasp-control --modality visual --destination DE \
+         --valid-from 2026-01-01 --valid-to 2028-12-31 -o b.statement",
+    );
+    desk.say("assess record b.statement");
+    desk.say(
+        "ship model:grasp --to Buyer --country DE --serial S-2 --name second --purpose train-adaptive-grasp-control",
+    );
+    desk.say("prove second -o second.griptrace");
+    let (code, report, _) = desk.verify("second.griptrace --update r.update");
+    assert_eq!(code, 0, "{report}");
+    let said = desk.complain("mark withdraw assessment:security-assessment --reason x");
+    assert!(said.contains("hint: an assessment is recorded without a name"), "{said}");
+    let shown = desk.run(&["show", "assessment"]);
+    let said = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success() && said.contains("the newest assessment of 2 is taken"), "{said}");
 }

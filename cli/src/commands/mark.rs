@@ -34,7 +34,8 @@ pub(crate) struct Args {
     /// What the mark says: withdraw, supersede, reclassify, recall or refuse
     #[arg(value_parser = mark)]
     pub(crate) mark: Mark,
-    /// The node that it says it of
+    /// The node that it says it of. An assessment has no name: it is named by its id, which `griptrace show NODE` lists
+    /// for what was assessed; `assessment` means the newest that is not put aside
     pub(crate) node: String,
     /// supersede: the corrected node
     #[arg(long, value_name = "NODE")]

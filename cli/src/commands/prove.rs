@@ -64,7 +64,7 @@ pub(crate) struct Args {
     /// Put the withdrawals of this file, which `assess withdraw` wrote, into the update; may be given several times
     #[arg(long, value_name = "FILE", requires = "update_of")]
     pub(crate) withdrawal: Vec<PathBuf>,
-    /// Ask no witness for a cosignature first
+    /// Ask no witness for a cosignature first; not even whether one has cosigned another history of the log
     #[arg(long)]
     pub(crate) no_cosign: bool,
     /// Warn where this policy is not met
@@ -122,7 +122,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let file = args.output.display().to_string();
     let object = json!({
         "file": file, "bytes": bytes.len(), "digest": digest.to_string(),
-        "quorum_met": standing.as_ref().map(Standing::is_met), "as_of": standing.and_then(|s| s.as_of),
+        "quorum_met": standing.as_ref().map(Standing::is_met),
+        "map_met": standing.as_ref().and_then(Standing::is_map_met), "as_of": standing.and_then(|s| s.as_of),
     });
     context.output.either(&object, &[format!("wrote {file}: {} bytes, digest {digest}", bytes.len())])?;
     if workspace.node(&id)?.core.kind == Kind::Model {
@@ -171,6 +172,11 @@ fn standing(context: &Context, workspace: &Workspace, bytes: &[u8]) -> Result<Op
             "the quorum of this log's witnesses is not met for the checkpoint of {size} entries, which the bundle is \
              judged under: a buyer who asks for it finds quorum-not-met"
         ));
+    }
+    let map_lacking = standing.iter().filter_map(|standing| standing.map_lacking.as_deref()).flatten();
+    map_lacking.clone().for_each(|size| witnesses::warn_of_map(context, *size));
+    if map_lacking.count() > 0 {
+        witnesses::hint_at_map(context);
     }
     Ok(standing)
 }

@@ -19,7 +19,7 @@ use crate::{
 /// Show one node
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The node
+    /// The node: an id, a name, or a file; a kind alone, such as `assessment`, means the newest of it that is not put aside
     pub(crate) node: String,
     /// List the files of its manifest too
     #[arg(long)]

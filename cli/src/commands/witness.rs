@@ -172,10 +172,24 @@ impl Config {
 }
 
 fn add_log(context: &Context, dir: &Path, vkey: &str, url: Option<&str>) -> Result<Answer, CommandError> {
-    Config::read(dir)?;
-    let log = log::add(&Folder::open(dir), vkey, url).map_err(|e| CommandError::because("cannot add the log", e))?;
-    let line = format!("log  {}  {} keys", log.origin, log.keys.len());
-    context.output.either(&json!({ "origin": log.origin, "keys": log.keys.len(), "url": log.url }), &[line])?;
+    let config = Config::read(dir)?;
+    let shelf = Folder::open(dir);
+    let known = log::names(&shelf).map_err(damaged)?;
+    let log = log::add(&shelf, vkey, url).map_err(|e| CommandError::because("cannot add the log", e))?;
+    let was_known = known.contains(&log::origin_hash(&log.origin));
+    let count = log.keys.len();
+    let line = format!("log  {}  {count} {}", log.origin, if count == 1 { "key" } else { "keys" });
+    let object = json!({ "origin": log.origin, "keys": count, "url": log.url, "restart": was_known });
+    context.output.either(&object, &[line])?;
+    if was_known {
+        context.output.talk("a witness that runs knows this log as it was: start it again");
+    }
+    if config.map && log.url.is_none() {
+        context.output.warn(
+            "without --url this witness can't read the log's entries, and does not vouch for its status maps: name an \
+             address that serves them, or a folder",
+        );
+    }
     Ok(Answer::YES)
 }
 

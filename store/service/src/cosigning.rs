@@ -6,11 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use griptrace_core::{checkpoint::Checkpoint, note::Note};
+use griptrace_core::{
+    checkpoint::Checkpoint,
+    note::{KeyKind, Note, NoteSignature, NoteVerifier},
+};
 use griptrace_store::{Cosigned, ReadError, Store, Witnesses};
 use griptrace_witness::{
     client::{self, Address, CosignError, Head},
     fetch::Fetcher,
+    judge::signed,
     log::origin_hash,
     panel::Panel,
 };
@@ -24,25 +28,64 @@ use crate::{config::Witnessing, run::ServeError};
 
 /// Cosigned checkpoints that are looked through for what a witness cosigned last.
 const LOOKED_THROUGH: usize = 64;
+/// Where what witnesses hold against the log is kept, beside the store.
+const EVIDENCE: &str = "evidence";
 
 /// What came of asking all witnesses.
 #[derive(Debug)]
 pub struct Round {
     /// The size of the checkpoint.
     pub size: u64,
-    /// What each address said, in their order: the names of the keys that cosigned, or why none did.
-    pub answers: Vec<(String, Result<Vec<String>, CosignError>)>,
+    /// What each address said, in their order, or why it said nothing.
+    pub answers: Vec<(String, Result<Said, CosignError>)>,
     /// What is kept of this checkpoint now.
     pub cosigned: Cosigned,
+    /// When each of the panel's keys cosigned, of those alone that answered this time.
+    answered: Vec<Option<u64>>,
+}
+
+/// Who cosigned at one address, each name once.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// Whose keys cosigned.
+    pub cosigned_by: Vec<String>,
+    /// Whose status-map keys did.
+    pub map_by: Vec<String>,
+}
+
+impl Said {
+    /// Sorts the lines of an answer.
+    fn of(lines: &[NoteSignature], keys: &[NoteVerifier]) -> Self {
+        let mut said = Self::default();
+        for key in keys.iter().filter(|key| lines.iter().any(|line| made(key, line))) {
+            let names = if key.kind() == KeyKind::StatusMapV1 { &mut said.map_by } else { &mut said.cosigned_by };
+            if !names.iter().any(|name| name == key.name()) {
+                names.push(key.name().to_owned());
+            }
+        }
+        said
+    }
+}
+
+fn made(key: &NoteVerifier, line: &NoteSignature) -> bool {
+    (key.name(), key.key_id()) == (line.name(), line.key_id())
 }
 
 impl Round {
     /// Tells whether the quorum is met; where none is asked for, whether anybody cosigned.
     pub fn is_met(&self, panel: &Panel) -> bool {
-        match panel.quorum() {
-            Some(_) => self.cosigned.completed.is_some(),
-            None => self.cosigned.times.iter().any(Option::is_some),
-        }
+        panel.is_met(&self.cosigned.times)
+    }
+
+    /// Tells whether it is met by those alone who answered this time.
+    pub fn is_met_now(&self, panel: &Panel) -> bool {
+        panel.is_met(&self.answered)
+    }
+
+    /// Returns the latest time as of which the quorum says that the checkpoint is the newest; where none is asked for,
+    /// as of which anybody says so.
+    pub fn as_of(&self) -> Option<u64> {
+        self.cosigned.as_of.or_else(|| self.cosigned.latest.iter().copied().flatten().max())
     }
 }
 
@@ -71,15 +114,18 @@ pub async fn cosign(store: &Store, panel: &Panel, fetcher: &Fetcher, deadline: D
     let mut lines = Vec::new();
     let mut answers = Vec::with_capacity(answered.len());
     for (address, answer) in addresses.into_iter().zip(answered) {
-        let names = answer.map(|said| {
-            let names = said.iter().map(|line| line.name().to_owned()).collect();
-            lines.extend(said);
-            names
+        let said = answer.map(|answer| {
+            let said = Said::of(&answer, &address.keys);
+            lines.extend(answer);
+            said
         });
-        answers.push((address.url, names));
+        answers.push((address.url, said));
     }
     let cosigned = store.keep_cosignatures(size, &lines, &kept)?;
-    Ok(Round { size, answers, cosigned })
+    let has_answered = |key: &NoteVerifier| lines.iter().any(|line| made(key, line));
+    let times = kept.keys.iter().zip(&cosigned.latest);
+    let answered = times.map(|(key, time)| time.filter(|_| has_answered(key))).collect();
+    Ok(Round { size, answers, cosigned, answered })
 }
 
 /// Finds what each witness cosigned last, so that most are asked once only.
@@ -106,13 +152,45 @@ fn know_last(store: &Store, kept: &Witnesses, addresses: &mut [Address]) -> Resu
 /// # Errors
 /// What the system said.
 pub fn keep_evidence(folder: &Path, url: &str, note: &Note) -> io::Result<PathBuf> {
-    let folder = folder.join("evidence");
+    let folder = folder.join(EVIDENCE);
     fs::create_dir_all(&folder)?;
     // The same case has the same name.
     let name = origin_hash(&format!("{url}\n{}", note.to_text())).chars().take(16).collect::<String>();
     let path = folder.join(format!("witness-{name}.note"));
     fs::write(&path, note.to_text())?;
     Ok(path)
+}
+
+/// Returns what was written down that a witness holds against this log, if the log does not hold it by now: a checkpoint
+/// that its key signed, and that was never its own at that size.
+///
+/// # Errors
+/// The store could not read.
+pub fn held_against(folder: &Path, store: &Store) -> Result<Option<PathBuf>, ReadError> {
+    let Ok(found) = fs::read_dir(folder.join(EVIDENCE)) else { return Ok(None) };
+    let mut paths: Vec<PathBuf> = found.filter_map(|file| Some(file.ok()?.path())).collect();
+    paths.sort_unstable();
+    for path in paths {
+        let Some(other) = fs::read(&path).ok().and_then(|bytes| signed_by_log(&bytes, &store.verifiers())) else {
+            continue;
+        };
+        let own = if other.size > store.size() { None } else { store.checkpoint_at(other.size)? };
+        let own = own.and_then(|note| checkpoint_of(&Note::parse(note.as_bytes()).ok()?));
+        if own.is_none_or(|own| own.root != other.root) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn signed_by_log(bytes: &[u8], log: &[NoteVerifier]) -> Option<Checkpoint> {
+    let note = Note::parse(bytes).ok()?;
+    signed(&note, log).ok()?;
+    checkpoint_of(&note)
+}
+
+fn checkpoint_of(note: &Note) -> Option<Checkpoint> {
+    Checkpoint::parse(note.text()).ok()
 }
 
 /// Has the log cosigned again and again, beside everything else: commits never wait for a witness.
@@ -195,8 +273,7 @@ impl Keeper {
             }
         }
         round.is_met(&self.panel).then(|| {
-            let last = || round.cosigned.latest.iter().copied().flatten().max();
-            let as_of = round.cosigned.as_of.or_else(last).unwrap_or(0);
+            let as_of = round.as_of().unwrap_or(0);
             tracing::info!(size, as_of, "the witnesses cosigned");
             Kept { size, as_of }
         })

@@ -83,6 +83,31 @@ impl Panel {
         self.policy.quorum.as_ref()
     }
 
+    /// Tells whether the quorum is met, given when each of [`Self::keys`] cosigned; where none is asked for, whether
+    /// anybody cosigned.
+    pub fn is_met(&self, times: &[Option<u64>]) -> bool {
+        match self.quorum() {
+            Some(quorum) => quorum.completed(times).is_some(),
+            None => times.iter().any(Option::is_some),
+        }
+    }
+
+    /// Tells the same of status-map keys alone, which is what a verifier's `map-unwitnessed` is about; `None` where no such
+    /// key is known.
+    pub fn is_map_met(&self, times: &[Option<u64>]) -> Option<bool> {
+        if self.maps.is_empty() {
+            return None;
+        }
+        let maps = times.get(self.policy.witnesses.len()..).unwrap_or_default();
+        let vouched = |name: &str| {
+            let said = self.maps.iter().zip(maps).filter(|(map, _)| map.name() == name);
+            said.filter_map(|(_, time)| *time).min()
+        };
+        let vouched: Vec<Option<u64>> =
+            self.policy.witnesses.iter().map(|witness| vouched(witness.key.name())).collect();
+        Some(self.is_met(&vouched))
+    }
+
     /// Returns whom to ask: each address once, with all keys that are known of who is there.
     pub fn addresses(&self) -> Vec<Address> {
         let mut addresses: Vec<Address> = Vec::new();
@@ -133,6 +158,16 @@ mod tests {
         assert_eq!(addresses[0].keys, [plain.clone(), subtree.clone(), map.clone()]);
         assert_eq!(panel.keys(), [plain.clone(), subtree, other, map.clone()]);
         assert_eq!(panel.unreachable().collect::<Vec<_>>(), ["w2.example"]);
+
+        assert!(panel.is_met(&[Some(1), None, Some(1), None]) && !panel.is_met(&[Some(1), None, None, Some(1)]));
+        // The map key speaks for both lines of its name.
+        assert_eq!(panel.is_map_met(&[Some(1), Some(1), Some(1), None]), Some(false));
+        assert_eq!(panel.is_map_met(&[None, None, None, Some(1)]), Some(true));
+        let three = policy.replace("q 2", "q all");
+        let panel = Panel::parse(three.as_bytes(), &[&map.to_vkey()], &log).unwrap();
+        assert_eq!(panel.is_map_met(&[Some(1), Some(1), Some(1), Some(1)]), Some(false), "w2 has no such key");
+        let panel = Panel::parse(three.as_bytes(), &[], &log).unwrap();
+        assert_eq!(panel.is_map_met(&[Some(1), Some(1), Some(1)]), None);
 
         let error = |policy: &str, maps: &[&str]| Panel::parse(policy.as_bytes(), maps, &log).unwrap_err();
         let elsewhere = NoteSigner::new("log.example", &[9; 32]).unwrap();

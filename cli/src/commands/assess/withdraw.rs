@@ -24,15 +24,19 @@ use crate::{
 /// Withdraw an assessment with the assessor's own key, as a file that needs no log
 ///
 /// What is written is an update: a buyer takes it with `griptrace-verify BUNDLE --update FILE`, or puts the table that is
-/// printed into the trust file. `griptrace mark withdraw NODE --statement FILE` records it in a log.
+/// printed into the trust file. `griptrace mark withdraw NODE --statement FILE` records it in a log (after `--refuse`:
+/// `griptrace mark refuse NODE --statement FILE`).
+///
+/// The assessment covers nothing from then on. A later assessment may cover the data again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WithdrawArgs {
-    /// The assessment: the statement file that `assess sign` wrote, which needs no store, or a record of it
+    /// The assessment: the statement file that `assess sign` wrote, which needs no store; or a record of it, by its id, or
+    /// as `assessment`, the newest one that is not put aside
     pub(crate) assessment: String,
     /// The assessor's key file: the key that signed the assessment
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// Refuse what was assessed, and not only withdraw the assessment
+    /// Write the word refuse in place of withdraw: it says that the assessor's answer is no now. It counts alike
     #[arg(long)]
     pub(crate) refuse: bool,
     /// When it was withdrawn [default: today]

@@ -55,39 +55,64 @@ pub(crate) fn cosign(context: &Context, args: &CosignArgs) -> Result<Answer, Com
     let folder = context.store_folder()?;
     let panel = witnesses::read(&folder, &store.verifiers())?.ok_or_else(no_witnesses)?;
     let round = witnesses::ask(&folder, &store, &panel, Duration::from_secs(args.deadline))?;
-    let is_met = round.is_met(&panel);
+    let (is_met, is_met_now) = (round.is_met(&panel), round.is_met_now(&panel));
+    let is_map_met = panel.is_map_met(&round.cosigned.times);
     let told: Vec<serde_json::Value> = round
         .answers
         .iter()
         .map(|(url, answer)| match answer {
-            Ok(names) => json!({ "url": url, "cosigned_by": names }),
+            Ok(said) => json!({ "url": url, "cosigned_by": said.cosigned_by, "map_by": said.map_by }),
             Err(error) => json!({ "url": url, "error": error.to_string() }),
         })
         .collect();
     let as_of = round.cosigned.as_of;
-    let object = json!({ "size": round.size, "quorum_met": is_met, "as_of": as_of, "witnesses": told });
+    let object = json!({
+        "size": round.size, "quorum_met": is_met, "met_now": is_met_now, "map_met": is_map_met, "as_of": as_of,
+        "witnesses": told,
+    });
     let mut lines = vec![format!("checkpoint  {} entries", round.size)];
     for (url, answer) in &round.answers {
-        lines.extend(answer.iter().flatten().map(|name| format!("cosigned    by {name} at {url}")));
+        let Ok(said) = answer else { continue };
+        lines.extend(said.cosigned_by.iter().map(|name| format!("cosigned    by {name} at {url}")));
+        lines.extend(said.map_by.iter().map(|name| format!("status map  recomputed by {name} at {url}")));
     }
-    lines.push(format!("quorum      {}", if is_met { "met" } else { "not met" }));
+    lines.push(match (is_met, round.as_of().filter(|_| !is_met_now)) {
+        (true, Some(kept)) => {
+            format!("quorum      met by lines that were kept, as of {}; not by who answered now", view::time(kept))
+        }
+        (true, None) => "quorum      met".to_owned(),
+        (false, _) => "quorum      not met".to_owned(),
+    });
     lines.extend(as_of.map(|as_of| format!("current as of {}", view::time(as_of))));
     context.output.either(&object, &lines)?;
     witnesses::tell(context, &folder, (&store, &panel), &round)?;
+    if is_map_met == Some(false) {
+        witnesses::warn_of_map(context, round.size);
+        witnesses::hint_at_map(context);
+    }
     Ok(if is_met { Answer::YES } else { Answer::NO })
 }
 
-/// Asks the witnesses before a bundle is made: what fails is said, and the bundle is made all the same.
+/// Asks the witnesses before a bundle is made. What fails is said, and the bundle is made all the same; unless a witness
+/// has cosigned another history of the log.
 pub(crate) fn before_proving(context: &Context, folder: &Path) -> Result<(), CommandError> {
     let store = Workspace::local_store(context, false)?;
-    let Some(panel) = witnesses::read(folder, &store.verifiers())? else { return Ok(()) };
-    let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
-    let told = witnesses::ask(folder, &store, &panel, deadline)
-        .and_then(|round| witnesses::tell(context, folder, (&store, &panel), &round));
-    if let Err(error) = told {
-        error.lines().iter().for_each(|line| context.output.warn(line));
+    if let Some(panel) = witnesses::read(folder, &store.verifiers())? {
+        let deadline = Duration::from_secs(witnesses::DEADLINE_SECONDS);
+        match witnesses::ask(folder, &store, &panel, deadline) {
+            Ok(round) => witnesses::tell(context, folder, (&store, &panel), &round).map_err(or_not_asked)?,
+            Err(error) => {
+                context.output.warn("no witness was asked for a cosignature");
+                error.lines().iter().for_each(|line| context.output.talk(line));
+            }
+        }
     }
-    Ok(())
+    // One that told before may not answer now.
+    witnesses::refuse_split(folder, &store).map_err(or_not_asked)
+}
+
+fn or_not_asked(error: CommandError) -> CommandError {
+    error.with_hint("--no-cosign asks no witness, and shows what is here")
 }
 
 fn no_witnesses() -> CommandError {

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use griptrace_core::{
-    bundle::{Bundle, bundle_digest},
-    id::NodeId,
+    bundle::{Bundle, BundleView, bundle_digest},
+    cose::{MARK_TYPE, Signed},
+    entry::genesis_hash,
+    id::{GenesisHash, NodeId},
     node::node_id,
     update::{MAGIC, Patch, Update, open_alike},
 };
@@ -38,6 +40,12 @@ fn root(bundle: &Bundle) -> Option<NodeId> {
     usize::try_from(bundle.root).ok().and_then(|root| cores.nth(root)).map(|core| node_id(core))
 }
 
+/// Returns the logs that a bundle shows something of.
+fn homes(bundle: &[u8]) -> Result<Vec<GenesisHash>, CommandError> {
+    let bundle = BundleView::view(bundle).map_err(|e| CommandError::because("cannot read a bundle", e))?;
+    Ok(bundle.logs.iter().filter_map(|log| log.entries.first()).map(|first| genesis_hash(first.1)).collect())
+}
+
 /// Writes the update of the older bundle to the newer one.
 pub(super) fn write(
     context: &Context,
@@ -49,9 +57,19 @@ pub(super) fn write(
     let brought = args.withdrawal.iter().map(|path| Ok((path, read_file(path)?)));
     let brought = brought.collect::<Result<Vec<_>, CommandError>>()?;
     let mut withdrawals: Vec<&[u8]> = Vec::new();
+    let homes = homes(new)?;
     for (path, file) in &brought {
         let wrong = |e| CommandError::because(format!("cannot read the withdrawal {}", path.display()), e);
-        withdrawals.extend(Update::view(file).map_err(wrong)?.0.withdrawals);
+        let brought = Update::view(file).map_err(wrong)?.0.withdrawals;
+        // Whether it is well-formed is the verifier's to say.
+        let of = brought.iter().filter_map(|bytes| Signed::parse(bytes, MARK_TYPE).ok()).map(|signed| signed.home);
+        for home in of.filter(|home| !homes.contains(home)) {
+            context.output.warn(format_args!(
+                "the withdrawal {} is for the log {home}, of which this bundle shows nothing: is it another shipment's?",
+                path.display()
+            ));
+        }
+        withdrawals.extend(brought);
     }
     withdrawals.sort_unstable();
     withdrawals.dedup();
@@ -66,7 +84,7 @@ pub(super) fn write(
     let object = json!({
         "file": file, "bytes": bytes.len(), "base": base.to_string(), "result": result.to_string(),
         "withdrawals": update.withdrawals.len(), "quorum_met": standing.map(Standing::is_met),
-        "as_of": standing.and_then(|standing| standing.as_of),
+        "map_met": standing.and_then(Standing::is_map_met), "as_of": standing.and_then(|standing| standing.as_of),
     });
     let line = format!("wrote {file}: {} bytes, which make bundle {result} of bundle {base}", bytes.len());
     context.output.either(&object, &[line])?;
