@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock,
     context::Context,
+    ended::Signers,
     environment,
     error::CommandError,
     keyfile::{self, PrivateKey},
@@ -120,6 +121,8 @@ pub(crate) struct Workspace {
     pub(crate) store: Log,
     /// Opened when first asked for; `None` inside where it can't be had.
     hash_cache: OnceCell<Option<HashCache>>,
+    /// Read when first asked for.
+    pub(crate) signers: OnceCell<Signers>,
     /// Whether every file is read again, whatever the cache of digests says.
     pub(crate) rehash: bool,
 }
@@ -198,7 +201,7 @@ impl Workspace {
     }
 
     const fn new(folder: PathBuf, config: Config, store: Log) -> Self {
-        Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false }
+        Self { folder, config, store, hash_cache: OnceCell::new(), signers: OnceCell::new(), rehash: false }
     }
 
     /// Goes to the server that was named, or that of the settings; or opens the store that was named, or that of
