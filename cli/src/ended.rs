@@ -1,7 +1,7 @@
 //! Keys of committers that were rotated or revoked: which one counts now, and what the others recorded too late.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -25,9 +25,6 @@ use crate::{
 const KEYS: &str = "keys";
 /// Entries that are read at a time.
 const CHUNK: u64 = 1_024;
-
-/// Who signed commits of a log: each key, with the names that it gave in those that count.
-pub(crate) type Signers = BTreeMap<KeyId, BTreeSet<String>>;
 
 /// A key that a log had before, as a trust file names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,47 +67,37 @@ fn is_genuine(history: &KeyHistory, changes: &[&KeyChange], key: &KeyId) -> bool
 
 impl Workspace {
     /// Returns the own party's keys before that of now to which no chain leads from there, each with the leaf before which it
-    /// counts: revoked without a successor, or in another line. Only the log tells of them, and of whose they are the name
-    /// in their commits. None of a log on a server, whose clients are not told of changes.
+    /// counts: revoked without a successor, or in another line. None of a log on a server, whose clients are not told of changes.
     pub(crate) fn unlinked_keys(&self, now: &KeyId) -> Result<Vec<(PublicKey, u64)>, CommandError> {
         let Log::Local(store) = &self.store else { return Ok(Vec::new()) };
         let (history, changes) = (store.key_history(), store.key_changes());
         let changes: Vec<&KeyChange> =
             changes.iter().map(|(_, change)| change).filter(|change| change.of == KeyUse::Committer).collect();
         let mut found: Vec<(PublicKey, u64)> = Vec::new();
-        for retired in changes.iter().map(|change| &change.retired) {
-            let id = retired.id();
-            let is_known = found.iter().any(|(known, _)| known == retired);
-            let end = history.end(&id).filter(|_| !is_known && !followers(&history, &id).contains(now));
-            if let Some(end) = end.filter(|_| is_genuine(&history, &changes, &id)) {
-                found.push((retired.clone(), end));
-            }
-        }
-        if !found.is_empty() {
-            let signers = self.signers()?;
-            let is_own = |id: &KeyId| signers.get(id).is_some_and(|names| names.contains(&self.config.issuer));
-            found.retain(|(key, _)| is_own(&key.id()));
+        for text in &self.config.earlier {
+            let key = PublicKey::parse(text).map_err(|e| CommandError::because("an earlier key of the settings", e))?;
+            let id = key.id();
+            let is_linked = id == *now || followers(&history, &id).contains(now);
+            let end = history.end(&id).filter(|_| !is_linked && is_genuine(&history, &changes, &id));
+            found.extend(end.map(|end| (key, end)));
         }
         Ok(found)
     }
 
-    /// Reads the whole log, once, for who signed its commits.
-    pub(crate) fn signers(&self) -> Result<&Signers, CommandError> {
+    /// Reads the whole log, once, for the keys that signed its commits.
+    pub(crate) fn signers(&self) -> Result<&BTreeSet<KeyId>, CommandError> {
         if let Some(found) = self.signers.get() {
             return Ok(found);
         }
-        let mut found = Signers::new();
+        let mut found = BTreeSet::new();
         let (mut start, size) = (0, self.store.size());
         while start < size {
             let end = start.saturating_add(CHUNK).min(size);
             let entries = self.store.entries(start..end).map_err(|e| e.while_doing("cannot read the log"))?;
-            for entry in &entries {
-                let Ok(Entry::Commit(commit)) = Entry::parse(&entry.bytes) else { continue };
-                let names = found.entry(commit.key()).or_default();
-                if self.key_end(&commit.key()).is_none_or(|end| entry.index < end) && !names.contains(commit.issuer()) {
-                    names.insert(commit.issuer().to_owned());
-                }
-            }
+            found.extend(entries.iter().filter_map(|entry| match Entry::parse(&entry.bytes) {
+                Ok(Entry::Commit(commit)) => Some(commit.key()),
+                Ok(_) | Err(_) => None,
+            }));
             start = end;
         }
         Ok(self.signers.get_or_init(|| found))

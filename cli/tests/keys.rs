@@ -269,6 +269,33 @@ fn earlier_keys_of_the_same_party_are_named_where_no_chain_leads_to_them() {
     }
 }
 
+/// A line of keys that followed one another ended in one that nobody followed.
+#[test]
+fn a_line_of_keys_that_ended_is_named_whole() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "old.griptrace"]);
+    let rotated: Value = serde_json::from_str(&desk.say(&["--json", "key", "rotate", "committer"])).unwrap();
+    let second = rotated["successor"].as_str().unwrap();
+    fs::write(desk.path().join("more.bin"), "more").unwrap();
+    desk.say(&["add", "dataset", "more.bin", "--origin", "collected"]);
+    let since = rotated["size"].to_string();
+    let change = ["key", "change", "committer", "--genesis", &desk.home, "--revoke", second, "--since", &since];
+    desk.say(&[&change[..], &["--by", "guard.key", "-o", "c.change"]].concat());
+    let fresh = desk.new_key("fresh.key");
+    desk.say(&["key", "record", "c.change", "--new", "fresh.key"]);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let trust = desk.say(&["trust", "init"]);
+    let keys: Vec<&str> = trust.lines().filter_map(|line| line.strip_prefix("key = ")).collect();
+    assert_eq!(keys, [&*fresh, &*desk.committer, second].map(|key| format!("\"{key}\"")), "{trust}");
+    fs::write(desk.path().join("trust.toml"), &trust).unwrap();
+    for bundle in ["old.griptrace", "s.griptrace"] {
+        let report = desk.verify_of(bundle, "trust.toml");
+        assert_eq!(report["verdict"], "TRACED_UNASSESSED", "{bundle}: {report}");
+    }
+}
+
 /// Whoever stole a key could have been named among the earlier keys of its owner.
 #[test]
 fn what_a_thief_made_follow_is_no_earlier_key_of_the_party() {
@@ -281,7 +308,11 @@ fn what_a_thief_made_follow_is_no_earlier_key_of_the_party() {
     desk.say(&["key", "record", "thief.change", "--new", "thief.key"]);
     desk.ship();
     desk.say(&["key", "rotate", "committer"]);
-    fs::write(desk.path().join(".griptrace/config.toml"), config).unwrap();
+    // The own machine was the thief's for a while, and its settings name what was in use.
+    let after = desk.config();
+    let earlier = after.split_once("earlier = ").unwrap().1.split_once(']').unwrap().0;
+    assert!(earlier.contains(&thief), "{after}");
+    fs::write(desk.path().join(".griptrace/config.toml"), format!("earlier = {earlier}]\n{config}")).unwrap();
     let fresh = desk.new_key("fresh.key");
     let change = desk.revoke("4", None);
     desk.say(&["key", "record", change, "--new", "fresh.key"]);

@@ -105,7 +105,7 @@ pub(crate) fn clear(workspace: &Workspace, finding: &Finding) -> Result<&'static
     if finding.code != Code::CommitterUntrusted || workspace.store.is_remote() {
         return Ok(remedy(finding.code));
     }
-    let is_own = workspace.signers()?.keys().any(|key| finding.text.contains(&key.to_string()));
+    let is_own = workspace.signers()?.iter().any(|key| finding.text.contains(&key.to_string()));
     Ok(if is_own { OWN_COMMITTER_REMEDY } else { remedy(finding.code) })
 }
 

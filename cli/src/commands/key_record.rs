@@ -121,7 +121,7 @@ fn refuse_unknown(workspace: &Workspace, change: &KeyChange) -> Result<(), Comma
         return Ok(());
     }
     let id = change.retired.id();
-    if local(workspace)?.key_history().key(&id).is_some() || workspace.signers()?.contains_key(&id) {
+    if local(workspace)?.key_history().key(&id).is_some() || workspace.signers()?.contains(&id) {
         return Ok(());
     }
     let text = format!("the change revokes the committer's key {}, which signed nothing in this log", change.retired);
@@ -200,7 +200,7 @@ fn put_in_use(workspace: &mut Workspace, of: KeyUse, key: &PublicKey) -> Result<
         KeyUse::Log => workspace.config.keys.log = path,
         KeyUse::Committer => {
             workspace.config.keys.committer = path.unwrap_or_default();
-            workspace.config.committer = key.to_string();
+            workspace.config.put_committer(key);
         }
     }
     workspace.save_config()
