@@ -75,7 +75,7 @@ impl Config {
 
     /// Names the committer's key that is in use from now on.
     pub(crate) fn put_committer(&mut self, key: &PublicKey) {
-        let old = std::mem::replace(&mut self.committer, key.to_string());
+        let old = core::mem::replace(&mut self.committer, key.to_string());
         self.earlier.retain(|known| *known != old && *known != self.committer);
         if old != self.committer {
             self.earlier.push(old);

@@ -102,7 +102,7 @@ mod tests {
         );
         let read = |rest: &str| {
             let policy = format!("{witnesses}{rest}");
-            let found = of_panel(&Panel::parse(policy.as_bytes(), &[&map], &[log.clone()]).unwrap());
+            let found = of_panel(&Panel::parse(policy.as_bytes(), &[&map], core::slice::from_ref(&log)).unwrap());
             let table = format!("[[log]]\norigin = \"log.example\"\nvkey = \"{}\"\n", log.to_vkey());
             let text = format!("{}{table}{}", found.quorum, found.witnesses);
             let unconfirmed = trust::parse("t", &text).unwrap();
