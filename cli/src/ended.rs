@@ -1,11 +1,15 @@
 //! Keys of committers that were rotated or revoked: which one counts now, and what the others recorded too late.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use griptrace_core::{
-    entry::Genesis,
+    entry::{Entry, Genesis},
     id::KeyId,
     key::PublicKey,
+    key_change::{KeyChange, KeyUse},
     key_history::{AsOf, KeyHistory},
 };
 use griptrace_store::StoredNode;
@@ -19,6 +23,8 @@ use crate::{
 
 /// Where a folder has its keys.
 const KEYS: &str = "keys";
+/// Entries that are read at a time.
+const CHUNK: u64 = 1_024;
 
 /// A key that a log had before, as a trust file names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,7 +51,58 @@ pub(crate) fn followers(history: &KeyHistory, key: &KeyId) -> Vec<KeyId> {
     history.chain(key, 0, AsOf::Now, &[])
 }
 
+/// Tells whether a committer's key came by its own right: no key that it followed, one after another, had been stolen when
+/// it named the next.
+fn is_genuine(history: &KeyHistory, changes: &[&KeyChange], key: &KeyId) -> bool {
+    let mut at = *key;
+    while let Some(change) = changes.iter().find(|c| c.successor.as_ref().is_some_and(|next| next.id() == at)) {
+        let before = change.retired.id();
+        if change.revoker.is_none() && followers(history, &before).get(1) != Some(&at) {
+            return false;
+        }
+        at = before;
+    }
+    true
+}
+
 impl Workspace {
+    /// Returns the own party's keys before that of now to which no chain leads from there, each with the leaf before which it
+    /// counts: revoked without a successor, or in another line. None of a log on a server, whose clients are not told of changes.
+    pub(crate) fn unlinked_keys(&self, now: &KeyId) -> Result<Vec<(PublicKey, u64)>, CommandError> {
+        let Log::Local(store) = &self.store else { return Ok(Vec::new()) };
+        let (history, changes) = (store.key_history(), store.key_changes());
+        let changes: Vec<&KeyChange> =
+            changes.iter().map(|(_, change)| change).filter(|change| change.of == KeyUse::Committer).collect();
+        let mut found: Vec<(PublicKey, u64)> = Vec::new();
+        for text in &self.config.earlier {
+            let key = PublicKey::parse(text).map_err(|e| CommandError::because("an earlier key of the settings", e))?;
+            let id = key.id();
+            let is_linked = id == *now || followers(&history, &id).contains(now);
+            let end = history.end(&id).filter(|_| !is_linked && is_genuine(&history, &changes, &id));
+            found.extend(end.map(|end| (key, end)));
+        }
+        Ok(found)
+    }
+
+    /// Reads the whole log, once, for the keys that signed its commits.
+    pub(crate) fn signers(&self) -> Result<&BTreeSet<KeyId>, CommandError> {
+        if let Some(found) = self.signers.get() {
+            return Ok(found);
+        }
+        let mut found = BTreeSet::new();
+        let (mut start, size) = (0, self.store.size());
+        while start < size {
+            let end = start.saturating_add(CHUNK).min(size);
+            let entries = self.store.entries(start..end).map_err(|e| e.while_doing("cannot read the log"))?;
+            found.extend(entries.iter().filter_map(|entry| match Entry::parse(&entry.bytes) {
+                Ok(Entry::Commit(commit)) => Some(commit.key()),
+                Ok(_) | Err(_) => None,
+            }));
+            start = end;
+        }
+        Ok(self.signers.get_or_init(|| found))
+    }
+
     /// Returns the keys that the log had before that of now, the oldest first; none of a log on a server, whose key of now is
     /// the one that is pinned.
     pub(crate) fn earlier_log_keys(&self) -> Result<Vec<Earlier>, CommandError> {
@@ -75,6 +132,11 @@ impl Workspace {
             Log::Local(store) => store.key_end(key),
             Log::Remote(_) => None,
         }
+    }
+
+    /// Tells whether any committer's key of the log has ended.
+    pub(crate) fn has_ended_keys(&self) -> bool {
+        matches!(&self.store, Log::Local(store) if store.key_changes().iter().any(|(_, change)| change.of == KeyUse::Committer))
     }
 
     /// Returns the leaf index from which on the key that recorded a node does not count, if the node came at or after it:

@@ -3,6 +3,7 @@
 
 use core::cell::OnceCell;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -45,6 +46,9 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     /// The committer's public key, for who needs no secret.
     pub(crate) committer: String,
+    /// The committer's keys that were in use here before, of which what they signed while they counted stays the own party's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier: Vec<String>,
     /// Where the keys are.
     pub(crate) keys: KeyPaths,
     /// The server that has the log, where it is not in this folder.
@@ -60,7 +64,7 @@ impl Config {
     fn of_nobody() -> Self {
         let keys = KeyPaths::new(None, PathBuf::new());
         let (origin, issuer, committer) = (String::new(), String::new(), String::new());
-        Self { origin, issuer, committer, keys, server: None, assessor: Vec::new() }
+        Self { origin, issuer, committer, earlier: Vec::new(), keys, server: None, assessor: Vec::new() }
     }
 
     /// Reads the settings in a folder.
@@ -68,6 +72,15 @@ impl Config {
         let path = folder.join(CONFIG);
         let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, e))?;
         toml::from_str(&text).map_err(|e| CommandError::because(format!("{} is wrong", path.display()), e))
+    }
+
+    /// Names the committer's key that is in use from now on.
+    pub(crate) fn put_committer(&mut self, key: &PublicKey) {
+        let old = core::mem::replace(&mut self.committer, key.to_string());
+        self.earlier.retain(|known| *known != old && *known != self.committer);
+        if old != self.committer {
+            self.earlier.push(old);
+        }
     }
 
     /// Returns the committer's public key.
@@ -121,6 +134,8 @@ pub(crate) struct Workspace {
     pub(crate) store: Log,
     /// Opened when first asked for; `None` inside where it can't be had.
     hash_cache: OnceCell<Option<HashCache>>,
+    /// Read when first asked for.
+    pub(crate) signers: OnceCell<BTreeSet<KeyId>>,
     /// Whether every file is read again, whatever the cache of digests says.
     pub(crate) rehash: bool,
 }
@@ -147,6 +162,7 @@ impl Workspace {
             origin: origin.to_owned(),
             issuer: issuer.to_owned(),
             committer: committer.public()?.to_string(),
+            earlier: Vec::new(),
             keys,
             server: None,
             assessor: Vec::new(),
@@ -189,6 +205,7 @@ impl Workspace {
             origin: genesis.origin.clone(),
             issuer,
             committer: key.public()?.to_string(),
+            earlier: Vec::new(),
             keys: KeyPaths::new(None, path),
             server: Some(server),
             assessor: Vec::new(),
@@ -199,7 +216,7 @@ impl Workspace {
     }
 
     const fn new(folder: PathBuf, config: Config, store: Log) -> Self {
-        Self { folder, config, store, hash_cache: OnceCell::new(), rehash: false }
+        Self { folder, config, store, hash_cache: OnceCell::new(), signers: OnceCell::new(), rehash: false }
     }
 
     /// Goes to the server that was named, or that of the settings; or opens the store that was named, or that of
@@ -405,7 +422,7 @@ impl Workspace {
             if history.end(&self.committer()?.id()).is_some() {
                 let next = keyfile::read(&self.folder.join(&path))?.public()?;
                 if history.key(&next.id()).is_some() {
-                    self.config.committer = next.to_string();
+                    self.config.put_committer(&next);
                     (self.config.keys.committer, self.config.keys.next_committer) = (path, None);
                 }
             }

@@ -224,7 +224,177 @@ fn a_key_that_nothing_follows_is_named_to_no_buyer() {
     assert!(desk.say(&["key", "record", change, "--new", fresh]).contains("in use     keys/fresh.key"));
     assert_eq!(desk.keys(), ["committer.key", "fresh.key", "log.key"]);
     desk.ship();
-    assert!(!desk.say(&["trust", "init"]).contains(&desk.committer));
+    let trust = desk.say(&["trust", "init"]);
+    let (now, before) = trust.split_once("# An earlier key of the same party: it counts before leaf 6 only").unwrap();
+    assert!(!now.contains(&desk.committer) && before.contains(&desk.committer), "{trust}");
+}
+
+/// `trust init` named the fresh key only, so that whatever rested on older records was for nobody; so did the own keys of
+/// `check` and `audit`, which sent the maker to a supplier.
+#[test]
+fn earlier_keys_of_the_same_party_are_named_where_no_chain_leads_to_them() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "old.griptrace"]);
+    let change = desk.revoke("6", None);
+    desk.say(&["key", "record", change]);
+    let fresh = desk.new_key("fresh.key");
+    desk.say(&["key", "record", change, "--new", "fresh.key"]);
+    desk.say(&["prove", "first", "-o", "between.griptrace"]);
+    let to = ["--to", "Buyer GmbH", "--country", "DE", "--name", "second", "--document", "lineage.toml"];
+    desk.say(&[&["ship", "model:grasp", "--purpose", "train-adaptive-grasp-control"][..], &to].concat());
+    desk.say(&["prove", "second", "-o", "s.griptrace"]);
+    let trust = desk.say(&["trust", "init"]);
+    let (now, before) = trust.split_once("# An earlier key of the same party: it counts before leaf 6 only").unwrap();
+    assert!(now.contains(&fresh) && !now.contains(&desk.committer), "{trust}");
+    assert!(before.contains(&format!("name = \"Maker\"\nkey = \"{}\"", desk.committer)), "{trust}");
+    assert_eq!(trust.matches("# The log's first day; a later one would leave out older commits.\nfrom = ").count(), 2);
+    fs::write(desk.path().join("trust.toml"), &trust).unwrap();
+    for bundle in ["old.griptrace", "between.griptrace", "s.griptrace"] {
+        let report = desk.verify_of(bundle, "trust.toml");
+        assert_eq!(report["verdict"], "TRACED_UNASSESSED", "{bundle}: {report}");
+        assert_eq!(found(&report), ["map-unwitnessed", "source-hidden"], "{bundle}: {report}");
+    }
+    let check = ["check", "second", "--policy", "policy.toml"];
+    let audit = ["audit", "--shipped", "--policy", "policy.toml", "--all"];
+    assert!(!desk.ends(1, &check).contains("committer-untrusted"));
+    let audited = desk.ends(0, &audit);
+    assert!(!audited.contains("committer-untrusted") && audited.contains("2 shipments"), "{audited}");
+    fs::write(desk.path().join("now.toml"), now).unwrap();
+    for command in [&check[..], &audit] {
+        let said = desk.ends(1, &[command, &["--trust", "now.toml"]].concat());
+        assert!(said.contains("committer-untrusted") && said.contains("to clear: it is of this log"), "{said}");
+        assert!(!said.contains("supplier"), "{said}");
+    }
+}
+
+/// A line of keys that followed one another ended in one that nobody followed.
+#[test]
+fn a_line_of_keys_that_ended_is_named_whole() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.ship();
+    desk.say(&["prove", "first", "-o", "old.griptrace"]);
+    let rotated: Value = serde_json::from_str(&desk.say(&["--json", "key", "rotate", "committer"])).unwrap();
+    let second = rotated["successor"].as_str().unwrap();
+    fs::write(desk.path().join("more.bin"), "more").unwrap();
+    desk.say(&["add", "dataset", "more.bin", "--origin", "collected"]);
+    let since = rotated["size"].to_string();
+    let change = ["key", "change", "committer", "--genesis", &desk.home, "--revoke", second, "--since", &since];
+    desk.say(&[&change[..], &["--by", "guard.key", "-o", "c.change"]].concat());
+    let fresh = desk.new_key("fresh.key");
+    desk.say(&["key", "record", "c.change", "--new", "fresh.key"]);
+    desk.say(&["prove", "first", "-o", "s.griptrace"]);
+    let trust = desk.say(&["trust", "init"]);
+    let keys: Vec<&str> = trust.lines().filter_map(|line| line.strip_prefix("key = ")).collect();
+    assert_eq!(keys, [&*fresh, &*desk.committer, second].map(|key| format!("\"{key}\"")), "{trust}");
+    fs::write(desk.path().join("trust.toml"), &trust).unwrap();
+    for bundle in ["old.griptrace", "s.griptrace"] {
+        let report = desk.verify_of(bundle, "trust.toml");
+        assert_eq!(report["verdict"], "TRACED_UNASSESSED", "{bundle}: {report}");
+    }
+}
+
+/// Whoever stole a key could have been named among the earlier keys of its owner.
+#[test]
+fn what_a_thief_made_follow_is_no_earlier_key_of_the_party() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let config = desk.config();
+    let thief = desk.new_key("thief.key");
+    let stolen = ["key", "change", "committer", "--genesis", &desk.home, "--old", ".griptrace/keys/committer.key"];
+    desk.say(&[&stolen[..], &["--new", "thief.key", "-o", "thief.change"]].concat());
+    desk.say(&["key", "record", "thief.change", "--new", "thief.key"]);
+    desk.ship();
+    desk.say(&["key", "rotate", "committer"]);
+    // The own machine was the thief's for a while, and its settings name what was in use.
+    let after = desk.config();
+    let earlier = after.split_once("earlier = ").unwrap().1.split_once(']').unwrap().0;
+    assert!(earlier.contains(&thief), "{after}");
+    fs::write(desk.path().join(".griptrace/config.toml"), format!("earlier = {earlier}]\n{config}")).unwrap();
+    let fresh = desk.new_key("fresh.key");
+    let change = desk.revoke("4", None);
+    desk.say(&["key", "record", change, "--new", "fresh.key"]);
+    let trust = desk.say(&["trust", "init"]);
+    assert!(trust.contains(&fresh) && trust.contains(&desk.committer) && !trust.contains(&thief), "{trust}");
+    assert_eq!(trust.matches("[[committer]]").count(), 2, "{trust}");
+}
+
+/// A mistyped key would stand in the log for ever, and the stolen one stay good.
+#[test]
+fn a_key_that_signed_nothing_is_revoked_only_if_that_is_meant() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let other = desk.new_key("other.key");
+    let change = ["key", "change", "committer", "--genesis", &desk.home, "--revoke", &other, "--since", "4"];
+    desk.say(&[&change[..], &["--by", "guard.key", "-o", "c.change"]].concat());
+    let before = desk.say(&["log"]);
+    let said = desk.ends(2, &["key", "record", "c.change"]);
+    assert!(
+        said.contains(&format!("{other}, which signed nothing in this log")) && said.contains("--unused"),
+        "{said}"
+    );
+    assert_eq!(desk.say(&["log"]), before);
+    desk.say(&["key", "record", "c.change", "--unused"]);
+    assert!(desk.say(&["key", "record", "c.change"]).contains(", already recorded"), "which is said no more");
+    // The key in use signed something, and one that followed it is known though it did not.
+    desk.say(&["key", "rotate", "committer"]);
+    let said = desk.say(&["--json", "key", "rotate", "committer"]);
+    let unused: Value = serde_json::from_str(&said).unwrap();
+    for (key, since) in [(desk.committer.as_str(), "4"), (unused["successor"].as_str().unwrap(), "6")] {
+        let change = ["key", "change", "committer", "--genesis", &desk.home, "--revoke", key, "--since", since];
+        desk.say(&[&change[..], &["--by", "guard.key", "-o", "d.change"]].concat());
+        desk.say(&["key", "record", "d.change"]);
+        fs::remove_file(desk.path().join("d.change")).unwrap();
+    }
+}
+
+/// What was withdrawn before a revocation came back without a word, assessed by nobody, and was proven as if it counted.
+#[test]
+fn what_a_revocation_leaves_of_marks_assessments_and_shipments_is_said() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    desk.new_key("office.key");
+    let terms =
+        "--subject wrist-camera --issuer Office --scheme security-assessment --grade important --modality visual";
+    let more = "--purpose train-adaptive-grasp-control --destination DE --key office.key -o a.statement";
+    desk.say(&["assess", "sign"].into_iter().chain(terms.split(' ')).chain(more.split(' ')).collect::<Vec<_>>());
+    desk.ship();
+    assert!(!desk.ends(0, &["prove", "first", "-o", "s.griptrace"]).contains("does not count"));
+    desk.say(&["mark", "withdraw", "wrist-camera", "--reason", "a person in the picture"]);
+    desk.new_key("next.key");
+    let change = desk.revoke("2", Some("next.key"));
+    desk.say(&["key", "record", change, "--new", "next.key"]);
+    let said = desk.ends(0, &["prove", "first", "-o", "s.griptrace"]);
+    assert_eq!(said.matches("the key that recorded it does not count from leaf 2 on").count(), 4, "{said}");
+    assert!(said.contains("hint: nobody believes what such a key recorded: record it again"), "{said}");
+    let said = desk.ends(0, &["assess", "record", "a.statement"]);
+    assert!(said.contains("the assessment covers nothing in use"), "{said}");
+    let said = desk.ends(0, &["record", "lineage.toml"]);
+    assert!(
+        said.contains("with a key that did not count there and has the mark withdraw (a person in the picture): this"),
+        "{said}"
+    );
+    desk.ship();
+    let said = desk.ends(0, &["prove", "first", "-o", "s.griptrace"]);
+    assert!(!said.contains("does not count"), "{said}");
+}
+
+/// A buyer had to write the witnesses of the log into a trust file by hand.
+#[test]
+fn the_witnesses_of_the_log_stand_in_a_trust_file_to_be_confirmed() {
+    let desk = Desk::new();
+    assert!(!desk.say(&["trust", "init"]).contains("witness"));
+    let made: Value =
+        serde_json::from_str(&desk.say(&["--json", "witness", "init", "w1", "--name", "w1.example"])).unwrap();
+    let vkey = made["vkeys"][0].as_str().unwrap();
+    fs::write(desk.path().join("policy"), format!("witness a {vkey} https://w1.example\nquorum a\n")).unwrap();
+    desk.say(&["log", "witnesses", "policy"]);
+    let trust = desk.say(&["trust", "init"]);
+    let quorum = trust.find("# quorum = { of = [\"w1.example\"], at_least = 1 }").unwrap();
+    assert!(quorum < trust.find("[[log]]").unwrap(), "{trust}");
+    assert!(trust.contains(&format!("# [[witness]]\n# name = \"w1.example\"\n# vkey = [\"{vkey}\"]\n")), "{trust}");
 }
 
 /// A change of somebody else's key is none of the own key's business.

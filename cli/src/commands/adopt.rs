@@ -140,7 +140,10 @@ fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
     let text = fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
     let table =
         toml::from_str(&text).map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
-    let keys = [workspace.committer()?].into_iter().chain(workspace.committer_now()?).collect();
+    let used = workspace.committer()?;
+    let now = workspace.committer_now()?;
+    let unlinked = workspace.unlinked_keys(&now.as_ref().unwrap_or(&used).id())?;
+    let keys = [used].into_iter().chain(now).chain(unlinked.into_iter().map(|(key, _)| key)).collect();
     let own = (workspace.store.genesis().origin.clone(), keys);
     let believed = Believed::read(workspace)?.joined(&table, &load_trust(path)?, &own);
     trust_with(workspace, &believed)?;

@@ -286,6 +286,7 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
     if args.stated {
         let terms = args.terms.terms()?;
         let subjects = args.terms.subjects(context, &workspace)?;
+        warn_of_unused(context, &workspace, &subjects)?;
         let details = assessment_details(args.reference.as_deref(), args.issuer.as_deref(), paper);
         let record = stated_record(workspace.home(), &terms, &subjects, &details)?;
         return recording::commit_records(&workspace, vec![(record, format!("{} (stated)", terms.scheme))]);
@@ -304,6 +305,8 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
             )));
         }
     }
+    let subjects: Vec<NodeId> = statement.openings.iter().map(|(subject, ..)| *subject).collect();
+    warn_of_unused(context, &workspace, &subjects)?;
     let known = KnownAssessor {
         name: signed.issuer.clone(),
         key: statement.key.clone(),
@@ -325,6 +328,19 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
     let recorded = recording::commit_records(&workspace, vec![(record, name)])?;
     remember(&mut workspace, known)?;
     Ok(recorded)
+}
+
+/// Warns if every subject counts for nobody: recorded again, it has another id, which this assessment does not cover.
+fn warn_of_unused(context: &Context, workspace: &Workspace, subjects: &[NodeId]) -> Result<(), CommandError> {
+    for subject in subjects {
+        if workspace.ended_before(&workspace.node(subject)?).is_none() {
+            return Ok(());
+        }
+    }
+    context.output.warn(
+        "the assessment covers nothing in use: the key that recorded its subjects did not count there. What was recorded again has new ids, and has to be assessed under these",
+    );
+    Ok(())
 }
 
 /// Finds the node that holds this statement and can open all of its subjects.

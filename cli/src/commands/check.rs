@@ -7,7 +7,7 @@ use griptrace_core::{
     node::Kind,
     word::{Country, Word},
 };
-use griptrace_service::check::{self, Asked, blocking, remedy, verdict};
+use griptrace_service::check::{self, Asked, OWN_COMMITTER_REMEDY, blocking, remedy, verdict};
 use griptrace_store::Disclose;
 use griptrace_verifier::{
     finding::{Code, Finding},
@@ -98,6 +98,17 @@ pub(crate) fn judge(bytes: &[u8], trust: &Trust, policy: &Policy, asked: &Asked)
     check::judge(bytes, trust, policy, asked).map_err(|e| CommandError::because("the own evidence can't be read", e))
 }
 
+/// Returns what would clear a finding, said by whose log it is about.
+pub(crate) fn clear(workspace: &Workspace, finding: &Finding) -> Result<&'static str, CommandError> {
+    // The finding ends the judging before any node, so that the key in its words tells whose it is. Of a server's log the entries
+    // are not fetched for it.
+    if finding.code != Code::CommitterUntrusted || workspace.store.is_remote() {
+        return Ok(remedy(finding.code));
+    }
+    let is_own = workspace.signers()?.iter().any(|key| finding.text.contains(&key.to_string()));
+    Ok(if is_own { OWN_COMMITTER_REMEDY } else { remedy(finding.code) })
+}
+
 fn tell(context: &Context, workspace: &Workspace, report: &Report) -> Result<Answer, CommandError> {
     let output = &context.output;
     let (blocking, foreign) = (blocking(report), foreign::Names::default());
@@ -112,26 +123,30 @@ fn tell(context: &Context, workspace: &Workspace, report: &Report) -> Result<Ans
         if !output.is_json() {
             output.line(format_args!("BLOCKS  {code}"))?;
         }
-        let mut told: Vec<String> = Vec::new();
+        let (mut told, mut clearing): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
         for finding in of_code {
             let node = finding.node.and_then(|id| workspace.node(&id).ok());
             let abroad = finding.node.filter(|_| node.is_none());
             let abroad = abroad.as_ref().and_then(|id| foreign.get(workspace, id));
             let title = node.as_ref().map(view::headline).or_else(|| abroad.map(foreign::line));
             let name = node.as_ref().and_then(crate::workspace::name).or_else(|| abroad.map(|node| node.name.clone()));
+            let clear = clear(workspace, finding)?;
             let line = format!("  {}{}", title.as_ref().map_or_else(String::new, |t| format!("{t}: ")), finding.text);
             if output.is_json() {
                 output.object(&json!({
                     "code": code.as_str(), "when": finding.when.as_str(), "node": finding.node.map(|id| id.to_string()),
-                    "name": name, "text": finding.text, "clear": remedy(*code),
+                    "name": name, "text": finding.text, "clear": clear,
                 }))?;
             } else if !told.contains(&line) {
                 output.line(&line)?;
                 told.push(line);
             }
+            if !clearing.contains(&clear) {
+                clearing.push(clear);
+            }
         }
         if !output.is_json() {
-            output.line(format_args!("  to clear: {}", remedy(*code)))?;
+            clearing.iter().try_for_each(|clear| output.line(format_args!("  to clear: {clear}")))?;
         }
     }
     let blocks = !codes.is_empty();

@@ -122,12 +122,12 @@ pub(crate) fn rotate(context: &Context, args: &RotateArgs) -> Result<Answer, Com
     let signer = note_signer(&workspace, args.which, &new)?;
     let receipt = local(&workspace)?.change_key(&entry, signer, clock::now());
     let receipt = receipt.map_err(|e| CommandError::because("the key was not changed", e))?;
-    let (keys, config) = (&mut workspace.config.keys, &mut workspace.config.committer);
+    let keys = &mut workspace.config.keys;
     match args.which {
         Which::Log => keys.log = keys.next_log.take(),
         Which::Committer => {
             keys.committer = keys.next_committer.take().unwrap_or_default();
-            *config = new.public()?.to_string();
+            workspace.config.put_committer(&new.public()?);
         }
     }
     workspace.save_config()?;

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// store, and signs from then on. A change of the log's own key needs it
     #[arg(long, value_name = "KEYFILE")]
     pub(crate) new: Option<PathBuf>,
+    /// Revoke a committer's key though this log knows nothing of it: no commit that it signed, and no change that named it
+    #[arg(long)]
+    pub(crate) unused: bool,
 }
 
 /// A key file that is to come into use.
@@ -47,6 +50,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let before = local(&workspace)?.key_changes().into_iter().find(|(_, known)| *known == change);
     let before = before.map(|(index, _)| index);
     check_next(&workspace, &change, next.as_ref(), before.is_some())?;
+    if before.is_none() && !args.unused {
+        refuse_unknown(&workspace, &change)?;
+    }
     // A key that is in use already need not come into use.
     let next = next.filter(|next| !is_in_use(&workspace, change.of, &next.key));
     let taken = next.as_ref().map(|next| take(&mut workspace, change.of, next)).transpose()?;
@@ -106,6 +112,22 @@ fn check_next(
         change.retired
     ))
     .with_hint("leave --new out: whoever uses the other key puts the new one in its place"))
+}
+
+/// Refuses to revoke a committer's key of which the log knows nothing: one that was mistyped would stand there for ever, and the
+/// stolen one would stay good. A rotation is signed by the key itself, which can't be mistyped.
+fn refuse_unknown(workspace: &Workspace, change: &KeyChange) -> Result<(), CommandError> {
+    if change.of != KeyUse::Committer || change.revoker.is_none() || workspace.committer()? == change.retired {
+        return Ok(());
+    }
+    let id = change.retired.id();
+    if local(workspace)?.key_history().key(&id).is_some() || workspace.signers()?.contains(&id) {
+        return Ok(());
+    }
+    let text = format!("the change revokes the committer's key {}, which signed nothing in this log", change.retired);
+    Err(CommandError::failed(text).with_hint(
+        "compare it with what `griptrace show` says of a node that the stolen key recorded: what is in the log stays there, and the stolen key would go on counting",
+    ).with_hint("if it is right, and just was never used, add --unused"))
 }
 
 fn is_in_use(workspace: &Workspace, of: KeyUse, key: &PublicKey) -> bool {
@@ -178,7 +200,7 @@ fn put_in_use(workspace: &mut Workspace, of: KeyUse, key: &PublicKey) -> Result<
         KeyUse::Log => workspace.config.keys.log = path,
         KeyUse::Committer => {
             workspace.config.keys.committer = path.unwrap_or_default();
-            workspace.config.committer = key.to_string();
+            workspace.config.put_committer(key);
         }
     }
     workspace.save_config()

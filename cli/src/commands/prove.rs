@@ -34,6 +34,9 @@ use crate::{
     workspace::Workspace,
 };
 
+/// Nodes that are named of those that count for nobody.
+const ENDED_TOLD: usize = 5;
+
 /// Write the evidence file of a shipment
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -108,6 +111,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             None => own_trust(&workspace)?,
         };
         warn(context, &workspace, &id, &bytes, &trust, &policy::load(path)?)?;
+    } else {
+        warn_of_ended(context, &workspace, &id)?;
     }
     let named = [Path::new(&args.node)].into_iter();
     let files = [args.policy.as_deref(), args.trust.as_deref(), Some(Path::new(&args.profile))];
@@ -179,6 +184,35 @@ fn standing(context: &Context, workspace: &Workspace, bytes: &[u8]) -> Result<Op
         witnesses::hint_at_map(context);
     }
     Ok(standing)
+}
+
+/// Warns if the node, or what it came from in the own log, was recorded with a key that did not count there any more: every
+/// buyer finds so, whatever the policy.
+fn warn_of_ended(context: &Context, workspace: &Workspace, id: &NodeId) -> Result<(), CommandError> {
+    if !workspace.has_ended_keys() {
+        return Ok(());
+    }
+    let above = workspace.store.ancestors(id).map_err(|e| e.while_doing("cannot find what this came from"))?;
+    let above: Vec<NodeId> = above.into_iter().map(|found| found.id).collect();
+    workspace.store.prefetch(&above)?;
+    let mut ended = 0_usize;
+    for id in [*id].iter().chain(&above) {
+        let node = workspace.node(id)?;
+        let Some(since) = workspace.ended_before(&node) else { continue };
+        ended += 1;
+        if ended <= ENDED_TOLD {
+            let title = headline(&node);
+            context.output.warn(format_args!("{title}: the key that recorded it does not count from leaf {since} on"));
+        }
+    }
+    if let Some(more) = ended.checked_sub(ENDED_TOLD).filter(|more| *more > 0) {
+        context.output.warn(format_args!("the same holds of {more} more that it came from"));
+    }
+    if ended > 0 {
+        const HINT: &str = "hint: nobody believes what such a key recorded: record it again with the key of now, ship again, and prove that shipment";
+        context.output.talk(HINT);
+    }
+    Ok(())
 }
 
 /// Warns of what a buyer with this policy would find. The file is written all the same.

@@ -1,9 +1,11 @@
 //! `griptrace trust`.
 
+mod witnesses;
+
 use core::fmt::Write as _;
 use std::{collections::BTreeSet, path::PathBuf};
 
-use griptrace_core::{bundle::Bundle, date::Date, id::KeyId, node::Kind};
+use griptrace_core::{bundle::Bundle, date::Date, id::KeyId, key::PublicKey, node::Kind};
 use serde_json::json;
 
 use super::inspect::{CommitterKeys, Keys, keys_of};
@@ -78,9 +80,12 @@ fn quoted(text: &str) -> String {
 pub(crate) fn own(workspace: &Workspace, believed: Option<&Believed>) -> Result<String, CommandError> {
     let confirm = believed.is_none();
     let genesis = workspace.store.genesis();
-    let (origin, from) = (quoted(&genesis.origin), Date::from_unix(genesis.time));
+    let origin = quoted(&genesis.origin);
     let mut text =
         String::from("# Whom this file believes. Each key is to be confirmed by another way than the one it came.\n\n");
+    // A quorum stands before the first table, or it would be a field of that.
+    let asked = if confirm { witnesses::to_confirm(workspace)? } else { witnesses::ToConfirm::default() };
+    text.push_str(&asked.quorum);
     let committer = match workspace.committer_now()? {
         Some(key) => key,
         None if confirm => return Err(no_committer(workspace)?),
@@ -89,15 +94,18 @@ pub(crate) fn own(workspace: &Workspace, believed: Option<&Believed>) -> Result<
     };
     let more = earlier_line(&workspace.earlier_log_keys()?, "") + &revokers(&genesis.revokers, "");
     let _ = write!(text, "[[log]]\norigin = {origin}\nvkey = {}\n{more}\n", quoted(&workspace.log_vkey()?));
-    let _ = writeln!(text, "# fingerprint {}", fingerprint(&committer.id()));
-    let _ = write!(
-        text,
-        "[[committer]]\nname = {}\nkey = \"{committer}\"\nlog = {origin}\nfrom = {from}\nroles = [\"commit\", \"grade\", \"ship\"]\n\n",
-        quoted(&workspace.config.issuer)
-    );
+    text.push_str(&asked.witnesses);
+    own_committer(&mut text, workspace, &committer);
+    for (key, end) in workspace.unlinked_keys(&committer.id())? {
+        let _ = writeln!(
+            text,
+            "# An earlier key of the same party: it counts before leaf {end} only, and nothing leads from it to the key in use."
+        );
+        own_committer(&mut text, workspace, &key);
+    }
     let mut known = BTreeSet::new();
     for assessor in &workspace.config.assessor {
-        let Ok(key) = griptrace_core::key::PublicKey::parse(&assessor.key) else { continue };
+        let Ok(key) = PublicKey::parse(&assessor.key) else { continue };
         known.insert(key.id());
         let lead = if confirm { "# " } else { "" };
         if confirm {
@@ -127,6 +135,21 @@ pub(crate) fn own(workspace: &Workspace, believed: Option<&Believed>) -> Result<
         text.push_str(&believed.text()?);
     }
     Ok(text)
+}
+
+/// Writes the table of a key of the own party.
+fn own_committer(text: &mut String, workspace: &Workspace, key: &PublicKey) {
+    let genesis = workspace.store.genesis();
+    let _ = write!(
+        text,
+        "# fingerprint {}\n[[committer]]\nname = {}\nkey = \"{key}\"\nlog = {}\n\
+         # The log's first day; a later one would leave out older commits.\nfrom = {}\n\
+         roles = [\"commit\", \"grade\", \"ship\"]\n\n",
+        fingerprint(&key.id()),
+        quoted(&workspace.config.issuer),
+        quoted(&genesis.origin),
+        Date::from_unix(genesis.time)
+    );
 }
 
 /// Returns the line that names the keys that a log had before; nothing where it had none.

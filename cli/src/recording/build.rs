@@ -216,20 +216,20 @@ impl Builder<'_> {
                 && node.core.activity == core.activity
                 && (core.kind != Kind::Transformation || node.core.edges == core.edges)
                 && content(&node.record) == content(record);
-            if same && self.workspace.ended_before(&node).is_some() {
-                self.output.warn(format_args!(
-                    "{name} was recorded before as {} with a key that did not count there: this is a new record",
-                    short(id)
-                ));
-                return Ok(());
+            if !same {
+                continue;
             }
-            let status = if same { self.workspace.status_aside(id)? } else { None };
-            let Some((mark, status)) = status else { continue };
-            let reason = detail(&status, "reason").map_or_else(String::new, |reason| format!(" ({reason})"));
-            self.output.warn(format_args!(
-                "{name} was recorded before as {} and has the mark {mark}{reason}: this is a new record",
-                short(id)
-            ));
+            let ended = self.workspace.ended_before(&node).map(|_| " with a key that did not count there");
+            let marked = self.workspace.status_aside(id)?.map(|(mark, status)| {
+                let reason = detail(&status, "reason").map_or_else(String::new, |reason| format!(" ({reason})"));
+                format!(" and has the mark {mark}{reason}")
+            });
+            if ended.is_none() && marked.is_none() {
+                continue;
+            }
+            let (ended, marked) = (ended.unwrap_or_default(), marked.unwrap_or_default());
+            let id = short(id);
+            self.output.warn(format_args!("{name} was recorded before as {id}{ended}{marked}: this is a new record"));
             return Ok(());
         }
         Ok(())

@@ -109,6 +109,9 @@ pub const fn verdict(report: &Report) -> Verdict {
     if report.shipment.is_some() { report.verdict } else { report.now.verdict }
 }
 
+/// What clears [`Code::CommitterUntrusted`] of a commit in the exporter's own log, where no supplier has to be asked.
+pub const OWN_COMMITTER_REMEDY: &str = "it is of this log: `griptrace trust init` names all keys of the own party; whoever else commits to it has to be named, once confirmed, in a file for --trust";
+
 /// Returns what would clear a finding.
 pub fn remedy(code: Code) -> &'static str {
     let own = REMEDIES.iter().find(|(of, _)| *of == code).map(|(_, remedy)| *remedy);

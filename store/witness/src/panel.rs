@@ -78,6 +78,11 @@ impl Panel {
         self.policy.witnesses.iter().map(|witness| &witness.key).chain(&self.maps).cloned().collect()
     }
 
+    /// Returns the keys for recomputed status maps.
+    pub fn maps(&self) -> &[NoteVerifier] {
+        &self.maps
+    }
+
     /// Returns the quorum, if one is asked for.
     pub const fn quorum(&self) -> Option<&Quorum> {
         self.policy.quorum.as_ref()

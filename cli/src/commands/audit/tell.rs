@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use griptrace_core::{id::NodeId, node::Mark};
-use griptrace_service::check::remedy;
 use griptrace_service::rejudge::{Change, Shipment, Under, Unjudged};
 use griptrace_verifier::{
     finding::{Finding, Verdict, When},
@@ -11,7 +10,7 @@ use griptrace_verifier::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{error::CommandError, foreign, output::Output, view, workspace::Workspace};
+use crate::{commands::check::clear, error::CommandError, foreign, output::Output, view, workspace::Workspace};
 
 /// Findings of one change that are listed for people; JSON has all.
 const FINDINGS_MAX: usize = 10;
@@ -90,7 +89,7 @@ impl<'a> Teller<'a> {
         broken(shipment).into_iter().try_for_each(|finding| {
             let title = finding.node.map_or_else(String::new, |id| format!("{}: ", self.headline(&id)));
             self.line(&format!("  {}: {title}{}", finding.code, finding.text))?;
-            self.line(&format!("    to clear: {}", remedy(finding.code)))
+            self.line(&format!("    to clear: {}", clear(self.workspace, finding)?))
         })
     }
 
