@@ -21,11 +21,13 @@ function give(slot, files) {
   if (LISTS.includes(slot)) given[slot] = [...files].sort((a, b) => (a.name < b.name ? -1 : 1));
   else given[slot] = files[0] ?? null;
   tellChosen();
+  changed();
 }
 
 function giveModel(model) {
   given.model = model;
   tellChosen();
+  changed();
 }
 
 function tellChosen() {
@@ -82,6 +84,7 @@ function listen() {
     document.body.classList.remove("over");
     take(event.dataTransfer).catch((error) => show({ failed: { key: "cannot-read", name: "", why: String(error) } }));
   });
+  at("form").addEventListener("input", ({ target }) => target.type === "file" || changed());
   at("form").addEventListener("submit", (event) => {
     event.preventDefault();
     verify();
@@ -163,6 +166,14 @@ function say(text) {
 }
 
 // --- Showing ---
+
+// What was found is of other files or another question: nobody should read, print or save it beside these.
+function changed() {
+  if (!last && !worker) return;
+  stop();
+  forget();
+  say(t("given-anew"));
+}
 
 function forget() {
   last = null;

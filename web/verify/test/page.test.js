@@ -272,6 +272,25 @@ test("the report that is saved is the program's line", async () => {
   assert.equal(text(await download.path()), `${answer.report}\n`);
 });
 
+test("a result stands beside no other files and no other question than it is about", async () => {
+  const given = () => page.evaluate(() => globalThis.griptrace.answer());
+  const changes = {
+    destination: () => page.fill("#destination", "FR"),
+    "another model": () => page.setInputFiles("#model-file", join(story, "lies/changed-model/grasp.int8.safetensors")),
+    "other evidence": () => page.setInputFiles("#bundle", join(story, "lies/flipped-proof/shipment.griptrace")),
+    "no evidence": () => page.click("#bundle-chosen button"),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    await both(story, { model: { folder: "model" }, question: BUYER });
+    assert.ok(await given(), what);
+    await change();
+    assert.equal(await page.$("#result section"), null, what);
+    assert.equal(await page.isHidden("#after"), true, what);
+    assert.equal(await given(), null, what);
+    assert.notEqual(await page.textContent("#said"), "", what);
+  }
+});
+
 test("what is hashed can be stopped", async (t) => {
   const cwd = folder(t);
   writeFileSync(join(cwd, "large"), "");
