@@ -173,6 +173,36 @@ fn what_does_not_hold_together_is_not_exported() {
     assert!(exported > 80 && refused > 40, "{exported} {refused}");
 }
 
+/// No mark that a bundle shows is lost on the way: not on what ships, its ancestry, a step, or an assessment.
+#[test]
+fn every_mark_stands_where_the_marked_does() {
+    let (mut boms, mut provenances) = (0, 0);
+    for attack in catalogue() {
+        let case = attack.case();
+        let file = case.file();
+        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust()) else { continue };
+        let cores = cores(&Bundle::from_bytes(&file).unwrap());
+        let (bom, made) = (cyclonedx::bom(&lineage).to_string(), slsa::provenance(&lineage));
+        let parts: String = made.statements.iter().map(Json::to_string).collect();
+        for (status, core) in cores.iter().filter(|(_, core)| core.kind == Kind::Status) {
+            let marked =
+                core.edges_of(Role::Marks).next().map(|edge| format!("urn:griptrace:node:{}", edge.to)).unwrap();
+            let id = status.trim_start_matches("urn:griptrace:node:");
+            let is_assessment = cores[&marked].kind == Kind::Assessment;
+            // An assessment stands with what it opens, which may be no part of what is told.
+            if !is_assessment || bom.contains(marked.trim_start_matches("urn:griptrace:node:")) {
+                assert!(bom.contains(id), "{}: the mark {id} on {marked}", attack.name);
+                boms += 1;
+            }
+            if parts.contains(&marked) && !is_assessment {
+                assert!(parts.contains(id), "{}: the mark {id} on {marked}", attack.name);
+                provenances += 1;
+            }
+        }
+    }
+    assert!(boms > 50 && provenances > 2, "{boms} {provenances}");
+}
+
 /// Whatever holds together is exported; what is said to be complete is, by the edges in the cores themselves.
 #[test]
 fn complete_is_said_only_where_every_edge_is_here() {

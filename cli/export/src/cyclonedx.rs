@@ -191,8 +191,9 @@ fn properties(lineage: &Lineage, node: &Node) -> Vec<Json> {
         properties.extend(fields.map(|(field, under)| nested(&field, under)));
         let details = step.details.iter();
         properties.extend(details.map(|(name, value)| property(&format!("step:detail:{name}"), value.to_string())));
+        properties.extend(marks(lineage, step).iter().map(|mark| nested(mark, "step")));
     }
-    properties.extend(lineage.assessments(node).filter_map(assessment));
+    properties.extend(lineage.assessments(node).filter_map(|one| assessment(lineage, one)));
     properties.extend(marks(lineage, node));
     properties
 }
@@ -227,20 +228,21 @@ fn core_properties(core: &Core) -> Vec<Json> {
     fields.into_iter().filter_map(|(name, value)| Some(property(name, value?))).collect()
 }
 
-fn assessment(node: &Node) -> Option<Json> {
+fn assessment(lineage: &Lineage, node: &Node) -> Option<Json> {
     let of = assessed(node.id, &node.core).ok()?;
     let strength = match &of.signed {
         Some(signed) => format!("signed by key {}", signed.key),
         None => "stated by the committer, signed by no assessor".to_owned(),
     };
     let (scheme, outcome) = (&of.assessment.scheme, of.assessment.outcome);
-    Some(property("assessment", format!("{} {scheme}: {outcome}, {strength}", node.id)))
+    let marks = lineage.mark_words(node).join(", ");
+    let marked = if marks.is_empty() { marks } else { format!("; marked {marks}") };
+    Some(property("assessment", format!("{} {scheme}: {outcome}, {strength}{marked}", node.id)))
 }
 
 /// Returns the marks on a node, whoever made them: which of them count, a verdict says.
 fn marks(lineage: &Lineage, node: &Node) -> Vec<Json> {
-    let mark = |status: &Node| Some(property("mark", format!("{} {}", status.core.mark?, status.id)));
-    lineage.marks(node).filter_map(mark).collect()
+    lineage.mark_words(node).into_iter().map(|mark| property("mark", mark)).collect()
 }
 
 fn dependencies(lineage: &Lineage, node: &Node) -> Json {

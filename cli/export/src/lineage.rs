@@ -159,6 +159,15 @@ impl Lineage {
         self.at(self.generated.get(&step.id).map_or(&[], Vec::as_slice))
     }
 
+    /// Returns the marks on a node, whoever made them, in words: the mark, the grade that a `reclassify` gives, the status.
+    pub(crate) fn mark_words(&self, node: &Node) -> Vec<String> {
+        let words = |status: &Node| {
+            let grade = status.core.grade.as_ref().map_or_else(String::new, |grade| format!(" to {grade}"));
+            Some(format!("{}{grade} {}", status.core.mark?, status.id))
+        };
+        self.marks(node).filter_map(words).collect()
+    }
+
     /// Returns the statuses that mark a node, whoever made them.
     pub fn marks<'a>(&'a self, node: &Node) -> impl Iterator<Item = &'a Node> + use<'a> {
         self.at(self.marks.get(&node.id).map_or(&[], Vec::as_slice))

@@ -59,7 +59,8 @@ pub(crate) fn files(model: &Node) -> Option<Vec<Subject>> {
 
 fn predicate(lineage: &Lineage, step: &Node) -> Json {
     let (used, unresolved) = lineage.leads(step, Role::Used);
-    let dependencies = used.into_iter().map(dependency).chain(unresolved.into_iter().map(foreign));
+    let dependencies =
+        used.into_iter().map(|used| dependency(lineage, used)).chain(unresolved.into_iter().map(foreign));
     let mut external = Map::new();
     external.insert("step".into(), json!(urn("node", step.id)));
     let core = &step.core;
@@ -71,6 +72,11 @@ fn predicate(lineage: &Lineage, step: &Node) -> Json {
     external.extend(fields.into_iter().filter_map(|(name, value)| Some((name.into(), json!(value?)))));
     let details = step.details.iter().map(|(name, value)| (name.clone(), json_value(value)));
     external.insert("disclosed".into(), Json::Object(details.collect()));
+    let models = lineage.generated(step).filter(|node| node.core.kind == Kind::Model);
+    let marked: Map<String, Json> = [step].into_iter().chain(models).filter_map(|node| marked(lineage, node)).collect();
+    if !marked.is_empty() {
+        external.insert("marks".into(), Json::Object(marked));
+    }
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -85,7 +91,13 @@ fn predicate(lineage: &Lineage, step: &Node) -> Json {
     })
 }
 
-fn dependency(node: &Node) -> Json {
+/// Returns the marks on a node by its name, whoever made them: which of them count, a verdict says.
+fn marked(lineage: &Lineage, node: &Node) -> Option<(String, Json)> {
+    let marks = lineage.mark_words(node);
+    (!marks.is_empty()).then(|| (urn("node", node.id), json!(marks)))
+}
+
+fn dependency(lineage: &Lineage, node: &Node) -> Json {
     let mut object = Map::new();
     object.insert("uri".into(), json!(urn("node", node.id)));
     object.extend(node.name().map(|name| ("name".to_owned(), json!(name))));
@@ -97,6 +109,7 @@ fn dependency(node: &Node) -> Json {
     notes.insert("kind".into(), json!(node.core.kind.word()));
     notes.extend(node.text("content").map(|content| ("content".to_owned(), json!(content))));
     notes.extend(node.core.grade.as_ref().map(|grade| ("grade".to_owned(), json!(grade.as_str()))));
+    notes.extend(marked(lineage, node).map(|(_, marks)| ("marks".to_owned(), marks)));
     object.insert("annotations".into(), Json::Object(notes));
     Json::Object(object)
 }
