@@ -153,22 +153,11 @@ fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
 /// The question of who takes it over: a buyer like any other.
 fn question(args: &Args, bundle: &Path, trust: &Path, policy: &Path) -> griptrace_verify::Args {
     griptrace_verify::Args {
-        bundles: vec![bundle.to_owned()],
-        trust: trust.to_owned(),
-        policy: Some(policy.to_owned()),
         model: args.model.clone(),
-        digest: None,
         destination: args.destination,
         consignee: args.consignee.clone(),
         purposes: args.purpose.clone(),
-        at: None,
-        against: Vec::new(),
-        fork_evidence: None,
-        updates: Vec::new(),
-        write_updated: None,
-        check_fork: None,
-        json: false,
-        explain: false,
+        ..griptrace_verify::Args::about(bundle.to_owned(), trust.to_owned(), policy.to_owned())
     }
 }
 

@@ -101,22 +101,13 @@ fn tell(
 
 fn verify(args: &Args, trust: &Path, policy: &Path, bytes: &[u8]) -> Result<Report, CommandError> {
     let question = griptrace_verify::Args {
-        bundles: vec![args.bundle.clone()],
-        trust: trust.to_owned(),
-        policy: Some(policy.to_owned()),
         model: args.model.clone(),
         digest: args.digest,
         destination: args.destination,
         consignee: args.consignee.clone(),
         purposes: args.purpose.clone(),
         at: args.at,
-        against: Vec::new(),
-        fork_evidence: None,
-        updates: Vec::new(),
-        write_updated: None,
-        check_fork: None,
-        json: false,
-        explain: false,
+        ..griptrace_verify::Args::about(args.bundle.clone(), trust.to_owned(), policy.to_owned())
     };
     griptrace_verify::report(&question, clock::today(), bytes).map_err(|(text, hint)| {
         let error = CommandError::failed(format!("cannot check {}: {text}", args.bundle.display()));

@@ -85,6 +85,30 @@ pub struct Args {
     pub explain: bool,
 }
 
+impl Args {
+    /// Asks about one bundle, and nothing else: with struct update syntax, who asks more says only that.
+    pub fn about(bundle: PathBuf, trust: PathBuf, policy: PathBuf) -> Self {
+        Self {
+            bundles: vec![bundle],
+            trust,
+            policy: Some(policy),
+            model: None,
+            digest: None,
+            destination: None,
+            consignee: None,
+            purposes: Vec::new(),
+            at: None,
+            against: Vec::new(),
+            fork_evidence: None,
+            updates: Vec::new(),
+            write_updated: None,
+            check_fork: None,
+            json: false,
+            explain: false,
+        }
+    }
+}
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0  the policy is met

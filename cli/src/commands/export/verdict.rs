@@ -109,22 +109,11 @@ pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answ
 
 fn judge(args: &Args, bundle: &[u8]) -> Result<Report, CommandError> {
     let asked = griptrace_verify::Args {
-        bundles: vec![args.bundle.clone()],
-        trust: args.trust.clone(),
-        policy: Some(args.policy.clone()),
         model: args.model.clone(),
-        digest: None,
         destination: args.destination,
         consignee: args.consignee.clone(),
         purposes: args.purpose.clone(),
-        at: None,
-        against: Vec::new(),
-        fork_evidence: None,
-        updates: Vec::new(),
-        write_updated: None,
-        check_fork: None,
-        json: false,
-        explain: false,
+        ..griptrace_verify::Args::about(args.bundle.clone(), args.trust.clone(), args.policy.clone())
     };
     griptrace_verify::report(&asked, clock::today(), bundle).map_err(|(text, hint)| {
         let error = CommandError::failed(text);
