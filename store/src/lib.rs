@@ -31,6 +31,7 @@
 
 mod adopted;
 mod appender;
+pub mod bucket;
 mod catalogue;
 mod collision;
 mod commit;

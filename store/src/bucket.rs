@@ -1,0 +1,90 @@
+//! A bucket: whole objects by name, which several processes read and write, as S3 and its kin keep
+//! them.
+//!
+//! What a log needs of it besides whole reads and writes is one thing: a write that is done only if
+//! the object is absent, or still the version that was read, decided by the bucket for everybody.
+//! Everything that keeps two writers from forking a log rests on that (Rule R11). Answers may be late,
+//! lost, or come twice; a write that reported an error may have been done all the same.
+
+mod memory;
+
+use core::{fmt, ops::Range};
+use std::{io, path::Path};
+
+pub use self::memory::MemoryBucket;
+
+/// Names the bytes that an object had when they were read or written, as the bucket does (an `ETag`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version(pub String);
+
+/// On what condition an object is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum When {
+    /// On none.
+    Always,
+    /// Only if there is no object of this name (`If-None-Match: *`).
+    Absent,
+    /// Only if the object is this version still (`If-Match`).
+    Is(Version),
+}
+
+/// What became of a write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// It is durable, and this version.
+    Done(Version),
+    /// The condition did not hold, and nothing was written; or the answer to an earlier try was lost, and
+    /// that try had done it.
+    Refused,
+}
+
+/// An object, or part of one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The bytes; fewer than asked for where the object ends.
+    pub bytes: Vec<u8>,
+    /// How long the whole object is, in bytes.
+    pub length: u64,
+    /// Which version it is.
+    pub version: Version,
+}
+
+/// Whole objects by name. Names are relative, with `/` between folders; each call waits for the answer. Errors
+/// say what the bucket said; [`io::ErrorKind::PermissionDenied`] for missing rights,
+/// [`io::ErrorKind::TimedOut`] if no answer came.
+pub trait Bucket: fmt::Debug + Send + Sync {
+    /// Says where the bucket is, for messages: `s3://bucket/prefix`.
+    fn address(&self) -> String;
+
+    /// Reads the bytes of an object in a range, cut off where the object ends; all of it without a range. `None` if
+    /// there is no object.
+    ///
+    /// # Errors
+    /// If the bucket did not answer, or refused.
+    fn get(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Option<Part>>;
+
+    /// Writes an object. It is durable when this returns.
+    ///
+    /// # Errors
+    /// If the bucket did not answer, or refused: the object may have been written all the same.
+    fn put(&self, name: &str, bytes: &[u8], when: &When) -> io::Result<Put>;
+
+    /// Writes an object from a file of any length, over any older one.
+    ///
+    /// # Errors
+    /// As [`Self::put`], or if the file can't be read.
+    fn put_file(&self, name: &str, file: &Path) -> io::Result<()>;
+
+    /// Returns the names in a folder that come after another one, sorted, without the folder's name: of objects, and
+    /// of folders in it. At most `limit`.
+    ///
+    /// # Errors
+    /// If the bucket did not answer, or refused.
+    fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> io::Result<Vec<String>>;
+
+    /// Removes an object; it is no error if there is none.
+    ///
+    /// # Errors
+    /// If the bucket did not answer, or refused.
+    fn remove(&self, name: &str) -> io::Result<()>;
+}
