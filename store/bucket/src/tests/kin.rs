@@ -2,19 +2,22 @@
 
 use griptrace_store::bucket::{Bucket, Put, Version, When};
 
-use super::fake::{Does, Fake, error};
-use crate::{BucketStore, Options};
+use super::{
+    fake::{Does, Fake, error},
+    hasty,
+};
+use crate::BucketStore;
 
 fn google(fake: &Fake) -> BucketStore {
-    let options = Options { limits: super::hasty(), ..Options::default() }
+    let options = hasty()
         .with("GOOGLE_BASE_URL", &fake.endpoint())
-        .with("GOOGLE_SKIP_SIGNATURE", "true")
+        .with("GOOGLE_BEARER_TOKEN", "token")
         .with("GOOGLE_ALLOW_HTTP", "true");
     BucketStore::open("gs://logs/maker", options).unwrap()
 }
 
 fn azure(fake: &Fake) -> BucketStore {
-    let options = Options { limits: super::hasty(), ..Options::default() }
+    let options = hasty()
         .with("AZURE_STORAGE_ACCOUNT_NAME", "maker")
         .with("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
         .with("AZURE_ENDPOINT", &fake.endpoint())
@@ -60,9 +63,6 @@ fn azure_compares_etags() {
     let asked = fake.asked();
     let conditions: Vec<_> =
         asked.iter().map(|asked| (asked.header("if-none-match"), asked.header("if-match"))).collect();
-    assert_eq!(
-        conditions,
-        [(Some("*"), None), (None, None), (Some("*"), None), (None, Some("\"e\"")), (None, None)]
-    );
+    assert_eq!(conditions, [(Some("*"), None), (None, None), (Some("*"), None), (None, Some("\"e\"")), (None, None)]);
     assert_eq!(bucket.requests().lists, 1);
 }
