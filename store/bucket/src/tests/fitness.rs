@@ -60,10 +60,8 @@ impl Faulty {
     }
 
     fn same(&self, put: Put) -> Put {
-        match put {
-            Put::Done(_) if self.fault == Fault::OneVersion => Put::Done(Version("same".into())),
-            put => put,
-        }
+        let is_done = matches!(put, Put::Done(_));
+        if is_done && self.fault == Fault::OneVersion { Put::Done(Version("same".into())) } else { put }
     }
 }
 

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::BucketStore;
 
+const GOOGLES: &str = "ETag: \"e\"\r\nx-goog-generation: 7\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n";
+const AZURES: &str = "ETag: \"e\"\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n";
+
 fn google(fake: &Fake) -> BucketStore {
     let options = hasty()
         .with("GOOGLE_BASE_URL", &fake.endpoint())
@@ -28,7 +31,7 @@ fn azure(fake: &Fake) -> BucketStore {
 #[test]
 fn google_compares_generations() {
     let fake = Fake::new(|number, _| match number {
-        0 | 1 => Does::Says(200, "ETag: \"e\"\r\nx-goog-generation: 7\r\n", String::new()),
+        0 | 1 => Does::Says(200, GOOGLES, String::new()),
         2 => error(412, "PreconditionFailed", ""),
         _ => error(403, "AccessDenied", ""),
     });
@@ -47,7 +50,7 @@ fn google_compares_generations() {
 #[test]
 fn azure_compares_etags() {
     let fake = Fake::new(|number, _| match number {
-        0 | 1 => Does::Says(201, "ETag: \"e\"\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n", String::new()),
+        0 | 1 => Does::Says(201, AZURES, String::new()),
         2 => error(409, "BlobAlreadyExists", ""),
         3 => error(412, "ConditionNotMet", ""),
         _ => error(403, "AuthorizationPermissionMismatch", ""),
