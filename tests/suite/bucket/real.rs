@@ -66,7 +66,8 @@ fn a_list_of_more_names_than_a_page_is_whole() {
     let names: Vec<String> = (0..1234).map(|number| format!("{number:06}")).collect();
     thread::scope(|scope| {
         for part in names.chunks(names.len().div_ceil(8)) {
-            scope.spawn(|| {
+            let bucket = &bucket;
+            scope.spawn(move || {
                 for name in part {
                     bucket.put(&format!("l/{name}"), b"x", &When::Always).unwrap();
                 }
