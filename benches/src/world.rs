@@ -98,7 +98,7 @@ impl Log {
 
     /// Opens a log to commit to it.
     pub(crate) fn open_to_write(folder: &Path) -> Result<Store, Failure> {
-        Ok(Store::open(&store_of(folder), OpenOptions { signer: Some(log_signer()?), progress: None })?)
+        Ok(Store::open(&store_of(folder), OpenOptions { signer: Some(log_signer()?), ..OpenOptions::default() })?)
     }
 
     pub(crate) fn maker(&self, prefix: &'static str) -> Maker {

@@ -29,6 +29,7 @@ use crate::{
     State,
     delta::Delta,
     error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
+    lease::Lease,
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
@@ -91,6 +92,8 @@ pub(crate) struct Writer {
     is_waiting: AtomicBool,
     /// Whether somebody will publish it.
     is_promised: AtomicBool,
+    /// The turn to write, in a bucket.
+    lease: Option<Arc<Lease>>,
 }
 
 #[derive(Debug, Default)]
@@ -165,7 +168,9 @@ impl Ticket {
 impl Writer {
     /// Makes the writing half of a store whose desk this is.
     pub(crate) fn new(desk: Desk) -> Self {
+        let lease = desk.publisher.lease();
         Self {
+            lease,
             desk: Mutex::new(desk),
             queue: Mutex::new(Queue::default()),
             poisoned: AtomicBool::new(false),
@@ -247,6 +252,16 @@ impl Writer {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    /// Takes nothing more.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Returns the turn to write, if the log is in a bucket.
+    pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref()
+    }
+
     fn check_poison(&self) -> Result<(), CommitError> {
         if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
     }
@@ -304,7 +319,7 @@ impl Writer {
         // tell.
         let led = catch_unwind(AssertUnwindSafe(|| self.lead(inner, batch)));
         let answers = led.unwrap_or_else(|_| {
-            self.poisoned.store(true, Ordering::Release);
+            self.poison();
             tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
         });
         {
@@ -336,7 +351,7 @@ impl Writer {
             Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
                 let error = if let CommitError::Storage(error) = error {
                     error
                 } else {
@@ -428,7 +443,7 @@ impl Writer {
             }
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
                 Err(error.into())
             }
         }

@@ -20,6 +20,7 @@ use crate::{
     edge::Edge,
     error::{FsckError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
+    lease::SharedHead,
     lock::WriterLock,
     log_keys::{KEYS, LogKeys},
     number::{narrow, wide},
@@ -96,7 +97,7 @@ impl Store {
         audit.cosigned()?;
         audit.keys(&self.0.genesis)?;
         if audit.derived.size() == size {
-            audit.snapshot(progress);
+            audit.snapshot(progress)?;
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
         }
@@ -114,7 +115,7 @@ impl Store {
             Ok(Some(log)) => log,
             Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
             Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
-            Err(error @ StorageError::Io { .. }) => return Err(error.into()),
+            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
         };
         let signature = Signature { keys: &log.keys };
         let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
@@ -127,7 +128,7 @@ impl Store {
         audit.cosigned()?;
         audit.keys(&log.genesis)?;
         if Some(audit.derived.size()) == size {
-            audit.snapshot(progress);
+            audit.snapshot(progress)?;
             audit.index(&mut None, progress)?;
         }
         Ok(audit.done())
@@ -189,7 +190,7 @@ impl<'a> Audit<'a> {
                 self.fault(object, why);
                 Ok(None)
             }
-            Err(error @ StorageError::Io { .. }) => Err(error),
+            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => Err(error),
         }
     }
 
@@ -358,12 +359,12 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
-        if !self.objects.exists(HEAD) {
+        if !self.objects.exists(HEAD)? {
             self.fault(HEAD, "it is missing");
         }
         let mut newest = None;
         let slots = self.signature.slots(self.objects)?;
-        if self.objects.exists(HEAD) && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
+        if self.objects.exists(HEAD)? && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
             self.fault(HEAD, "it holds no checkpoint");
         }
         for slot in slots {
@@ -377,6 +378,13 @@ impl<'a> Audit<'a> {
                 Slot::Bad(error) => drop(self.note(Err::<(), _>(error))?),
             }
         }
+        if let Some(bucket) = self.objects.bucket() {
+            // In a bucket the head itself is unsigned, and the checkpoint in it may be an older one.
+            newest = SharedHead::read(self.objects, &**bucket).ok().flatten().map(|(shared, _)| {
+                self.root(HEAD, shared.head);
+                shared.head.size
+            });
+        }
         self.older(HEAD, newest);
         self.report.checkpoints += 1;
         let published = self.signature.published(self.objects);
@@ -384,7 +392,7 @@ impl<'a> Audit<'a> {
             Some(Some(signed)) => {
                 self.root(signed.object, signed.head);
                 // A writer publishes a little after it signs.
-                if !WriterLock::is_held(self.objects.root()) {
+                if !WriterLock::is_held(self.objects)? {
                     self.older(signed.object, Some(signed.head.size));
                 }
             }

@@ -1,11 +1,12 @@
 //! From a durable group to a published checkpoint: integrate, sign, and, a little later, publish.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use griptrace_core::{
+    checkpoint::Checkpoint,
     entry::Genesis,
-    note::{NoteSigner, NoteVerifier},
+    note::{Note, NoteSigner, NoteVerifier},
 };
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     edge::Edge,
     error::StorageError,
     head::{CHECKPOINT, HeadFile, sign},
+    lease::Lease,
     lock::WriterLock,
     log_keys::LogKeys,
     objects::Objects,
@@ -28,7 +30,7 @@ pub(crate) struct Desk {
     /// Last, since fields are dropped in their order: what the appender does at its end it does under
     /// the lock.
     #[expect(dead_code, reason = "held until the desk is dropped")]
-    pub(crate) lock: WriterLock,
+    pub(crate) lock: Option<WriterLock>,
 }
 
 /// The log's key, the edge of the tree, the head, and what waits to be published.
@@ -48,12 +50,33 @@ pub(crate) struct Publisher {
 
 /// How long a checkpoint may wait to be published. Each publication makes and removes files, which
 /// costs a file system far more than the two flushes that a commit waits for (benches/README.md).
-pub(crate) const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+/// The same in a bucket, where each object costs a request.
+const PUBLISH_AFTER_IN_BUCKET: Duration = Duration::from_secs(1);
+
+/// Returns how long a checkpoint may wait to be published.
+pub(crate) fn publish_after(objects: &Objects) -> Duration {
+    if objects.bucket().is_some() { PUBLISH_AFTER_IN_BUCKET } else { PUBLISH_AFTER }
+}
+
+/// Returns the size that a checkpoint says; 0 for what is none.
+fn size_of(note: &[u8]) -> u64 {
+    let note = Note::parse(note).ok();
+    note.and_then(|note| Checkpoint::parse(note.text()).ok()).map_or(0, |checkpoint| checkpoint.size)
+}
 
 impl Publisher {
     /// Makes the publisher of a log whose tree has this edge.
     pub(crate) const fn new(signer: NoteSigner, genesis: Genesis, keys: LogKeys, edge: Edge, head: HeadFile) -> Self {
         Self { signer, genesis, keys, edge, head, waiting: None, superfluous: Vec::new(), published: None }
+    }
+
+    /// Returns the turn to write, in a bucket.
+    pub(crate) fn lease(&self) -> Option<Arc<Lease>> {
+        match &self.head {
+            HeadFile::Shared(lease) => Some(Arc::clone(lease)),
+            HeadFile::Slots { .. } => None,
+        }
     }
 
     /// Returns the keys of the log with a group.
@@ -80,6 +103,10 @@ impl Publisher {
         group: &Group<'_>,
         delta: &Delta,
     ) -> Result<String, StorageError> {
+        // Crash here: the group is durable under no head. Whoever writes next adopts it.
+        self.head.advance(objects, delta.head())?;
+        // Crash here, or before the signature: in a bucket the head was moved, and not signed. Whoever writes next goes on
+        // from the newest checkpoint, and signs alike.
         let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
         let writes = self.edge.append(entries)?;
         for (name, bytes) in &writes.full {
@@ -104,7 +131,7 @@ impl Publisher {
     /// Publishes the newest checkpoint if the last publication is long enough ago. Tells whether one
     /// waits still.
     pub(crate) fn publish_if_due(&mut self, objects: &Objects) -> bool {
-        if self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER) {
+        if self.published.is_none_or(|published| published.elapsed() >= publish_after(objects)) {
             self.publish(objects);
         }
         self.waiting.is_some()
@@ -125,7 +152,7 @@ impl Publisher {
         for (name, bytes) in self.edge.partial()? {
             objects.put_soft(&name, &bytes)?;
         }
-        objects.put_soft(CHECKPOINT, note.as_bytes())?;
+        objects.put_newer(CHECKPOINT, note.as_bytes(), |there| size_of(there) < size_of(note.as_bytes()))?;
         while let Some(folder) = self.superfluous.pop() {
             // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
             objects.remove_folder(&folder)?;
