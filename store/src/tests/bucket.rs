@@ -193,6 +193,30 @@ fn small_segments_are_put_together_and_read_as_before() {
 }
 
 #[test]
+fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_does_not_matter() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let world = World::at(&writer.store);
+    let many: Vec<NodeRecord> = (0..1100).map(|i| world.source(&format!("s{i}"), "CN")).collect();
+    let mut ids = writer.commit(many).unwrap();
+    ids.extend(writer.commit(vec![world.source("behind it", "CN")]).unwrap());
+    writer.store.0.publish();
+    let copies = |process: &Process| std::fs::read_dir(process.local.path().join("copies")).map_or(0, Iterator::count);
+    let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
+    let reader = look(&bucket);
+    assert!(reader.store.0.read().catalogue.has_snapshot() && copies(&reader) == 1 && copies(&writer) == 1);
+    assert!(ids.iter().all(|id| reader.has(id)) && reader.is_clean());
+    let mut broken = whole.clone();
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        broken[at] ^= 4;
+        bucket.put("snapshots/catalogue", &broken, &When::Always).unwrap();
+        let reader = look(&bucket);
+        assert!(ids.iter().all(|id| reader.has(id)), "broken at byte {at}");
+        broken[at] ^= 4;
+    }
+}
+
+#[test]
 fn two_logs_are_not_begun_in_one_place() {
     let first = init(&Weather::default());
     let local = tempfile::tempdir().unwrap();
