@@ -443,7 +443,7 @@ fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) ->
     let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
     let bar = output.progress("reading the log");
     let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
-    Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress) })
+    Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress), ..OpenOptions::default() })
         .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))
 }
 

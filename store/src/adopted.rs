@@ -79,7 +79,7 @@ impl Store {
     /// `ReadOnly`; `Malformed` for bytes that are no bundle; `NoNode` if it does not have the node, `Kind` if that is
     /// neither a Dataset nor a Model, `Own` if it is of this log, `NoName` if nothing names it, `Storage`.
     pub fn adopt(&self, bundle: &[u8], id: &NodeId, name: Option<&str>) -> Result<ForeignNode, AdoptError> {
-        if self.0.writer.is_none() {
+        if self.0.writer().is_none() {
             return Err(AdoptError::ReadOnly);
         }
         let digest = bundle_digest(bundle);
@@ -101,7 +101,7 @@ impl Store {
         // One after another, or a name would be lost; the bundle before the name, which would else lead to nothing.
         let _turn = self.0.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let object = object_of(&digest);
-        let is_there = self.0.objects.exists(&object);
+        let is_there = self.0.objects.exists(&object)?;
         let size = self.0.ask(|state| Ok::<_, StorageError>(state.catalogue.size()))?;
         sizes::note_size(&self.0.objects, &digest, is_there, size)?;
         if !is_there {

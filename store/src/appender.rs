@@ -4,12 +4,17 @@
 //! disk half as much (benches/README.md). A group is acknowledged to nobody before its flush
 //! returned, and what stands behind the last whole group was acknowledged to nobody: a crash may
 //! leave any part of it, and opening cuts it off.
+//!
+//! In a bucket each group is a segment of its own, written whole if nothing is there yet. So a place
+//! in the log is taken once, whoever comes late.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use griptrace_core::id::GenesisHash;
 
 use crate::{
+    bucket::{Put, When},
     disk::DiskFile,
     error::StorageError,
     number::{narrow, wide},
@@ -25,9 +30,114 @@ pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 32 << 10 } else { 16 << 20
 const AHEAD_BYTES_MIN: u64 = 64 << 10;
 const AHEAD_BYTES_MAX: u64 = 4 << 20;
 
-/// The end of a log, open for appending.
+/// The end of a log, where it grows.
 #[derive(Debug)]
-pub(crate) struct Appender {
+pub(crate) enum Appender {
+    /// The last segment, in a folder.
+    InPlace(LastSegment),
+    /// The next segment, in a bucket.
+    Whole(NextSegment),
+}
+
+impl Appender {
+    /// Begins a log, or opens it where its last group ends: in segment `first` at `end`.
+    pub(crate) fn at(objects: &Objects, home: GenesisHash, first: u64, end: u64) -> Result<Self, StorageError> {
+        if objects.bucket().is_some() {
+            return Ok(Self::Whole(NextSegment { home, name: segment::name(first) }));
+        }
+        let last = if end == 0 {
+            LastSegment::create(objects, home, first)
+        } else {
+            LastSegment::open(objects, home, first, end)
+        };
+        last.map(Self::InPlace)
+    }
+
+    /// Appends a group whose first entry has index `first`, durably. Returns where it stands: the
+    /// segment and the offset.
+    pub(crate) fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
+        match self {
+            Self::InPlace(last) => last.append(objects, first, group),
+            Self::Whole(next) => next.append(objects, first, group),
+        }
+    }
+
+    /// Reads back what stands from an offset to the end of the last group.
+    pub(crate) fn read_back(&self, objects: &Objects, begin: u64) -> Result<Vec<u8>, StorageError> {
+        match self {
+            Self::InPlace(last) => last.read_back(objects, begin),
+            Self::Whole(next) => next.read_back(objects, begin),
+        }
+    }
+
+    /// Returns the name of the segment.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::InPlace(last) => &last.name,
+            Self::Whole(next) => &next.name,
+        }
+    }
+}
+
+/// The segment that comes next in a bucket.
+#[derive(Debug)]
+pub(crate) struct NextSegment {
+    home: GenesisHash,
+    /// Of the one that was written last.
+    name: String,
+}
+
+/// How often a write without an answer is tried again, and how long is waited at first.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl NextSegment {
+    fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
+        let header = segment::header(&self.home, first);
+        self.name = segment::name(first);
+        let bytes = [&header, group].concat();
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            // Crash here, or an answer that is lost: the segment is there or not. If it is, whoever writes next adopts
+            // it, and finds its place taken if it comes with another.
+            match self.write(objects, &bytes) {
+                Ok(()) => return Ok((first, wide(header.len()))),
+                Err(error @ (StorageError::Fenced { .. } | StorageError::Corrupt { .. })) => return Err(error),
+                Err(StorageError::Io { .. }) => {
+                    objects.bucket().iter().for_each(|bucket| bucket.pause(pause));
+                    pause = pause.saturating_mul(2);
+                }
+            }
+        }
+        self.write(objects, &bytes).map(|()| (first, wide(header.len())))
+    }
+
+    /// Writes the segment, unless another one stands there.
+    fn write(&self, objects: &Objects, bytes: &[u8]) -> Result<(), StorageError> {
+        let Some(bucket) = objects.bucket() else {
+            return Err(StorageError::corrupt(&*self.name, "it was to be written into a bucket, and there is none"));
+        };
+        match bucket.put(&self.name, bytes, &When::Absent).map_err(objects.failed("write", &self.name))? {
+            Put::Done(_) => Ok(()),
+            Put::Refused => {
+                let found = bucket.get(&self.name, None).map_err(objects.failed("read", &self.name))?;
+                if found.is_some_and(|part| part.bytes == bytes) {
+                    return Ok(());
+                }
+                Err(StorageError::Fenced { path: objects.root().to_path_buf() })
+            }
+        }
+    }
+
+    fn read_back(&self, objects: &Objects, begin: u64) -> Result<Vec<u8>, StorageError> {
+        let bytes = objects.read(&self.name)?.unwrap_or_default();
+        Ok(bytes.get(narrow(begin)..).unwrap_or_default().to_vec())
+    }
+}
+
+/// The last segment of a log in a folder, open for appending.
+#[derive(Debug)]
+pub(crate) struct LastSegment {
     home: GenesisHash,
     segment: u64,
     name: String,
@@ -39,9 +149,9 @@ pub(crate) struct Appender {
     ahead: u64,
 }
 
-impl Appender {
+impl LastSegment {
     /// Begins a segment whose first entry will have index `first`.
-    pub(crate) fn create(objects: &Objects, home: GenesisHash, first: u64) -> Result<Self, StorageError> {
+    fn create(objects: &Objects, home: GenesisHash, first: u64) -> Result<Self, StorageError> {
         let name = segment::name(first);
         let header = segment::header(&home, first);
         // Crash here: an empty or torn segment, which holds no group. Opening for writing makes it
@@ -55,7 +165,7 @@ impl Appender {
 
     /// Opens a segment whose last group ends at `end`. What stands behind it belongs to no group,
     /// and nobody was told of it: it is cut off.
-    pub(crate) fn open(objects: &Objects, home: GenesisHash, first: u64, end: u64) -> Result<Self, StorageError> {
+    fn open(objects: &Objects, home: GenesisHash, first: u64, end: u64) -> Result<Self, StorageError> {
         let name = segment::name(first);
         let gone = || StorageError::corrupt(&*name, "it is gone again");
         let file = objects.open_for_writing(&name)?.ok_or_else(gone)?;
@@ -70,9 +180,7 @@ impl Appender {
         Ok(Self { home, segment: first, name, file, end, length: end, ahead: AHEAD_BYTES_MIN })
     }
 
-    /// Appends a group whose first entry has index `first`, durably. Returns where it stands: the
-    /// segment and the offset.
-    pub(crate) fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
+    fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
         if self.end >= SEGMENT_BYTES {
             self.seal(objects)?;
             *self = Self::create(objects, self.home, first)?;
@@ -95,14 +203,8 @@ impl Appender {
         Ok((self.segment, begin))
     }
 
-    /// Reads back what stands from an offset to the end of the last group.
-    pub(crate) fn read_back(&self, objects: &Objects, begin: u64) -> Result<Vec<u8>, StorageError> {
+    fn read_back(&self, objects: &Objects, begin: u64) -> Result<Vec<u8>, StorageError> {
         objects.read_part(&self.name, &*self.file, begin, self.end.saturating_sub(begin))
-    }
-
-    /// Returns the name of the segment.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Refuses to write where somebody else did: the other half of moving the head by
@@ -128,7 +230,7 @@ impl Appender {
     }
 }
 
-impl Drop for Appender {
+impl Drop for LastSegment {
     /// Takes back the zeros, and after a failed write the group that nobody was told of; that they stay
     /// if this fails costs space, and nothing else. The lock is still held.
     fn drop(&mut self) {

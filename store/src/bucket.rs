@@ -6,10 +6,13 @@
 //! Everything that keeps two writers from forking a log rests on that (Rule R11). Answers may be late,
 //! lost, or come twice; a write that reported an error may have been done all the same.
 
+pub(crate) mod ahead;
+pub(crate) mod blocks;
+pub(crate) mod disk;
 mod memory;
 
-use core::{fmt, ops::Range};
-use std::{io, path::Path};
+use core::{fmt, ops::Range, time::Duration};
+use std::{io, path::Path, thread};
 
 pub use self::memory::MemoryBucket;
 
@@ -87,4 +90,9 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the bucket did not answer, or refused.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Waits before something is tried again.
+    fn pause(&self, time: Duration) {
+        thread::sleep(time);
+    }
 }

@@ -29,6 +29,7 @@ use crate::{
     State,
     delta::Delta,
     error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
+    lease::Lease,
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
@@ -91,6 +92,10 @@ pub(crate) struct Writer {
     is_waiting: AtomicBool,
     /// Whether somebody will publish it.
     is_promised: AtomicBool,
+    /// Held by who publishes into a bucket.
+    publishing: Mutex<()>,
+    /// The turn to write, in a bucket.
+    lease: Option<Arc<Lease>>,
 }
 
 #[derive(Debug, Default)]
@@ -165,7 +170,10 @@ impl Ticket {
 impl Writer {
     /// Makes the writing half of a store whose desk this is.
     pub(crate) fn new(desk: Desk) -> Self {
+        let lease = desk.publisher.lease();
         Self {
+            lease,
+            publishing: Mutex::default(),
             desk: Mutex::new(desk),
             queue: Mutex::new(Queue::default()),
             poisoned: AtomicBool::new(false),
@@ -247,8 +255,22 @@ impl Writer {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    /// Takes nothing more.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Returns the turn to write, if the log is in a bucket.
+    pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref()
+    }
+
     fn check_poison(&self) -> Result<(), CommitError> {
         if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -304,7 +326,7 @@ impl Writer {
         // tell.
         let led = catch_unwind(AssertUnwindSafe(|| self.lead(inner, batch)));
         let answers = led.unwrap_or_else(|_| {
-            self.poisoned.store(true, Ordering::Release);
+            self.poison();
             tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
         });
         {
@@ -322,7 +344,7 @@ impl Writer {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.desk();
         let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(state, &batch))) {
             Ok(outrun) => drop_outrun(batch, outrun),
             Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
@@ -336,7 +358,7 @@ impl Writer {
             Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
                 let error = if let CommitError::Storage(error) = error {
                     error
                 } else {
@@ -405,7 +427,7 @@ impl Writer {
         now: u64,
     ) -> Result<Receipt, CommitError> {
         self.check_poison()?;
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.desk();
         let index = desk.publisher.edge.size();
         if index.saturating_add(1) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: index });
@@ -428,7 +450,7 @@ impl Writer {
             }
             Err(error) => {
                 // From the first write on only reopening can tell what is on disk.
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
                 Err(error.into())
             }
         }
@@ -442,7 +464,17 @@ impl Writer {
     /// Publishes what waits.
     pub(crate) fn publish(&self, objects: &Objects) {
         self.is_promised.store(false, Ordering::Release);
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner).publisher.publish(objects);
+        if objects.bucket().is_none() {
+            return self.desk().publisher.publish(objects);
+        }
+        // One after the other, and commits wait for none of it.
+        let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let publication = self.desk().publisher.take_waiting();
+        if let Some(publication) = publication
+            && !publication.write(objects)
+        {
+            self.desk().publisher.put_back(publication);
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// Removes a folder with all that is in it. Nothing waits for its durability.
     fn remove_folder(&self, name: &str) -> io::Result<()>;
     /// Tells whether there is a file or folder.
-    fn exists(&self, name: &str) -> bool;
+    fn exists(&self, name: &str) -> io::Result<bool>;
     /// Returns the names in a folder, in no order; none if there is no folder.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 }
@@ -60,7 +60,7 @@ impl Folder {
         Self { root: root.to_path_buf() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.root.clone() } else { self.root.join(name) }
     }
 }
@@ -122,8 +122,8 @@ impl Disk for Folder {
         present(fs::remove_dir_all(self.path(name))).map(|_| ())
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.path(name).exists()
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.path(name).try_exists()
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {

@@ -39,6 +39,13 @@ pub enum StorageError {
         /// What was found, and what was expected.
         why: String,
     },
+    /// Another process took the log over. Nothing was changed since, and what was being written is in the log whole or not
+    /// at all.
+    #[error("another process writes to {} now, and this one does not any more", path.display())]
+    Fenced {
+        /// The bucket.
+        path: PathBuf,
+    },
 }
 
 impl StorageError {
@@ -59,6 +66,7 @@ impl StorageError {
                 Self::Io { doing, path: path.clone(), source }
             }
             Self::Corrupt { object, why } => Self::Corrupt { object: object.clone(), why: why.clone() },
+            Self::Fenced { path } => Self::Fenced { path: path.clone() },
         }
     }
 }
@@ -85,6 +93,14 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
         /// The process id that the lock file names.
+        holder: String,
+    },
+    /// Another process writes to the bucket.
+    #[error("{holder} writes to {}; commit through it, or wait for it to end, or open read only", path.display())]
+    Taken {
+        /// The bucket.
+        path: PathBuf,
+        /// Where it takes commits, if it does.
         holder: String,
     },
     /// The signer is not the log's.

@@ -2,7 +2,7 @@
 
 mod derived;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
@@ -18,13 +18,14 @@ use crate::{
     cosigned,
     delta::Delta,
     edge::Edge,
-    error::{FsckError, StorageError},
+    error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
+    lease::SharedHead,
     lock::WriterLock,
     log_keys::{KEYS, LogKeys},
     number::{narrow, wide},
     objects::Objects,
-    open::{GENESIS, read_genesis},
+    open::{self, GENESIS, read_genesis},
     record::NodeRecord,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
@@ -96,11 +97,35 @@ impl Store {
         audit.cosigned()?;
         audit.keys(&self.0.genesis)?;
         if audit.derived.size() == size {
-            audit.snapshot(progress);
+            audit.snapshot(progress)?;
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
         }
         Ok(audit.done())
+    }
+
+    /// Derives what the snapshot holds from the segments once more, and throws it away if it says anything else: a snapshot
+    /// of a bucket may be another one's work, and its checksums are its own. Tells whether it was right.
+    ///
+    /// # Errors
+    /// `Storage` if a segment is damaged, or the disk fails.
+    pub fn check_snapshot(&self) -> Result<bool, ReadError> {
+        let (found, keys) = {
+            let state = self.0.read();
+            (state.catalogue.clone(), Arc::clone(&state.keys))
+        };
+        if !found.has_snapshot() {
+            return Ok(true);
+        }
+        let head = Head { size: found.size(), root: found.root() };
+        let signature = Signature { keys: &keys.log };
+        let derived = open::derive(&self.0.objects, &self.0.genesis, self.0.home, signature, head)?;
+        if derived::difference(&found, &derived).is_none() && !found.is_damaged() {
+            return Ok(true);
+        }
+        found.distrust();
+        self.0.derive_again()?;
+        Ok(false)
     }
 
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to
@@ -114,7 +139,7 @@ impl Store {
             Ok(Some(log)) => log,
             Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
             Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
-            Err(error @ StorageError::Io { .. }) => return Err(error.into()),
+            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
         };
         let signature = Signature { keys: &log.keys };
         let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
@@ -127,7 +152,7 @@ impl Store {
         audit.cosigned()?;
         audit.keys(&log.genesis)?;
         if Some(audit.derived.size()) == size {
-            audit.snapshot(progress);
+            audit.snapshot(progress)?;
             audit.index(&mut None, progress)?;
         }
         Ok(audit.done())
@@ -189,7 +214,7 @@ impl<'a> Audit<'a> {
                 self.fault(object, why);
                 Ok(None)
             }
-            Err(error @ StorageError::Io { .. }) => Err(error),
+            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => Err(error),
         }
     }
 
@@ -358,12 +383,12 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
-        if !self.objects.exists(HEAD) {
+        if !self.objects.exists(HEAD)? {
             self.fault(HEAD, "it is missing");
         }
         let mut newest = None;
         let slots = self.signature.slots(self.objects)?;
-        if self.objects.exists(HEAD) && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
+        if self.objects.exists(HEAD)? && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
             self.fault(HEAD, "it holds no checkpoint");
         }
         for slot in slots {
@@ -377,6 +402,13 @@ impl<'a> Audit<'a> {
                 Slot::Bad(error) => drop(self.note(Err::<(), _>(error))?),
             }
         }
+        if let Some(bucket) = self.objects.bucket() {
+            // In a bucket the head itself is unsigned, and the checkpoint in it may be an older one.
+            newest = SharedHead::read(self.objects, &**bucket).ok().flatten().map(|(shared, _)| {
+                self.root(HEAD, shared.head);
+                shared.head.size
+            });
+        }
         self.older(HEAD, newest);
         self.report.checkpoints += 1;
         let published = self.signature.published(self.objects);
@@ -384,7 +416,7 @@ impl<'a> Audit<'a> {
             Some(Some(signed)) => {
                 self.root(signed.object, signed.head);
                 // A writer publishes a little after it signs.
-                if !WriterLock::is_held(self.objects.root()) {
+                if !WriterLock::is_held(self.objects)? {
                     self.older(signed.object, Some(signed.head.size));
                 }
             }

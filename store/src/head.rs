@@ -14,9 +14,11 @@ use griptrace_core::{
 };
 
 use crate::{
+    bucket::Bucket,
     cosigned,
     disk::DiskFile,
     error::StorageError,
+    lease::{Lease, SharedHead},
     log_keys::LogKeys,
     number::{narrow, wide},
     objects::Objects,
@@ -76,6 +78,9 @@ impl Signature<'_> {
 
     /// Reads the slots of the head: for each what it holds, nothing, or why it can't be read.
     pub(crate) fn slots(self, objects: &Objects) -> Result<[Slot; 2], StorageError> {
+        if let Some(bucket) = objects.bucket() {
+            return Ok([self.shared(objects, &**bucket)?, Slot::Empty]);
+        }
         let bytes = objects.read(HEAD)?.unwrap_or_default();
         let slot = |at: usize| self.slot(bytes.get(at..).unwrap_or_default());
         let whole = SLOT_BYTES.saturating_mul(2);
@@ -87,6 +92,20 @@ impl Signature<'_> {
         match slot(0) {
             Slot::Empty => Ok([bad(), slot(SLOT_BYTES)]),
             first @ (Slot::Signed(_) | Slot::Bad(_)) => Ok([first, bad()]),
+        }
+    }
+
+    /// Reads the checkpoint in the head of a bucket.
+    fn shared(self, objects: &Objects, bucket: &dyn Bucket) -> Result<Slot, StorageError> {
+        match SharedHead::read(objects, bucket) {
+            Ok(None) => Ok(Slot::Empty),
+            Ok(Some((head, _))) if head.note.is_empty() => Ok(Slot::Empty),
+            Ok(Some((head, _))) => Ok(match self.read(HEAD, head.note.as_bytes()) {
+                Ok((head, note)) => Slot::Signed(Signed { object: HEAD, head, note }),
+                Err(error) => Slot::Bad(error),
+            }),
+            Err(error @ StorageError::Corrupt { .. }) => Ok(Slot::Bad(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -155,10 +174,15 @@ pub(crate) enum Slot {
 
 /// The head, open for writing.
 #[derive(Debug)]
-pub(crate) struct HeadFile {
-    file: Arc<dyn DiskFile>,
-    /// The slot that is written next.
-    next: usize,
+pub(crate) enum HeadFile {
+    /// The slots, in a folder.
+    Slots {
+        file: Arc<dyn DiskFile>,
+        /// The slot that is written next.
+        next: usize,
+    },
+    /// The object that moves by compare-and-swap, in a bucket.
+    Shared(Arc<Lease>),
 }
 
 impl HeadFile {
@@ -173,15 +197,29 @@ impl HeadFile {
     /// Opens the head to write this slot next.
     pub(crate) fn open(objects: &Objects, next: usize) -> Result<Self, StorageError> {
         let gone = || StorageError::corrupt(HEAD, "it is gone again");
-        Ok(Self { file: objects.open_for_writing(HEAD)?.ok_or_else(gone)?, next })
+        Ok(Self::Slots { file: objects.open_for_writing(HEAD)?.ok_or_else(gone)?, next })
     }
 
-    /// Writes a checkpoint, durably.
+    /// Moves the head by compare-and-swap, before anything is signed (Rule R11). In a folder the lock, and the
+    /// end of the last segment, have done it.
+    pub(crate) fn advance(&self, objects: &Objects, head: Head) -> Result<(), StorageError> {
+        match self {
+            Self::Slots { .. } => Ok(()),
+            Self::Shared(lease) => lease.advance(objects, head),
+        }
+    }
+
+    /// Writes a checkpoint, durably; in a bucket it goes with the next move, since what was moved can be signed again.
     pub(crate) fn write(&mut self, objects: &Objects, note: &str) -> Result<(), StorageError> {
-        let offset = wide(self.next.saturating_mul(SLOT_BYTES));
-        let bytes = slot_bytes(note)?;
-        self.file.write_at(&bytes, offset).and_then(|()| self.file.sync()).map_err(objects.failed("write", HEAD))?;
-        self.next = 1_usize.saturating_sub(self.next);
+        match self {
+            Self::Slots { file, next } => {
+                let offset = wide(next.saturating_mul(SLOT_BYTES));
+                let bytes = slot_bytes(note)?;
+                file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(objects.failed("write", HEAD))?;
+                *next = 1_usize.saturating_sub(*next);
+            }
+            Self::Shared(lease) => lease.keep(note),
+        }
         Ok(())
     }
 }

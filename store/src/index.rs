@@ -78,7 +78,7 @@ impl core::fmt::Debug for Index {
 impl Index {
     /// Opens the index of a store, on disk if that can be had.
     pub(crate) fn open(objects: &Objects, catalogue: &Catalogue) -> Self {
-        let path = objects.root().join("index");
+        let path = objects.local().join("index");
         if path.is_file() {
             // Nothing else of the store's has this name.
             std::fs::remove_file(&path).unwrap_or_default();

@@ -41,6 +41,7 @@ mod disk;
 mod edge;
 mod error;
 mod evidence;
+mod follow;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -48,6 +49,7 @@ pub mod fuzzing;
 pub mod hashing;
 mod head;
 mod index;
+mod lease;
 mod lock;
 mod log_keys;
 mod number;
@@ -83,6 +85,7 @@ pub use error::{
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
+pub use follow::Standing;
 pub use fsck::{Fault, FsckReport};
 pub use own::{Records, Wanted};
 pub use prove::{Chosen, Disclose, ProveOptions};

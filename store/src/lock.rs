@@ -10,7 +10,11 @@ use std::{
     thread,
 };
 
-use crate::error::{OpenError, StorageError};
+use crate::{
+    error::{OpenError, StorageError},
+    lease::SharedHead,
+    objects::Objects,
+};
 
 /// How often the lock is tried again, and how long is waited each time: 5 s in all.
 const RETRIES: u32 = 100;
@@ -24,9 +28,13 @@ pub(crate) struct WriterLock {
 
 impl WriterLock {
     /// Tells whether somebody writes to the store.
-    pub(crate) fn is_held(root: &Path) -> bool {
-        let file = File::open(root.join("lock"));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    pub(crate) fn is_held(objects: &Objects) -> Result<bool, StorageError> {
+        if let Some(bucket) = objects.bucket() {
+            let head = SharedHead::read(objects, &**bucket)?;
+            return Ok(head.is_some_and(|(head, _)| head.turn.writer.is_some()));
+        }
+        let file = File::open(objects.root().join("lock"));
+        Ok(file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))))
     }
 
     /// Takes the lock, or tells who has held it for as long as was waited.

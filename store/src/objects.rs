@@ -3,7 +3,8 @@
 //! An object is replaced as a whole or never: a temporary file, its sync, a rename, the sync of the
 //! folder. A reader sees the old object or the new one, and after a power cut it is one of the two
 //! as well. Two files are written in place, by those who know how to read what a crash leaves of
-//! them: the last segment (`appender`) and the head (`head`).
+//! them: the last segment (`appender`) and the head (`head`). In a bucket nothing is written in place:
+//! these two are written whole, on a condition that the bucket decides (`appender`, `lease`).
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{
@@ -14,6 +15,7 @@ use std::{
 };
 
 use crate::{
+    bucket::{Bucket, Put, When, ahead::Ahead, blocks::Blocks, disk::BucketDisk},
     disk::{Disk, DiskFile, Folder},
     error::StorageError,
     number::narrow,
@@ -25,13 +27,26 @@ const TEMPORARY: &str = "tmp";
 /// Segments that are kept open for reading.
 const OPEN_SEGMENTS_MAX: usize = 128;
 
-/// A folder of objects.
+/// Entries for which reading ahead is begun.
+const AHEAD_ENTRIES_MIN: u64 = 16;
+
+/// A bucket, and what small segments in it were put together to.
+#[derive(Debug)]
+struct InBucket {
+    bucket: Arc<dyn Bucket>,
+    blocks: Arc<Blocks>,
+}
+
+/// A folder of objects, or a bucket.
 #[derive(Debug)]
 pub(crate) struct Objects {
     disk: Box<dyn Disk>,
     root: PathBuf,
+    /// Where this machine keeps what it made of them: the folder itself, or one beside a bucket.
+    local: PathBuf,
+    bucket: Option<InBucket>,
     counter: AtomicU64,
-    /// Whether whoever has this holds the lock.
+    /// Whether whoever has this may write.
     is_writer: AtomicBool,
     segments: Mutex<HashMap<u64, Arc<dyn DiskFile>>>,
 }
@@ -47,15 +62,46 @@ impl Objects {
         Self {
             disk,
             root: root.to_path_buf(),
+            local: root.to_path_buf(),
+            bucket: None,
             counter: AtomicU64::new(0),
             is_writer: AtomicBool::new(false),
             segments: Mutex::new(HashMap::new()),
         }
     }
 
-    /// Returns the folder.
+    /// Looks at a bucket; `local` is where this machine keeps what it made of it.
+    pub(crate) fn in_bucket(bucket: Arc<dyn Bucket>, local: &Path) -> Self {
+        let blocks = Arc::new(Blocks::new(Arc::clone(&bucket)));
+        Self {
+            disk: Box::new(BucketDisk::new(Arc::clone(&bucket), Arc::clone(&blocks), local)),
+            root: PathBuf::from(bucket.address()),
+            local: local.to_path_buf(),
+            bucket: Some(InBucket { bucket, blocks }),
+            counter: AtomicU64::new(0),
+            is_writer: AtomicBool::new(false),
+            segments: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Returns what errors call the folder or bucket.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns the folder for what this machine makes of the objects.
+    pub(crate) fn local(&self) -> &Path {
+        &self.local
+    }
+
+    /// Returns the bucket, if the objects are in one.
+    pub(crate) fn bucket(&self) -> Option<&Arc<dyn Bucket>> {
+        self.bucket.as_ref().map(|place| &place.bucket)
+    }
+
+    /// Returns the blocks of small segments, if the objects are in a bucket.
+    pub(crate) fn blocks(&self) -> Option<&Blocks> {
+        self.bucket.as_ref().map(|place| &*place.blocks)
     }
 
     /// Makes the error of an object that the disk failed on.
@@ -72,12 +118,21 @@ impl Objects {
     /// Makes the folder for temporary files, and empties it: whoever calls this holds the lock, so
     /// what lies there was left by a crash before its rename, and is under no name.
     pub(crate) fn prepare(&self) -> Result<(), StorageError> {
-        self.is_writer.store(true, Ordering::Relaxed);
+        self.set_writer(true);
+        if self.bucket.is_some() {
+            // Others of this machine may be at work beside it.
+            return Ok(());
+        }
         self.disk.remove_folder(TEMPORARY).map_err(self.failed("empty", TEMPORARY))?;
         self.disk.make_folder(TEMPORARY).map_err(self.failed("create", TEMPORARY))
     }
 
-    /// Tells whether whoever has this holds the lock.
+    /// Says whether whoever has this may write.
+    pub(crate) fn set_writer(&self, is_writer: bool) {
+        self.is_writer.store(is_writer, Ordering::Relaxed);
+    }
+
+    /// Tells whether whoever has this may write.
     pub(crate) fn is_writer(&self) -> bool {
         self.is_writer.load(Ordering::Relaxed)
     }
@@ -141,9 +196,20 @@ impl Objects {
         self.disk.sync_folder(name).map_err(self.failed("sync", name))
     }
 
+    /// Begins to read the segments from one on, up to those that begin below `size`, if the objects are in a bucket and there
+    /// are several.
+    pub(crate) fn read_ahead(&self, from: u64, size: u64) -> Option<Ahead> {
+        let InBucket { bucket, blocks } = self.bucket.as_ref()?;
+        // A group or two are read as they come.
+        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN {
+            return None;
+        }
+        Ahead::begin(Arc::clone(bucket), Arc::clone(blocks), from, size)
+    }
+
     /// Tells whether there is an object.
-    pub(crate) fn exists(&self, name: &str) -> bool {
-        self.disk.exists(name)
+    pub(crate) fn exists(&self, name: &str) -> Result<bool, StorageError> {
+        self.disk.exists(name).map_err(self.failed("look for", name))
     }
 
     /// Returns the names of the files in a folder, sorted; none if there is no folder.
@@ -155,6 +221,9 @@ impl Objects {
 
     /// Writes an object, durably, over any older one.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        if let Some(bucket) = self.bucket() {
+            return bucket.put(name, bytes, &When::Always).map(|_| ()).map_err(self.failed("write", name));
+        }
         let (temporary, file) = self.begin()?;
         file.write_at(bytes, 0).map_err(self.failed("write", &temporary))?;
         self.finish(&temporary, &*file, name)
@@ -163,6 +232,9 @@ impl Objects {
     /// Writes an object, durably, that nobody reads before something else names it: a torn one is
     /// written again by whoever would have named it.
     pub(crate) fn put_unnamed(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        if self.bucket.is_some() {
+            return self.put(name, bytes);
+        }
         let file = self.create(name)?;
         file.write_at(bytes, 0).and_then(|()| file.sync()).map_err(self.failed("write", name))?;
         self.sync_name(name)
@@ -170,9 +242,33 @@ impl Objects {
 
     /// Writes an object that others can be made from: whole, but not waiting for its durability.
     pub(crate) fn put_soft(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        if self.bucket.is_some() {
+            return self.put(name, bytes);
+        }
         let (temporary, file) = self.begin()?;
         file.write_at(bytes, 0).map_err(self.failed("write", &temporary))?;
         self.disk.rename(&temporary, name).map_err(self.failed("rename to", name))
+    }
+
+    /// Writes an object that others can be made from, unless what is there in a bucket is as new: a process that was
+    /// stopped on its way here for an hour takes nothing back.
+    pub(crate) fn put_newer(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        is_older: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        let Some(bucket) = self.bucket() else { return self.put_soft(name, bytes) };
+        loop {
+            let found = bucket.get(name, None).map_err(self.failed("read", name))?;
+            if found.as_ref().is_some_and(|part| !is_older(&part.bytes)) {
+                return Ok(());
+            }
+            let when = found.map_or(When::Absent, |part| When::Is(part.version));
+            if let Put::Done(_) = bucket.put(name, bytes, &when).map_err(self.failed("write", name))? {
+                return Ok(());
+            }
+        }
     }
 
     /// Begins an object that is written bit by bit: under a temporary name.

@@ -3,7 +3,7 @@
 //! Recovery has no code of its own for the log: it takes the steps of a commit (`publish`) from
 //! wherever the crash stopped them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use griptrace_core::{
     entry::{Entry, Genesis, StatusHead, genesis_hash},
@@ -20,7 +20,9 @@ use crate::{
     delta::Delta,
     edge::Edge,
     error::{OpenError, StorageError},
+    follow::Candidate,
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature, Signed, Slot, sign},
+    lease::{Lease, SharedHead, Turn, new_writer},
     lock::WriterLock,
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
@@ -49,6 +51,8 @@ pub(crate) struct Opened {
     /// The newest signed checkpoint.
     pub(crate) note: String,
     pub(crate) desk: Option<Desk>,
+    /// Who may take the turn to write, in a bucket.
+    pub(crate) candidate: Option<Candidate>,
 }
 
 /// Makes a new store in `dir`.
@@ -58,21 +62,27 @@ pub(crate) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
 
 /// Makes a new store of these objects.
 pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Opened, OpenError> {
-    objects.create_root()?;
-    let lock = WriterLock::take(objects.root())?;
+    if objects.bucket().is_none() {
+        objects.create_root()?;
+    }
+    let lock = objects.bucket().is_none().then(|| WriterLock::take(objects.root())).transpose()?;
     let keys = LogKeys::of(genesis, Vec::new())?;
     check_signer(&keys, &signer)?;
     let entry = genesis.to_bytes().map_err(OpenError::Genesis)?;
     let home = genesis_hash(&entry);
-    if is_begun(&objects, entry.len())? || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
+    if is_begun(&objects, entry.len())? || objects.exists(HEAD)? || objects.exists(CHECKPOINT)? {
         return Err(OpenError::Exists { path: objects.root().to_path_buf() });
     }
     objects.prepare()?;
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
+    if let Some(bucket) = objects.bucket() {
+        let first = segment::name(0);
+        bucket.remove(&first).map_err(objects.failed("remove", &first))?;
+    }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
     let group = first_group(&entry, &home, now)?;
-    let mut appender = Appender::create(&objects, home, 0)?;
+    let mut appender = Appender::at(&objects, home, 0, 0)?;
     let (segment, begin) = appender.append(&objects, 0, &group)?;
     // Crash here, or anywhere before the head is written: there is no store, and `init` begins anew.
     let bytes = appender.read_back(&objects, begin)?;
@@ -82,14 +92,29 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     let mut catalogue = Catalogue::new(home);
     let delta = Delta::of(&catalogue, &group)?;
     let note = sign(&signer, &genesis.origin, delta.head())?;
-    let head = HeadFile::create(&objects, &note)?;
+    let head = first_head(&objects, &note, delta.head(), &bytes)?;
     let mut publisher = Publisher::new(signer, genesis.clone(), keys, Edge::new(), head);
     let note = publisher.adopt(&objects, &group, &delta)?;
     publisher.publish(&objects);
     catalogue.apply(delta);
     let keys = KnownKeys::read(&objects, &catalogue, genesis)?;
     let desk = Desk { publisher, appender, lock };
-    Ok(Opened { objects, genesis: genesis.clone(), keys, catalogue, note, desk: Some(desk) })
+    Ok(Opened { objects, genesis: genesis.clone(), keys, catalogue, note, desk: Some(desk), candidate: None })
+}
+
+/// Makes the head of a new log. In a bucket another `init` may be at work: of two only one makes the head, and
+/// if the first segment, whose group is `group`, is not its own then, it has made nothing.
+fn first_head(objects: &Objects, note: &str, head: Head, group: &[u8]) -> Result<HeadFile, OpenError> {
+    let Some(bucket) = objects.bucket() else { return Ok(HeadFile::create(objects, note)?) };
+    let turn = Turn { number: 1, writer: Some(new_writer()?), beat: 0, address: String::new() };
+    let new = SharedHead { head, turn, note: note.to_owned() };
+    let exists = || OpenError::Exists { path: objects.root().to_path_buf() };
+    let lease = Lease::begin(objects, bucket, new)?.ok_or_else(exists)?;
+    if !objects.read(&segment::name(0))?.unwrap_or_default().ends_with(group) {
+        let why = "two logs were begun here at the same time, and neither is whole; empty the place, and begin one";
+        return Err(StorageError::corrupt(segment::name(0), why).into());
+    }
+    Ok(HeadFile::Shared(Arc::new(lease)))
 }
 
 /// Tells whether there are segments with more in them than an `init` that crashed may have left: a
@@ -122,7 +147,7 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
 /// Opens the store of these objects.
 pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, OpenError> {
     let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
-    if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
+    if !objects.exists(HEAD)? && !objects.exists(CHECKPOINT)? {
         let genesis = objects.read(GENESIS)?.unwrap_or_default();
         if is_begun(&objects, genesis.len())? {
             let why =
@@ -136,14 +161,16 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
     let signature = Signature { keys: &keys };
     let reading = Reading { objects: &objects, genesis: &genesis, home, signature, progress: &*progress };
-    let Some(signer) = options.signer else {
+    let wrong_name = |signer: &NoteSigner| signer.verifier().name() != genesis.origin;
+    if let Some(signer) = options.signer.as_ref().filter(|signer| wrong_name(signer)) {
+        return Err(wrong_key(&keys, signer));
+    }
+    // In a bucket who may write takes its turn later (`follow`).
+    let Some(signer) = options.signer.filter(|_| objects.bucket().is_none()) else {
         let (catalogue, signed) = reading.read_only()?;
         let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
-        return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None });
+        return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None, candidate: None });
     };
-    if signer.verifier().name() != genesis.origin {
-        return Err(wrong_key(&keys, &signer));
-    }
     let lock = WriterLock::take(objects.root())?;
     objects.prepare()?;
     if objects.read(GENESIS)?.as_ref() != Some(&entry) {
@@ -154,7 +181,7 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     }
     let (catalogue, note, desk) = reading.for_writing(lock, signer)?;
     let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
-    Ok(Opened { objects, genesis, keys, catalogue, note, desk: Some(desk) })
+    Ok(Opened { objects, genesis, keys, catalogue, note, desk: Some(desk), candidate: None })
 }
 
 /// What the genesis says: which log this is, and whose.
@@ -206,12 +233,13 @@ fn wrong_key(keys: &LogKeys, signer: &NoteSigner) -> OpenError {
     OpenError::WrongKey { origin: keys.origin().to_owned(), expected, found: signer.verifier().to_vkey() }
 }
 
-struct Reading<'a> {
-    objects: &'a Objects,
-    genesis: &'a Genesis,
-    home: GenesisHash,
-    signature: Signature<'a>,
-    progress: Progress<'a>,
+/// Reads a log.
+pub(crate) struct Reading<'a> {
+    pub(crate) objects: &'a Objects,
+    pub(crate) genesis: &'a Genesis,
+    pub(crate) home: GenesisHash,
+    pub(crate) signature: Signature<'a>,
+    pub(crate) progress: Progress<'a>,
 }
 
 impl Reading<'_> {
@@ -222,7 +250,8 @@ impl Reading<'_> {
         Ok((self.load(snapshot, &newest)?, newest))
     }
 
-    fn newest(&self) -> Result<Signed, StorageError> {
+    /// Returns the newest checkpoint that was signed.
+    pub(crate) fn newest(&self) -> Result<Signed, StorageError> {
         let missing = || StorageError::corrupt(HEAD, "it holds no checkpoint");
         self.signature.all(self.objects)?.pop().ok_or_else(missing)
     }
@@ -231,14 +260,50 @@ impl Reading<'_> {
     fn for_writing(&self, lock: WriterLock, signer: NoteSigner) -> Result<(Catalogue, String, Desk), OpenError> {
         let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
-        let mut catalogue = self.load(snapshot, &newest)?;
+        let catalogue = self.load(snapshot, &newest)?;
+        let (catalogue, edge) = self.with_edge(catalogue, &newest)?;
+        let head = self.head_file(&newest)?;
+        self.take_up(catalogue, edge, newest, head, signer, Some(lock))
+    }
+
+    /// Reads the right edge of the tree; a catalogue that turns out damaged is read again.
+    fn with_edge(&self, mut catalogue: Catalogue, newest: &Signed) -> Result<(Catalogue, Edge), StorageError> {
         let mut edge = self.edge(&catalogue);
         if catalogue.is_damaged() {
-            catalogue = self.load(None, &newest)?;
+            catalogue = self.load(None, newest)?;
             edge = self.edge(&catalogue);
         }
-        let edge = edge?;
-        let mut head = self.head_file(&newest)?;
+        Ok((catalogue, edge?))
+    }
+
+    /// Takes the turn to write in a bucket where the last writer left it. The catalogue is that of the newest checkpoint.
+    pub(crate) fn in_turn(
+        &self,
+        catalogue: Catalogue,
+        newest: Signed,
+        lease: &Arc<Lease>,
+        signer: NoteSigner,
+    ) -> Result<(Catalogue, String, Desk), OpenError> {
+        let (catalogue, edge) = self.with_edge(catalogue, &newest)?;
+        let head = HeadFile::Shared(Arc::clone(lease));
+        let taken = self.take_up(catalogue, edge, newest, head, signer, None)?;
+        let (acknowledged, found) = (lease.head(), taken.0.size());
+        if found < acknowledged.size {
+            let why = format!("it says {} entries, and the segments end with {found}", acknowledged.size);
+            return Err(StorageError::corrupt(HEAD, why).into());
+        }
+        Ok(taken)
+    }
+
+    fn take_up(
+        &self,
+        mut catalogue: Catalogue,
+        edge: Edge,
+        newest: Signed,
+        mut head: HeadFile,
+        signer: NoteSigner,
+        lock: Option<WriterLock>,
+    ) -> Result<(Catalogue, String, Desk), OpenError> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
         head.write(self.objects, &newest.note)?;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
@@ -252,7 +317,7 @@ impl Reading<'_> {
         check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
         let (first, end) = catalogue.end();
-        let appender = Appender::open(self.objects, self.home, first, end)?;
+        let appender = Appender::at(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { publisher, appender, lock }))
     }
 
@@ -264,7 +329,7 @@ impl Reading<'_> {
         for (name, bytes) in edge.partial()? {
             self.objects.put_soft(&name, &bytes)?;
         }
-        self.objects.put_soft(CHECKPOINT, newest.note.as_bytes())
+        self.objects.put_newer(CHECKPOINT, newest.note.as_bytes(), |_| true)
     }
 
     /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and
@@ -272,9 +337,12 @@ impl Reading<'_> {
     /// left to be cut off.
     fn adopt_more(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, OpenError> {
         let (last, end) = catalogue.end();
-        for (segment, from) in [(last, end), (catalogue.size(), 0)] {
+        let is_shared = self.objects.bucket().is_some();
+        // In a bucket nothing is ever behind the end of a segment.
+        let places = [(last, end), (catalogue.size(), 0)].into_iter().skip(usize::from(is_shared));
+        for (segment, from) in places {
             let name = segment::name(segment);
-            let Some(file) = self.objects.open_for_writing(&name)? else { continue };
+            let Some(file) = self.objects.open(&name)? else { continue };
             let bytes = self.objects.read_part(&name, &*file, from, u64::MAX)?;
             let header = if from == 0 { segment::check_header(&self.home, segment, &bytes) } else { Ok(0) };
             let Ok(skip) = header else { continue };
@@ -282,12 +350,8 @@ impl Reading<'_> {
             let mut groups = Groups::new(&name, segment, rest, begin, catalogue.size());
             let mut note = None;
             while let Ok(Some(group)) = groups.next() {
-                if note.is_none() {
-                    // The crash may have come before its flush, or the flush may have failed: then the
-                    // system holds it to be written though it is not. Written again, it is flushed.
-                    let written = file.write_at(&bytes, from).and_then(|()| file.sync());
-                    written.map_err(self.objects.failed("write", &name))?;
-                    self.objects.sync_name(&name)?;
+                if note.is_none() && !is_shared {
+                    self.write_once_more(&name, &bytes, from)?;
                 }
                 note = Some(self.adopt(catalogue, publisher, &group)?);
             }
@@ -296,6 +360,15 @@ impl Reading<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Writes what stands in a file from an offset on once more: the crash may have come before its flush, or
+    /// the flush may have failed; then the system holds it to be written though it is not.
+    fn write_once_more(&self, name: &str, bytes: &[u8], from: u64) -> Result<(), StorageError> {
+        let gone = || StorageError::corrupt(name, "it is gone again");
+        let file = self.objects.open_for_writing(name)?.ok_or_else(gone)?;
+        file.write_at(bytes, from).and_then(|()| file.sync()).map_err(self.objects.failed("write", name))?;
+        self.objects.sync_name(name)
     }
 
     fn adopt(
@@ -358,6 +431,13 @@ impl Reading<'_> {
     fn replay(&self, catalogue: &mut Catalogue, size: u64) -> Result<(), StorageError> {
         let from = catalogue.size();
         let (mut segment, mut begin) = catalogue.end();
+        if let Some(blocks) = self.objects.blocks() {
+            blocks.know(size);
+            if begin > 0 && size > catalogue.size() && self.objects.exists(&segment::name(catalogue.size()))? {
+                (segment, begin) = (catalogue.size(), 0);
+            }
+        }
+        let ahead = self.objects.read_ahead(segment, size).filter(|_| begin == 0);
         while catalogue.size() < size {
             let name = segment::name(segment);
             let missing = || {
@@ -366,8 +446,13 @@ impl Reading<'_> {
                     format!("it is missing, and {size} entries were signed; restore it from a copy"),
                 )
             };
-            let file = self.objects.open(&name)?.ok_or_else(missing)?;
-            let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+            let (bytes, is_cut) = if let Some(bytes) = ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
+                (bytes, true)
+            } else {
+                let file = self.objects.open(&name)?.ok_or_else(missing)?;
+                let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+                (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
+            };
             let skip = if begin == 0 { segment::check_header(&self.home, segment, &bytes)? } else { 0 };
             let base = begin.saturating_add(skip);
             let bytes = bytes.get(narrow(skip)..).unwrap_or_default();
@@ -379,9 +464,11 @@ impl Reading<'_> {
                 let delta = Delta::of(catalogue, &group)?;
                 catalogue.apply(delta);
             }
-            let is_cut = file.length().is_ok_and(|length| length < SEGMENT_BYTES);
-            let goes_on = catalogue.size() != segment && self.objects.exists(&segment::name(catalogue.size()));
-            if catalogue.size() < size && !goes_on && (is_cut || catalogue.size() == before) {
+            let next = segment::name(catalogue.size());
+            if catalogue.size() < size
+                && (is_cut || catalogue.size() == before)
+                && (catalogue.size() == segment || !self.objects.exists(&next)?)
+            {
                 let found = catalogue.size();
                 let why = format!(
                     "it ends with {found} entries, and {size} were signed: it was cut off or set back, and going on would fork the log; restore the newest copy, or begin a new log"
@@ -411,17 +498,17 @@ impl Reading<'_> {
                 return Err(StorageError::corrupt(signed.object, why));
             }
         }
-        if reader.had_to_derive_the_edge()? && self.lacks_full_tiles(catalogue.size()) {
+        if reader.had_to_derive_the_edge()? && self.lacks_full_tiles(catalogue.size())? {
             return self.rewrite_tiles(catalogue);
         }
         Edge::read(&mut reader)
     }
 
     /// Tells whether the last full tile is gone: then others are too.
-    fn lacks_full_tiles(&self, size: u64) -> bool {
+    fn lacks_full_tiles(&self, size: u64) -> Result<bool, StorageError> {
         let last = (size / u64::from(TILE_WIDTH)).checked_sub(1);
         let path = last.and_then(|last| Tile::new(0, last, TILE_WIDTH).ok()).map(Tile::path);
-        path.is_some_and(|path| !self.objects.exists(&path))
+        path.map_or(Ok(false), |path| Ok(!self.objects.exists(&path)?))
     }
 
     /// Writes all tiles again from the segments.

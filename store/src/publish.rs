@@ -1,19 +1,21 @@
 //! From a durable group to a published checkpoint: integrate, sign, and, a little later, publish.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use griptrace_core::{
+    checkpoint::Checkpoint,
     entry::Genesis,
-    note::{NoteSigner, NoteVerifier},
+    note::{Note, NoteSigner, NoteVerifier},
 };
 
 use crate::{
     appender::Appender,
     delta::Delta,
-    edge::Edge,
+    edge::{Edge, Tiles},
     error::StorageError,
     head::{CHECKPOINT, HeadFile, sign},
+    lease::Lease,
     lock::WriterLock,
     log_keys::LogKeys,
     objects::Objects,
@@ -28,7 +30,7 @@ pub(crate) struct Desk {
     /// Last, since fields are dropped in their order: what the appender does at its end it does under
     /// the lock.
     #[expect(dead_code, reason = "held until the desk is dropped")]
-    pub(crate) lock: WriterLock,
+    pub(crate) lock: Option<WriterLock>,
 }
 
 /// The log's key, the edge of the tree, the head, and what waits to be published.
@@ -48,12 +50,33 @@ pub(crate) struct Publisher {
 
 /// How long a checkpoint may wait to be published. Each publication makes and removes files, which
 /// costs a file system far more than the two flushes that a commit waits for (benches/README.md).
-pub(crate) const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+/// The same in a bucket, where each object costs a request, and nobody waits for it.
+const PUBLISH_AFTER_IN_BUCKET: Duration = Duration::from_secs(1);
+
+/// Returns how long a checkpoint may wait to be published.
+pub(crate) fn publish_after(objects: &Objects) -> Duration {
+    if objects.bucket().is_some() { PUBLISH_AFTER_IN_BUCKET } else { PUBLISH_AFTER }
+}
+
+/// Returns the size that a checkpoint says; 0 for what is none.
+fn size_of(note: &[u8]) -> u64 {
+    let note = Note::parse(note).ok();
+    note.and_then(|note| Checkpoint::parse(note.text()).ok()).map_or(0, |checkpoint| checkpoint.size)
+}
 
 impl Publisher {
     /// Makes the publisher of a log whose tree has this edge.
     pub(crate) const fn new(signer: NoteSigner, genesis: Genesis, keys: LogKeys, edge: Edge, head: HeadFile) -> Self {
         Self { signer, genesis, keys, edge, head, waiting: None, superfluous: Vec::new(), published: None }
+    }
+
+    /// Returns the turn to write, in a bucket.
+    pub(crate) fn lease(&self) -> Option<Arc<Lease>> {
+        match &self.head {
+            HeadFile::Shared(lease) => Some(Arc::clone(lease)),
+            HeadFile::Slots { .. } => None,
+        }
     }
 
     /// Returns the keys of the log with a group.
@@ -80,6 +103,10 @@ impl Publisher {
         group: &Group<'_>,
         delta: &Delta,
     ) -> Result<String, StorageError> {
+        // Crash here: the group is durable under no head. Whoever writes next adopts it.
+        self.head.advance(objects, delta.head())?;
+        // Crash here, or before the signature: in a bucket the head was moved, and not signed. Whoever writes next goes on
+        // from the newest checkpoint, and signs alike.
         let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
         let writes = self.edge.append(entries)?;
         for (name, bytes) in &writes.full {
@@ -101,34 +128,69 @@ impl Publisher {
         Ok(note)
     }
 
-    /// Publishes the newest checkpoint if the last publication is long enough ago. Tells whether one
-    /// waits still.
+    /// Publishes the newest checkpoint if the last publication is long enough ago, and publishing is quick. Tells whether
+    /// one waits still.
     pub(crate) fn publish_if_due(&mut self, objects: &Objects) -> bool {
-        if self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER) {
+        let is_due = self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER);
+        if is_due && objects.bucket().is_none() {
             self.publish(objects);
         }
         self.waiting.is_some()
     }
 
-    /// Publishes the newest checkpoint: partial tiles, then the checkpoint. If the disk refuses, it
-    /// waits for the next try: nothing that was acknowledged rests on it.
+    /// Publishes the newest checkpoint. If the disk refuses, it waits for the next try: nothing that was acknowledged rests
+    /// on it.
     pub(crate) fn publish(&mut self, objects: &Objects) {
-        self.published = Some(Instant::now());
-        if let Some(note) = self.waiting.take()
-            && self.try_publish(objects, &note).is_err()
+        if let Some(publication) = self.take_waiting()
+            && !publication.write(objects)
         {
-            self.waiting = Some(note);
+            self.put_back(publication);
         }
     }
 
-    fn try_publish(&mut self, objects: &Objects, note: &str) -> Result<(), StorageError> {
-        for (name, bytes) in self.edge.partial()? {
-            objects.put_soft(&name, &bytes)?;
+    /// Returns what waits to be published, which waits no more.
+    pub(crate) fn take_waiting(&mut self) -> Option<Publication> {
+        self.published = Some(Instant::now());
+        let note = self.waiting.take()?;
+        let Ok(partial) = self.edge.partial() else {
+            self.waiting = Some(note);
+            return None;
+        };
+        Some(Publication { note, partial, superfluous: core::mem::take(&mut self.superfluous) })
+    }
+
+    /// Lets what could not be published wait again, unless something newer does.
+    pub(crate) fn put_back(&mut self, publication: Publication) {
+        let Publication { note, superfluous, .. } = publication;
+        self.waiting.get_or_insert(note);
+        self.superfluous.extend(superfluous);
+    }
+}
+
+/// A checkpoint that is published with its partial tiles.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    note: String,
+    partial: Tiles,
+    /// Folders of partial tiles that are superfluous.
+    superfluous: Vec<String>,
+}
+
+impl Publication {
+    /// Writes it: partial tiles, then the checkpoint. Tells whether all of it was.
+    pub(crate) fn write(&self, objects: &Objects) -> bool {
+        self.try_write(objects).is_ok()
+    }
+
+    fn try_write(&self, objects: &Objects) -> Result<(), StorageError> {
+        for (name, bytes) in &self.partial {
+            objects.put_soft(name, bytes)?;
         }
-        objects.put_soft(CHECKPOINT, note.as_bytes())?;
-        while let Some(folder) = self.superfluous.pop() {
+        let note = self.note.as_bytes();
+        objects.put_newer(CHECKPOINT, note, |there| size_of(there) < size_of(note))?;
+        for folder in &self.superfluous {
             // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
-            objects.remove_folder(&folder)?;
+            objects.remove_folder(folder)?;
         }
         Ok(())
     }

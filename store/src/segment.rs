@@ -38,9 +38,22 @@ const END: u8 = 5;
 const CHECKPOINT: u8 = 6;
 const MAGIC: &[u8] = b"griptrace segment v2";
 
+/// The folder of segments.
+pub(crate) const FOLDER: &str = "segments";
+
 /// Returns the name of the segment whose first entry has index `first`.
 pub(crate) fn name(first: u64) -> String {
-    format!("segments/{first:016}")
+    format!("{FOLDER}/{}", name_in_folder(first))
+}
+
+/// Returns the same name, without the folder.
+pub(crate) fn name_in_folder(first: u64) -> String {
+    format!("{first:016}")
+}
+
+/// Returns the first entry of the segment of this name.
+pub(crate) fn first_of(name: &str) -> Option<u64> {
+    name.strip_prefix(FOLDER)?.strip_prefix('/')?.parse().ok()
 }
 
 /// Returns the first bytes of a segment.

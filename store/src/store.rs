@@ -1,6 +1,9 @@
 //! The store's handle: cheap to clone, shared among threads.
 
-use core::fmt;
+use core::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -23,13 +26,14 @@ use crate::{
     catalogue::{Catalogue, map_of},
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
+    follow::{Candidate, Watch},
     head::{Head, Signature},
     index::Index,
     log_keys::KnownKeys,
     objects::Objects,
     open::{self, Opened},
     placed::Number,
-    publish::PUBLISH_AFTER,
+    publish::publish_after,
     record::NodeRecord,
     scan::Nodes,
     snapshot,
@@ -45,6 +49,8 @@ pub struct OpenOptions {
     pub signer: Option<NoteSigner>,
     /// Hears of long work.
     pub progress: Option<Progress>,
+    /// For a store in a bucket: where this process takes commits while it writes, told to the others; empty if it takes none.
+    pub address: String,
 }
 
 impl fmt::Debug for OpenOptions {
@@ -82,7 +88,11 @@ pub(crate) struct Inner {
     pub(crate) genesis: Genesis,
     pub(crate) home: GenesisHash,
     state: RwLock<State>,
-    pub(crate) writer: Option<Writer>,
+    /// While this process writes.
+    pub(crate) writer: RwLock<Option<Arc<Writer>>>,
+    /// Who may take the turn to write, in a bucket.
+    pub(crate) candidate: Option<Candidate>,
+    pub(crate) watch: Mutex<Watch>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
@@ -95,6 +105,8 @@ pub(crate) struct Inner {
     pub(crate) cosigning: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
+    /// Whether there is a snapshot that is of no use.
+    is_snapshot_bad: AtomicBool,
 }
 
 /// What changes with every commit.
@@ -133,19 +145,23 @@ impl Store {
     }
 
     pub(crate) fn from_opened(opened: Opened) -> Self {
-        let Opened { objects, genesis, keys, catalogue, note, desk } = opened;
+        let Opened { objects, genesis, keys, catalogue, note, desk, candidate } = opened;
+        let is_snapshot_bad = !catalogue.has_snapshot() && objects.exists(snapshot::NAME).unwrap_or_default();
         Self(Arc::new(Inner {
             objects,
             genesis,
             home: catalogue.home,
             state: RwLock::new(State { catalogue, note, keys: Arc::new(keys) }),
-            writer: desk.map(Writer::new),
+            writer: RwLock::new(desk.map(|desk| Arc::new(Writer::new(desk)))),
+            candidate,
+            watch: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
             adopting: Mutex::new(()),
             publishing: Arc::default(),
             cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),
+            is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
         }))
     }
 
@@ -187,9 +203,9 @@ impl Store {
         issuer: &str,
         now: u64,
     ) -> Result<Receipt, CommitError> {
-        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
+        let writer = self.0.writer().ok_or(CommitError::ReadOnly)?;
         let receipt = writer.commit(&self.0, nodes, signer, issuer, now)?;
-        self.after_commit(writer);
+        self.after_commit(&writer);
         Ok(receipt)
     }
 
@@ -201,11 +217,11 @@ impl Store {
     /// For each commit: `Commit` for an entry that is malformed or not signed by the key, `EntryTooLarge`, `Home`, `Ahead`,
     /// `Nodes`, `Statuses`; otherwise as [`Self::commit`].
     pub fn commit_signed(&self, commits: Vec<SignedCommit>, now: u64) -> Vec<Result<Receipt, CommitError>> {
-        let Some(writer) = &self.0.writer else {
+        let Some(writer) = self.0.writer() else {
             return commits.iter().map(|_| Err(CommitError::ReadOnly)).collect();
         };
         let receipts = writer.commit_signed(&self.0, commits, now);
-        self.after_commit(writer);
+        self.after_commit(&writer);
         receipts
     }
 
@@ -217,9 +233,9 @@ impl Store {
     /// `KeyChange` for one that is malformed, not signed by who has to, or has no place in this log; `ReadOnly`, `Full`,
     /// `Storage`, `Poisoned`.
     pub fn change_key(&self, entry: &[u8], successor: Option<NoteSigner>, now: u64) -> Result<Receipt, CommitError> {
-        let writer = self.0.writer.as_ref().ok_or(CommitError::ReadOnly)?;
+        let writer = self.0.writer().ok_or(CommitError::ReadOnly)?;
         let receipt = writer.change_key(&self.0, entry, successor, now)?;
-        self.after_commit(writer);
+        self.after_commit(&writer);
         Ok(receipt)
     }
 
@@ -240,7 +256,7 @@ impl Store {
 
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.
     pub fn is_poisoned(&self) -> bool {
-        self.0.writer.as_ref().is_some_and(Writer::is_poisoned)
+        self.0.writer().is_some_and(|writer| writer.is_poisoned())
     }
 
     fn after_commit(&self, writer: &Writer) {
@@ -300,6 +316,11 @@ impl State {
 impl Inner {
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the writing half, while this process writes.
+    pub(crate) fn writer(&self) -> Option<Arc<Writer>> {
+        self.writer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
@@ -369,6 +390,7 @@ impl Inner {
     pub(crate) fn derive_again(&self) -> Result<(), StorageError> {
         let mut state = self.write();
         if state.catalogue.is_damaged() {
+            self.is_snapshot_bad.store(true, Ordering::Relaxed);
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
             let keys = Arc::clone(&state.keys);
             state.catalogue =
@@ -379,7 +401,7 @@ impl Inner {
 
     /// Publishes what waits, if this is the writer.
     pub(crate) fn publish(&self) {
-        if let Some(writer) = &self.writer {
+        if let Some(writer) = self.writer() {
             writer.publish(&self.objects);
         }
     }
@@ -387,7 +409,7 @@ impl Inner {
     /// Writes a snapshot when much came after the last one, or that one is of no use. That it can't be written costs time
     /// on opening, and nothing else.
     fn keep_snapshot(&self, share: Share) {
-        if self.writer.is_none() {
+        if self.writer().is_none() {
             return;
         }
         let Ok(mut not_before) = self.snapshot.try_lock() else { return };
@@ -395,7 +417,7 @@ impl Inner {
             let state = self.read();
             let tail = state.catalogue.tail_len();
             let before = state.catalogue.len().saturating_sub(tail);
-            let is_bad = !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME);
+            let is_bad = self.is_snapshot_bad.load(Ordering::Relaxed);
             if (tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad) || tail < *not_before {
                 return;
             }
@@ -405,6 +427,7 @@ impl Inner {
         match catalogue.write_snapshot(&self.objects) {
             Ok(Some(snapshot)) => {
                 *not_before = 0;
+                self.is_snapshot_bad.store(false, Ordering::Relaxed);
                 self.write().catalogue.rebase(snapshot);
             }
             // A disk that has no room for it is not to be tried at every commit.
@@ -416,8 +439,9 @@ impl Inner {
 /// Has what waits published in a while, should no commit or the end come before.
 fn publish_later(inner: &Arc<Inner>) {
     let (waiting, publishing) = (Arc::downgrade(inner), Arc::clone(&inner.publishing));
+    let after = publish_after(&inner.objects);
     let publish = move || {
-        thread::sleep(PUBLISH_AFTER);
+        thread::sleep(after);
         let is_closed = publishing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inner) = waiting.upgrade().filter(|_| !*is_closed) {
             inner.publish();
@@ -443,5 +467,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.publish();
         self.keep_snapshot(Share::SMALL);
+        self.end_turn();
     }
 }

@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 mod across;
+mod bucket;
 mod bundle;
 mod cosigned;
 mod damage;
@@ -16,4 +17,5 @@ mod published;
 mod questions;
 mod sea;
 mod signed;
+mod weather;
 mod world;

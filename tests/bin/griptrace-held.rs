@@ -100,7 +100,7 @@ struct Work {
 
 fn commit(dir: &Path, seed: &str, threads: &str, nodes: &str) -> Result<(), Failure> {
     let (seed, threads, nodes): (u64, u64, usize) = (seed.parse()?, threads.parse()?, nodes.parse()?);
-    let options = OpenOptions { signer: Some(log_signer()), progress: None };
+    let options = OpenOptions { signer: Some(log_signer()), ..OpenOptions::default() };
     let store = Store::open(dir, options)?;
     say(&format!("open {}", store.size()));
     let lies = env::var_os("GRIPTRACE_HELD_LIES").is_some();

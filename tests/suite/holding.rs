@@ -32,7 +32,7 @@ pub(crate) fn rounds(usually: u64) -> u64 {
 }
 
 fn writer(dir: &Path) -> Result<Store, OpenError> {
-    Store::open(dir, OpenOptions { signer: Some(factory::log_signer()), progress: None })
+    Store::open(dir, OpenOptions { signer: Some(factory::log_signer()), ..OpenOptions::default() })
 }
 
 fn reader(dir: &Path) -> Result<Store, OpenError> {

@@ -15,20 +15,21 @@ use crate::{
 
 impl Audit<'_> {
     /// Compares the snapshot on disk.
-    pub(super) fn snapshot(&mut self, progress: Progress<'_>) {
-        if !self.objects.exists(snapshot::NAME) {
-            return;
+    pub(super) fn snapshot(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
+        if !self.objects.exists(snapshot::NAME)? {
+            return Ok(());
         }
         progress("checking the snapshot", 0, 1);
         let Some(snapshot) = Snapshot::open(self.objects, &self.derived.home) else {
             self.fault(snapshot::NAME, "it can't be read");
-            return;
+            return Ok(());
         };
         if let Some(block) = snapshot.first_damaged() {
             self.fault(snapshot::NAME, format!("its block {block} has another checksum"));
-            return;
+            return Ok(());
         }
         self.differs(difference(&Catalogue::on(self.derived.home, snapshot), &self.derived));
+        Ok(())
     }
 
     /// Compares what an open store answers from.
@@ -55,7 +56,7 @@ impl Audit<'_> {
         let inspected;
         let index = match open {
             Some(index) => &*index,
-            None => match Index::inspect(self.objects.root(), &self.derived) {
+            None => match Index::inspect(self.objects.local(), &self.derived) {
                 Ok(Some(index)) => {
                     inspected = index;
                     &inspected
@@ -85,7 +86,7 @@ impl Audit<'_> {
 }
 
 /// Tells what a catalogue has otherwise than one that is derived and at least as large.
-fn difference(found: &Catalogue, derived: &Catalogue) -> Option<&'static str> {
+pub(super) fn difference(found: &Catalogue, derived: &Catalogue) -> Option<&'static str> {
     // A writer may have gone on meanwhile, and written a newer one.
     if found.size() > derived.size() {
         return None;

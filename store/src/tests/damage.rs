@@ -6,7 +6,7 @@ use crate::{OpenError, OpenOptions, StorageError, Store};
 const SEGMENT: &str = "segments/0000000000000000";
 
 fn try_open(dir: &std::path::Path) -> Result<Store, OpenError> {
-    Store::open(dir, OpenOptions { signer: Some(signer()), progress: None })
+    Store::open(dir, OpenOptions { signer: Some(signer()), ..OpenOptions::default() })
 }
 
 fn flip(path: &std::path::Path, at: usize) {
@@ -107,7 +107,7 @@ fn a_store_that_was_set_back_is_refused() {
     let new = fs::read(dir.path().join(SEGMENT)).unwrap();
     let end = old.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     fs::write(dir.path().join(SEGMENT), &old[..end]).unwrap();
-    for options in [OpenOptions::default(), OpenOptions { signer: Some(signer()), progress: None }] {
+    for options in [OpenOptions::default(), OpenOptions { signer: Some(signer()), ..OpenOptions::default() }] {
         let error = Store::open(dir.path(), options).unwrap_err().to_string();
         assert!(error.contains(SEGMENT) && error.contains("2 entries, and 4 were signed"), "{error}");
     }

@@ -50,7 +50,7 @@ impl Boat {
     }
 
     fn open(&self) -> Result<Store, OpenError> {
-        let options = OpenOptions { signer: Some(signer()), progress: None };
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
         open_on(on(&self.sea, &self.folder), options).map(Store::from_opened)
     }
 

@@ -21,7 +21,7 @@ fn within_seconds<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn try_open(dir: &Path) -> Result<u64, String> {
     let dir = dir.to_path_buf();
-    let options = OpenOptions { signer: Some(signer()), progress: None };
+    let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
     within_seconds(move || Store::open(&dir, options).map(|store| store.size()).map_err(|e| e.to_string()))
 }
 

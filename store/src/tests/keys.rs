@@ -45,7 +45,7 @@ fn log_rotation(home: GenesisHash) -> Vec<u8> {
 }
 
 fn open_with(world: &World, signer: NoteSigner) -> Result<Store, OpenError> {
-    Store::open(world.dir.path(), OpenOptions { signer: Some(signer), progress: None })
+    Store::open(world.dir.path(), OpenOptions { signer: Some(signer), ..OpenOptions::default() })
 }
 
 /// A log that was made with a revoker: key 9.
@@ -257,7 +257,8 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
         for at in 0.. {
             let sea = sea.copy();
             let open = |signer: NoteSigner| {
-                open_on(on(&sea), OpenOptions { signer: Some(signer), progress: None }).map(Store::from_opened)
+                open_on(on(&sea), OpenOptions { signer: Some(signer), ..OpenOptions::default() })
+                    .map(Store::from_opened)
             };
             let store = open(signer()).unwrap();
             let acknowledged = World::at(&store).add(World::at(&store).source("camera", "CN"));

@@ -97,7 +97,7 @@ fn a_reopened_store_goes_on() {
 #[test]
 fn one_writer_at_a_time() {
     let world = World::new();
-    let again = Store::open(world.dir.path(), OpenOptions { signer: Some(signer()), progress: None });
+    let again = Store::open(world.dir.path(), OpenOptions { signer: Some(signer()), ..OpenOptions::default() });
     let Err(OpenError::Locked { holder, .. }) = again else { panic!("two writers") };
     assert_eq!(holder, std::process::id().to_string());
     let reading = reader(world.dir.path());
@@ -117,7 +117,7 @@ fn a_writer_waits_for_another_that_soon_ends() {
             thread::sleep(core::time::Duration::from_millis(200));
             drop(store);
         });
-        assert!(Store::open(dir.path(), OpenOptions { signer: Some(signer()), progress: None }).is_ok());
+        assert!(Store::open(dir.path(), OpenOptions { signer: Some(signer()), ..OpenOptions::default() }).is_ok());
     });
 }
 

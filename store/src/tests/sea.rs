@@ -211,8 +211,8 @@ impl Disk for Sea {
         told(error)
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.waters().live.contains_key(name)
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.waters().live.contains_key(name))
     }
 
     fn list(&self, within: &str) -> io::Result<Vec<String>> {

@@ -47,7 +47,7 @@ pub(super) fn signer() -> NoteSigner {
 }
 
 pub(super) fn open(dir: &Path) -> Store {
-    Store::open(dir, OpenOptions { signer: Some(signer()), progress: None }).unwrap()
+    Store::open(dir, OpenOptions { signer: Some(signer()), ..OpenOptions::default() }).unwrap()
 }
 
 pub(super) fn reader(dir: &Path) -> Store {

@@ -172,7 +172,7 @@ fn a_commit_by_a_key_that_ended_is_refused_as_that() {
         let (of, retired, successor) = (KeyUse::Committer, old.public_key(), Some(new.public_key()));
         let change = KeyChange { home: desk.home(), of, retired, successor, revoker: None, since: None, time: NOW };
         let entry = change.sign(&[&old, &new], "Maker").unwrap();
-        let options = OpenOptions { signer: Some(log_signer()), progress: None };
+        let options = OpenOptions { signer: Some(log_signer()), ..OpenOptions::default() };
         let store = Store::open(&desk.folder().join(".griptrace/store"), options).unwrap();
         store.change_key(&entry, None, NOW).unwrap();
         drop(store);

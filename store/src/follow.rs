@@ -1,0 +1,390 @@
+//! Following a log that another process writes, and taking the turn to write it.
+//!
+//! A store in a bucket is opened as a reader. [`Store::tend`], called again and again, takes in what others
+//! wrote, says so while this process writes, and takes the turn over when the one who had it is gone.
+//! What is taken in was signed, group by group; whoever takes the turn goes on with the code that
+//! opens a folder after a crash.
+
+use core::time::Duration;
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, Weak},
+    thread,
+    time::Instant,
+};
+
+use griptrace_core::{entry::Genesis, note::NoteSigner};
+
+use crate::{
+    bucket::{Bucket, Version},
+    commit::Writer,
+    delta::Delta,
+    error::{OpenError, ReadError, StorageError},
+    head::{Head, Signature, Signed},
+    lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, WriterId, new_writer},
+    log_keys::{KnownKeys, LogKeys},
+    number::narrow,
+    objects::Objects,
+    open::{self, Reading},
+    segment::{self, Group, Groups},
+    store::{Inner, OpenOptions, Store},
+};
+
+/// How often a store in a bucket is tended by its own thread.
+const TEND_EVERY: Duration = Duration::from_millis(250);
+/// How often it puts small segments together.
+const MERGE_EVERY: Duration = Duration::from_secs(5);
+/// How long who opens a store to write waits for another one's turn to end.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Who may take the turn to write.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    signer: NoteSigner,
+    writer: WriterId,
+    /// Where commits of others are taken.
+    address: String,
+}
+
+/// What was seen of the head, and since when it stands still.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    seen: Option<(Version, Duration)>,
+    /// The moves of this process' turn, and when there was one last.
+    beats: u64,
+    moved: Duration,
+}
+
+/// What a store in a bucket is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It writes.
+    Writer,
+    /// It follows, and another one writes, which takes commits at this address; empty if nobody does, or it takes none.
+    Reader(String),
+}
+
+impl Store {
+    /// Makes a new store in a bucket and opens it for writing. `local` is a folder of this machine for
+    /// what is made of it.
+    ///
+    /// # Errors
+    /// As [`Self::init`].
+    pub fn init_in(
+        bucket: Arc<dyn Bucket>,
+        local: &Path,
+        genesis: &Genesis,
+        signer: NoteSigner,
+        now: u64,
+    ) -> Result<Self, OpenError> {
+        let objects = in_bucket(bucket, local)?;
+        let store = Self::from_opened(open::init_on(objects, genesis, signer, now)?);
+        keep_tending(&store.0);
+        Ok(store)
+    }
+
+    /// Opens a store in a bucket. With a signer it is opened for writing, as soon as whoever writes has ended its turn, or
+    /// was silent for some seconds.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `Locked` if somebody else goes on writing.
+    pub fn open_in(bucket: Arc<dyn Bucket>, local: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        let is_writer = options.signer.is_some();
+        let store = Self::join_in(bucket, local, options)?;
+        if is_writer {
+            store.wait_for_turn()?;
+        }
+        keep_tending(&store.0);
+        Ok(store)
+    }
+
+    /// Opens a store in a bucket for reading, and with a signer as one who takes the turn to write when it is free. Whoever
+    /// calls this calls [`Self::tend`] from then on.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn join_in(bucket: Arc<dyn Bucket>, local: &Path, mut options: OpenOptions) -> Result<Self, OpenError> {
+        let objects = in_bucket(bucket, local)?;
+        let candidate = options.signer.clone().map(|signer| {
+            let address = core::mem::take(&mut options.address);
+            Ok::<_, StorageError>(Candidate { signer, writer: new_writer()?, address })
+        });
+        let mut opened = open::open_on(objects, options)?;
+        opened.candidate = candidate.transpose()?;
+        Ok(Self::from_opened(opened))
+    }
+
+    fn wait_for_turn(&self) -> Result<(), OpenError> {
+        let begin = Instant::now();
+        loop {
+            match self.tend(begin.elapsed())? {
+                Standing::Writer => return Ok(()),
+                Standing::Reader(address) if begin.elapsed() >= PATIENCE => {
+                    let holder = if address.is_empty() { "another process".to_owned() } else { address };
+                    return Err(OpenError::Taken { path: self.0.objects.root().to_path_buf(), holder });
+                }
+                Standing::Reader(_) => thread::sleep(TEND_EVERY),
+            }
+        }
+    }
+
+    /// Does what a store in a bucket has to do now and then: as a writer, shows that it is alive; else takes in what was written, and takes the turn to write if it may and nobody else does. `now` is
+    /// a clock that only goes forward, from any beginning. In a folder it does nothing.
+    ///
+    /// # Errors
+    /// `Storage` if the bucket did not answer or is damaged, `WrongKey` if the log's key is another one than the
+    /// candidate's. Called again, it goes on.
+    pub fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
+        let Some(bucket) = self.0.objects.bucket() else { return Ok(Standing::Writer) };
+        let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = self.0.writer() {
+            if self.0.goes_on(&writer, &mut watch, now) {
+                return Ok(Standing::Writer);
+            }
+            self.0.step_down(&writer);
+        }
+        let read = SharedHead::read(&self.0.objects, &**bucket)?;
+        let missing = || StorageError::corrupt(crate::head::HEAD, "it is missing");
+        let found = read.ok_or_else(missing)?;
+        let since = match &watch.seen {
+            Some((version, since)) if *version == found.1 => *since,
+            Some(_) | None => now,
+        };
+        let is_new = watch.seen.as_ref().is_none_or(|(version, _)| *version != found.1);
+        watch.seen = Some((found.1.clone(), since));
+        if is_new {
+            self.0.follow(found.0.head)?;
+        }
+        let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
+        if is_free && self.0.take_turn(bucket, &found)? {
+            *watch = Watch { seen: None, beats: 0, moved: now };
+            return Ok(Standing::Writer);
+        }
+        let is_nobody = found.0.turn.writer.is_none();
+        Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
+    }
+}
+
+impl Store {
+    /// Puts small segments in a bucket together, as far as the log has filled what belongs together, if this process writes;
+    /// returns how many blocks were made.
+    ///
+    /// # Errors
+    /// `Storage` if the bucket did not answer; called again, it goes on.
+    pub fn merge_segments(&self) -> Result<u64, ReadError> {
+        let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_some()) else { return Ok(0) };
+        let size = self.size();
+        blocks.know(size);
+        Ok(blocks.fill(size).map_err(self.0.objects.failed("put together the segments in", ""))?)
+    }
+}
+
+fn in_bucket(bucket: Arc<dyn Bucket>, local: &Path) -> Result<Objects, OpenError> {
+    std::fs::create_dir_all(local).map_err(|source| StorageError::Io {
+        doing: "create",
+        path: local.to_path_buf(),
+        source,
+    })?;
+    Ok(Objects::in_bucket(bucket, local))
+}
+
+/// Tends a store from threads of its own, until its last handle is gone.
+fn keep_tending(inner: &Arc<Inner>) {
+    let begin = Instant::now();
+    // What fails now is tried again, and told to who commits.
+    every(TEND_EVERY, inner, move |store| drop(store.tend(begin.elapsed())));
+    every(MERGE_EVERY, inner, |store| drop(store.merge_segments()));
+}
+
+fn every(time: Duration, inner: &Arc<Inner>, work: impl Fn(&Store) + Send + 'static) {
+    let watched: Weak<Inner> = Arc::downgrade(inner);
+    let work = move || {
+        loop {
+            thread::sleep(time);
+            let Some(inner) = watched.upgrade() else { return };
+            work(&Store(inner));
+        }
+    };
+    // Without a thread the turn is over after some seconds, and commits say so.
+    drop(thread::Builder::new().name("tend".to_owned()).spawn(work));
+}
+
+impl Inner {
+    /// Goes on writing; `false` if the turn is over.
+    fn goes_on(&self, writer: &Writer, watch: &mut Watch, now: Duration) -> bool {
+        let Some(lease) = writer.lease() else { return true };
+        if writer.is_poisoned() || lease.is_lost() {
+            return false;
+        }
+        if lease.beats() == watch.beats && now.saturating_sub(watch.moved) >= BEAT_EVERY {
+            // A beat that fails has lost the turn.
+            drop(lease.beat(&self.objects));
+        }
+        if lease.beats() != watch.beats {
+            (watch.beats, watch.moved) = (lease.beats(), now);
+        }
+        !lease.is_lost()
+    }
+
+    /// Stops writing; whoever waits for a commit is told so.
+    fn step_down(&self, writer: &Writer) {
+        writer.poison();
+        self.objects.set_writer(false);
+        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(lease) = writer.lease().filter(|lease| !lease.is_lost()) {
+            drop(lease.release(&self.objects));
+        }
+    }
+
+    /// Ends the turn to write, if this process has it.
+    pub(crate) fn end_turn(&self) {
+        let writer = self.writer();
+        if let Some(lease) = writer.as_ref().and_then(|writer| writer.lease()).filter(|lease| !lease.is_lost()) {
+            // If it fails, others wait for some seconds.
+            drop(lease.release(&self.objects));
+        }
+    }
+
+    /// Takes in what was written up to the newest checkpoint.
+    fn follow(&self, head: Head) -> Result<(), OpenError> {
+        let mut keys = Arc::clone(&self.keys());
+        let mut newest = self.newest(&keys.log);
+        if newest.is_err() {
+            // Signed with a key that came since, perhaps.
+            let log = LogKeys::read(&self.objects, &self.genesis, &self.home)?;
+            newest = self.newest(&log);
+            keys = Arc::new(KnownKeys { log, ..(*keys).clone() });
+            self.write().keys = Arc::clone(&keys);
+        }
+        let newest = newest?;
+        if let Some(blocks) = self.objects.blocks() {
+            blocks.know(newest.head.size.max(head.size));
+        }
+        let has_changes = self.take_in(&keys.log, &newest)?;
+        if has_changes {
+            let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
+            self.write().keys = Arc::new(keys);
+        }
+        Ok(())
+    }
+
+    fn newest(&self, keys: &LogKeys) -> Result<Signed, StorageError> {
+        self.reading(keys).newest()
+    }
+
+    fn reading<'a>(&'a self, keys: &'a LogKeys) -> Reading<'a> {
+        let signature = Signature { keys };
+        let progress = &|_: &str, _, _| {};
+        Reading { objects: &self.objects, genesis: &self.genesis, home: self.home, signature, progress }
+    }
+
+    /// Takes in groups until the log has the size that was signed; tells whether keys changed. Each is shown together
+    /// with the checkpoint over it: the one that stands before the next group, and for the last one `newest`.
+    fn take_in(&self, keys: &LogKeys, newest: &Signed) -> Result<bool, StorageError> {
+        let mut has_changes = false;
+        let mut pending = None::<Delta>;
+        let mut first = self.read().catalogue.size();
+        let ahead = self.objects.read_ahead(first, newest.head.size);
+        while first < newest.head.size {
+            let name = segment::name(first);
+            let missing = || {
+                let why =
+                    format!("it is missing, and {} entries were signed; restore it from a copy", newest.head.size);
+                StorageError::corrupt(&*name, why)
+            };
+            let bytes = match ahead.as_ref().and_then(|ahead| ahead.next(first)) {
+                Some(bytes) => bytes,
+                None => self.objects.read(&name)?.ok_or_else(missing)?,
+            };
+            let begin = segment::check_header(&self.home, first, &bytes)?;
+            let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
+            let before = first;
+            while let Some(group) = groups.next()? {
+                if let Some(delta) = pending.take() {
+                    let note = checkpoint_before(keys, &group, delta.head())?;
+                    self.show(delta, note);
+                }
+                let delta = self.ask(|state| Delta::of(&state.catalogue, &group))?;
+                has_changes |= !delta.changes.is_empty();
+                first = delta.head().size;
+                pending = Some(delta);
+                if first >= newest.head.size {
+                    break;
+                }
+            }
+            if first == before {
+                return Err(StorageError::corrupt(name, "it holds no group"));
+            }
+        }
+        if let Some(delta) = pending {
+            is_head(&delta, newest)?;
+            self.show(delta, newest.note.clone());
+        }
+        Ok(has_changes)
+    }
+
+    fn show(&self, delta: Delta, note: String) {
+        let mut state = self.write();
+        state.catalogue.apply(delta);
+        state.note = note;
+    }
+
+    /// Takes the turn to write, if there is a candidate and nobody was faster.
+    fn take_turn(&self, bucket: &Arc<dyn Bucket>, seen: &(SharedHead, Version)) -> Result<bool, OpenError> {
+        let Some(Candidate { signer, writer, address }) = &self.candidate else { return Ok(false) };
+        let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
+        let lease = Arc::new(lease);
+        let taken = self.go_on(&lease, signer.clone());
+        if taken.is_err() {
+            self.objects.set_writer(false);
+            drop(lease.release(&self.objects));
+        }
+        taken.map(|()| true)
+    }
+
+    /// Goes on where the last writer stopped.
+    fn go_on(&self, lease: &Arc<Lease>, signer: NoteSigner) -> Result<(), OpenError> {
+        self.follow(lease.head())?;
+        self.objects.prepare()?;
+        let known = self.keys();
+        let reading = self.reading(&known.log);
+        let newest = reading.newest()?;
+        let catalogue = self.read().catalogue.clone();
+        let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signer)?;
+        let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
+        let writer = Arc::new(Writer::new(desk));
+        let mut state = self.write();
+        (state.catalogue, state.note, state.keys) = (catalogue, note, Arc::new(keys));
+        drop(state);
+        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        Ok(())
+    }
+}
+
+/// Reads the checkpoint that stands before a group, which has to be over what came before it.
+fn checkpoint_before(keys: &LogKeys, group: &Group<'_>, head: Head) -> Result<String, StorageError> {
+    let missing = || StorageError::corrupt(group.name, "a group lacks the checkpoint before it");
+    let (_, note) = group.checkpoint.ok_or_else(missing)?;
+    let (signed, note) = Signature { keys }.read(group.name, note)?;
+    if signed == head {
+        return Ok(note);
+    }
+    let Head { size, root } = head;
+    let why = format!(
+        "a checkpoint in it says size {} and root {}, and before it is size {size} and root {root}",
+        signed.size, signed.root
+    );
+    Err(StorageError::corrupt(group.name, why))
+}
+
+fn is_head(delta: &Delta, newest: &Signed) -> Result<(), StorageError> {
+    let (computed, signed) = (delta.head(), newest.head);
+    if computed == signed {
+        return Ok(());
+    }
+    let why = format!(
+        "it says size {} and root {}, and the segments lead to size {} and root {}",
+        signed.size, signed.root, computed.size, computed.root
+    );
+    Err(StorageError::corrupt(newest.object, why))
+}

@@ -1,0 +1,336 @@
+//! A log in a bucket: several processes, of which one writes at a time.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use griptrace_core::{
+    entry::Genesis,
+    id::NodeId,
+    key::{Algorithm, SecretKey, Signer as _},
+};
+use tempfile::TempDir;
+
+use super::{
+    weather::{Storm, Weather},
+    world::{NOW, ORIGIN, World, signer},
+};
+use crate::{
+    CommitError, OpenOptions, Standing, Store,
+    bucket::{Bucket, MemoryBucket, When},
+    lease::{SharedHead, TAKE_OVER_AFTER},
+    objects::Objects,
+    open::init_on,
+    record::NodeRecord,
+};
+
+/// A process, and what it sees of the bucket.
+struct Process {
+    weather: Weather,
+    local: TempDir,
+    store: Store,
+}
+
+fn init(weather: &Weather) -> Process {
+    let local = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
+    let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    let objects = Objects::in_bucket(Arc::new(weather.clone()), local.path());
+    let store = Store::from_opened(init_on(objects, &genesis, signer(), NOW).unwrap());
+    Process { weather: weather.clone(), local, store }
+}
+
+/// A process that takes the turn when it is free.
+fn join(bucket: &MemoryBucket, address: &str) -> Process {
+    let (weather, local) = (Weather::over(bucket), tempfile::tempdir().unwrap());
+    let options = OpenOptions { signer: Some(signer()), address: address.to_owned(), ..OpenOptions::default() };
+    let store = Store::join_in(Arc::new(weather.clone()), local.path(), options).unwrap();
+    Process { weather, local, store }
+}
+
+fn look(bucket: &MemoryBucket) -> Process {
+    let (weather, local) = (Weather::over(bucket), tempfile::tempdir().unwrap());
+    let store = Store::join_in(Arc::new(weather.clone()), local.path(), OpenOptions::default()).unwrap();
+    Process { weather, local, store }
+}
+
+impl Process {
+    fn commit(&self, nodes: Vec<NodeRecord>) -> Result<Vec<NodeId>, CommitError> {
+        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        self.store.commit(nodes, &committer, "Maker", NOW).map(|receipt| receipt.ids)
+    }
+
+    fn source(&self, name: &str) -> NodeRecord {
+        World::at(&self.store).source(name, "CN")
+    }
+
+    fn tend(&self, seconds: u64) -> Standing {
+        self.store.tend(Duration::from_secs(seconds)).unwrap()
+    }
+
+    /// Takes the turn over from one who is silent.
+    fn take_over(&self, from: u64) {
+        assert!(matches!(self.tend(from), Standing::Reader(_)));
+        assert_eq!(self.tend(from + TAKE_OVER_AFTER.as_secs()), Standing::Writer);
+    }
+
+    fn has(&self, id: &NodeId) -> bool {
+        self.store.node(id).unwrap().is_some()
+    }
+
+    fn is_clean(&self) -> bool {
+        let report = self.store.fsck(&|_, _, _| {}).unwrap();
+        assert!(report.is_clean(), "{:?}", report.faults);
+        true
+    }
+}
+
+#[test]
+fn what_one_process_commits_the_others_read() {
+    let writer = init(&Weather::default());
+    let other = look(&writer.weather.bucket);
+    let mut ids = Vec::new();
+    for i in 0..40 {
+        ids.extend(writer.commit(vec![writer.source(&format!("s{i}"))]).unwrap());
+    }
+    writer.store.0.publish();
+    assert_eq!(other.store.size(), 2);
+    assert_eq!(other.tend(0), Standing::Reader(String::new()));
+    assert_eq!((other.store.size(), other.store.checkpoint()), (writer.store.size(), writer.store.checkpoint()));
+    assert!(ids.iter().all(|id| other.has(id)) && other.is_clean() && writer.is_clean());
+    assert!(matches!(other.commit(vec![other.source("x")]), Err(CommitError::ReadOnly)));
+    drop(writer);
+    let again = look(&other.weather.bucket);
+    assert!(ids.iter().all(|id| again.has(id)), "by one that opened it afterwards");
+}
+
+#[test]
+fn who_falls_silent_loses_the_turn_and_notices_before_it_signs_anything() {
+    let first = init(&Weather::default());
+    let kept = first.commit(vec![first.source("kept")]).unwrap();
+    let second = join(&first.weather.bucket, "https://second.example");
+    second.take_over(10);
+    let more = second.commit(vec![second.source("more")]).unwrap();
+    let lost = first.commit(vec![first.source("lost")]);
+    assert!(matches!(lost, Err(CommitError::Storage(crate::StorageError::Fenced { .. }))), "{lost:?}");
+    second.store.0.publish();
+    assert_eq!(first.tend(20), Standing::Reader("https://second.example".to_owned()));
+    assert!(first.has(&more[0]) && second.has(&kept[0]));
+    assert_eq!(first.store.checkpoint(), second.store.checkpoint());
+    assert!(first.is_clean() && second.is_clean());
+}
+
+#[test]
+fn who_shows_itself_alive_keeps_the_turn() {
+    let first = join(&init(&Weather::default()).weather.bucket, "https://first.example");
+    assert_eq!(first.tend(0), Standing::Writer, "the one who made the log has ended its turn");
+    let second = join(&first.weather.bucket, "https://second.example");
+    for seconds in 1..20 {
+        assert_eq!(first.tend(seconds), Standing::Writer);
+        assert_eq!(second.tend(seconds), Standing::Reader("https://first.example".to_owned()), "{seconds} s");
+    }
+    drop(first);
+    assert_eq!(second.tend(20), Standing::Writer, "whoever ends its turn keeps nobody waiting");
+}
+
+#[test]
+fn a_segment_that_was_written_and_not_acknowledged_is_adopted() {
+    let first = init(&Weather::default());
+    let bucket = first.weather.bucket.clone();
+    // The segment is there; the head was not moved.
+    first.weather.brew(1, Storm::Crash);
+    let node = first.source("orphan");
+    assert!(first.commit(vec![node.clone()]).is_err());
+    let second = join(&bucket, "");
+    second.take_over(10);
+    assert!(second.has(&node.id()) && second.is_clean());
+    let third = second.commit(vec![second.source("next")]).unwrap();
+    assert!(second.has(&third[0]) && second.is_clean());
+}
+
+#[test]
+fn a_writer_that_wakes_up_late_takes_nothing_back() {
+    let first = init(&Weather::default());
+    let bucket = first.weather.bucket.clone();
+    let before: Vec<Vec<NodeId>> =
+        (0..100).map(|i| first.commit(vec![first.source(&format!("a{i}"))]).unwrap()).collect();
+    let second = join(&bucket, "");
+    second.take_over(10);
+    let place = first.store.size();
+    let after: Vec<Vec<NodeId>> =
+        (0..200).map(|i| second.commit(vec![second.source(&format!("b{i}"))]).unwrap()).collect();
+    assert!(second.store.merge_segments().unwrap() >= 2);
+    assert!(!bucket.names().contains(&crate::segment::name(place)), "the place that the first would write to is free");
+    second.store.0.publish();
+    let published = bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    assert!(first.commit(vec![first.source("late")]).is_err());
+    first.store.0.publish();
+    assert_eq!(bucket.get("checkpoint", None).unwrap().unwrap().bytes, published);
+    second.store.0.publish();
+    let reader = look(&bucket);
+    assert!(before.iter().chain(&after).flatten().all(|id| reader.has(id)), "what it wrote stands nowhere");
+    assert!(reader.is_clean() && second.is_clean());
+    drop(second.commit(vec![second.source("goes on")]).unwrap());
+}
+
+#[test]
+fn small_segments_are_put_together_and_read_as_before() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let ids: Vec<NodeId> =
+        (0..300).flat_map(|i| writer.commit(vec![writer.source(&format!("s{i}"))]).unwrap()).collect();
+    let open = look(&bucket);
+    let count = |folder: &str| bucket.names().iter().filter(|name| name.starts_with(folder)).count();
+    let before = count("segments/");
+    assert_eq!(writer.store.merge_segments().unwrap(), 2);
+    assert_eq!((count("blocks/"), count("segments/")), (2, before - 256), "two entries a segment");
+    assert_eq!(writer.store.merge_segments().unwrap(), 0);
+    writer.store.0.publish();
+    open.tend(0);
+    let fresh = look(&bucket);
+    for process in [&writer, &open, &fresh] {
+        assert!(ids.iter().all(|id| process.has(id)) && process.is_clean());
+    }
+}
+
+#[test]
+fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_does_not_matter() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let world = World::at(&writer.store);
+    let many: Vec<NodeRecord> = (0..1100).map(|i| world.source(&format!("s{i}"), "CN")).collect();
+    let mut ids = writer.commit(many).unwrap();
+    ids.extend(writer.commit(vec![world.source("behind it", "CN")]).unwrap());
+    writer.store.0.publish();
+    let copies = |process: &Process| std::fs::read_dir(process.local.path().join("copies")).map_or(0, Iterator::count);
+    let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
+    let reader = look(&bucket);
+    assert!(reader.store.0.read().catalogue.has_snapshot() && copies(&reader) == 1 && copies(&writer) == 1);
+    assert!(ids.iter().all(|id| reader.has(id)) && reader.is_clean());
+    let mut broken = whole.clone();
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        broken[at] ^= 4;
+        bucket.put("snapshots/catalogue", &broken, &When::Always).unwrap();
+        let reader = look(&bucket);
+        assert!(ids.iter().all(|id| reader.has(id)), "broken at byte {at}");
+        broken[at] ^= 4;
+    }
+}
+
+/// Changes a snapshot at a byte of its blocks, and puts right every checksum.
+fn forge(snapshot: &[u8], at: usize, blocks: usize) -> Vec<u8> {
+    let mut bytes = snapshot.to_vec();
+    let begin = bytes.len() - blocks * 32_768;
+    bytes[begin + at] ^= 1;
+    let block = at / 32_768;
+    let block_sum = blake3::hash(&bytes[begin + block * 32_768..][..32_768]);
+    let sums = begin - blocks * 16;
+    bytes[sums + block * 16..][..16].copy_from_slice(&block_sum.as_bytes()[..16]);
+    let head_sum = blake3::hash(&bytes[40..begin]);
+    bytes[8..40].copy_from_slice(head_sum.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let world = World::at(&writer.store);
+    let sources: Vec<NodeId> =
+        (0..200).flat_map(|i| writer.commit(vec![world.source(&format!("s{i}"), "CN")]).unwrap()).collect();
+    let steps: Vec<NodeRecord> =
+        (0..500).flat_map(|i| world.derive(&format!("d{i}"), &sources[i % 100..][..2], "CN")).collect();
+    writer.commit(steps).unwrap();
+    writer.store.0.publish();
+    let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
+    let head = usize::try_from(u64::from_le_bytes(whole[..8].try_into().unwrap())).unwrap();
+    let blocks = (whole.len() - 8 - head) / 32_768;
+    let fine = look(&bucket);
+    assert!(fine.store.0.read().catalogue.has_snapshot() && fine.store.check_snapshot().unwrap());
+    let ancestors = |process: &Process| -> Vec<_> {
+        let all = process.store.of_kind(griptrace_core::node::Kind::Dataset).unwrap();
+        all.iter().map(|id| process.store.ancestors(id, None).unwrap().len()).collect()
+    };
+    let expected = ancestors(&fine);
+    // The first byte of each block is one of a record, whatever the column.
+    for block in 0..blocks {
+        bucket.put("snapshots/catalogue", &forge(&whole, block * 32_768, blocks), &When::Always).unwrap();
+        let fooled = look(&bucket);
+        assert!(!fooled.store.check_snapshot().unwrap(), "block {block} of {blocks}");
+        assert_eq!(ancestors(&fooled), expected, "block {block} of {blocks}");
+    }
+}
+
+#[test]
+fn two_logs_are_not_begun_in_one_place() {
+    let first = init(&Weather::default());
+    let local = tempfile::tempdir().unwrap();
+    let objects = Objects::in_bucket(Arc::new(first.weather.clone()), local.path());
+    let again = init_on(objects, first.store.genesis(), signer(), NOW);
+    assert!(matches!(again, Err(crate::OpenError::Exists { .. })));
+    assert!(first.is_clean());
+}
+
+/// At every write of a commit, and of taking the turn, everything that can happen to a write happens.
+#[test]
+fn whatever_happens_to_a_write_nothing_acknowledged_is_lost_and_nothing_forks() {
+    let writes = {
+        let first = init(&Weather::default());
+        let before = first.weather.writes();
+        first.commit(vec![first.source("one")]).unwrap();
+        first.weather.writes() - before
+    };
+    assert!(writes >= 2, "a segment and the head");
+    for at in 0..writes + 4 {
+        for storm in [
+            Storm::Lost,
+            Storm::Persisted,
+            Storm::Late(1),
+            Storm::Late(3),
+            Storm::Late(30),
+            Storm::Twice(2),
+            Storm::Crash,
+        ] {
+            let what = format!("{storm:?} at write {at}");
+            let first = init(&Weather::default());
+            let bucket = first.weather.bucket.clone();
+            let mut told = first.commit(vec![first.source("before")]).unwrap();
+            first.weather.brew(at, storm);
+            for i in 0..3 {
+                told.extend(first.commit(vec![first.source(&format!("c{i}"))]).unwrap_or_default());
+            }
+            let second = join(&bucket, "");
+            second.take_over(10);
+            told.extend(second.commit(vec![second.source("after")]).unwrap());
+            first.weather.settle();
+            first.weather.cut_off(false);
+            drop(first.commit(vec![first.source("too late")]).map(|ids| told.extend(ids)));
+            first.tend(20);
+            told.extend(second.commit(vec![second.source("last")]).unwrap());
+            second.store.0.publish();
+            first.tend(21);
+            for process in [&first, &second, &look(&bucket)] {
+                assert!(told.iter().all(|id| process.has(id)), "{what}: an acknowledged commit is lost");
+                assert!(process.is_clean(), "{what}");
+            }
+            let roots = [&first, &second].map(|process| process.store.checkpoint());
+            assert_eq!(roots[0], roots[1], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_head_is_read_as_it_was_written_and_refused_when_it_was_not() {
+    let writer = init(&Weather::default());
+    let bytes = writer.weather.bucket.get("head", None).unwrap().unwrap().bytes;
+    let head = SharedHead::parse(&bytes).unwrap();
+    assert_eq!(head.to_bytes(), bytes);
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        assert!(SharedHead::parse(&changed).is_err(), "byte {at}");
+        let cut = &bytes[..at];
+        assert!(SharedHead::parse(cut).is_err(), "cut at {at}");
+    }
+    writer.weather.bucket.put("head", b"nothing", &When::Always).unwrap();
+    assert!(writer.commit(vec![writer.source("x")]).is_err());
+}
