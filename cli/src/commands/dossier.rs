@@ -9,14 +9,14 @@ use griptrace_core::{
     digest::Digest,
     word::{Country, Word},
 };
-use griptrace_verifier::{finding::Verdict, report::Report};
+use griptrace_verifier::finding::Verdict;
 use serde_json::json;
 
 use crate::{
     arguments::{country, date, word},
     clock,
     context::{Answer, Context, read_bundle, write_output},
-    dossier::{Dossier, Language, MAGIC},
+    dossier::{Dossier, Judged, Language, MAGIC},
     error::CommandError,
 };
 
@@ -65,12 +65,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let bytes = read_bundle(&args.bundle)?;
     let bundle = Bundle::from_bytes(&bytes)
         .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
-    let report = match (&args.trust, &args.policy) {
+    let judged = match (&args.trust, &args.policy) {
         (Some(trust), Some(policy)) => Some(verify(args, trust, policy, &bytes)?),
         _ => None,
     };
-    let verdict = report.as_ref().map(|report| (report.verdict, report.policy_met));
-    let dossier = Dossier::read(&bytes, &bundle, report, args.language)?;
+    let verdict = judged.as_ref().map(|judged| (judged.report.verdict, judged.report.policy_met));
+    let dossier = Dossier::read(&bytes, &bundle, judged, args.language)?;
     let inputs: Vec<&Path> = [Some(&args.bundle), args.trust.as_ref(), args.policy.as_ref(), args.model.as_ref()]
         .into_iter()
         .flatten()
@@ -99,7 +99,7 @@ fn tell(
     context.output.either(&object, &[format!("wrote {}", args.output.display()), format!("  {verdict}")])
 }
 
-fn verify(args: &Args, trust: &Path, policy: &Path, bytes: &[u8]) -> Result<Report, CommandError> {
+fn verify(args: &Args, trust: &Path, policy: &Path, bytes: &[u8]) -> Result<Judged, CommandError> {
     let question = griptrace_verify::Args {
         model: args.model.clone(),
         digest: args.digest,
@@ -109,7 +109,8 @@ fn verify(args: &Args, trust: &Path, policy: &Path, bytes: &[u8]) -> Result<Repo
         at: args.at,
         ..griptrace_verify::Args::about(args.bundle.clone(), trust.to_owned(), policy.to_owned())
     };
-    griptrace_verify::report(&question, clock::today(), bytes).map_err(|(text, hint)| {
+    let judged = griptrace_verify::report_and_question(&question, clock::today(), bytes);
+    judged.map(|(report, asked)| Judged::new(report, asked)).map_err(|(text, hint)| {
         let error = CommandError::failed(format!("cannot check {}: {text}", args.bundle.display()));
         hint.into_iter().fold(error, CommandError::with_hint)
     })

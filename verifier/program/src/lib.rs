@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod asked;
 mod clock;
 mod fork;
 mod hand;
@@ -22,9 +23,11 @@ use std::{
 
 pub use arguments::Args;
 use arguments::Program;
+pub use asked::Asked;
 use clap::Parser as _;
 use griptrace_core::{
     date::Date,
+    digest::Digest,
     limits::{BUNDLE_BYTES_MAX, CONFIG_BYTES_MAX},
 };
 use griptrace_verifier::{
@@ -37,6 +40,7 @@ use griptrace_verifier::{
     verify::verify,
 };
 use output::Output;
+use sha2::{Digest as _, Sha256};
 use trouble::Trouble;
 use updating::write_new;
 
@@ -96,23 +100,37 @@ fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write
 /// # Errors
 /// What could not be checked, in words, and a hint if there is one.
 pub fn report(args: &Args, today: Date, bytes: &[u8]) -> Result<Report, (String, Option<String>)> {
+    report_and_question(args, today, bytes).map(|(report, _)| report)
+}
+
+/// Does what [`report`] does, and returns besides what was asked, for whoever files the answer.
+///
+/// # Errors
+/// As [`report`].
+pub fn report_and_question(
+    args: &Args,
+    today: Date,
+    bytes: &[u8],
+) -> Result<(Report, Asked), (String, Option<String>)> {
     let prepared = prepare(args, today).map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))?;
     let judged = verify(bytes, &prepared.trust, &prepared.policy, &prepared.question);
-    judged.map_err(|error| (error.to_string(), None))
+    judged.map(|report| (report, Asked::of(args, &prepared))).map_err(|error| (error.to_string(), None))
 }
 
 /// What is the buyer's own: read once, before any bundle.
 struct Prepared {
     trust: Trust,
     policy: Policy,
+    /// SHA-256 of the trust file and of the policy, as they were read.
+    read: [Digest; 2],
     question: Question,
     updates: Vec<Vec<u8>>,
 }
 
 fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
-    let trust = read_trust(&args.trust)?;
+    let (trust, trust_read) = read_config(&args.trust, "trust file", trust::parse)?;
     let policy = args.policy.as_deref().ok_or_else(|| Trouble::new("--policy FILE is missing"))?;
-    let policy = read_config(policy, "policy", policy::parse)?;
+    let (policy, policy_read) = read_config(policy, "policy", policy::parse)?;
     let question = Question {
         now: args.at.unwrap_or(today),
         destination: args.destination,
@@ -121,24 +139,27 @@ fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
         model: hand::model_in_hand(args)?,
         known: Known { histories: updating::read_histories(args, &trust)?, ..Known::default() },
     };
-    Ok(Prepared { trust, policy, question, updates: updating::read_updates(args)? })
+    Ok(Prepared { trust, policy, read: [trust_read, policy_read], question, updates: updating::read_updates(args)? })
 }
 
 fn read_trust(path: &Path) -> Result<Trust, Trouble> {
-    read_config(path, "trust file", trust::parse)
+    read_config(path, "trust file", trust::parse).map(|(trust, _)| trust)
 }
 
+/// Reads a file of the buyer's, and returns its SHA-256 besides.
 fn read_config<T>(
     path: &Path,
     what: &str,
     parse: impl FnOnce(&str, &str) -> Result<T, trust::ConfigError>,
-) -> Result<T, Trouble> {
+) -> Result<(T, Digest), Trouble> {
     let name = path.display().to_string();
     let bytes = read_limited(path, CONFIG_BYTES_MAX)
         .map_err(|trouble| trouble.or_hint(format!("the {what} is the buyer's own, and not part of the evidence")))?;
+    let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
     let text = String::from_utf8(bytes)
         .map_err(|error| Trouble::new(format!("{name}: is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
-    parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))
+    let parsed = parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))?;
+    Ok((parsed, digest))
 }
 
 /// Reads a file of at most `limit` bytes; of a larger one, no more than that.

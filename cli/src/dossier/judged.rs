@@ -1,0 +1,123 @@
+//! What the verifier said, and what it was asked: for the page, arranged by assessment.
+
+use std::collections::BTreeMap;
+
+use griptrace_core::id::NodeId;
+use griptrace_verifier::{
+    finding::{Code, Finding, Verdict, When},
+    report::{AssessmentReport, Report, SourceReport, Strength},
+};
+use griptrace_verify::Asked;
+use serde_json::{Value as Json, json};
+
+use super::facts::Item;
+
+/// What stands in a finding before the id of the assessment that it is about.
+const NAMED: &str = ": assessment ";
+
+/// How the verifier judged one assessment of one node, at one time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Standing {
+    /// It covers.
+    Covers(Strength),
+    /// It does not, by this finding.
+    CoversNot {
+        /// What was found.
+        code: Code,
+        /// Where and why, in the verifier's words.
+        why: String,
+    },
+    /// The report does not name it: another one counts, or none was asked for.
+    Unnamed,
+}
+
+/// What the verifier found, under what question.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) report: Report,
+    pub(crate) asked: Asked,
+    at_shipment: Standings,
+    now: Standings,
+}
+
+impl Judged {
+    pub(crate) fn new(report: Report, asked: Asked) -> Self {
+        let at = |when, of: fn(&SourceReport) -> Option<&AssessmentReport>| Standings {
+            covers: report.sources.iter().filter_map(of).map(|a| ((a.id, a.subject), a.strength)).collect(),
+            misses: misses(&report.findings, when),
+        };
+        let at_shipment = at(When::AtShipment, |source| source.assessment_at_shipment.as_ref());
+        let now = at(When::Now, |source| source.assessment.as_ref());
+        Self { at_shipment, now, report, asked }
+    }
+
+    /// Returns what was found of a source.
+    pub(crate) fn source(&self, id: &NodeId) -> Option<&SourceReport> {
+        let place = self.report.sources.binary_search_by_key(id, |source| source.id).ok()?;
+        self.report.sources.get(place)
+    }
+
+    /// Tells whether the evidence does not hold together.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.report.verdict == Verdict::Broken
+    }
+
+    /// Returns how an assessment of a node was judged, on the day of the shipment and now.
+    pub(crate) fn standing(&self, assessment: &NodeId, subject: &Item) -> [Standing; 2] {
+        [&self.at_shipment, &self.now].map(|standings| standings.of(assessment, subject))
+    }
+
+    /// Returns the question for programs.
+    pub(crate) fn asked_json(&self) -> Json {
+        let asked = &self.asked;
+        json!({
+            "now": asked.now.to_string(),
+            "destination": asked.destination.map(|country| country.to_string()),
+            "consignee": asked.consignee,
+            "purposes": asked.purposes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "policy": { "id": self.report.policy.id, "version": self.report.policy.version,
+                        "status": self.report.policy.status, "sha256": asked.policy_sha256.to_string() },
+            "trust_sha256": asked.trust_sha256.to_string(),
+        })
+    }
+}
+
+/// What a report says of assessments at one time.
+#[derive(Debug)]
+struct Standings {
+    /// By assessment and what it opens.
+    covers: BTreeMap<(NodeId, NodeId), Strength>,
+    /// By assessment, and by the source that it does not cover.
+    misses: BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>>,
+}
+
+impl Standings {
+    fn of(&self, assessment: &NodeId, subject: &Item) -> Standing {
+        if let Some(strength) = self.covers.get(&(*assessment, subject.id)) {
+            return Standing::Covers(*strength);
+        }
+        // What crosses a border is opened in place of the sources behind it; the findings name those.
+        let any = |misses: &BTreeMap<NodeId, (Code, String)>| misses.values().next().filter(|_| !subject.is_source()).cloned();
+        let misses = self.misses.get(assessment);
+        let miss = misses.and_then(|misses| misses.get(&subject.id).cloned().or_else(|| any(misses)));
+        miss.map_or(Standing::Unnamed, |(code, why)| Standing::CoversNot { code, why })
+    }
+}
+
+/// Finds which assessments do not cover what, and why. Of several findings on both the first, which is the heaviest, counts.
+fn misses(findings: &[Finding], when: When) -> BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>> {
+    let mut misses: BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.when == when) {
+        let (Some(source), Some((assessment, why))) = (finding.node, named(&finding.text)) else { continue };
+        misses.entry(assessment).or_default().entry(source).or_insert((finding.code, why));
+    }
+    misses
+}
+
+/// Takes a finding on an assessment apart: its id, and the text without it. What stands before the id is the verifier's
+/// own; a name that somebody chose may come only after it, and so can't pass for one.
+fn named(text: &str) -> Option<(NodeId, String)> {
+    let (place, rest) = text.split_once(NAMED)?;
+    let (id, why) = rest.split_once(": ")?;
+    Some((NodeId::from_hex(id)?, format!("{place}: {why}")))
+}
