@@ -265,7 +265,8 @@ fn sources(
             let node = case.node(*ordinal)?;
             let shipped = shipped.sources.get(ordinal);
             let then = shipped.map_or(Verdict::RecordedAfterShipment, |then| then.verdict);
-            let told = |state: &crate::judge::SourceState| state.cover.as_ref().and_then(|cover| assessment(case, cover));
+            let told =
+                |state: &crate::judge::SourceState| state.cover.as_ref().and_then(|cover| assessment(case, cover));
             let (at_shipment, now) = worst.with(&node.id, then, state.verdict);
             Some(SourceReport {
                 id: node.id,

@@ -27,7 +27,7 @@ pub(crate) enum Standing {
         /// Where and why, in the verifier's words.
         why: String,
     },
-    /// The report does not name it: another one counts, or none was asked for.
+    /// The report does not name it: another one counts, none was asked for, or there were too many findings to list.
     Unnamed,
 }
 
@@ -97,7 +97,9 @@ impl Standings {
             return Standing::Covers(*strength);
         }
         // What crosses a border is opened in place of the sources behind it; the findings name those.
-        let any = |misses: &BTreeMap<NodeId, (Code, String)>| misses.values().next().filter(|_| !subject.is_source()).cloned();
+        let any = |misses: &BTreeMap<NodeId, (Code, String)>| {
+            misses.values().next().filter(|_| !subject.is_source()).cloned()
+        };
         let misses = self.misses.get(assessment);
         let miss = misses.and_then(|misses| misses.get(&subject.id).cloned().or_else(|| any(misses)));
         miss.map_or(Standing::Unnamed, |(code, why)| Standing::CoversNot { code, why })
@@ -107,7 +109,8 @@ impl Standings {
 /// Finds which assessments do not cover what, and why. Of several findings on both the first, which is the heaviest, counts.
 fn misses(findings: &[Finding], when: When) -> BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>> {
     let mut misses: BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>> = BTreeMap::new();
-    for finding in findings.iter().filter(|finding| finding.when == when) {
+    // What is found at both times is listed once, as always.
+    for finding in findings.iter().filter(|finding| finding.when == when || finding.when == When::Always) {
         let (Some(source), Some((assessment, why))) = (finding.node, named(&finding.text)) else { continue };
         misses.entry(assessment).or_default().entry(source).or_insert((finding.code, why));
     }

@@ -15,8 +15,8 @@ use super::{
     Dossier,
     facts::{Item, Label},
     fill,
-    judged::Judged,
     html::{FOREIGN_MAX, Html, document, harmless},
+    judged::Judged,
     texts::Texts,
 };
 

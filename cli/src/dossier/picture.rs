@@ -105,12 +105,7 @@ fn place_boxes(graph: &Graph) -> Placed {
     let mut visual = VisualGraph::new(Orientation::TopToBottom);
     let add = |cell: &Cell| {
         let size = Point::new(WIDTH, height(cell));
-        let mut element = Element::create(
-            ShapeKind::new_box(""),
-            StyleAttr::simple(),
-            Orientation::TopToBottom,
-            size,
-        );
+        let mut element = Element::create(ShapeKind::new_box(""), StyleAttr::simple(), Orientation::TopToBottom, size);
         let free = Point::new(FREE.0 * 2.0, FREE.1 * 2.0);
         element.pos = Position::new(Point::zero(), size, Point::zero(), free);
         visual.add_node(element)
@@ -337,8 +332,7 @@ mod tests {
                 for (j, other) in placed.boxes[..i].iter().enumerate() {
                     let (above, upper) = if one.y < other.y { (i, one) } else { (j, other) };
                     let below = if one.y < other.y { other } else { one };
-                    let apart =
-                        (one.x - other.x).abs() >= WIDTH || below.y - upper.y >= height(&graph.cells[above]);
+                    let apart = (one.x - other.x).abs() >= WIDTH || below.y - upper.y >= height(&graph.cells[above]);
                     assert!(apart, "round {round}: {one:?} {other:?}");
                 }
             }

@@ -134,7 +134,10 @@ impl Page<'_> {
 
     /// Writes a detail with its name before it.
     pub(super) fn detail(&self, html: &mut Html, name: &str, value: &Value) {
-        html.raw("<div><span class=\"field\">").text(self.texts.field(name)).text(&self.texts.page.colon).raw("</span>");
+        html.raw("<div><span class=\"field\">")
+            .text(self.texts.field(name))
+            .text(&self.texts.page.colon)
+            .raw("</span>");
         self.value(html, value);
         html.raw("</div>");
     }

@@ -68,7 +68,10 @@ impl Page<'_> {
             } else {
                 labels
             };
-            html.raw("<div><span class=\"field\">").text(self.texts.field(&field.name)).text(&self.texts.page.colon).raw("</span>");
+            html.raw("<div><span class=\"field\">")
+                .text(self.texts.field(&field.name))
+                .text(&self.texts.page.colon)
+                .raw("</span>");
             let is_short = all.chars().count() <= KEPT_MAX;
             html.raw(if is_short { "<span class=\"keep\">" } else { "<span>" }).text(&all).raw("</span></div>");
         }

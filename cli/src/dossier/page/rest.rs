@@ -93,7 +93,8 @@ impl Page<'_> {
             if let Ok(of) = assessed(item.id, &item.core) {
                 self.assessed(html, &of);
             }
-            let of: Vec<&Item> = facts.items.iter().filter(|subject| subject.assessed_by.contains(&item.place)).collect();
+            let of: Vec<&Item> =
+                facts.items.iter().filter(|subject| subject.assessed_by.contains(&item.place)).collect();
             html.row(&texts.of, |html| {
                 html.text(&self.labels_of(of.iter().copied()));
             });
@@ -181,7 +182,11 @@ impl Page<'_> {
         section(html, &texts.heading, &texts.about);
         html.raw("<table class=\"index\">\n<thead><tr>");
         html.element("th", &texts.label).element("th", &texts.name);
-        html.raw("<th>").text(&texts.id).text(&self.texts.page.comma).text(&texts.content).raw("</th></tr></thead>\n<tbody>\n");
+        html.raw("<th>")
+            .text(&texts.id)
+            .text(&self.texts.page.comma)
+            .text(&texts.content)
+            .raw("</th></tr></thead>\n<tbody>\n");
         for item in facts.items.iter().take(INDEX_MAX) {
             html.raw("<tr><td>");
             anchor(html, item.label);

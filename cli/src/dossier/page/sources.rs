@@ -83,7 +83,10 @@ impl Page<'_> {
     fn core_lines(&self, html: &mut Html, item: &Item, is_origin: bool) {
         for (name, value) in view::core_fields(&item.core) {
             if ORIGIN_CORE.contains(&name) == is_origin {
-                html.raw("<div><span class=\"field\">").text(self.texts.field(name)).text(&self.texts.page.colon).raw("</span>");
+                html.raw("<div><span class=\"field\">")
+                    .text(self.texts.field(name))
+                    .text(&self.texts.page.colon)
+                    .raw("</span>");
                 self.core_value(html, name, &value);
                 html.raw("</div>");
             }

@@ -7,7 +7,7 @@ use griptrace_verifier::finding::Verdict;
 
 use crate::dossier::{
     Dossier,
-    facts::{Facts, Item, Letter},
+    facts::{Facts, Item, Label, Letter},
     texts::Texts,
 };
 
@@ -206,26 +206,31 @@ fn marked<'f>(facts: &'f Facts, item: &'f Item) -> impl Iterator<Item = (bool, M
 /// Says which marks are on the records of a box. What only the verifier found to be withdrawn, such as by a trust file's
 /// own withdrawal, counts too.
 fn marks(dossier: &Dossier, texts: &Texts, items: &[&Item]) -> Vec<String> {
-    let facts = &dossier.facts;
-    let mut counts: BTreeMap<(bool, Mark), usize> = BTreeMap::new();
-    for mark in items.iter().flat_map(|item| marked(facts, item).collect::<BTreeSet<_>>()) {
-        let count = counts.entry(mark).or_default();
-        *count = count.saturating_add(1);
+    let mut on: BTreeMap<(bool, Mark), Vec<Label>> = BTreeMap::new();
+    for item in items {
+        for mark in marked(&dossier.facts, item).collect::<BTreeSet<_>>() {
+            on.entry(mark).or_default().push(item.label);
+        }
     }
+    let colon = &texts.page.colon;
+    let of_which = |labels: &[Label]| match labels.len() {
+        _ if items.len() == 1 => String::new(),
+        1 | 2 => format!("{}{colon}", texts.listed(labels.iter().copied())),
+        many => format!("{many} × "),
+    };
     let assessment = texts.kinds.get(Kind::Assessment.word()).map_or("", String::as_str);
-    let said = counts.iter().map(|((of_assessment, mark), count)| {
-        let of = if *of_assessment { format!("{assessment}{}", texts.page.colon) } else { String::new() };
-        let times = if items.len() > 1 { format!("{count} × ") } else { String::new() };
-        format!("! {times}{of}{}", texts.word(mark.word()))
+    let said = on.iter().map(|((of_assessment, mark), labels)| {
+        let of = if *of_assessment { format!("{assessment}{colon}") } else { String::new() };
+        format!("! {}{of}{}", of_which(labels), texts.word(mark.word()))
     });
     let mut said: Vec<String> = said.collect();
-    let judged = |item: &&&Item| {
-        dossier.judged.as_ref().and_then(|judged| judged.source(&item.id)).is_some_and(|s| s.now == Verdict::Withdrawn)
+    let judged = dossier.judged.as_ref();
+    let is_withdrawn = |item: &&&Item| {
+        judged.and_then(|judged| judged.source(&item.id)).is_some_and(|source| source.now == Verdict::Withdrawn)
     };
-    let withdrawn = items.iter().filter(judged).count();
-    if said.is_empty() && withdrawn > 0 {
-        let times = if items.len() > 1 { format!("{withdrawn} × ") } else { String::new() };
-        said.push(format!("! {times}{}{}{}", texts.assessments.now, texts.page.colon, Verdict::Withdrawn));
+    let withdrawn: Vec<Label> = items.iter().filter(is_withdrawn).map(|item| item.label).collect();
+    if said.is_empty() && !withdrawn.is_empty() {
+        said.push(format!("! {}{}{colon}{}", of_which(&withdrawn), texts.assessments.now, Verdict::Withdrawn));
     }
     said
 }
