@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use griptrace_core::bundle::Bundle;
+use griptrace_core::{bundle::Bundle, digest::Digest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -279,7 +279,7 @@ fn the_verdict_is_the_verifiers_and_of_what_is_broken_nothing_is_repeated() {
 }
 
 fn sha256(bytes: &str) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::from_bytes(Sha256::digest(bytes).into()).to_string()
 }
 
 #[test]

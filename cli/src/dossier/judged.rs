@@ -48,7 +48,7 @@ impl Judged {
         };
         let at_shipment = at(When::AtShipment, |source| source.assessment_at_shipment.as_ref());
         let now = at(When::Now, |source| source.assessment.as_ref());
-        Self { at_shipment, now, report, asked }
+        Self { report, asked, at_shipment, now }
     }
 
     /// Returns what was found of a source.

@@ -246,7 +246,7 @@ const fn columns(c: char) -> usize {
     if c >= '\u{1100}' { 2 } else { 1 }
 }
 
-/// Breaks a text into rows of a box, at most so many: after a space, a comma or a hyphen if one is near, and anywhere if not.
+/// Breaks a text into rows of a box, at most so many: after a space, a comma, a hyphen or what parts a path if one is near, and anywhere if not.
 /// What is cut ends in `…`.
 fn broken(text: &str, most: usize) -> Vec<String> {
     let text = harmless(text, COLUMNS.saturating_mul(most.saturating_mul(2)));
@@ -279,7 +279,7 @@ fn first_row(text: &str) -> (&str, &str) {
             return (row.trim_end(), rest.trim_start());
         }
         // A row that would be nearly empty is worse than a broken word.
-        if matches!(c, ' ' | '-' | ',' | '、' | '·') && used > COLUMNS / 3 {
+        if matches!(c, ' ' | '-' | ',' | '、' | '·' | '/' | '_' | '.') && used > COLUMNS / 3 {
             good = Some(end);
         }
     }

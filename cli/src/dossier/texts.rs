@@ -142,7 +142,7 @@ impl Texts {
         self.fields.get(name).map_or(name, String::as_str)
     }
 
-    /// Puts a text in brackets as this language has them.
+    /// Puts a text in brackets as this language has them behind a word.
     pub(crate) fn bracketed(&self, text: &str) -> String {
         fill(&self.page.brackets, &[("text", text)])
     }

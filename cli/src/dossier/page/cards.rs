@@ -59,7 +59,8 @@ impl Page<'_> {
                 };
             }
             several => {
-                html.raw("<span class=\"label\">").text(&self.labels_of(several.iter().copied())).raw("</span> ");
+                html.raw("<span class=\"label\">").text(&self.labels_of(several.iter().copied()));
+                html.text(&self.texts.page.colon).raw("</span>");
                 html.text(&super::fill(alike, &[("n", &several.len().to_string())]));
             }
         }

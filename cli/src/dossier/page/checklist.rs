@@ -64,7 +64,7 @@ impl Page<'_> {
             }
             let labels = self.labels(here);
             let all = if there.is_empty() && here.len() > 1 {
-                format!("{} {}", self.texts.checklist.all, self.texts.bracketed(&labels))
+                format!("{}{}", self.texts.checklist.all, self.texts.bracketed(&labels))
             } else {
                 labels
             };

@@ -38,7 +38,7 @@ impl Page<'_> {
             html.text(comma).text(&self.validity(assessment));
         }
         for mark in item.marks.iter().map(|place| self.dossier.facts.item(*place)) {
-            html.text(comma).raw("<b>").text(self.mark(mark)).raw("</b> ");
+            html.text(comma).raw("<b>").text(self.mark(mark)).raw("</b>");
             html.text(&self.texts.bracketed(&mark.label.to_string()));
         }
     }
@@ -61,7 +61,7 @@ impl Page<'_> {
             for (standing, labels) in alike.iter().take(ENTRIES_MAX) {
                 html.raw("<div><span class=\"field\">").text(heading);
                 if subjects.len() > 1 {
-                    html.raw(" ").text(&self.texts.bracketed(&self.texts.listed(labels.iter().copied())));
+                    html.text(&self.texts.bracketed(&self.texts.listed(labels.iter().copied())));
                 }
                 html.text(&self.texts.page.colon).raw("</span>");
                 self.standing(html, standing);

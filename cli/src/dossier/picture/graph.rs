@@ -278,7 +278,7 @@ fn sources(texts: &Texts, items: &[&Item], grouping: Grouping) -> Cell {
 }
 
 fn named(texts: &Texts, item: &Item) -> String {
-    item.name().map_or_else(|| texts.bracketed(&texts.page.not_disclosed), str::to_owned)
+    item.name().map_or_else(|| texts.bracketed(&texts.page.not_disclosed).trim().to_owned(), str::to_owned)
 }
 
 fn steps(texts: &Texts, step: &Item, items: &[&Item]) -> Cell {
