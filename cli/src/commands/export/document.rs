@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_export::{cyclonedx, lineage::Lineage, prov, slsa, statement::envelope};
+use griptrace_export::{
+    cyclonedx,
+    lineage::Lineage,
+    prov, slsa,
+    statement::{envelope, envelope_begins},
+};
 use serde_json::{Value as Json, json};
 
 use super::{Written, json_file, write};
@@ -68,13 +73,15 @@ pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, Command
         None => json_file(statement),
     };
     let bytes: Vec<u8> = made.statements.iter().flat_map(line).collect();
-    let begins: &[u8] =
-        if key.is_some() { br#"{"payload":""# } else { br#"{"_type":"https://in-toto.io/Statement/v1""# };
+    let begins = match made.statements.first().filter(|_| key.is_some()) {
+        Some(statement) => envelope_begins(statement),
+        None => br#"{"_type":"https://in-toto.io/Statement/v1""#.to_vec(),
+    };
     let more = [
         ("statements", json!(made.statements.len())),
         ("left_out", json!(made.left_out.iter().map(ToString::to_string).collect::<Vec<_>>())),
     ];
-    let kind = ("SLSA provenance", begins);
+    let kind = ("SLSA provenance", begins.as_slice());
     put(context, &args.document, &bytes, kind, (&lineage, args.key.as_deref(), &more))
 }
 
