@@ -248,12 +248,12 @@ fn an_office_withdraws_without_any_log() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(vsa("first.griptrace", "").0, Some(0));
-    let (code, said) = vsa("first.griptrace", "--update w.update");
-    assert!(code == Some(1) && said.contains("assessment-withdrawn (error): "), "{said}");
-    let (_, _, said) = desk.verify("first.griptrace --update w.update --write-updated same.griptrace");
+    let (code, told) = vsa("first.griptrace", "--update w.update");
+    assert!(code == Some(1) && told.contains("assessment-withdrawn (error): "), "{told}");
+    let (_, _, told) = desk.verify("first.griptrace --update w.update --write-updated same.griptrace");
     let warned = "warning: same.griptrace does not hold the mark withdraw of ";
-    assert!(said.contains(warned) && said.contains(" by Office, which w.update brings"), "{said}");
-    assert!(said.contains("hint: ") && said.contains("give --update w.update with every check of it"), "{said}");
+    assert!(told.contains(warned) && told.contains(" by Office, which w.update brings"), "{told}");
+    assert!(told.contains("hint: ") && told.contains("give --update w.update with every check of it"), "{told}");
     assert_eq!(vsa("same.griptrace", "").0, Some(0), "which is why that is said");
     assert_eq!(vsa("same.griptrace", "--update w.update").0, Some(1));
     // The same from the trust file.

@@ -525,6 +525,53 @@ fn a_tlog_proof_out_of_a_bundle_is_that_of_the_store() {
     assert!(compared >= 4, "{compared}");
 }
 
+/// Whoever names a trust file gets no proof out of a bundle that does not hold together.
+#[test]
+fn a_tlog_proof_out_of_a_bundle_that_is_not_believed_is_not_written() {
+    let desk = Desk::new();
+    let export = ["export", "tlog-proof", "leaf:0", "--bundle", "full.griptrace", "-o", "p.tlog-proof", "--trust"];
+    desk.say(&[&export[..], &["trust.toml"]].concat());
+    fs::remove_file(desk.path("p.tlog-proof")).unwrap();
+    let other = Desk::new();
+    fs::copy(other.path("trust.toml"), desk.path("other.toml")).unwrap();
+    let said = desk.ends(2, &[&export[..], &["other.toml"]].concat());
+    assert!(said.contains("full.griptrace is not exported") && !desk.path("p.tlog-proof").exists(), "{said}");
+    let said = desk.ends(2, &["export", "tlog-proof", "leaf:0", "--trust", "trust.toml", "-o", "p.tlog-proof"]);
+    assert!(said.contains("--bundle <FILE>"), "{said}");
+}
+
+/// A signature has no place for a mark: who signs hears of it.
+#[test]
+fn what_was_put_aside_is_not_signed_without_a_word() {
+    let desk = Desk::new();
+    let oms = ["export", "oms", "model", "--key", "p256.key", "-o", "m.sig"];
+    assert!(!desk.say(&oms).contains("warning"));
+    desk.say(&["mark", "withdraw", "camera", "--reason", "spoilt"]);
+    let said = desk.say(&oms);
+    let of_source = " dataset camera, which went into the model, bears the mark withdraw of ";
+    assert!(said.contains(of_source) && said.contains(": spoilt)"), "{said}");
+    fs::remove_file(desk.path("m.sig")).unwrap();
+    for mark in ["recall", "supersede"] {
+        let (model, node) =
+            if mark == "recall" { ("model", "model:grasp") } else { ("grasp-f32.bin", "model:grasp-f32") };
+        let mut marked = vec!["mark", mark, node, "--reason", "not this one"];
+        marked.extend(if mark == "supersede" { &["--successor", "model:grasp"][..] } else { &[] });
+        desk.say(&marked);
+        let oms = ["export", "oms", model, "--key", "p256.key", "-o", "m.sig"];
+        let said = desk.ends(2, &oms);
+        let told = format!("is not signed: it bears the mark {mark} of ");
+        assert!(said.contains(&told) && said.contains(": not this one)") && said.contains("--despite-mark"), "{said}");
+        assert!(!desk.path("m.sig").exists());
+        let said = desk.say(&[&oms[..], &["--despite-mark"]].concat());
+        assert!(said.contains(&format!("{model} has the content of ")), "{said}");
+        assert!(said.contains(&format!("which bears the mark {mark} of ")), "{said}");
+        fs::remove_file(desk.path("m.sig")).unwrap();
+    }
+    // A model that went in and is merely superseded still counts.
+    let said = desk.say(&[&oms[..], &["--despite-mark"]].concat());
+    assert!(!said.contains("mark supersede"), "{said}");
+}
+
 #[test]
 fn a_statements_entry_is_the_logs_own() {
     let desk = Desk::new();

@@ -44,18 +44,18 @@ pub(crate) struct SlsaArgs {
 
 pub(super) fn cyclonedx(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let begins = br#"{"$schema":"http://cyclonedx.org/schema/bom-1.6.schema.json""#;
-    let lineage = read(args)?;
+    let lineage = lineage(&args.bundle, &args.trust)?;
     put(context, args, &json_file(&cyclonedx::bom(&lineage)), ("CycloneDX BOM", begins), (&lineage, None, &[]))
 }
 
 pub(super) fn prov(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let lineage = read(args)?;
+    let lineage = lineage(&args.bundle, &args.trust)?;
     let bytes = json_file(&prov::document(&lineage));
     put(context, args, &bytes, ("PROV-JSON", br#"{"activity":{"#), (&lineage, None, &[]))
 }
 
 pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, CommandError> {
-    let lineage = read(&args.document)?;
+    let lineage = lineage(&args.document.bundle, &args.document.trust)?;
     let made = slsa::provenance(&lineage);
     for model in &made.left_out {
         let model = short(model);
@@ -86,10 +86,10 @@ pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, Command
 }
 
 /// Reads a bundle whose evidence holds together.
-fn read(args: &Args) -> Result<Lineage, CommandError> {
-    let trust = load_trust(&args.trust)?;
-    Lineage::read(&read_bundle(&args.bundle)?, &trust).map_err(|e| {
-        CommandError::because(format!("{} is not exported", args.bundle.display()), e)
+pub(super) fn lineage(bundle: &Path, trust: &Path) -> Result<Lineage, CommandError> {
+    let trust = load_trust(trust)?;
+    Lineage::read(&read_bundle(bundle)?, &trust).map_err(|e| {
+        CommandError::because(format!("{} is not exported", bundle.display()), e)
             .with_hint("griptrace verify says more")
     })
 }
