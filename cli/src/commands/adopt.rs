@@ -92,7 +92,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         );
     };
     let file = path.display().to_string();
-    let Judged { report, file: bytes, .. } = judge(path, (trust, policy), &question(args))?;
+    let (Judged { report, file: bytes, .. }, _) = judge(path, (trust, policy), &question(args))?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
     refuse(&report, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
     let id = match &args.node {

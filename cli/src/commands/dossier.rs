@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let (bytes, report) = match (&args.trust, &args.policy) {
         (Some(trust), Some(policy)) => {
-            let judged = judge(&args.bundle, (trust, policy), &args.asked)?;
+            let (judged, _) = judge(&args.bundle, (trust, policy), &args.asked)?;
             (judged.file, Some(judged.report))
         }
         _ => (read_bundle(&args.bundle)?, None),

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use griptrace_verifier::{render, report::Report};
 pub(crate) use griptrace_verify::Args;
-use griptrace_verify::{Asked, Judged};
+use griptrace_verify::{Asked, Inputs, Judged};
 use serde_json::Value as Json;
 
 use crate::{
@@ -19,8 +19,12 @@ pub(crate) fn run(context: &Context, mut args: Args) -> Answer {
     Answer(griptrace_verify::check(&args, clock::today(), &mut out, &mut err))
 }
 
-/// Judges a bundle as `griptrace verify` does, and prints nothing.
-pub(crate) fn judge(bundle: &Path, (trust, policy): (&Path, &Path), asked: &Asked) -> Result<Judged, CommandError> {
+/// Judges a bundle as `griptrace verify` does, and prints nothing. Returns what was read for it too.
+pub(crate) fn judge(
+    bundle: &Path,
+    (trust, policy): (&Path, &Path),
+    asked: &Asked,
+) -> Result<(Judged, Inputs), CommandError> {
     let args = Args::about(bundle.to_owned(), trust.to_owned(), policy.to_owned(), asked.clone());
     griptrace_verify::report(&args, clock::today(), read_bundle(bundle)?).map_err(|(text, hint)| {
         let error = CommandError::failed(format!("cannot check {}: {text}", bundle.display()));

@@ -91,28 +91,49 @@ fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write
 }
 
 /// Judges the bytes of one bundle as [`check`] judges a file; the bundles of `args` are not read, and nothing is written.
-/// `today` counts as now without `--at`.
+/// `today` counts as now without `--at`. Beside what came of it, returns what was read for it.
 ///
 /// # Errors
 /// What could not be checked, in words, and a hint if there is one.
-pub fn report(args: &Args, today: Date, bytes: Vec<u8>) -> Result<Judged, (String, Option<String>)> {
+pub fn report(args: &Args, today: Date, bytes: Vec<u8>) -> Result<(Judged, Inputs), (String, Option<String>)> {
     let name = args.bundles.first().map_or(Path::new("the bundle"), PathBuf::as_path);
-    let judged = prepare(args, today).and_then(|prepared| judge(args, &prepared, bytes, name));
+    let judged = prepare(args, today).and_then(|prepared| {
+        let judged = judge(args, &prepared, bytes.clone(), name)?;
+        let Prepared { trust, trust_file, policy_file, updates, .. } = prepared;
+        Ok((judged, Inputs { given: bytes, updates, trust, trust_file, policy_file }))
+    });
     judged.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
+}
+
+/// What a judgement was made from, each file as it was read then: read again, it may be another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inputs {
+    /// The bundle as it was given.
+    pub given: Vec<u8>,
+    /// The updates, in order.
+    pub updates: Vec<Vec<u8>>,
+    /// The trust file.
+    pub trust: Trust,
+    /// Its text.
+    pub trust_file: String,
+    /// The text of the policy.
+    pub policy_file: String,
 }
 
 /// What is the buyer's own: read once, before any bundle.
 struct Prepared {
     trust: Trust,
+    trust_file: String,
     policy: Policy,
+    policy_file: String,
     question: Question,
     updates: Vec<Vec<u8>>,
 }
 
 fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
-    let trust = read_trust(&args.trust)?;
+    let (trust, trust_file) = read_trust(&args.trust)?;
     let policy = args.policy.as_deref().ok_or_else(|| Trouble::new("--policy FILE is missing"))?;
-    let policy = read_config(policy, "policy", policy::parse)?;
+    let (policy, policy_file) = read_config(policy, "policy", policy::parse)?;
     let question = Question {
         now: args.asked.at.unwrap_or(today),
         destination: args.asked.destination,
@@ -121,10 +142,11 @@ fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
         model: hand::model_in_hand(&args.asked)?,
         known: Known { histories: updating::read_histories(args, &trust)?, ..Known::default() },
     };
-    Ok(Prepared { trust, policy, question, updates: updating::read_updates(args)? })
+    Ok(Prepared { trust, trust_file, policy, policy_file, question, updates: updating::read_updates(args)? })
 }
 
-fn read_trust(path: &Path) -> Result<Trust, Trouble> {
+/// Reads the trust file; returns its text too.
+fn read_trust(path: &Path) -> Result<(Trust, String), Trouble> {
     read_config(path, "trust file", trust::parse)
 }
 
@@ -132,13 +154,14 @@ fn read_config<T>(
     path: &Path,
     what: &str,
     parse: impl FnOnce(&str, &str) -> Result<T, trust::ConfigError>,
-) -> Result<T, Trouble> {
+) -> Result<(T, String), Trouble> {
     let name = path.display().to_string();
     let bytes = read_limited(path, CONFIG_BYTES_MAX)
         .map_err(|trouble| trouble.or_hint(format!("the {what} is the buyer's own, and not part of the evidence")))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| Trouble::new(format!("{name}: is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
-    parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))
+    let parsed = parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))?;
+    Ok((parsed, text))
 }
 
 /// Reads a file of at most `limit` bytes; of a larger one, no more than that.

@@ -14,11 +14,8 @@ use serde_json::json;
 use super::{Written, json_file, write};
 use crate::{
     clock,
-    commands::{
-        check::load_trust,
-        verify::{errors_json, judge, verdict_lines},
-    },
-    context::{Answer, Context, read_bundle, read_file},
+    commands::verify::{errors_json, judge, verdict_lines},
+    context::{Answer, Context},
     error::CommandError,
     keyfile,
 };
@@ -67,21 +64,20 @@ pub(super) enum Format {
 
 pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answer, CommandError> {
     let key = keyfile::read(&args.key)?.signer()?;
-    let judged = judge(&args.bundle, (&args.trust, &args.policy), &args.asked)?;
-    let (report, trust) = (&judged.report, load_trust(&args.trust)?);
-    let lineage = Lineage::read(&judged.file, &trust).ok();
-    let updates = args.asked.updates.iter().map(|path| read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let (judged, inputs) = judge(&args.bundle, (&args.trust, &args.policy), &args.asked)?;
+    let report = &judged.report;
+    let lineage = Lineage::read(&judged.file, &inputs.trust).ok();
     let verifier = args.verifier.clone().unwrap_or_else(|| format!("urn:griptrace:key:{}", key.public_key().id()));
     let verdict = Judged {
         report,
         question: &judged.question,
         bundle: &judged.file,
-        given: &read_bundle(&args.bundle)?,
-        updates: &updates,
+        given: &inputs.given,
+        updates: &inputs.updates,
         lineage: lineage.as_ref(),
-        trust: &trust,
-        trust_file: &read_file(&args.trust)?,
-        policy: &read_file(&args.policy)?,
+        trust: &inputs.trust,
+        trust_file: inputs.trust_file.as_bytes(),
+        policy: inputs.policy_file.as_bytes(),
         verifier: &verifier,
         time: clock::now(),
     };
@@ -90,7 +86,7 @@ pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answ
         Format::Vsa => (verdict.vsa(), "verification summary"),
     };
     let bytes = json_file(&envelope(&statement, &key));
-    let inputs: Vec<&Path> = [&args.bundle, &args.trust, &args.policy, &args.key]
+    let files: Vec<&Path> = [&args.bundle, &args.trust, &args.policy, &args.key]
         .into_iter()
         .chain(&args.asked.model)
         .chain(&args.asked.updates)
@@ -103,7 +99,7 @@ pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answ
     ];
     let begins = envelope_begins(&statement);
     let kind = (name, begins.as_slice());
-    write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &inputs, more: &more })?;
+    write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &files, more: &more })?;
     if !context.output.is_json() {
         verdict_lines(report).iter().try_for_each(|line| context.output.line(line))?;
     }
