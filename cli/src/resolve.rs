@@ -322,7 +322,7 @@ fn put_aside(
         return newest_of(workspace, ids, path);
     }
     let (first, more) = lines.split_first().map_or((String::new(), &[][..]), |(first, more)| (first.clone(), more));
-    let error = more.iter().fold(CommandError::failed(first), |error, line| error.with_hint(line));
+    let error = more.iter().fold(CommandError::failed(first), CommandError::with_hint);
     Err(error.with_hint(format!("griptrace show {} tells more", path.display())))
 }
 

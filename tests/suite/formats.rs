@@ -407,6 +407,25 @@ fn a_verdict_says_what_was_asked() {
     }
 }
 
+/// The policy that is named is the one that was judged by, even where it can be read once alone.
+#[cfg(unix)]
+#[test]
+fn a_verdict_names_the_policy_as_it_was_read() {
+    use std::io::Write as _;
+    let desk = Desk::new();
+    let mut command = Command::new(PROGRAM);
+    command.args(["export", "svr", "full.griptrace", "--trust", "trust.toml", "--policy", "/dev/stdin"]);
+    command.args(["--model", "model", "--destination", "DE", "--key", "ed25519.key", "-o", "v.json"]);
+    let mut child = command.current_dir(desk.path("")).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let policy = fs::read(desk.path("policy.toml")).unwrap();
+    child.stdin.take().unwrap().write_all(&policy).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let envelope: Json = serde_json::from_slice(&fs::read(desk.path("v.json")).unwrap()).unwrap();
+    let statement: Json =
+        serde_json::from_slice(&STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!(statement["predicate"]["griptrace_question"]["policy"]["digest"]["sha256"], sha256(&policy));
+}
+
 #[test]
 fn a_verdict_that_is_not_met_tells_why() {
     let desk = Desk::new();
