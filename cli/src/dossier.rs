@@ -21,7 +21,7 @@ use self::{
     points::{Answered, answer},
 };
 pub(crate) use self::{
-    judged::Judged,
+    judged::{Asked, Judged},
     page::MAGIC,
     texts::{Language, fill},
 };

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use griptrace_core::id::NodeId;
+use griptrace_core::{
+    date::Date,
+    digest::Digest,
+    id::NodeId,
+    word::{Country, Word},
+};
 use griptrace_verifier::{
     finding::{Code, Finding, Verdict, When},
+    question::Question,
     report::{AssessmentReport, Report, SourceReport, Strength},
 };
-use griptrace_verify::Asked;
+use griptrace_verify::Inputs;
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::facts::Item;
 
@@ -29,6 +36,41 @@ pub(crate) enum Standing {
     },
     /// The report does not name it: another one counts, none was asked for, or there were too many findings to list.
     Unnamed,
+}
+
+/// What was asked: the arguments, and what the trust file said where they said nothing. None of it is the bundle's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Asked {
+    /// The day that counted as now.
+    pub(crate) now: Date,
+    /// Whether the arguments named that day; otherwise it is the clock's.
+    pub(crate) is_now_given: bool,
+    /// Where the buyer is.
+    pub(crate) destination: Option<Country>,
+    /// Who the buyer is.
+    pub(crate) consignee: Option<String>,
+    /// What the buyer uses the model for, sorted.
+    pub(crate) purposes: Vec<Word>,
+    /// SHA-256 of the trust file, as it was read.
+    pub(crate) trust_sha256: Digest,
+    /// SHA-256 of the policy, as it was read.
+    pub(crate) policy_sha256: Digest,
+}
+
+impl Asked {
+    /// Fills in what the trust file expects, as the verifier does.
+    pub(crate) fn of(question: &Question, inputs: &Inputs, is_now_given: bool) -> Self {
+        let sha256 = |text: &str| Digest::from_bytes(Sha256::digest(text).into());
+        Self {
+            now: question.now,
+            is_now_given,
+            destination: question.destination(&inputs.trust),
+            consignee: question.consignee(&inputs.trust).map(str::to_owned),
+            purposes: question.purposes(&inputs.trust),
+            trust_sha256: sha256(&inputs.trust_file),
+            policy_sha256: sha256(&inputs.policy_file),
+        }
+    }
 }
 
 /// What the verifier found, under what question.
