@@ -13,6 +13,10 @@ const ALONG = ["used", "generated-by", "ships"];
 const RECORDS = 100;
 const LABEL_MAX = 24;
 const LAYOUT = { name: "dagre", nodeSep: 16, rankSep: 32, animate: false, padding: 16 };
+/** The zoom at which a label can still be read: its letters are 14 pixels high at 1. */
+const READABLE = 0.6;
+/** Pixels between the drawing and the edge of its window. */
+const EDGE = 16;
 /** Pixels of the printed copy's longer side at most. */
 const PRINT_MAX = 2400;
 
@@ -40,27 +44,34 @@ const STYLE = [
   { selector: "edge[?aside]", style: { "line-style": "dashed" } },
 ];
 
-/** Returns the section; `shown()` is to be called when it stands in the page. */
+/**
+ * Returns the section, and for paper, at the end of all, a picture of the whole, which can't flow around what comes before.
+ * `shown()` is to be called when they stand in the page, and they can be printed when that is done.
+ */
 export function ancestry(graph, report) {
   const head = heading(2, "graph");
   const frame = (...children) => el("section", { "aria-labelledby": "h-graph", class: "ancestry" }, head, ...children);
-  if (graph.nodes.length === 0) return { section: frame(el("p", {}, t("graph-empty"))), shown: () => {} };
+  if (graph.nodes.length === 0) {
+    return { section: frame(el("p", {}, t("not-judged-here"))), picture: "", shown: async () => {} };
+  }
   const worst = severities(report);
   const reduced = reduce(graph, (place) => worst.has(graph.nodes[place].id));
   const canvas = el("div", { class: "graph", "aria-hidden": "true" });
-  const printed = el("canvas", { class: "printed", "aria-hidden": "true" });
+  const printed = el("canvas", {});
+  const picture = el("section", { class: "printed", "aria-hidden": "true" }, el("h2", {}, t("graph")), legend(), printed);
   const drawing = { cy: null };
   const button = (key, act) => el("button", { type: "button", click: () => act(drawing.cy) }, t(key));
   const zoom = (by) => (cy) => cy.zoom({ level: cy.zoom() * by, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   const part = reduced.nodes.length < report.nodes;
+  const move = el("p", { class: "help on-screen", hidden: true }, t("graph-move"));
   const section = frame(
     el("p", {}, t("graph-help"), part ? ` ${t("graph-part", { drawn: reduced.count, total: report.nodes })}` : ""),
-    el("div", { class: "tools" }, button("zoom-in", zoom(1.3)), button("zoom-out", zoom(1 / 1.3)), button("fit", (cy) => cy.fit(undefined, 20)), legend()),
+    el("div", { class: "tools" }, button("zoom-in", zoom(1.3)), button("zoom-out", zoom(1 / 1.3)), button("fit", (cy) => cy.fit(undefined, EDGE)), legend()),
+    move,
     canvas,
-    printed,
     records(graph, reduced, drawing),
   );
-  return { section, shown: () => draw(graph, reduced, worst, { canvas, printed, drawing }) };
+  return { section, picture, shown: () => draw(graph, reduced, worst, { canvas, printed, drawing, move }) };
 }
 
 /** The worst severity of the findings on each node. */
@@ -78,7 +89,7 @@ function legend() {
   return el("ul", { class: "legend" }, ["dataset", "transformation", "model", "assessment", "shipment", "status"].map(item));
 }
 
-function draw(graph, reduced, worst, { canvas, printed, drawing }) {
+function draw(graph, reduced, worst, { canvas, printed, drawing, move }) {
   const elements = [
     ...reduced.nodes.map(({ places }, number) => ({ data: { id: `n${number}`, ...look(graph, places, worst) } })),
     ...reduced.edges.map(([from, to, role], number) => {
@@ -88,12 +99,13 @@ function draw(graph, reduced, worst, { canvas, printed, drawing }) {
     }),
   ];
   const cy = cytoscape({
-    container: canvas, elements, style: STYLE, userZoomingEnabled: false, maxZoom: 3, minZoom: 0.02, boxSelectionEnabled: false,
+    container: canvas, elements, style: STYLE, userZoomingEnabled: matchMedia("(pointer: coarse)").matches, maxZoom: 3, minZoom: 0.02, boxSelectionEnabled: false,
     layout: { name: "null" },
   });
   layOut(cy);
   drawing.cy = cy;
-  copyForPrint(cy, printed);
+  move.hidden = isAllReadable(cy);
+  return copyForPrint(cy, printed);
 }
 
 /** Lays out from left to right or from the top down, whichever shows all of it larger. */
@@ -103,6 +115,25 @@ function layOut(cy) {
     return cy.zoom();
   });
   if (zooms[0] > zooms[1]) cy.layout({ ...LAYOUT, rankDir: "LR" }).run();
+}
+
+/** Shows the product and what is nearest to it, where the letters of the whole would be too small; returns whether it is whole. */
+function isAllReadable(cy) {
+  if (cy.zoom() >= READABLE) return true;
+  cy.zoom(READABLE);
+  const [box, product] = [cy.elements().boundingBox(), cy.$id("n0").position()];
+  cy.pan({
+    x: shift(cy.width(), product.x, box.x1, box.x2),
+    y: shift(cy.height(), product.y, box.y1, box.y2),
+  });
+  return false;
+}
+
+/** How far to shift so that a place is in the middle of a window, with none of the window left empty for it. */
+function shift(window, place, from, to) {
+  const [least, most] = [window - EDGE - to * READABLE, EDGE - from * READABLE];
+  if (least > most) return (least + most) / 2;
+  return Math.min(most, Math.max(least, window / 2 - place * READABLE));
 }
 
 /** Paper can't scroll or zoom: it gets a picture of the whole. */
@@ -119,7 +150,7 @@ function look(graph, places, worst) {
   const name = node.name ? plain(node.name, LABEL_MAX) : node.id.slice(0, 12);
   const kind = known("kind-", node.kind);
   const many = places.length > 1;
-  const label = many ? t("group", { count: places.length, kind }) : `${name}\n${[kind, node.country].filter(Boolean).join(", ")}`;
+  const label = many ? t("group", { count: places.length, kind }) : `${name}\n${[kind, node.country].filter(Boolean).join(" · ")}`;
   return { label, shape, colour, severity: worst.get(node.id) };
 }
 
@@ -136,7 +167,7 @@ function records(graph, reduced, drawing) {
     drawing.cy.animate({ center: { eles: node }, zoom: 1, duration: 0 });
     drawing.cy.container().scrollIntoView({ block: "center" });
   };
-  const named = ([to, role]) => [known("role-", role), " ", short(graph.nodes[to].id), "; "];
+  const named = ([to, role]) => [known("role-", role), " ", short(graph.nodes[to].id), t("semicolon")];
   const row = (node, place) => [
     drawn.has(place)
       ? el("button", { type: "button", title: t("find"), click: () => find(place) }, node.id.slice(0, 12))
