@@ -13,10 +13,14 @@ const ALONG = ["used", "generated-by", "ships"];
 const RECORDS = 100;
 const LABEL_MAX = 24;
 const LAYOUT = { name: "dagre", nodeSep: 16, rankSep: 32, animate: false, padding: 16 };
-/** The zoom at which a label can still be read: its letters are 14 pixels high at 1. */
+/** Pixels of a label's letters where the drawing is not zoomed. */
+const LETTERS = 14;
+/** The zoom at which a label can still be read. */
 const READABLE = 0.6;
 /** Pixels between the drawing and the edge of its window. */
 const EDGE = 16;
+/** Pixels of paper for the drawing (182 mm by 150 mm, style.css), and of letters that can be read on it. */
+const PAPER = { width: 688, height: 567, letters: 4 };
 /** Pixels of the printed copy's longer side at most. */
 const PRINT_MAX = 2400;
 
@@ -33,7 +37,7 @@ const KINDS = {
 const STYLE = [
   { selector: "node", style: {
     label: "data(label)", shape: "data(shape)", "background-color": "data(colour)", color: "#10202e",
-    "border-width": 1, "border-color": "#5f6f7d", width: 170, height: 50, "font-size": 14, "text-wrap": "wrap",
+    "border-width": 1, "border-color": "#5f6f7d", width: 170, height: 50, "font-size": LETTERS, "text-wrap": "wrap",
     "text-valign": "center", "text-halign": "center", "font-family": "system-ui, sans-serif" } },
   { selector: "node[severity = 'error']", style: { "border-width": 4, "border-color": "#c62828" } },
   { selector: "node[severity = 'warning']", style: { "border-width": 4, "border-color": "#c77700" } },
@@ -57,8 +61,7 @@ export function ancestry(graph, report) {
   const worst = severities(report);
   const reduced = reduce(graph, (place) => worst.has(graph.nodes[place].id));
   const canvas = el("div", { class: "graph", "aria-hidden": "true" });
-  const printed = el("canvas", {});
-  const picture = el("section", { class: "printed", "aria-hidden": "true" }, el("h2", {}, t("graph")), legend(), printed);
+  const printed = el("section", { class: "printed", "aria-hidden": "true" }, el("h2", {}, t("graph")), el("p", {}, t("graph-not-printed")));
   const drawing = { cy: null };
   const button = (key, act) => el("button", { type: "button", click: () => act(drawing.cy) }, t(key));
   const zoom = (by) => (cy) => cy.zoom({ level: cy.zoom() * by, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
@@ -71,7 +74,7 @@ export function ancestry(graph, report) {
     canvas,
     records(graph, reduced, drawing),
   );
-  return { section, picture, shown: () => draw(graph, reduced, worst, { canvas, printed, drawing, move }) };
+  return { section, picture: printed, shown: () => draw(graph, reduced, worst, { canvas, printed, drawing, move }) };
 }
 
 /** The worst severity of the findings on each node. */
@@ -104,7 +107,10 @@ function draw(graph, reduced, worst, { canvas, printed, drawing, move }) {
   });
   layOut(cy);
   drawing.cy = cy;
-  move.hidden = isAllReadable(cy);
+  const view = () => (move.hidden = isAllReadable(cy));
+  view();
+  // Another size of the window is another view; on paper there is none.
+  cy.on("resize", () => cy.width() > 0 && cy.height() > 0 && (cy.fit(undefined, EDGE), view()));
   return copyForPrint(cy, printed);
 }
 
@@ -117,7 +123,7 @@ function layOut(cy) {
   if (zooms[0] > zooms[1]) cy.layout({ ...LAYOUT, rankDir: "LR" }).run();
 }
 
-/** Shows the product and what is nearest to it, where the letters of the whole would be too small; returns whether it is whole. */
+/** Shows the product and what is nearest to it, where the letters of the whole would be too small; returns whether all is in view. */
 function isAllReadable(cy) {
   if (cy.zoom() >= READABLE) return true;
   cy.zoom(READABLE);
@@ -126,7 +132,7 @@ function isAllReadable(cy) {
     x: shift(cy.width(), product.x, box.x1, box.x2),
     y: shift(cy.height(), product.y, box.y1, box.y2),
   });
-  return false;
+  return box.w * READABLE <= cy.width() && box.h * READABLE <= cy.height();
 }
 
 /** How far to shift so that a place is in the middle of a window, with none of the window left empty for it. */
@@ -136,12 +142,15 @@ function shift(window, place, from, to) {
   return Math.min(most, Math.max(least, window / 2 - place * READABLE));
 }
 
-/** Paper can't scroll or zoom: it gets a picture of the whole. */
+/** Paper can't scroll or zoom: it gets a picture of the whole, if letters can be read in it, and stands by what it says else. */
 async function copyForPrint(cy, printed) {
+  const { w, h } = cy.elements().boundingBox();
+  if (LETTERS * Math.min(PAPER.width / w, PAPER.height / h) < PAPER.letters) return;
   const blob = await cy.png({ full: true, bg: "#ffffff", maxWidth: PRINT_MAX, maxHeight: PRINT_MAX, output: "blob-promise" });
   const picture = await createImageBitmap(blob);
-  [printed.width, printed.height] = [picture.width, picture.height];
-  printed.getContext("2d").drawImage(picture, 0, 0);
+  const canvas = el("canvas", { width: picture.width, height: picture.height });
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  printed.lastChild.replaceWith(legend(), canvas);
 }
 
 function look(graph, places, worst) {

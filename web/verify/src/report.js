@@ -1,6 +1,6 @@
 // The report as a page: what the program says in words, in the same order.
 import { asked } from "./asked.js";
-import { day, el, others, short } from "./dom.js";
+import { day, el, marked, others, short } from "./dom.js";
 import { rows } from "./rows.js";
 import { heading, known, maybe, meaning, pieces, t } from "./words.js";
 
@@ -136,8 +136,8 @@ function finding(group, names) {
   return el(
     "li",
     { class: `finding ${severity}`, "data-code": code },
-    el("h3", {}, el("span", { class: "badge" }, t(`severity-${severity}`)), " ", means),
-    el("p", {}, el("strong", {}, t("clear"), t("colon")), clear),
+    el("h3", {}, el("span", { class: "badge" }, t(`severity-${severity}`)), " ", marked(means)),
+    el("p", {}, el("strong", {}, t("clear"), t("colon")), marked(clear)),
     el("p", { class: "aside" }, el("code", { class: "code" }, code), ` · ${t("step", { step })} · `, t("detail"), t("colon")),
     el("ul", { class: "texts" }, rows(group, LISTED, item)),
   );

@@ -105,7 +105,7 @@ test("every page of paper has its number, the verdict and the evidence's digest;
     assert.match(foot, new RegExp(` ${place + 1} ?/ ?${pages.length}$`), foot);
   }
   const all = pages.join("");
-  for (const key of ["verify", "save", "zoom-in", "graph-move", "drop"]) assert.ok(!all.includes(words("en")[key]), key);
+  for (const key of ["verify", "save", "zoom-in", "graph-move", "drop", "graph-not-printed"]) assert.ok(!all.includes(words("en")[key]), key);
   // No page but the last is half empty: the drawing, which can't be divided, comes at the end.
   const lines = (text) => text.split("\n").filter((line) => line.trim()).length;
   assert.ok(pages.slice(0, -2).every((text) => lines(text) > 25), pages.map(lines).join(" "));
@@ -176,6 +176,20 @@ for (const [name, size] of Object.entries({ phone: { width: 360, height: 740 }, 
     await page.setViewportSize({ width: 1280, height: 900 });
   });
 }
+
+test("a drawing fits the window again after the window changed", async () => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await verify(page, { ...files(), question: BUYER });
+  await page.setViewportSize({ width: 1280, height: 1400 });
+  const fits = () => page.$eval(".graph", ({ _cyreg: { cy } }) => {
+    const { x1, x2, y1, y2 } = cy.elements().renderedBoundingBox();
+    return x1 >= 0 && y1 >= 0 && x2 <= cy.width() && y2 <= cy.height() && cy.zoom() >= 0.6;
+  });
+  await page.waitForFunction(() => document.querySelector(".graph")._cyreg.cy.width() > 1000);
+  assert.ok(await fits());
+  assert.ok(await page.isHidden(".ancestry > .on-screen"));
+  await page.setViewportSize({ width: 1280, height: 900 });
+});
 
 test("a reader of the screen still has tables", async () => {
   await page.setViewportSize({ width: 360, height: 740 });
