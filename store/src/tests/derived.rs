@@ -194,6 +194,6 @@ fn an_index_that_took_nothing_in_yet_is_no_fault() {
     let World { dir, store, .. } = world;
     drop(store);
     assert!(dir.path().join("index").exists());
-    let report = reader(&dir).fsck(&|_, _, _| {}).unwrap();
+    let report = reader(dir.path()).fsck(&|_, _, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.faults);
 }

@@ -88,8 +88,8 @@ fn acknowledging_before_committing_is_found_out() {
     let mut lying = scene.clone();
     lying.program.push("lie".to_owned());
     let stage = Stage { scene: &lying, ..honest };
-    let is_meant = |point: &&Point| point.call == "pwrite64" && point.object.ends_with("/head");
-    let point = stage.calls.points.iter().filter(is_meant).next_back().expect("the head is written");
+    let is_meant = |point: &&Point| point.call == "pwrite64" && point.object.contains("/segments/");
+    let point = stage.calls.points.iter().find(is_meant).expect("a segment is written");
     let wrong = stage.play(&workshop.place("lies"), &(point.clone(), Blow::Kill), &Mutex::default());
     assert!(wrong.iter().any(|what| what.contains("lost: node")), "it lied, and nothing was wrong: {wrong:#?}");
 }
@@ -233,6 +233,11 @@ impl<'a> Stage<'a> {
     fn go_on(&self, place: &Path, acks: &[Ack], tally: &Mutex<Tally>) -> Vec<String> {
         let (heals, mut wrong) = check(place);
         tally.lock().unwrap().left_to_heal += u64::from(!heals.is_empty());
+        // Before the next one puts anything back.
+        match Seen::read(&store_of(place)) {
+            Ok(seen) => wrong.extend(acks.iter().flat_map(|ack| seen.check(ack))),
+            Err(error) => wrong.push(error),
+        }
         let Some(again) = trace::run(place, &self.scene.program, None) else {
             return vec!["the next one hangs".to_owned()];
         };
