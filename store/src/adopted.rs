@@ -101,7 +101,7 @@ impl Store {
         // One after another, or a name would be lost; the bundle before the name, which would else lead to nothing.
         let _turn = self.0.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let object = object_of(&digest);
-        let is_there = self.0.objects.exists(&object);
+        let is_there = self.0.objects.exists(&object)?;
         let size = self.0.ask(|state| Ok::<_, StorageError>(state.catalogue.size()))?;
         sizes::note_size(&self.0.objects, &digest, is_there, size)?;
         if !is_there {

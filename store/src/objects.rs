@@ -142,8 +142,8 @@ impl Objects {
     }
 
     /// Tells whether there is an object.
-    pub(crate) fn exists(&self, name: &str) -> bool {
-        self.disk.exists(name)
+    pub(crate) fn exists(&self, name: &str) -> Result<bool, StorageError> {
+        self.disk.exists(name).map_err(self.failed("look for", name))
     }
 
     /// Returns the names of the files in a folder, sorted; none if there is no folder.

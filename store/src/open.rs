@@ -64,7 +64,7 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     check_signer(&keys, &signer)?;
     let entry = genesis.to_bytes().map_err(OpenError::Genesis)?;
     let home = genesis_hash(&entry);
-    if is_begun(&objects, entry.len())? || objects.exists(HEAD) || objects.exists(CHECKPOINT) {
+    if is_begun(&objects, entry.len())? || objects.exists(HEAD)? || objects.exists(CHECKPOINT)? {
         return Err(OpenError::Exists { path: objects.root().to_path_buf() });
     }
     objects.prepare()?;
@@ -122,7 +122,7 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
 /// Opens the store of these objects.
 pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, OpenError> {
     let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
-    if !objects.exists(HEAD) && !objects.exists(CHECKPOINT) {
+    if !objects.exists(HEAD)? && !objects.exists(CHECKPOINT)? {
         let genesis = objects.read(GENESIS)?.unwrap_or_default();
         if is_begun(&objects, genesis.len())? {
             let why =
@@ -380,7 +380,7 @@ impl Reading<'_> {
                 catalogue.apply(delta);
             }
             let is_cut = file.length().is_ok_and(|length| length < SEGMENT_BYTES);
-            let goes_on = catalogue.size() != segment && self.objects.exists(&segment::name(catalogue.size()));
+            let goes_on = catalogue.size() != segment && self.objects.exists(&segment::name(catalogue.size()))?;
             if catalogue.size() < size && !goes_on && (is_cut || catalogue.size() == before) {
                 let found = catalogue.size();
                 let why = format!(
@@ -411,17 +411,17 @@ impl Reading<'_> {
                 return Err(StorageError::corrupt(signed.object, why));
             }
         }
-        if reader.had_to_derive_the_edge()? && self.lacks_full_tiles(catalogue.size()) {
+        if reader.had_to_derive_the_edge()? && self.lacks_full_tiles(catalogue.size())? {
             return self.rewrite_tiles(catalogue);
         }
         Edge::read(&mut reader)
     }
 
     /// Tells whether the last full tile is gone: then others are too.
-    fn lacks_full_tiles(&self, size: u64) -> bool {
+    fn lacks_full_tiles(&self, size: u64) -> Result<bool, StorageError> {
         let last = (size / u64::from(TILE_WIDTH)).checked_sub(1);
         let path = last.and_then(|last| Tile::new(0, last, TILE_WIDTH).ok()).map(Tile::path);
-        path.is_some_and(|path| !self.objects.exists(&path))
+        path.map_or(Ok(false), |path| Ok(!self.objects.exists(&path)?))
     }
 
     /// Writes all tiles again from the segments.

@@ -395,7 +395,8 @@ impl Inner {
             let state = self.read();
             let tail = state.catalogue.tail_len();
             let before = state.catalogue.len().saturating_sub(tail);
-            let is_bad = !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME);
+            let is_bad =
+                !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME).is_ok_and(|exists| exists);
             if (tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad) || tail < *not_before {
                 return;
             }

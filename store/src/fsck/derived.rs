@@ -16,7 +16,7 @@ use crate::{
 impl Audit<'_> {
     /// Compares the snapshot on disk.
     pub(super) fn snapshot(&mut self, progress: Progress<'_>) {
-        if !self.objects.exists(snapshot::NAME) {
+        if matches!(self.objects.exists(snapshot::NAME), Ok(false)) {
             return;
         }
         progress("checking the snapshot", 0, 1);

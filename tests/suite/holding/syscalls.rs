@@ -24,7 +24,7 @@ use self::{
     scene::{Scene, Workshop, griptrace, store_of},
     trace::{BLOWS, Blow, Calls, Point, Ran},
 };
-use super::rounds;
+use super::{model::wide, rounds};
 
 /// What nobody needs: a commit succeeds without it.
 const DERIVED: [&str; 3] = [".griptrace/hashes", ".griptrace/store/index", ".griptrace/store/snapshots"];
@@ -58,22 +58,23 @@ struct Tally {
 
 #[test]
 fn a_commit_survives_the_failure_of_any_system_call() {
-    survive(Workshop::plain);
+    survive(Workshop::plain, 1);
 }
 
 #[test]
 fn a_commit_that_fills_a_tile_survives_the_failure_of_any_system_call() {
-    survive(Workshop::full);
+    survive(Workshop::full, 1);
 }
 
 #[test]
 fn recovery_survives_the_failure_of_any_system_call() {
-    survive(Workshop::crashed);
+    survive(Workshop::crashed, 1);
 }
 
 #[test]
 fn a_commit_that_begins_a_segment_survives_the_failure_of_any_system_call() {
-    survive(Workshop::sealed);
+    // Sixteen megabytes are laid out for each.
+    survive(Workshop::sealed, 4);
 }
 
 /// A program that acknowledges before it commits is found out, so that the tests above can fail.
@@ -94,8 +95,8 @@ fn acknowledging_before_committing_is_found_out() {
     assert!(wrong.iter().any(|what| what.contains("lost: node")), "it lied, and nothing was wrong: {wrong:#?}");
 }
 
-/// Plays the cases that are drawn, or all, on all processors.
-fn survive(make: impl FnOnce(&Workshop) -> Scene) {
+/// Plays the cases that are drawn, or all, on all processors; where a case takes long, one where it would be `weight`.
+fn survive(make: impl FnOnce(&Workshop) -> Scene, weight: u64) {
     if is_skipped() {
         return;
     }
@@ -103,8 +104,8 @@ fn survive(make: impl FnOnce(&Workshop) -> Scene) {
     let scene = make(&workshop);
     let stage = Stage::new(&workshop, &scene);
     let mut rng = Seed::for_test("survives_the_failure_of_any_system_call").rng();
-    let (cases, of) = stage.draw(&mut rng, usize::try_from(rounds(12)).expect("it is a length"));
-    stage.tell(cases.len(), of);
+    let (cases, of) = stage.draw(&mut rng, usize::try_from(rounds(12).div_ceil(weight)).expect("it is a length"));
+    stage.tell(cases.len(), of, weight);
     let (next, tally, wrong) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for number in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -114,8 +115,11 @@ fn survive(make: impl FnOnce(&Workshop) -> Scene) {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let found = stage.play(&place, case, tally);
                     let (Point { call, nth, object, .. }, blow) = case;
-                    let found = found.into_iter().map(|what| format!("{blow:?} at {call} {nth} of {object}: {what}"));
-                    wrong.lock().unwrap().extend(found);
+                    for what in found {
+                        let what = format!("{blow:?} at {call} {nth} of {object}: {what}");
+                        println!("wrong: {what}");
+                        wrong.lock().unwrap().push(what);
+                    }
                 }
             });
         }
@@ -173,14 +177,14 @@ impl<'a> Stage<'a> {
     }
 
     /// Tells what is done, and what not and why.
-    fn tell(&self, drawn: usize, of: usize) {
+    fn tell(&self, drawn: usize, of: usize, weight: u64) {
         let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
         for point in &self.calls.points {
             *calls.entry(&point.call).or_default() += 1;
         }
         println!("{}: {} calls: {calls:?}", self.scene.name, self.calls.points.len());
         println!("left alone: {:#?}", self.calls.left);
-        println!("{drawn} of {of} cases are tried; GRIPTRACE_ROUNDS={of} tries all");
+        println!("{drawn} of {of} cases are tried; GRIPTRACE_ROUNDS={} tries all", wide(of) * weight);
     }
 
     /// Plays one case; returns what is wrong.
