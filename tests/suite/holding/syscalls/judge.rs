@@ -1,9 +1,6 @@
 //! What a log holds, what was acknowledged of it, and whether the one has the other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use griptrace_core::{
     digest::Digest,
@@ -68,19 +65,19 @@ pub(super) struct Seen {
     leaves: Vec<Digest>,
     /// The root of each size.
     roots: Vec<Option<Digest>>,
-    /// The leaf index of the commit of each node.
-    nodes: BTreeMap<NodeId, u64>,
+    nodes: BTreeSet<NodeId>,
     /// How many nodes there are of each kind.
     counts: Vec<usize>,
+    store: Store,
 }
 
 impl Seen {
     pub(super) fn read(dir: &Path) -> Result<Self, String> {
         let store = reader(dir).map_err(|error| format!("it can't be opened: {}", told(&error)))?;
-        Self::of(&store).map_err(|error| format!("it can't be read: {}", told(&error)))
+        Self::of(store).map_err(|error| format!("it can't be read: {}", told(&error)))
     }
 
-    fn of(store: &Store) -> Result<Self, griptrace_store::ReadError> {
+    fn of(store: Store) -> Result<Self, griptrace_store::ReadError> {
         let mut tree = Frontier::new(Rfc9162);
         let (mut leaves, mut roots) = (Vec::new(), vec![tree.root()]);
         for entry in store.entries(0..store.size())? {
@@ -89,16 +86,13 @@ impl Seen {
             leaves.push(leaf);
             roots.push(tree.root());
         }
-        let (mut nodes, mut counts) = (BTreeMap::new(), Vec::new());
+        let (mut nodes, mut counts) = (BTreeSet::new(), Vec::new());
         for kind in KINDS {
             let ids = store.of_kind(kind)?;
             counts.push(ids.len());
-            nodes.extend(ids.into_iter().map(|id| (id, 0)));
+            nodes.extend(ids);
         }
-        for (id, index) in &mut nodes {
-            *index = store.node(id)?.map_or(u64::MAX, |node| node.index);
-        }
-        Ok(Self { leaves, roots, nodes, counts })
+        Ok(Self { leaves, roots, nodes, counts, store })
     }
 
     /// Compares with the log before, and with the log where nothing went wrong: it goes on from the one, and has as much as
@@ -108,10 +102,9 @@ impl Seen {
         if !self.leaves.starts_with(&before.leaves) {
             wrong.push("lost: the log does not go on from what it was before".to_owned());
         }
-        let known: BTreeSet<_> = self.nodes.iter().collect();
-        let lost = before.nodes.iter().filter(|node| !known.contains(node)).count();
+        let lost = before.nodes.difference(&self.nodes).count();
         if lost > 0 {
-            wrong.push(format!("lost: {lost} nodes from before are gone, or in another commit"));
+            wrong.push(format!("lost: {lost} nodes from before are gone"));
         }
         if self.leaves.len() != undisturbed.leaves.len() {
             let (has, should) = (self.leaves.len(), undisturbed.leaves.len());
@@ -127,12 +120,13 @@ impl Seen {
     pub(super) fn check(&self, ack: &Ack) -> Vec<String> {
         let mut wrong = Vec::new();
         for id in &ack.ids {
-            match (self.nodes.get(id), &ack.receipt) {
-                (None, _) => wrong.push(format!("lost: node {id} was acknowledged")),
-                (Some(index), Some((told, _))) if index != told => {
-                    wrong.push(format!("node {id} is in leaf {index}, and {told} was acknowledged"));
+            match (self.store.node(id), &ack.receipt) {
+                (Err(error), _) => wrong.push(format!("node {id}: {}", told(&error))),
+                (Ok(None), _) => wrong.push(format!("lost: node {id} was acknowledged")),
+                (Ok(Some(node)), Some((index, _))) if node.index != *index => {
+                    wrong.push(format!("node {id} is in leaf {}, and {index} was acknowledged", node.index));
                 }
-                (Some(_), _) => {}
+                (Ok(Some(_)), _) => {}
             }
         }
         let Some((index, note)) = &ack.receipt else { return wrong };
