@@ -532,3 +532,22 @@ pub(crate) fn name_of_record(record: &NodeRecord) -> String {
     let name = detail_of(record, core.kind, "name").and_then(|value| value.as_text().map(str::to_owned));
     name.or_else(|| core.activity.map(|activity| activity.to_string())).unwrap_or_default()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A store that could not be looked at was passed over, and the next one up taken for it.
+    #[test]
+    fn a_store_that_cannot_be_looked_at_is_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (near, far) = (dir.path().join("near"), dir.path().join("far"));
+        fs::create_dir(&far).unwrap();
+        fs::write(far.join(CONFIG), "").unwrap();
+        assert_eq!(first_store([near.clone(), far.clone()]).unwrap(), Some(far.clone()));
+        // It leads to itself: neither there nor missing.
+        std::os::unix::fs::symlink(&near, &near).unwrap();
+        let error = first_store([near.clone(), far]).unwrap_err();
+        assert_eq!(error.lines()[0], format!("error: cannot read {}", near.join(CONFIG).display()));
+    }
+}
