@@ -96,6 +96,7 @@ fn acknowledging_before_committing_is_found_out() {
 }
 
 /// Plays the cases that are drawn, or all, on all processors; where a case takes long, one where it would be `weight`.
+#[expect(clippy::print_stdout, reason = "what went wrong is seen at once, and what was tried")]
 fn survive(make: impl FnOnce(&Workshop) -> Scene, weight: u64) {
     if is_skipped() {
         return;
@@ -177,6 +178,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Tells what is done, and what not and why.
+    #[expect(clippy::print_stdout, reason = "nothing is left out without a word")]
     fn tell(&self, drawn: usize, of: usize, weight: u64) {
         let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
         for point in &self.calls.points {
@@ -196,40 +198,8 @@ impl<'a> Stage<'a> {
         };
         let acks = self.scene.acknowledged(&ran);
         count(&mut tally.lock().unwrap(), &ran, &acks);
-        let mut wrong = self.judge(&ran, *blow, &acks);
+        let mut wrong = judge(&ran, *blow, &acks);
         wrong.extend(self.go_on(place, &acks, tally));
-        wrong
-    }
-
-    /// Judges what a program that was struck said.
-    fn judge(&self, ran: &Ran, blow: Blow, acks: &[Ack]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if ran.err.contains(OF_THE_LIBRARY) {
-            return wrong;
-        }
-        if ran.err.contains("panicked") {
-            wrong.push(format!("it panicked: {}", ran.err));
-        }
-        let injected = ran.injected();
-        let Some(code) = ran.code else {
-            if blow != Blow::Kill {
-                wrong.push("it was killed, and nobody did".to_owned());
-            }
-            return wrong;
-        };
-        let is_derived = injected.iter().all(|line| DERIVED.iter().any(|derived| line.contains(derived)));
-        match code {
-            0 if acks.is_empty() => wrong.push(format!("it says yes, and acknowledged nothing: {}", ran.err)),
-            0 => {}
-            2 if is_derived => wrong.push(format!("a commit needs none of it, and failed: {}", ran.err)),
-            2 => {
-                let names = |line: &&str| trace::names(line).iter().any(|name| ran.err.contains(name));
-                if !ran.err.contains(blow.message()) || !injected.iter().any(|line| names(&line)) {
-                    wrong.push(format!("it does not tell what failed: {}\n{}", ran.err, injected.join("\n")));
-                }
-            }
-            code => wrong.push(format!("it ended with {code}: {}", ran.err)),
-        }
         wrong
     }
 
@@ -261,6 +231,38 @@ impl<'a> Stage<'a> {
         }
         wrong
     }
+}
+
+/// Judges what a program that was struck said.
+fn judge(ran: &Ran, blow: Blow, acks: &[Ack]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if ran.err.contains(OF_THE_LIBRARY) {
+        return wrong;
+    }
+    if ran.err.contains("panicked") {
+        wrong.push(format!("it panicked: {}", ran.err));
+    }
+    let injected = ran.injected();
+    let Some(code) = ran.code else {
+        if blow != Blow::Kill {
+            wrong.push("it was killed, and nobody did".to_owned());
+        }
+        return wrong;
+    };
+    let is_derived = injected.iter().all(|line| DERIVED.iter().any(|derived| line.contains(derived)));
+    match code {
+        0 if acks.is_empty() => wrong.push(format!("it says yes, and acknowledged nothing: {}", ran.err)),
+        0 => {}
+        2 if is_derived => wrong.push(format!("a commit needs none of it, and failed: {}", ran.err)),
+        2 => {
+            let names = |line: &&str| trace::names(line).iter().any(|name| ran.err.contains(name));
+            if !ran.err.contains(blow.message()) || !injected.iter().any(names) {
+                wrong.push(format!("it does not tell what failed: {}\n{}", ran.err, injected.join("\n")));
+            }
+        }
+        code => wrong.push(format!("it ended with {code}: {}", ran.err)),
+    }
+    wrong
 }
 
 /// Runs `griptrace fsck`; returns what the next writer makes again, and what is wrong.
