@@ -25,7 +25,7 @@ use crate::{
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
-    open::{self, Reading},
+    open::{self, Opened, Reading},
     segment::{self, Group, Groups},
     store::{Inner, OpenOptions, Store},
 };
@@ -78,7 +78,10 @@ impl Store {
         now: u64,
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
-        let store = Self::from_opened(open::init_on(objects, genesis, signer, now)?);
+        // Should the turn be lost, it is taken again like any other.
+        let candidate = Candidate { signer: signer.clone(), writer: new_writer()?, address: String::new() };
+        let opened = open::init_on(objects, genesis, signer, now)?;
+        let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
         keep_tending(&store.0);
         Ok(store)
     }
