@@ -131,7 +131,8 @@ impl Publisher {
     /// Publishes the newest checkpoint if the last publication is long enough ago. Tells whether one
     /// waits still.
     pub(crate) fn publish_if_due(&mut self, objects: &Objects) -> bool {
-        if self.published.is_none_or(|published| published.elapsed() >= publish_after(objects)) {
+        let is_due = self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER);
+        if is_due && objects.bucket().is_none() {
             self.publish(objects);
         }
         self.waiting.is_some()
