@@ -239,3 +239,22 @@ fn a_planted_bug_is_found() {
         println!("{flaw:?}: seed {seed}: {why}");
     }
 }
+
+#[test]
+#[ignore = "survey"]
+fn survey() {
+    let first = setting("GRIPTRACE_SEED").unwrap_or(1);
+    let count = setting("COUNT").unwrap_or(50);
+    let mut errors: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in first..first + count {
+        match std::panic::catch_unwind(|| play(seed, STEPS_EACH, Flaw::None)) {
+            Ok(Ok(run)) => {
+                println!("{seed}: {} commits {} s, longest {}", run.commits, run.seconds, run.longest);
+                run.errors.into_iter().for_each(|(text, count)| *errors.entry(text).or_default() += count);
+            }
+            Ok(Err(why)) => println!("{seed}: WRONG {why}"),
+            Err(_) => println!("{seed}: PANIC"),
+        }
+    }
+    errors.iter().for_each(|(text, count)| println!("{count:8} {text}"));
+}

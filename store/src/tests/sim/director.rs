@@ -231,8 +231,8 @@ impl Director {
         if !matches!(fate, Fate::Fine) {
             self.tell(&format!("process {process}: {fate:?}: {}", ask.words()));
         }
-        let there = self.dice.between(MILLI, 12 * MILLI);
-        let back = self.dice.between(MILLI, 12 * MILLI);
+        let there = self.dice.between(MILLI / 2, 4 * MILLI);
+        let back = self.dice.between(MILLI / 2, 4 * MILLI);
         let timeout = self.dice.between(50 * MILLI, SECOND);
         let later = timeout + self.dice.between(0, 30 * SECOND);
         let life = self.actors[process].life;
