@@ -432,6 +432,7 @@ impl Reading<'_> {
     fn replay(&self, catalogue: &mut Catalogue, size: u64) -> Result<(), StorageError> {
         let from = catalogue.size();
         let (mut segment, mut begin) = catalogue.end();
+        let is_shared = self.objects.bucket().is_some();
         if let Some(blocks) = self.objects.blocks() {
             blocks.know(size);
             if begin > 0 && size > catalogue.size() && self.objects.exists(&segment::name(catalogue.size()))? {
@@ -467,9 +468,12 @@ impl Reading<'_> {
                 catalogue.apply(delta);
             }
             let next = segment::name(catalogue.size());
+            let is_stuck = catalogue.size() == before;
+            // In a bucket the next one is asked for anyway, and once is enough.
+            let may_end = if is_shared { is_stuck } else { is_cut || is_stuck };
             if catalogue.size() < size
-                && (is_cut || catalogue.size() == before)
-                && (catalogue.size() == segment || !self.objects.exists(&next)?)
+                && may_end
+                && (is_shared || catalogue.size() == segment || !self.objects.exists(&next)?)
             {
                 let found = catalogue.size();
                 let why = format!(

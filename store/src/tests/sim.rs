@@ -86,10 +86,10 @@ impl Play {
         let local = tempfile::tempdir().unwrap();
         let objects = Objects::in_bucket(director.still_port(), local.path());
         drop(Store::from_opened(init_on(objects, &genesis, signer(), NOW).unwrap()));
-        // One of several may be a reader only.
+        // One of several may be a reader only; two at least may write.
         let reader = dice.place(processes * 2);
         for number in 0..processes {
-            director.add(seed, number == 0 || number != reader);
+            director.add(seed, processes == 2 || number != reader);
         }
         director.open();
         Self { director, dice, waiting: Some(0), longest: 0 }

@@ -155,13 +155,21 @@ impl Director {
         self.steps += 1;
         match event {
             Event::Arrive { ask, to, answer_after } => {
+                if let (true, Some((process, _))) = (self.is_told, to) {
+                    print!("[{process}] ");
+                }
                 let answer = self.arrive(&ask);
                 if let Some((process, life)) = to {
                     let reply = Reply::Answer(Ok(answer));
                     self.after(answer_after, Event::Reply { process, life, reply });
                 }
             }
-            Event::Reply { process, life, reply } => self.reply(process, life, reply),
+            Event::Reply { process, life, reply } => {
+                if self.is_told && matches!(reply, Reply::Answer(Err(_))) {
+                    println!("{} process {process} hears of an error", self.now);
+                }
+                self.reply(process, life, reply);
+            }
             Event::Begin { process, is_fresh } => {
                 self.tell(&format!("process {process} begins"));
                 let actor = &mut self.actors[process];
