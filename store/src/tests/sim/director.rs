@@ -41,7 +41,6 @@ enum Event {
 
 #[derive(Debug)]
 struct Actor {
-    port: Arc<Port>,
     replies: Sender<Reply>,
     calls: Receiver<Call>,
     thread: Option<JoinHandle<()>>,
@@ -81,9 +80,8 @@ pub(super) struct Director {
     pub(super) shared: Arc<Shared>,
     pub(super) steps: u64,
     pub(super) trace: blake3::Hasher,
-    /// Whether things go wrong, and how much, in hundredths of the usual.
-    pub(super) is_stormy: bool,
-    pub(super) severity: u64,
+    /// How much goes wrong in bad weather, in hundredths of the usual.
+    severity: u64,
     /// Whether clients think of new commits.
     pub(super) is_end: bool,
     pub(super) is_told: bool,
@@ -104,7 +102,6 @@ impl Director {
             shared,
             steps: 0,
             trace: blake3::Hasher::new(),
-            is_stormy: false,
             severity,
             is_end: false,
             is_told: std::env::var_os("GRIPTRACE_SIM_TOLD").is_some(),
@@ -117,10 +114,9 @@ impl Director {
         let (replies, from_director) = channel();
         let (to_director, calls) = channel();
         let port = Port::new(to_director, from_director, Arc::clone(&self.place), Arc::clone(&self.clock));
-        let port = Arc::new(port);
         let process = Process {
             number,
-            port: Arc::clone(&port),
+            port: Arc::new(port),
             shared: Arc::clone(&self.shared),
             dice: Dice::new(seed, 100 + u64::try_from(number).unwrap()),
             local: tempfile::tempdir().unwrap(),
@@ -129,7 +125,7 @@ impl Director {
         };
         let thread = Some(thread::Builder::new().spawn(|| process.run()).unwrap());
         let (life, is_alive, stopped_until, cut_off_until) = (0, false, 0, 0);
-        self.actors.push(Actor { port, replies, calls, thread, life, is_alive, stopped_until, cut_off_until });
+        self.actors.push(Actor { replies, calls, thread, life, is_alive, stopped_until, cut_off_until });
         self.shared.standings.lock().unwrap().push(None);
         self.after(0, Event::Begin { process: number, is_fresh: false });
     }
@@ -263,7 +259,7 @@ impl Director {
                 self.after(there, Event::Arrive { ask, to, answer_after: back });
             }
         }
-        if self.is_stormy {
+        if self.is_stormy() {
             self.strike(process);
         }
     }
@@ -281,7 +277,7 @@ impl Director {
         let at = self.dice.between(0, 1_000_000);
         let each = 40 * self.severity;
         match at.checked_div(each) {
-            _ if !self.is_stormy => Fate::Fine,
+            _ if !self.is_stormy() => Fate::Fine,
             Some(0) => Fate::Lost,
             Some(1) => Fate::Persisted,
             Some(2) => Fate::Late,
@@ -323,25 +319,30 @@ impl Director {
         self.after(begin_after, Event::Begin { process, is_fresh });
     }
 
+    fn is_stormy(&self) -> bool {
+        self.shared.is_stormy.load(Ordering::SeqCst)
+    }
+
+    /// Lets things go wrong.
+    pub(super) fn brew(&mut self) {
+        self.shared.is_stormy.store(true, Ordering::SeqCst);
+    }
+
     /// Ends all that goes wrong: who is stopped, away or dead is back, and what was under way arrives.
     pub(super) fn calm_down(&mut self) {
-        self.is_stormy = false;
+        self.shared.is_stormy.store(false, Ordering::SeqCst);
         for actor in &mut self.actors {
             (actor.stopped_until, actor.cut_off_until) = (0, 0);
         }
         for (at, event) in core::mem::take(&mut self.events) {
             let soon = match &event {
                 Event::Arrive { .. } | Event::Begin { .. } => self.now,
-                Event::Reply { .. } => at.0.min(self.now + SECOND),
-                Event::Clients => at.0,
+                Event::Reply { reply: Reply::Answer(_), .. } => at.0.min(self.now + SECOND),
+                Event::Reply { .. } | Event::Clients => at.0,
             };
             self.events.insert((soon, at.1), event);
         }
         self.shared.clients.lock().unwrap().lose_patience();
-    }
-
-    pub(super) fn are_all_alive(&self) -> bool {
-        self.actors.iter().all(|actor| actor.is_alive)
     }
 
     pub(super) fn are_all_ended(&self) -> bool {

@@ -9,14 +9,14 @@ use crate::bucket::{Bucket as _, MemoryBucket, Part, Put, Version, When};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flaw {
     None,
-    /// `If-Match` is ignored.
-    IgnoresVersion,
+    /// `If-Match` is ignored for the head: nobody is fenced off.
+    IgnoresVersionOfHead,
+    /// `If-Match` is ignored for the published checkpoint.
+    IgnoresVersionOfCheckpoint,
     /// `If-None-Match` is ignored.
     IgnoresAbsence,
     /// A write that was refused is said to be done.
     SaysDone,
-    /// One write out of a hundred is said to be done and is not.
-    Forgets,
 }
 
 /// A request.
@@ -38,10 +38,6 @@ pub(super) enum Answer {
 }
 
 impl Ask {
-    pub(super) fn is_write(&self) -> bool {
-        matches!(self, Self::Put(..) | Self::Remove(_))
-    }
-
     /// What it is about, for the trace.
     pub(super) fn words(&self) -> String {
         match self {
@@ -79,7 +75,6 @@ impl Answer {
 pub(super) struct Place {
     pub(super) objects: MemoryBucket,
     flaw: Flaw,
-    writes: u64,
 }
 
 fn version(bytes: &[u8]) -> Version {
@@ -88,7 +83,7 @@ fn version(bytes: &[u8]) -> Version {
 
 impl Place {
     pub(super) fn new(flaw: Flaw) -> Self {
-        Self { objects: MemoryBucket::default(), flaw, writes: 0 }
+        Self { objects: MemoryBucket::default(), flaw }
     }
 
     fn found(&self, name: &str) -> Option<Part> {
@@ -113,18 +108,19 @@ impl Place {
     }
 
     fn put(&mut self, name: &str, bytes: &[u8], when: &When) -> Put {
-        self.writes += 1;
         let found = self.found(name);
         let holds = match when {
             When::Always => true,
             When::Absent => found.is_none() || self.flaw == Flaw::IgnoresAbsence,
             When::Is(expected) => {
-                self.flaw == Flaw::IgnoresVersion || found.is_some_and(|part| version(&part.bytes) == *expected)
+                let is_ignored = match self.flaw {
+                    Flaw::IgnoresVersionOfHead => name == "head",
+                    Flaw::IgnoresVersionOfCheckpoint => name == "checkpoint",
+                    Flaw::None | Flaw::IgnoresAbsence | Flaw::SaysDone => false,
+                };
+                is_ignored || found.is_some_and(|part| version(&part.bytes) == *expected)
             }
         };
-        if self.flaw == Flaw::Forgets && self.writes.is_multiple_of(100) {
-            return Put::Done(version(bytes));
-        }
         if holds {
             self.objects.put(name, bytes, &When::Always).unwrap();
         }

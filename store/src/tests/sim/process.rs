@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) standings: Mutex<Vec<Option<(Standing, u64)>>>,
     /// What readers were answered at pinned sizes.
     pub(super) answers: Mutex<HashMap<(NodeId, u64), Option<Vec<Found>>>>,
+    /// Whether things go wrong.
+    pub(super) is_stormy: AtomicBool,
     /// Everybody looks at everything once more, and ends.
     pub(super) is_over: AtomicBool,
 }
@@ -134,7 +136,8 @@ impl Process {
         if self.dice.hits(1_000) {
             self.look(store);
         }
-        if self.dice.hits(5) {
+        // It takes seconds here, since a process has one thread: not while it is measured how soon commits go on.
+        if self.dice.hits(5) && self.shared.is_stormy.load(Ordering::SeqCst) {
             self.check(store);
         }
     }
