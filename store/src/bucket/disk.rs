@@ -68,7 +68,7 @@ impl BucketDisk {
     /// Opens this machine's copy of an object, which is made if there is none of this version.
     fn open_copy(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let Some(part) = self.bucket.get(name, Some(0..1))? else { return Ok(None) };
-        let copy = self.copy_path(name, &part);
+        let copy = Self::copy_path(name, &part);
         let path = self.local.path(&copy);
         if !path.is_file() {
             self.forget_copies()?;
@@ -88,7 +88,7 @@ impl BucketDisk {
         Ok(())
     }
 
-    fn copy_path(&self, name: &str, part: &Part) -> String {
+    fn copy_path(name: &str, part: &Part) -> String {
         let version = blake3::hash(format!("{name} {} {}", part.version.0, part.length).as_bytes());
         format!("{COPIES}/{}", version.to_hex().get(..32).unwrap_or_default())
     }
@@ -140,7 +140,7 @@ impl Disk for BucketDisk {
         // tell, or its checksums.
         let Some(part) = self.bucket.get(to, Some(0..1))? else { return fs::remove_file(file) };
         self.forget_copies()?;
-        fs::rename(file, self.local.path(&self.copy_path(to, &part)))
+        fs::rename(file, self.local.path(&Self::copy_path(to, &part)))
     }
 
     fn sync_folder(&self, _name: &str) -> io::Result<()> {

@@ -1,14 +1,10 @@
 //! What an operator pays: requests for 10^6 commits, by how many commit at once.
 
-use core::time::Duration;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Instant,
+use core::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
+use std::{sync::Arc, thread, time::Instant};
 
 use griptrace_store::bucket::MemoryBucket;
 
@@ -40,7 +36,7 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
 fn one(setup: &Setup, report: &mut Report, clients: usize, time: Duration) -> Result<(), Failure> {
     let folder = setup.folder()?;
     let far = Arc::new(Far::new(MemoryBucket::default(), PUT, GET));
-    let log = Log::in_bucket(Arc::clone(&far) as _, folder.path())?;
+    let log = Log::in_bucket(far.clone(), folder.path())?;
     let (before, done) = (far.requests(), AtomicUsize::new(0));
     let begun = Instant::now();
     let mut latencies = thread::scope(|scope| {
