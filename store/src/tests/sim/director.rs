@@ -292,7 +292,8 @@ impl Director {
     fn strike(&mut self, process: usize) {
         let chance = self.dice.between(0, 1_000_000);
         let each = 5 * self.severity;
-        let time = self.dice.between(SECOND / 2, 20 * SECOND);
+        let longest = if self.dice.hits(2_000) { 60 * SECOND } else { 15 * SECOND };
+        let time = self.dice.between(SECOND / 2, longest);
         match chance / each {
             0 => {
                 self.tell(&format!("process {process} is stopped for {time}"));

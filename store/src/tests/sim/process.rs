@@ -131,7 +131,7 @@ impl Process {
             if let Err(error) = store.merge_segments() {
                 self.error(&error);
             }
-            due.merge = now + 5_000_000;
+            due.merge = now + self.dice.between(500_000, 5_000_000);
         }
         if self.dice.hits(1_000) {
             self.look(store);
