@@ -496,7 +496,9 @@ impl Reading<'_> {
     fn edge(&self, catalogue: &Catalogue) -> Result<Edge, StorageError> {
         let mut reader = TileReader::new(self.objects, catalogue);
         // In a bucket another one may have published more since the catalogue was read; that is adopted, or followed.
-        for signed in self.signature.all(self.objects)?.into_iter().filter(|signed| signed.head.size <= catalogue.size()) {
+        for signed in
+            self.signature.all(self.objects)?.into_iter().filter(|signed| signed.head.size <= catalogue.size())
+        {
             let computed = reader.root_at(signed.head.size)?;
             if computed != signed.head.root {
                 let Head { size, root } = signed.head;

@@ -15,12 +15,13 @@ use super::{
     world::{NOW, ORIGIN, World, signer},
 };
 use crate::{
-    CommitError, OpenOptions, Standing, Store,
+    CommitError, OpenOptions, SignedCommit, Standing, Store,
     bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
     lease::{SharedHead, TAKE_OVER_AFTER},
     objects::Objects,
     open::init_on,
     record::NodeRecord,
+    signed_commit,
 };
 
 /// A process, and what it sees of the bucket.
@@ -170,6 +171,38 @@ fn a_writer_that_wakes_up_late_takes_nothing_back() {
     assert!(before.iter().chain(&after).flatten().all(|id| reader.has(id)), "what it wrote stands nowhere");
     assert!(reader.is_clean() && second.is_clean());
     drop(second.commit(vec![second.source("goes on")]).unwrap());
+}
+
+/// Who had seen less than what was published put it back when it took the turn.
+#[test]
+fn who_takes_the_turn_does_not_put_back_what_was_published() {
+    let first = init(&Weather::default());
+    let bucket = first.weather.bucket.clone();
+    first.commit(vec![first.source("one")]).unwrap();
+    first.store.0.publish();
+    let second = join(&bucket, "");
+    assert!(matches!(second.tend(10), Standing::Reader(_)));
+    for name in ["two", "three"] {
+        first.commit(vec![first.source(name)]).unwrap();
+    }
+    let (bytes, store) = (first.store.checkpoint().into_bytes(), first.store.clone());
+    second.weather.meanwhile("tile/", move || store.0.publish());
+    second.weather.brew(4, Storm::Crash);
+    drop((second.store.tend(Duration::from_secs(11)), second.store.tend(Duration::from_secs(20))));
+    assert_eq!(first.store.published_checkpoint().unwrap(), bytes);
+}
+
+/// Of a commit that was sent twice, in a batch that was not written, the second one was said to be in the log.
+#[test]
+fn what_was_not_written_is_not_said_to_be_recorded() {
+    let first = init(&Weather::default());
+    let nodes = vec![first.source("one")];
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    let entry = signed_commit(first.store.home(), &nodes, &|_| None, &committer, "Maker", NOW).unwrap();
+    let commit = SignedCommit::new(entry, nodes, committer.public_key());
+    first.weather.brew(0, Storm::Crash);
+    let told = first.store.commit_signed(vec![commit.clone(), commit], NOW);
+    assert!(told.iter().all(|told| matches!(told, Err(CommitError::Storage(_)))), "{told:?}");
 }
 
 #[test]

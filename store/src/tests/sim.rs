@@ -16,10 +16,8 @@ mod place;
 mod port;
 mod process;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::Ordering},
-};
+use core::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use griptrace_core::{
     entry::Genesis,
@@ -35,7 +33,7 @@ use self::{
     process::Shared,
 };
 use super::world::{NOW, ORIGIN, signer};
-use crate::{OpenOptions, Standing, Store, open::init_on, objects::Objects};
+use crate::{OpenOptions, Standing, Store, objects::Objects, open::init_on};
 
 /// Steps of one world; then another begins, with the next seed.
 const STEPS_EACH: u64 = 20_000;
@@ -51,7 +49,6 @@ struct Run {
     seconds: u64,
     /// The longest time without commits after a fault, in milliseconds.
     longest: u64,
-    errors: BTreeMap<String, u64>,
 }
 
 /// A world: its director, and what is being waited for.
@@ -114,10 +111,9 @@ impl Play {
         }
         self.settle()?;
         let Director { steps, trace, shared, now, .. } = &self.director;
-        let errors = shared.ledger.lock().unwrap().errors.clone().into_iter().collect();
         let commits = shared.clients.lock().unwrap().count();
         let (steps, trace, seconds) = (*steps, trace.finalize(), now / SECOND);
-        Ok(Run { steps, trace, commits, seconds, longest: self.longest / MILLI, errors })
+        Ok(Run { steps, trace, commits, seconds, longest: self.longest / MILLI })
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -142,7 +138,8 @@ impl Play {
     /// Goes on in good weather until something that was sent from now on is acknowledged, and a little longer.
     fn expect_commits(&mut self) -> Result<(), String> {
         let since = self.director.now;
-        let is_done = |director: &Director| director.shared.clients.lock().unwrap().newest.is_some_and(|at| at >= since);
+        let is_done =
+            |director: &Director| director.shared.clients.lock().unwrap().newest.is_some_and(|at| at >= since);
         self.go_while(60 * SECOND, |director| !is_done(director))?;
         let took = self.director.now - since;
         self.longest = self.longest.max(took);
@@ -161,8 +158,8 @@ impl Play {
     }
 
     fn kill_who_writes(&mut self) {
-        let writes = |standing: &Option<(Standing, u64)>| matches!(standing, Some((Standing::Writer, _)));
-        let writer = self.director.shared.standings.lock().unwrap().iter().position(writes);
+        let is_writer = |standing: &Option<(Standing, u64)>| matches!(standing, Some((Standing::Writer, _)));
+        let writer = self.director.shared.standings.lock().unwrap().iter().position(is_writer);
         if let Some(writer) = writer {
             let time = self.dice.between(SECOND, 8 * SECOND);
             self.director.crash(writer, time);
@@ -218,17 +215,14 @@ fn a_log_in_a_bucket_holds_whatever_goes_wrong() {
     let steps = setting("GRIPTRACE_STEPS").unwrap_or(60_000);
     let first = setting("GRIPTRACE_SEED").unwrap_or(1);
     let (mut done, mut commits, mut longest, mut seed) = (0, 0, 0, first);
-    let mut errors: BTreeMap<String, u64> = BTreeMap::new();
     while done < steps {
         let run = play(seed, STEPS_EACH.min(steps - done), Flaw::None);
         let run = run.unwrap_or_else(|why| panic!("GRIPTRACE_SEED={seed}: {why}"));
         println!("seed {seed}: {} steps, {} s, {} commits", run.steps, run.seconds, run.commits);
         (done, commits, longest) = (done + run.steps, commits + run.commits, longest.max(run.longest));
-        run.errors.into_iter().for_each(|(text, count)| *errors.entry(text).or_default() += count);
         seed += 1;
     }
     println!("{done} steps, {commits} commits, at most {longest} ms without one");
-    errors.iter().for_each(|(text, count)| println!("{count:8} {text}"));
     assert!(commits > 0);
 }
 
@@ -247,23 +241,4 @@ fn a_planted_bug_is_found() {
         let (seed, why) = found.unwrap_or_else(|| panic!("{flaw:?} is not found"));
         println!("{flaw:?}: seed {seed}: {why}");
     }
-}
-
-#[test]
-#[ignore = "survey"]
-fn survey() {
-    let first = setting("GRIPTRACE_SEED").unwrap_or(1);
-    let count = setting("COUNT").unwrap_or(50);
-    let mut errors: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in first..first + count {
-        match std::panic::catch_unwind(|| play(seed, STEPS_EACH, Flaw::None)) {
-            Ok(Ok(run)) => {
-                println!("{seed}: {} commits {} s, longest {}", run.commits, run.seconds, run.longest);
-                run.errors.into_iter().for_each(|(text, count)| *errors.entry(text).or_default() += count);
-            }
-            Ok(Err(why)) => println!("{seed}: WRONG {why}"),
-            Err(_) => println!("{seed}: PANIC"),
-        }
-    }
-    errors.iter().for_each(|(text, count)| println!("{count:8} {text}"));
 }

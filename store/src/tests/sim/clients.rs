@@ -13,12 +13,7 @@ use griptrace_core::{
 };
 
 use super::dice::Dice;
-use crate::{
-    CommitError, Receipt, SignedCommit,
-    record::NodeRecord,
-    signed_commit,
-    tests::world::NOW,
-};
+use crate::{CommitError, Receipt, SignedCommit, record::NodeRecord, signed_commit, tests::world::NOW};
 
 const CLIENTS: usize = 6;
 /// Microseconds until one that has no answer sends again.
@@ -82,12 +77,12 @@ impl Clients {
                 continue;
             }
             match client.under_way {
-                Some((_, sent)) if now < sent + PATIENCE => continue,
-                Some((number, _)) => {
+                Some((number, sent)) if now >= sent + PATIENCE => {
                     let other = self.dice.place(self.inboxes.len());
                     self.clients[at].writer = other;
                     self.send(at, number, now);
                 }
+                Some(_) => {}
                 None => {
                     self.make();
                     self.send(at, self.made.len() - 1, now);

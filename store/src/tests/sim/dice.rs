@@ -1,6 +1,6 @@
 //! Chance that repeats: the same seed gives the same numbers.
 
-/// A stream of numbers (SplitMix64).
+/// A stream of numbers (`SplitMix64`).
 #[derive(Debug)]
 pub(super) struct Dice(u64);
 

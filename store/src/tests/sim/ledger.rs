@@ -27,8 +27,6 @@ pub(super) struct Ledger {
     published: u64,
     /// Where commits were acknowledged to be, by their number.
     pub(super) acknowledged: BTreeMap<usize, u64>,
-    /// What processes were told that went wrong, and how often.
-    pub(super) errors: HashMap<String, u64>,
     pub(super) wrong: Option<String>,
 }
 
@@ -41,7 +39,6 @@ impl Ledger {
             leaves: BTreeMap::new(),
             published: 0,
             acknowledged: BTreeMap::new(),
-            errors: HashMap::new(),
             wrong: None,
         }
     }
@@ -50,16 +47,13 @@ impl Ledger {
         self.wrong.get_or_insert(why);
     }
 
-    /// Counts an error; digits are left out, so that the same ones are counted together.
-    pub(super) fn error(&mut self, error: &dyn core::error::Error) {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            text = format!("{text}: {inner}");
-            source = inner.source();
+    /// Hears of an error: whatever goes wrong on the way, nobody may be told of damage, nor be refused a commit that is
+    /// good.
+    pub(super) fn error(&mut self, error: &dyn core::error::Error, who: &str) {
+        let text = error.to_string();
+        if text.contains("is damaged") || text.contains("is refused") {
+            self.fail(format!("{who} says: {text}"));
         }
-        let text = text.chars().map(|c| if c.is_ascii_hexdigit() && !c.is_ascii_alphabetic() { '0' } else { c });
-        *self.errors.entry(text.collect()).or_default() += 1;
     }
 
     /// Takes note of a checkpoint, and returns its size and root.
@@ -94,7 +88,8 @@ impl Ledger {
         let mut rest = bytes;
         while let Some(at) = find(rest, &begins) {
             let found = &rest[at..];
-            let signature = find(found, "\n\n".as_bytes()).and_then(|end| Some(end + 2 + find(&found[end + 2..], b"\n")?));
+            let signature =
+                find(found, "\n\n".as_bytes()).and_then(|end| Some(end + 2 + find(&found[end + 2..], b"\n")?));
             let text = signature.and_then(|end| core::str::from_utf8(&found[..=end]).ok());
             if let Some(text) = text.filter(|text| read(text).is_some()) {
                 self.note(text, &format!("who writes {name}"));

@@ -33,7 +33,9 @@ pub(super) enum Call {
 #[derive(Debug)]
 pub(super) enum Reply {
     /// It begins, with a folder of its own that is empty, or the one it had.
-    Begin { is_fresh: bool },
+    Begin {
+        is_fresh: bool,
+    },
     Answer(io::Result<Answer>),
     Woken,
     /// It crashed.
@@ -131,17 +133,15 @@ impl Bucket for Port {
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Option<Part>> {
-        match self.ask(Ask::Get(name.to_owned(), range))? {
-            Answer::Part(part) => Ok(part),
-            answer => panic!("{answer:?} to a read"),
-        }
+        let answer = self.ask(Ask::Get(name.to_owned(), range))?;
+        let Answer::Part(part) = answer else { panic!("{answer:?} to a read") };
+        Ok(part)
     }
 
     fn put(&self, name: &str, bytes: &[u8], when: &When) -> io::Result<Put> {
-        match self.ask(Ask::Put(name.to_owned(), bytes.to_vec(), when.clone()))? {
-            Answer::Put(put) => Ok(put),
-            answer => panic!("{answer:?} to a write"),
-        }
+        let answer = self.ask(Ask::Put(name.to_owned(), bytes.to_vec(), when.clone()))?;
+        let Answer::Put(put) = answer else { panic!("{answer:?} to a write") };
+        Ok(put)
     }
 
     fn put_file(&self, name: &str, file: &Path) -> io::Result<()> {
@@ -149,10 +149,9 @@ impl Bucket for Port {
     }
 
     fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> io::Result<Vec<String>> {
-        match self.ask(Ask::List(folder.to_owned(), after.map(str::to_owned), limit))? {
-            Answer::Names(names) => Ok(names),
-            answer => panic!("{answer:?} to a list"),
-        }
+        let answer = self.ask(Ask::List(folder.to_owned(), after.map(str::to_owned), limit))?;
+        let Answer::Names(names) = answer else { panic!("{answer:?} to a list") };
+        Ok(names)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

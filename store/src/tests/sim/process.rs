@@ -1,9 +1,12 @@
 //! A simulated process: the store's own code, called as a server calls it.
 
-use core::{sync::atomic::Ordering, time::Duration};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex},
 };
 
 use griptrace_core::{id::NodeId, tree::Rfc9162};
@@ -15,6 +18,9 @@ use crate::{
     tests::world::{NOW, signer},
 };
 
+/// What stood on a node at a size; `None` where it was not there yet.
+type Answers = HashMap<(NodeId, u64), Option<Vec<Found>>>;
+
 /// What everybody shares. One thread goes at a time, so that nobody ever waits for a lock here.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -23,7 +29,7 @@ pub(super) struct Shared {
     /// What each process does, if it is open, and how many entries it shows.
     pub(super) standings: Mutex<Vec<Option<(Standing, u64)>>>,
     /// What readers were answered at pinned sizes.
-    pub(super) answers: Mutex<HashMap<(NodeId, u64), Option<Vec<Found>>>>,
+    pub(super) answers: Mutex<Answers>,
     /// Whether things go wrong.
     pub(super) is_stormy: AtomicBool,
     /// Everybody looks at everything once more, and ends.
@@ -81,7 +87,7 @@ impl Process {
     fn error(&self, error: &dyn core::error::Error) {
         // What a process hears when it is dead is not the world's doing.
         if !self.port.is_dead() {
-            self.ledger(|ledger| ledger.error(error));
+            self.ledger(|ledger| ledger.error(error, &self.who()));
         }
     }
 
@@ -272,4 +278,3 @@ impl Process {
         }
     }
 }
-
