@@ -21,10 +21,10 @@ const PATIENCE: u64 = 1_500_000;
 /// Commits that a process is handed at once, at most.
 const AT_ONCE: usize = 8;
 
-#[derive(Debug)]
-pub(super) struct Client {
-    /// The number of its commit, and when it was sent last.
-    under_way: Option<(usize, u64)>,
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    /// The number of its commit, and when it was sent, unless it has to be sent again.
+    under_way: Option<(usize, Option<u64>)>,
     /// Who it believes to write.
     writer: usize,
     not_before: u64,
@@ -69,32 +69,31 @@ impl Clients {
         }
     }
 
-    /// Lets everybody send who has something to send, and, unless it is the end, thinks of new commits.
-    pub(super) fn go(&mut self, now: u64, is_end: bool) {
+    /// Lets everybody send who has something to send, and, unless it is the end, thinks of new commits. Who is not open
+    /// can't be reached.
+    pub(super) fn go(&mut self, now: u64, is_end: bool, is_open: &[bool]) {
         for at in 0..self.clients.len() {
-            let client = &self.clients[at];
-            if client.not_before > now || (is_end && client.under_way.is_none()) {
-                continue;
-            }
-            match client.under_way {
-                Some((number, sent)) if now >= sent + PATIENCE => {
-                    let other = self.dice.place(self.inboxes.len());
-                    self.clients[at].writer = other;
-                    self.send(at, number, now);
-                }
-                Some(_) => {}
+            let Client { under_way, not_before, writer } = self.clients[at];
+            let number = match under_way {
+                _ if not_before > now => continue,
+                Some((_, Some(sent))) if now < sent + PATIENCE => continue,
+                Some((number, _)) => number,
+                None if is_end => continue,
                 None => {
                     self.make();
-                    self.send(at, self.made.len() - 1, now);
+                    self.made.len() - 1
                 }
+            };
+            let has_waited = matches!(under_way, Some((_, Some(_))));
+            let to = if has_waited || !is_open[writer] { self.dice.place(self.inboxes.len()) } else { writer };
+            self.clients[at] = Client { under_way: Some((number, Some(now))), not_before, writer: to };
+            if is_open[to] {
+                self.inboxes[to].push((at, number));
+            } else {
+                self.clients[at].under_way = Some((number, None));
+                self.clients[at].not_before = now + self.dice.between(20_000, 200_000);
             }
         }
-    }
-
-    fn send(&mut self, client: usize, number: usize, now: u64) {
-        self.clients[client].under_way = Some((number, now));
-        let writer = self.clients[client].writer;
-        self.inboxes[writer].push((client, number));
     }
 
     /// Has who waits for an answer send again.
@@ -102,7 +101,7 @@ impl Clients {
         for client in &mut self.clients {
             client.not_before = 0;
             if let Some((_, sent)) = &mut client.under_way {
-                *sent = 0;
+                *sent = None;
             }
         }
     }
@@ -171,7 +170,7 @@ impl Clients {
             client.under_way = None;
             client.not_before = now + self.dice.between(0, 400_000);
         } else {
-            client.under_way = Some((number, 0));
+            client.under_way = Some((number, None));
             client.not_before = now + self.dice.between(20_000, 200_000);
             if let Some(writer) = writer {
                 client.writer = writer;

@@ -173,7 +173,8 @@ impl Director {
                 self.go_on(process, Reply::Begin { is_fresh });
             }
             Event::Clients => {
-                self.shared.clients.lock().unwrap().go(self.now, self.is_end);
+                let is_open: Vec<bool> = self.shared.standings.lock().unwrap().iter().map(Option::is_some).collect();
+                self.shared.clients.lock().unwrap().go(self.now, self.is_end, &is_open);
                 self.after(20 * MILLI, Event::Clients);
             }
         }
