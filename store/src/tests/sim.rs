@@ -4,9 +4,8 @@
 //! Processes run the store's own code, each in a thread of which one goes at a time. What nobody may ever see
 //! is looked for throughout (`ledger`) and once more when the faults have stopped.
 //!
-//! ```sh
-//! GRIPTRACE_STEPS=1000000 GRIPTRACE_SEED=1 cargo test --release -p griptrace-store --lib sim::
-//! ```
+//! `GRIPTRACE_STEPS` and `GRIPTRACE_SEED` (decimal, `0x` hexadecimal or `random`) say how many steps are made and from which world
+//! on; with `GRIPTRACE_SIM_TOLD` each of them is printed (CONTRIBUTING.md).
 
 mod clients;
 mod dice;
@@ -206,13 +205,18 @@ fn setting(name: &str) -> Option<u64> {
     let text = std::env::var_os(name)?.into_string().unwrap();
     Some(match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
+        None if text == "random" => {
+            let mut bytes = [0; 4];
+            crate::random(&mut bytes).unwrap();
+            u32::from_le_bytes(bytes).into()
+        }
         None => text.parse().unwrap(),
     })
 }
 
 #[test]
 fn a_log_in_a_bucket_holds_whatever_goes_wrong() {
-    let steps = setting("GRIPTRACE_STEPS").unwrap_or(60_000);
+    let steps = setting("GRIPTRACE_STEPS").unwrap_or(40_000);
     let first = setting("GRIPTRACE_SEED").unwrap_or(1);
     let (mut done, mut commits, mut longest, mut seed) = (0, 0, 0, first);
     while done < steps {
@@ -236,8 +240,10 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn a_planted_bug_is_found() {
     use Flaw::{IgnoresAbsence, IgnoresVersionOfCheckpoint, IgnoresVersionOfHead, SaysDone};
-    for flaw in [IgnoresVersionOfHead, IgnoresVersionOfCheckpoint, IgnoresAbsence, SaysDone] {
-        let found = (1..=20).find_map(|seed| Some((seed, play(seed, STEPS_EACH, flaw).err()?)));
+    // The seeds from which on it is looked for are those that found it when this was written, to be quick.
+    for (flaw, from) in [(IgnoresVersionOfHead, 1), (IgnoresVersionOfCheckpoint, 1), (IgnoresAbsence, 1), (SaysDone, 1)]
+    {
+        let found = (from..from + 30).find_map(|seed| Some((seed, play(seed, STEPS_EACH, flaw).err()?)));
         let (seed, why) = found.unwrap_or_else(|| panic!("{flaw:?} is not found"));
         println!("{flaw:?}: seed {seed}: {why}");
     }
