@@ -236,7 +236,11 @@ impl Director {
         if !matches!(fate, Fate::Fine) {
             self.tell(&format!("process {process}: {fate:?}: {}", ask.words()));
         }
-        let there = self.dice.between(MILLI / 2, 4 * MILLI);
+        let blow = if self.is_stormy() { self.strike(process) } else { None };
+        // Who is stopped may be so just before its request goes out, or just after.
+        let stopped_for = self.actors[process].stopped_until.saturating_sub(self.now);
+        let held_back = if self.dice.hits(5_000) { stopped_for } else { 0 };
+        let there = held_back + self.dice.between(MILLI / 2, 4 * MILLI);
         let back = self.dice.between(MILLI / 2, 4 * MILLI);
         let timeout = self.dice.between(50 * MILLI, SECOND);
         let later = timeout + self.dice.between(0, 30 * SECOND);
@@ -260,8 +264,8 @@ impl Director {
                 self.after(there, Event::Arrive { ask, to, answer_after: back });
             }
         }
-        if self.is_stormy() {
-            self.strike(process);
+        if let Some(time) = blow {
+            self.crash(process, time);
         }
     }
 
@@ -289,8 +293,8 @@ impl Director {
         }
     }
 
-    /// Stops a process, cuts it off, or ends it, now and then.
-    fn strike(&mut self, process: usize) {
+    /// Stops a process or cuts it off, now and then; or has it end, and tells for how long.
+    fn strike(&mut self, process: usize) -> Option<u64> {
         let chance = self.dice.between(0, 1_000_000);
         let each = 5 * self.severity;
         let longest = if self.dice.hits(2_000) { 60 * SECOND } else { 15 * SECOND };
@@ -304,9 +308,10 @@ impl Director {
                 self.tell(&format!("process {process} is cut off for {time}"));
                 self.actors[process].cut_off_until = self.now + time;
             }
-            2 => self.crash(process, time / 2),
+            2 => return Some(time / 2),
             _ => {}
         }
+        None
     }
 
     /// Ends a process between two of its steps, and has it begin again after a time.
