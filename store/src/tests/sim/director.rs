@@ -300,15 +300,16 @@ impl Director {
         let longest = if self.dice.hits(2_000) { 60 * SECOND } else { 15 * SECOND };
         let time = self.dice.between(SECOND / 2, longest);
         match chance / each {
-            0 => {
+            // The most dangerous of all: who wakes up believes that it writes.
+            0..=3 => {
                 self.tell(&format!("process {process} is stopped for {time}"));
                 self.actors[process].stopped_until = self.now + time;
             }
-            1 => {
+            4 => {
                 self.tell(&format!("process {process} is cut off for {time}"));
                 self.actors[process].cut_off_until = self.now + time;
             }
-            2 => return Some(time / 2),
+            5 => return Some(time / 2),
             _ => {}
         }
         None
