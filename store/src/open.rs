@@ -77,7 +77,10 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
     if let Some(bucket) = objects.bucket() {
         let first = segment::name(0);
-        bucket.remove(&first).map_err(objects.failed("remove", &first))?;
+        // Only what is there: a removal that arrives late would take the new one.
+        if objects.exists(&first)? {
+            bucket.remove(&first).map_err(objects.failed("remove", &first))?;
+        }
     }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
