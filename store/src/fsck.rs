@@ -2,7 +2,7 @@
 
 mod derived;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
@@ -14,6 +14,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     Store, adopted,
+    bucket::Bucket,
     catalogue::Catalogue,
     cosigned,
     delta::Delta,
@@ -110,29 +111,47 @@ impl Store {
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck_closed(dir: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
-        let objects = Objects::new(dir);
-        let log = match read_genesis(&objects) {
-            Ok(Some(log)) => log,
-            Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
-            Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
-            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
-        };
-        let signature = Signature { keys: &log.keys };
-        let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
-        let size = newest.map(|signed| signed.head.size);
-        let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
-        audit.genesis()?;
-        audit.segments(progress)?;
-        audit.heads()?;
-        audit.adopted()?;
-        audit.cosigned()?;
-        audit.keys(&log.genesis)?;
-        if Some(audit.derived.size()) == size {
-            audit.snapshot(progress)?;
-            audit.index(&mut None, progress)?;
-        }
-        Ok(audit.done())
+        check_closed(&Objects::new(dir), progress)
     }
+
+    /// Checks a store in a bucket that is too damaged to be opened, as [`Self::fsck_closed`] does one in a folder.
+    ///
+    /// # Errors
+    /// As [`Self::fsck_closed`].
+    pub fn fsck_closed_in(
+        bucket: Arc<dyn Bucket>,
+        local: &Path,
+        progress: &dyn Fn(&str, u64, u64),
+    ) -> Result<FsckReport, FsckError> {
+        check_closed(&Objects::in_bucket(bucket, local), progress)
+    }
+}
+
+fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
+    let log = match read_genesis(objects) {
+        Ok(Some(log)) => log,
+        Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
+        Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
+        Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
+    };
+    let signature = Signature { keys: &log.keys };
+    let newest = signature.all(objects).ok().and_then(|mut found| found.pop());
+    let size = newest.map(|signed| signed.head.size);
+    if let (Some(blocks), Some(size)) = (objects.blocks(), size) {
+        blocks.know(size);
+    }
+    let mut audit = Audit::new(objects, signature, Catalogue::new(log.home), size);
+    audit.genesis()?;
+    audit.segments(progress)?;
+    audit.heads()?;
+    audit.adopted()?;
+    audit.cosigned()?;
+    audit.keys(&log.genesis)?;
+    if Some(audit.derived.size()) == size {
+        audit.snapshot(progress)?;
+        audit.index(&mut None, progress)?;
+    }
+    Ok(audit.done())
 }
 
 struct Audit<'a> {

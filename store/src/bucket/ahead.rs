@@ -77,7 +77,9 @@ fn read_some(bucket: &dyn Bucket, blocks: &Blocks, from: u64, size: u64) -> Vec<
             match segments {
                 Ok(Some(segments)) => found.extend(segments.into_iter().filter(|(first, _)| *first >= from).map(Ok)),
                 // It was not made yet, or is too long to be: one by one.
-                Ok(None) if found.is_empty() => return one_by_one(bucket, from, block.saturating_add(1).saturating_mul(BLOCK_ENTRIES)),
+                Ok(None) if found.is_empty() => {
+                    return one_by_one(bucket, from, block.saturating_add(1).saturating_mul(BLOCK_ENTRIES));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     found.push(Err(error));
