@@ -19,14 +19,14 @@ use crate::{
     cosigned,
     delta::Delta,
     edge::Edge,
-    error::{FsckError, StorageError},
+    error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
     lock::WriterLock,
     log_keys::{KEYS, LogKeys},
     number::{narrow, wide},
     objects::Objects,
-    open::{GENESIS, read_genesis},
+    open::{self, GENESIS, read_genesis},
     record::NodeRecord,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
@@ -103,6 +103,30 @@ impl Store {
             audit.index(&mut index, progress)?;
         }
         Ok(audit.done())
+    }
+
+    /// Derives what the snapshot holds from the segments once more, and throws it away if it says anything else: a snapshot
+    /// of a bucket may be another one's work, and its checksums are its own. Tells whether it was right.
+    ///
+    /// # Errors
+    /// `Storage` if a segment is damaged, or the disk fails.
+    pub fn check_snapshot(&self) -> Result<bool, ReadError> {
+        let (found, keys) = {
+            let state = self.0.read();
+            (state.catalogue.clone(), Arc::clone(&state.keys))
+        };
+        if !found.has_snapshot() {
+            return Ok(true);
+        }
+        let head = Head { size: found.size(), root: found.root() };
+        let signature = Signature { keys: &keys.log };
+        let derived = open::derive(&self.0.objects, &self.0.genesis, self.0.home, signature, head)?;
+        if derived::difference(&found, &derived).is_none() && !found.is_damaged() {
+            return Ok(true);
+        }
+        found.distrust();
+        self.0.derive_again()?;
+        Ok(false)
     }
 
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to

@@ -446,13 +446,12 @@ impl Reading<'_> {
                     format!("it is missing, and {size} entries were signed; restore it from a copy"),
                 )
             };
-            let (bytes, is_cut) = match ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
-                Some(bytes) => (bytes, true),
-                None => {
-                    let file = self.objects.open(&name)?.ok_or_else(missing)?;
-                    let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
-                    (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
-                }
+            let (bytes, is_cut) = if let Some(bytes) = ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
+                (bytes, true)
+            } else {
+                let file = self.objects.open(&name)?.ok_or_else(missing)?;
+                let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+                (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
             };
             let skip = if begin == 0 { segment::check_header(&self.home, segment, &bytes)? } else { 0 };
             let base = begin.saturating_add(skip);

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Bucket,
-    blocks::{BLOCK_ENTRIES, Blocks},
+    blocks::{BLOCK_ENTRIES, Blocks, Segment},
 };
 use crate::segment;
 
@@ -21,8 +21,7 @@ const AT_ONCE: usize = 4;
 /// Segments that wait to be taken in.
 const WAITING: usize = 64;
 
-/// A segment: its first entry, and its bytes.
-type Read = io::Result<(u64, Vec<u8>)>;
+type Read = io::Result<Segment>;
 
 /// The segments of a log in their order, from one on.
 #[derive(Debug)]
