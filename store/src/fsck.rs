@@ -16,7 +16,7 @@ use crate::{
     Store, adopted,
     bucket::Bucket,
     catalogue::Catalogue,
-    cosigned,
+    closed, cosigned,
     delta::Delta,
     edge::Edge,
     error::{FsckError, ReadError, StorageError},
@@ -402,6 +402,8 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
+        let state = closed::read(self.objects);
+        self.note(state)?;
         if !self.objects.exists(HEAD)? {
             self.fault(HEAD, "it is missing");
         }

@@ -25,16 +25,16 @@ use crate::{
 const FOLDER: &str = "blocks";
 const MAGIC: &[u8] = b"griptrace block v1\n";
 /// Entries whose segments are in one block.
-pub(super) const BLOCK_ENTRIES: u64 = 256;
+pub(crate) const BLOCK_ENTRIES: u64 = 256;
 /// A block that would be longer is not made: its segments are large enough.
-const BLOCK_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
 
 /// A segment: its first entry, and its bytes.
-pub(super) type Segment = (u64, Vec<u8>);
+pub(crate) type Segment = (u64, Vec<u8>);
 
 /// Where a segment is in its block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +144,11 @@ impl Blocks {
             }
             after = Some(segment::name_in_folder(end.saturating_sub(1)));
         }
+    }
+
+    /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
+    pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
+        self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
     }
 
     fn fill_one(&self, block: u64) -> io::Result<bool> {
