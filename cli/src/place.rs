@@ -9,7 +9,7 @@ use std::{
 };
 
 use griptrace_bucket::{BucketStore, Options, probe};
-use griptrace_core::{entry::Genesis, note::NoteSigner};
+use griptrace_core::{digest::file_digest, entry::Genesis, note::NoteSigner};
 use griptrace_store::{FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
 
 use crate::{clock, context::Context, environment, error::CommandError, output::Output, workspace::Config};
@@ -55,6 +55,13 @@ impl BucketPlace {
         Ok(Arc::new(bucket))
     }
 
+    /// Takes the bucket as a place to copy to or from, with a folder beside the settings for what this machine makes of it.
+    pub(crate) fn beside(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
+        let name = file_digest(self.address.as_bytes()).to_string();
+        let local = folder.join("places").join(name.get(..16).unwrap_or_default());
+        Ok(griptrace_store::Place::Bucket(self.open()?, local))
+    }
+
     /// What the settings say, under names that give way to what the environment says.
     fn settings(&self) -> impl Iterator<Item = (String, String)> {
         let name = if self.address.starts_with("az://") { "AZURE_ENDPOINT" } else { "AWS_ENDPOINT" };
@@ -80,6 +87,14 @@ impl Place {
     /// Names a place that no settings name yet.
     pub(crate) fn new(folder: &Path, bucket: Option<Arc<dyn Bucket>>) -> Self {
         Self { folder: folder.to_owned(), bucket }
+    }
+
+    /// Returns the place as the store knows it.
+    pub(crate) fn spot(&self) -> griptrace_store::Place {
+        match &self.bucket {
+            Some(bucket) => griptrace_store::Place::Bucket(Arc::clone(bucket), self.store()),
+            None => griptrace_store::Place::Folder(self.store()),
+        }
     }
 
     /// Says what is where.
@@ -120,7 +135,6 @@ impl Place {
 
     /// Opens the log for who goes on for long and tends it: as a reader, who with a signer takes the turn to write when it is
     /// free. In a folder there are no turns, and it is opened for writing at once.
-    #[expect(dead_code, reason = "for the service that may write and follow")]
     pub(crate) fn join(&self, options: OpenOptions) -> Result<Store, CommandError> {
         let joined = match &self.bucket {
             Some(bucket) => {

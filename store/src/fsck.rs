@@ -251,7 +251,8 @@ impl<'a> Audit<'a> {
     /// one, but what hangs on the tree before them can't be.
     fn segments(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
         let mut is_whole = true;
-        for name in self.objects.list("segments")? {
+        let names = self.objects.list(segment::FOLDER);
+        for name in self.note(names)?.unwrap_or_default() {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
