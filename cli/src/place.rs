@@ -10,7 +10,7 @@ use std::{
 
 use griptrace_bucket::{BucketStore, Options, probe};
 use griptrace_core::{digest::file_digest, entry::Genesis, note::NoteSigner};
-use griptrace_store::{FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
+use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
 
 use crate::{clock, context::Context, environment, error::CommandError, output::Output, workspace::Config};
 
@@ -195,15 +195,21 @@ impl Place {
 
 /// Says what helps.
 fn hints(error: &OpenError) -> Vec<String> {
-    match error {
+    let hint = match error {
         OpenError::Taken { holder, .. } if holder.starts_with("http") => {
-            vec![format!("griptrace --server {holder} commits through it")]
+            format!("griptrace --server {holder} commits through it")
         }
-        OpenError::Taken { .. } => vec![
-            "if it is a server, --server URL commits through it; any other command is over soon, and then this one can write".to_owned(),
-        ],
-        _ => Vec::new(),
-    }
+        OpenError::Taken { .. } => {
+            "if it is a server, --server URL commits through it; any other command is over soon, and then this one can write"
+                .to_owned()
+        }
+        OpenError::Closed { state: Closed::Moved(to), .. } => {
+            format!("name the new place in the settings, store = \"{to}\", or make a folder for it: griptrace init --store {to} --join")
+        }
+        OpenError::Closed { .. } => "griptrace restore makes a log of a backup; a copy that is not all there is made again by the same command".to_owned(),
+        OpenError::Storage(_) | OpenError::NoStore { .. } | OpenError::WrongKey { .. } | _ => return Vec::new(),
+    };
+    vec![hint]
 }
 
 /// Refuses an address where a folder is meant.

@@ -101,9 +101,9 @@ impl Config {
 
     /// Names the place that the log is moved to: a bucket, or the folder itself.
     pub(crate) fn put_place(&mut self, bucket: Option<BucketPlace>, home: GenesisHash) {
-        match bucket {
-            Some(bucket) => self.put_bucket(bucket, home),
-            None => (self.store, self.endpoint, self.region) = (None, None, None),
+        (self.store, self.endpoint, self.region) = (None, None, None);
+        if let Some(bucket) = bucket {
+            self.put_bucket(bucket, home);
         }
     }
 

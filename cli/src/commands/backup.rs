@@ -17,7 +17,7 @@ use crate::{
 /// A place for a log, and how to reach it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlaceArgs {
-    /// A folder, or the address of a bucket: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER
+    /// A folder, or the address of a bucket: `s3://BUCKET/FOLDER`, `gs://BUCKET/FOLDER`, `az://CONTAINER/FOLDER`
     #[arg(value_name = "PLACE")]
     place: PathBuf,
     /// Where the service of that bucket is [default: the cloud's own, or what the environment says]
@@ -67,15 +67,15 @@ impl PlaceArgs {
     /// Finds the place; what this machine makes of a bucket is kept beside the settings in `folder`.
     fn place(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
         match bucket_address(&self.place) {
-            Some(address) => bucket(address, &self.endpoint, &self.region).beside(folder),
+            Some(address) => bucket(address, self.endpoint.as_ref(), self.region.as_ref()).beside(folder),
             None => Ok(griptrace_store::Place::Folder(std::path::absolute(&self.place)?)),
         }
     }
 }
 
-fn bucket(address: &str, endpoint: &Option<String>, region: &Option<String>) -> BucketPlace {
+fn bucket(address: &str, endpoint: Option<&String>, region: Option<&String>) -> BucketPlace {
     let address = address.trim_end_matches('/').to_owned();
-    BucketPlace { address, endpoint: endpoint.clone(), region: region.clone() }
+    BucketPlace { address, endpoint: endpoint.cloned(), region: region.cloned() }
 }
 
 pub(crate) fn back_up(context: &Context, args: &BackupArgs) -> Result<Answer, CommandError> {
@@ -127,7 +127,7 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
     let folder = context.store_folder()?;
     let mut config = Config::read(&folder)?;
     let target = match bucket_address(&args.to) {
-        Some(address) => Some(bucket(address, &args.endpoint, &args.region)),
+        Some(address) => Some(bucket(address, args.endpoint.as_ref(), args.region.as_ref())),
         None if args.to == Path::new("folder") => None,
         None => {
             return Err(CommandError::failed(format!("{} is no place to move to", args.to.display())).with_hint(
@@ -168,12 +168,14 @@ fn copying(
     let bar = context.output.progress("copying");
     copy(&|what: &str, done, total| bar.step(what, done, total)).map_err(|error| {
         let hint = match &error {
+            CopyError::OtherLog { .. } => "look whether the place is the right one",
+            CopyError::NoWriter { .. } => "see who writes to it, and end that",
             CopyError::Below { .. } => "find the newest copy; if there is none, begin a new log with `griptrace init`",
             CopyError::Taken { .. } => "name an empty place, or an earlier backup of this log",
             CopyError::Forked { .. } | CopyError::Newer { .. } => {
                 "the log here was set back, or the copy is of one that went on elsewhere: find out which is the right one before either is written to"
             }
-            _ => "nothing is lost, and where the log is, nothing was changed: the same command goes on where this one stopped",
+            CopyError::Open(_) | CopyError::Storage(_) | _ => "nothing is lost, and where the log is, nothing was changed: the same command goes on where this one stopped",
         };
         CommandError::because("cannot copy the log", error).with_hint(hint)
     })

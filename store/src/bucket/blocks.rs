@@ -6,11 +6,14 @@
 //! go once it stands. Which block a segment is in follows from its name, and whoever makes a block
 //! makes the same bytes, so that nobody has to agree on anything.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    error::Error,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use std::{
     collections::HashMap,
-    error::Error,
-    fmt, io,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 

@@ -83,14 +83,13 @@ impl Log {
     fn answers(&self) -> bool {
         let (opened, _local) = self.try_join();
         let Ok(store) = opened else { return false };
-        let whole = self.ids.iter().all(|id| match store.node(id) {
+        self.ids.iter().all(|id| match store.node(id) {
             Ok(Some(node)) => {
                 assert_eq!(node.record.id(), *id, "served under another name");
                 true
             }
             Ok(None) | Err(_) => false,
-        });
-        whole
+        })
     }
 }
 
@@ -153,4 +152,56 @@ fn a_flipped_bit_in_any_object_is_named_and_never_served() {
         log.flip(name, at);
         assert_eq!(log.faults(), [""; 0]);
     }
+}
+
+#[test]
+fn a_sample_finds_what_it_draws_and_all_of_them_find_everything() {
+    let log = Log::new();
+    let (store, _local) = log.join();
+    let clean = store.fsck_sample(3, 7, &quiet).unwrap();
+    assert!(clean.is_clean() && (1..=3).contains(&clean.segments), "{clean:?}");
+    let size = store.size();
+    assert_eq!(store.fsck_sample(40 * size, 1, &quiet).unwrap().entries, size, "so many that none is left out");
+    drop(store);
+    let segments: Vec<String> = log.bucket.names().into_iter().filter(|name| name.starts_with("segments/")).collect();
+    let tile = log.first("tile/0/");
+    for (name, at) in [(&*segments[3], 200), (&*tile, 5)] {
+        log.flip(name, at);
+        let (store, _local) = log.join();
+        let all = store.fsck_sample(40 * size, 1, &quiet).unwrap();
+        assert!(all.faults.iter().any(|fault| fault.object == name), "{name}: {:?}", all.faults);
+        let found = (0..60).filter(|seed| !store.fsck_sample(2, *seed, &quiet).unwrap().is_clean()).count();
+        assert!(found > 0 && found < 60, "{name}: a small one finds it now and then, {found} times of 60");
+        log.flip(name, at);
+    }
+}
+
+#[test]
+fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
+    let log = Log::new();
+    let (store, local) = log.join();
+    let state = local.path().join("fsck");
+    // Stopped: whoever hears of the progress gives up in the middle.
+    let stopped = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        store.fsck_resumed(&state, &|_, done, total| assert!(done < total / 2, "stopped here"))
+    }));
+    assert!(stopped.is_err());
+    let kept = std::fs::read_to_string(&state).unwrap();
+    assert!(kept.lines().count() > 50, "{kept}");
+    drop(store);
+    let (store, _local) = log.join();
+    let whole = store.fsck(&quiet).unwrap();
+    let block = log.first("blocks/");
+    let bytes = log.bucket.get(&block, None).unwrap().unwrap().bytes;
+    let at = bytes.windows(3).position(|found| found == b"s20").unwrap();
+    log.flip(&block, at);
+    let (damaged, _other) = log.join();
+    let found = damaged.fsck_resumed(&state, &quiet).unwrap();
+    assert!(!found.is_clean(), "it was checked before it changed");
+    log.flip(&block, at);
+    std::fs::write(&state, kept).unwrap();
+    let (store, _other) = log.join();
+    let resumed = store.fsck_resumed(&state, &quiet).unwrap();
+    assert_eq!((resumed.nodes, resumed.entries, resumed.tiles), (whole.nodes, whole.entries, whole.tiles));
+    assert!(resumed.is_clean() && !state.exists());
 }

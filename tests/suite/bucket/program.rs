@@ -105,7 +105,7 @@ fn a_log_in_a_bucket_is_begun_joined_and_recorded_in_from_both_machines() {
         let log = world.works(&["--store", machine, "log"]);
         let trace = world.works(&["--store", machine, "show", "force"]);
         assert!(trace.contains("force"), "{trace}");
-        assert_eq!(log.lines().filter(|line| line.contains("commit")).count(), 2, "{log}");
+        assert_eq!(log.lines().filter(|line| line.starts_with("leaf ")).count(), 2, "{log}");
         assert!(world.works(&["--store", machine, "fsck"]).contains("holds together"));
     }
     let names = world.bucket().list("probe", None, 9).unwrap();
@@ -134,6 +134,10 @@ fn another_log_in_the_bucket_is_refused_by_name() {
         let bytes = other.bucket().get(name, None).unwrap().map(|part| part.bytes).unwrap_or_default();
         bucket.put(name, &bytes, &When::Always).unwrap();
     }
+    let replaced = world.fails(2, &["--store", "one", "log"]);
+    assert!(replaced.contains("seen") && replaced.contains("another log"), "{replaced}");
+    // On a machine that never asked it, or lost its folder, the settings tell.
+    fs::remove_dir_all(world.at().join("one/.griptrace/store")).unwrap();
     let replaced = world.fails(2, &["--store", "one", "log"]);
     assert!(replaced.contains("pins") && replaced.contains("another log"), "{replaced}");
 }
