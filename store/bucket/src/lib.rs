@@ -1,8 +1,8 @@
 //! A log's bucket in S3 and its kin: [`Bucket`](griptrace_store::bucket::Bucket) over HTTP.
 //!
 //! `object_store` knows the services' requests, signatures and credentials; what carries them is our own
-//! ([`wire`]), because it counts, waits as long as we say, and keeps what a service said when it refused, of which
-//! [`said`] makes a sentence that tells what to do.
+//! (`wire`), because it counts, waits as long as we say, and keeps what a service said when it refused, of which
+//! `said` makes a sentence that tells what to do.
 //!
 //! **Tries.** A request that met 5xx, 408, 429, a broken connection or silence is sent again, with growing pauses
 //! that are drawn by lot, as [`Limits`] allow. That goes for conditional writes too. So a write whose answer was lost is
