@@ -261,7 +261,14 @@ impl Inner {
             return Err(damage.into());
         }
         let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
-        let newest = self.newest(&self.keys().log)?;
+        let mut newest = self.newest(&self.keys().log)?;
+        let state = self.read();
+        if state.catalogue.size() > newest.head.size {
+            // What was followed here may be newer than what is published.
+            let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
+            newest = Signed { object: HEAD, head, note: state.note.clone() };
+        }
+        drop(state);
         // Of a number that there never was: no two heads have the same bytes.
         let number = new_writer()?.as_bytes().first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
         let number = number.saturating_add(1 << 32);

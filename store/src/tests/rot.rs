@@ -155,6 +155,33 @@ fn a_flipped_bit_in_any_object_is_named_and_never_served() {
 }
 
 #[test]
+fn a_head_that_was_lost_before_the_checkpoint_followed_is_made_again_of_what_was_seen() {
+    let log = Log::new();
+    let (writer, _one) = log.join();
+    assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    let (follower, _two) = log.join();
+    let published = log.bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    let commit = |name: &str| {
+        let node = World::at(&writer).source(name, "CN");
+        writer.commit(vec![node], &committer, "Maker", NOW).unwrap().ids[0]
+    };
+    let ids = [commit("a"), commit("b")];
+    // The next move of the head brings the newest note.
+    writer.tend(Duration::from_secs(5)).unwrap();
+    follower.tend(Duration::from_secs(5)).unwrap();
+    assert_eq!(follower.size(), writer.size());
+    log.bucket.put("checkpoint", &published, &When::Always).unwrap();
+    log.bucket.remove("head").unwrap();
+    assert_eq!(follower.tend(Duration::from_secs(6)).unwrap(), Standing::Writer);
+    let late = World::at(&writer).source("late", "CN");
+    assert!(writer.commit(vec![late], &committer, "Maker", NOW).is_err(), "its turn is over");
+    assert!(ids.iter().all(|id| follower.node(id).unwrap().is_some()));
+    follower.0.publish();
+    assert_eq!(log.faults(), [""; 0]);
+}
+
+#[test]
 fn a_sample_finds_what_it_draws_and_all_of_them_find_everything() {
     let log = Log::new();
     let (store, _local) = log.join();
