@@ -467,9 +467,11 @@ impl Reading<'_> {
                 catalogue.apply(delta);
             }
             let next = segment::name(catalogue.size());
+            // In a bucket each segment is whole, and one that is missing is named itself.
+            let is_next = || Ok::<_, StorageError>(self.objects.bucket().is_some() || self.objects.exists(&next)?);
             if catalogue.size() < size
                 && (is_cut || catalogue.size() == before)
-                && (catalogue.size() == segment || !self.objects.exists(&next)?)
+                && (catalogue.size() == segment || !is_next()?)
             {
                 let found = catalogue.size();
                 let why = format!(
