@@ -1,6 +1,8 @@
 //! The audit: everything re-derived from bytes, every fault named, nothing changed.
 
 mod derived;
+mod resume;
+mod sample;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -12,10 +14,12 @@ use griptrace_core::{
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use self::resume::Checked;
 use crate::{
     Store, adopted,
+    bucket::{Bucket, ahead::Ahead},
     catalogue::Catalogue,
-    cosigned,
+    closed, cosigned,
     delta::Delta,
     edge::Edge,
     error::{FsckError, ReadError, StorageError},
@@ -84,12 +88,26 @@ impl Store {
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
+        self.check(None, progress)
+    }
+
+    /// Checks as [`Self::fsck`], and keeps in the file `state` what was done, so that the same call goes on when it was stopped. The
+    /// file is gone at the end.
+    ///
+    /// # Errors
+    /// As [`Self::fsck`]; `Storage` if the file can't be written.
+    pub fn fsck_resumed(&self, state: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
+        self.check(Some(Checked::open(state, &self.0.home)?), progress)
+    }
+
+    fn check(&self, checked: Option<Checked>, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
         let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
         let keys = self.0.keys();
         let signature = Signature { keys: &keys.log };
         self.0.publish();
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
+        audit.checked = checked;
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
@@ -100,6 +118,10 @@ impl Store {
             audit.snapshot(progress)?;
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
+        }
+        if let Some(checked) = audit.checked.take() {
+            // If it stays, the next audit hashes less again.
+            drop(checked.end());
         }
         Ok(audit.done())
     }
@@ -134,29 +156,47 @@ impl Store {
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck_closed(dir: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
-        let objects = Objects::new(dir);
-        let log = match read_genesis(&objects) {
-            Ok(Some(log)) => log,
-            Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
-            Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
-            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
-        };
-        let signature = Signature { keys: &log.keys };
-        let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
-        let size = newest.map(|signed| signed.head.size);
-        let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
-        audit.genesis()?;
-        audit.segments(progress)?;
-        audit.heads()?;
-        audit.adopted()?;
-        audit.cosigned()?;
-        audit.keys(&log.genesis)?;
-        if Some(audit.derived.size()) == size {
-            audit.snapshot(progress)?;
-            audit.index(&mut None, progress)?;
-        }
-        Ok(audit.done())
+        check_closed(&Objects::new(dir), progress)
     }
+
+    /// Checks a store in a bucket that is too damaged to be opened, as [`Self::fsck_closed`] does one in a folder.
+    ///
+    /// # Errors
+    /// As [`Self::fsck_closed`].
+    pub fn fsck_closed_in(
+        bucket: Arc<dyn Bucket>,
+        local: &Path,
+        progress: &dyn Fn(&str, u64, u64),
+    ) -> Result<FsckReport, FsckError> {
+        check_closed(&Objects::in_bucket(bucket, local), progress)
+    }
+}
+
+fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
+    let log = match read_genesis(objects) {
+        Ok(Some(log)) => log,
+        Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
+        Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
+        Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
+    };
+    let signature = Signature { keys: &log.keys };
+    let newest = signature.all(objects).ok().and_then(|mut found| found.pop());
+    let size = newest.map(|signed| signed.head.size);
+    if let (Some(blocks), Some(size)) = (objects.blocks(), size) {
+        blocks.know(size);
+    }
+    let mut audit = Audit::new(objects, signature, Catalogue::new(log.home), size);
+    audit.genesis()?;
+    audit.segments(progress)?;
+    audit.heads()?;
+    audit.adopted()?;
+    audit.cosigned()?;
+    audit.keys(&log.genesis)?;
+    if Some(audit.derived.size()) == size {
+        audit.snapshot(progress)?;
+        audit.index(&mut None, progress)?;
+    }
+    Ok(audit.done())
 }
 
 struct Audit<'a> {
@@ -173,6 +213,8 @@ struct Audit<'a> {
     log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
+    /// What an audit that was stopped had done, if it is to be gone on with.
+    checked: Option<Checked>,
     report: FsckReport,
 }
 
@@ -181,7 +223,7 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, report }
+        Self { objects, signature, size, derived, roots, edge, log_changes, published, checked: None, report }
     }
 
     #[expect(
@@ -232,7 +274,9 @@ impl<'a> Audit<'a> {
     /// one, but what hangs on the tree before them can't be.
     fn segments(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
         let mut is_whole = true;
-        for name in self.objects.list("segments")? {
+        let ahead = if self.size < u64::MAX { self.objects.read_ahead(0, self.size) } else { None };
+        let names = self.objects.list(segment::FOLDER);
+        for name in self.note(names)?.unwrap_or_default() {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
@@ -247,7 +291,7 @@ impl<'a> Audit<'a> {
                 self.fault(next, format!("it is missing, or what comes before it is cut off: {name} comes next"));
                 is_whole = false;
             }
-            is_whole = self.segment(&name, first, is_whole, progress)?;
+            is_whole = self.segment(&name, first, ahead.as_ref(), is_whole, progress)?;
         }
         if is_whole && self.derived.size() < self.size && self.size < u64::MAX {
             let (last, _) = self.derived.end();
@@ -268,11 +312,19 @@ impl<'a> Audit<'a> {
         &mut self,
         name: &str,
         first: u64,
+        ahead: Option<&Ahead>,
         is_whole: bool,
         progress: Progress<'_>,
     ) -> Result<bool, StorageError> {
         let mut is_whole = is_whole;
-        let Some(bytes) = self.objects.read(name)? else { return Ok(false) };
+        let read = match ahead.and_then(|ahead| ahead.next(first)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.objects.read(name),
+        };
+        let Some(Some(bytes)) = self.note(read)? else { return Ok(false) };
+        let digest = Digest::from_bytes(*blake3::hash(&bytes).as_bytes());
+        let is_known = self.checked.as_ref().is_some_and(|checked| checked.has(first, &digest));
+        let faults = self.report.faults.len();
         let header = segment::check_header(&self.derived.home, first, &bytes);
         let Some(begin) = self.note(header)? else { return Ok(false) };
         self.report.segments += 1;
@@ -282,25 +334,36 @@ impl<'a> Audit<'a> {
             progress("checking segments", next, self.size);
             let group = groups.next();
             let Some(group) = self.note(group)? else { return Ok(false) };
-            let Some(group) = group else { return Ok(is_whole) };
+            let Some(group) = group else { break };
             next = group.first.saturating_add(wide(group.entries.len()));
-            self.nodes(&group);
+            if is_known {
+                self.count(&group);
+            } else {
+                self.nodes(&group);
+            }
             is_whole = is_whole && self.integrate(&group)?;
+        }
+        if let Some(checked) = self.checked.as_mut().filter(|_| !is_known && self.report.faults.len() == faults) {
+            checked.add(first, &digest);
         }
         Ok(is_whole)
     }
 
     /// Checks every node of a group alone, and the public lines of every commit.
     fn nodes(&mut self, group: &Group<'_>) {
+        self.count(group);
         for entry in &group.entries {
-            self.report.entries += 1;
-            self.report.nodes += wide(entry.nodes.len());
             let whys: Vec<String> = entry.nodes.par_iter().flat_map_iter(|node| check_node(group.name, node)).collect();
             whys.into_iter().for_each(|why| self.fault(group.name, why));
             if let Some(why) = check_lines(entry) {
                 self.fault(group.name, why);
             }
         }
+    }
+
+    fn count(&mut self, group: &Group<'_>) {
+        self.report.entries += wide(group.entries.len());
+        self.report.nodes += group.entries.iter().map(|entry| wide(entry.nodes.len())).sum::<u64>();
     }
 
     /// Checks how a group follows those before it, its status head, its checkpoint and full tiles.
@@ -383,6 +446,8 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
+        let state = closed::read(self.objects);
+        self.note(state)?;
         let is_there = self.objects.exists(HEAD)?;
         if !is_there {
             self.fault(HEAD, "it is missing");

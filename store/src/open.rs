@@ -17,6 +17,7 @@ use crate::{
     OpenOptions,
     appender::{Appender, SEGMENT_BYTES},
     catalogue::Catalogue,
+    closed,
     delta::Delta,
     edge::Edge,
     error::{OpenError, StorageError},
@@ -175,6 +176,7 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
         return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None, candidate: None });
     };
     let lock = WriterLock::take(objects.root())?;
+    closed::refuse(&objects)?;
     objects.prepare()?;
     if objects.read(GENESIS)?.as_ref() != Some(&entry) {
         objects.put(GENESIS, &entry)?;

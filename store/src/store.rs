@@ -36,7 +36,7 @@ use crate::{
     publish::publish_after,
     record::NodeRecord,
     scan::Nodes,
-    snapshot,
+    seen, snapshot,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -471,5 +471,6 @@ impl Drop for Inner {
         self.publish();
         self.keep_snapshot(Share::SMALL);
         self.end_turn();
+        seen::keep(&self.objects, &self.read().note);
     }
 }

@@ -2,6 +2,8 @@
 
 mod conformance;
 mod loss;
+mod operations;
+mod program;
 mod real;
 
 use core::time::Duration;

@@ -6,7 +6,11 @@
 //! go once it stands. Which block a segment is in follows from its name, and whoever makes a block
 //! makes the same bytes, so that nobody has to agree on anything.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    error::Error,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use std::{
     collections::HashMap,
     io,
@@ -27,14 +31,31 @@ const MAGIC: &[u8] = b"griptrace block v1\n";
 /// Entries whose segments are in one block. In the store's own tests so few that blocks come by.
 pub(crate) const BLOCK_ENTRIES: u64 = if cfg!(test) { 32 } else { 256 };
 /// A block that would be longer is not made: its segments are large enough.
-const BLOCK_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
 
 /// A segment: its first entry, and its bytes.
-pub(super) type Segment = (u64, Vec<u8>);
+pub(crate) type Segment = (u64, Vec<u8>);
+
+/// A block that can't be read, by its name.
+#[derive(Debug)]
+pub(crate) struct DamagedBlock(pub(crate) String);
+
+impl DamagedBlock {
+    /// What is wrong with it.
+    pub(crate) const WHY: &str = "it does not begin with the table of its segments, or is cut short";
+}
+
+impl fmt::Display for DamagedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, Self::WHY)
+    }
+}
+
+impl Error for DamagedBlock {}
 
 /// Where a segment is in its block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +167,11 @@ impl Blocks {
         }
     }
 
+    /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
+    pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
+        self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
+    }
+
     fn fill_one(&self, block: u64) -> io::Result<bool> {
         let first = block.saturating_mul(BLOCK_ENTRIES);
         let after = first.checked_sub(1).map(segment::name_in_folder);
@@ -177,8 +203,7 @@ impl Blocks {
 }
 
 fn no_table(block: u64) -> io::Error {
-    let why = format!("{} does not begin with the table of its segments, or is cut short", name(block));
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    io::Error::new(io::ErrorKind::InvalidData, DamagedBlock(name(block)))
 }
 
 fn name(block: u64) -> String {

@@ -1,0 +1,235 @@
+//! A flipped bit in every kind of object of a bucket: named by the audit, never served as good, and made again where that is
+//! possible.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use griptrace_core::{
+    id::NodeId,
+    key::{Algorithm, SecretKey},
+};
+use tempfile::TempDir;
+
+use super::world::{NOW, World, signer};
+use crate::{
+    OpenError, OpenOptions, Place, Standing, Store,
+    bucket::{Bucket, MemoryBucket, When},
+};
+
+struct Log {
+    bucket: MemoryBucket,
+    ids: Vec<NodeId>,
+}
+
+fn quiet(_: &str, _: u64, _: u64) {}
+
+impl Log {
+    /// A log with a block, single segments, full and partial tiles, and a snapshot.
+    fn new() -> Self {
+        let world = World::new();
+        let mut ids: Vec<NodeId> = (0..200).map(|i| world.add(world.source(&format!("s{i}"), "CN"))).collect();
+        let bucket = MemoryBucket::default();
+        let local = tempfile::tempdir().unwrap();
+        world.store.move_to(&Place::Bucket(Arc::new(bucket.clone()), local.path().to_owned()), &quiet).unwrap();
+        let log = Self { bucket, ids: Vec::new() };
+        let (writer, _local) = log.join();
+        assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer);
+        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        let node = World::at(&writer).source("last", "CN");
+        ids.extend(writer.commit(vec![node], &committer, "Maker", NOW).unwrap().ids);
+        let catalogue = writer.0.read().catalogue.clone();
+        catalogue.write_snapshot(&writer.0.objects).unwrap();
+        drop(writer);
+        Self { ids, ..log }
+    }
+
+    fn join(&self) -> (Store, TempDir) {
+        let local = tempfile::tempdir().unwrap();
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        (Store::join_in(Arc::new(self.bucket.clone()), local.path(), options).unwrap(), local)
+    }
+
+    fn try_join(&self) -> (Result<Store, OpenError>, TempDir) {
+        let local = tempfile::tempdir().unwrap();
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        (Store::join_in(Arc::new(self.bucket.clone()), local.path(), options), local)
+    }
+
+    fn flip(&self, name: &str, at: usize) {
+        let mut bytes = self.bucket.get(name, None).unwrap().unwrap().bytes;
+        bytes[at] ^= 1;
+        self.bucket.put(name, &bytes, &When::Always).unwrap();
+    }
+
+    fn length(&self, name: &str) -> usize {
+        self.bucket.get(name, None).unwrap().unwrap().bytes.len()
+    }
+
+    /// What the audit names, of an open store or of one that can't be opened.
+    fn faults(&self) -> Vec<String> {
+        let (opened, local) = self.try_join();
+        let report = match opened {
+            Ok(store) => store.fsck(&quiet).unwrap(),
+            Err(_) => Store::fsck_closed_in(Arc::new(self.bucket.clone()), local.path(), &quiet).unwrap(),
+        };
+        report.faults.into_iter().map(|fault| fault.object).collect()
+    }
+
+    fn first(&self, folder: &str) -> String {
+        self.bucket.names().into_iter().find(|name| name.starts_with(folder)).unwrap()
+    }
+
+    /// Asserts that whatever is answered is true, and tells whether all was.
+    fn answers(&self) -> bool {
+        let (opened, _local) = self.try_join();
+        let Ok(store) = opened else { return false };
+        self.ids.iter().all(|id| match store.node(id) {
+            Ok(Some(node)) => {
+                assert_eq!(node.record.id(), *id, "served under another name");
+                true
+            }
+            Ok(None) | Err(_) => false,
+        })
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_any_object_is_named_and_never_served() {
+    let log = Log::new();
+    assert_eq!(log.faults(), [""; 0]);
+    assert!(log.answers());
+    let names = log.bucket.names();
+    let segment = names.into_iter().rfind(|name| name.starts_with("segments/")).unwrap();
+    let block = log.first("blocks/");
+    let (tile, entries) = (log.first("tile/0/"), log.first("tile/entries/"));
+    // Whether who writes next makes it again; the others are derived whenever they are read.
+    let derived = [
+        ("head", true),
+        ("checkpoint", true),
+        // Only where somebody asks for that part of it.
+        ("snapshots/catalogue", false),
+        ("genesis", true),
+        ("keys", true),
+        (&*tile, false),
+        (&*entries, false),
+    ];
+    for (name, is_made_again) in derived {
+        for at in [0, log.length(name) / 2, log.length(name) - 1] {
+            let whole = log.bucket.get(name, None).unwrap().unwrap().bytes;
+            log.flip(name, at);
+            assert!(log.faults().iter().any(|fault| fault == name), "{name}, byte {at}: {:?}", log.faults());
+            assert!(log.answers(), "{name}, byte {at}: what is left tells everything");
+            // Who writes next makes it again.
+            let (writer, _local) = log.join();
+            assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer, "{name}");
+            writer.0.publish();
+            drop(writer);
+            if !is_made_again {
+                log.bucket.put(name, &whole, &When::Always).unwrap();
+            }
+            assert_eq!(log.faults(), [""; 0], "{name}, byte {at}");
+        }
+    }
+    // Where a node's name stands, which is read with the node; and where only the audit looks.
+    let find = |name: &str, what: &[u8]| {
+        let bytes = log.bucket.get(name, None).unwrap().unwrap().bytes;
+        bytes.windows(what.len()).position(|found| found == what).unwrap()
+    };
+    let read =
+        [(&*block, 59), (&*block, 60 + 40), (&*block, find(&block, b"s100")), (&*segment, find(&segment, b"last"))];
+    let passed_over = [(&*block, log.length(&block) - 1), (&*segment, 5), (&*segment, log.length(&segment) - 1)];
+    for ((name, at), is_read) in
+        read.map(|place| (place, true)).into_iter().chain(passed_over.map(|place| (place, false)))
+    {
+        log.flip(name, at);
+        let faults = log.faults();
+        assert!(!faults.is_empty(), "{name}, byte {at}");
+        assert!(
+            faults.iter().any(|fault| fault.starts_with("segments/") || fault.starts_with("blocks/")),
+            "{faults:?}"
+        );
+        assert!(!(log.answers() && is_read), "{name}, byte {at}: the damaged part was served");
+        log.flip(name, at);
+        assert_eq!(log.faults(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_head_that_was_lost_before_the_checkpoint_followed_is_made_again_of_what_was_seen() {
+    let log = Log::new();
+    let (writer, _one) = log.join();
+    assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    let (follower, _two) = log.join();
+    let published = log.bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    let commit = |name: &str| {
+        let node = World::at(&writer).source(name, "CN");
+        writer.commit(vec![node], &committer, "Maker", NOW).unwrap().ids[0]
+    };
+    let ids = [commit("a"), commit("b")];
+    // The next move of the head brings the newest note.
+    writer.tend(Duration::from_secs(3)).unwrap();
+    writer.tend(Duration::from_secs(5)).unwrap();
+    follower.tend(Duration::from_secs(5)).unwrap();
+    assert_eq!(follower.size(), writer.size());
+    log.bucket.put("checkpoint", &published, &When::Always).unwrap();
+    log.bucket.remove("head").unwrap();
+    assert_eq!(follower.tend(Duration::from_secs(6)).unwrap(), Standing::Writer);
+    let late = World::at(&writer).source("late", "CN");
+    assert!(writer.commit(vec![late], &committer, "Maker", NOW).is_err(), "its turn is over");
+    assert!(ids.iter().all(|id| follower.node(id).unwrap().is_some()));
+    follower.0.publish();
+    assert_eq!(log.faults(), [""; 0]);
+}
+
+#[test]
+fn a_sample_finds_what_it_draws_and_all_of_them_find_everything() {
+    let log = Log::new();
+    let (store, _local) = log.join();
+    let clean = store.fsck_sample(3, 7, &quiet).unwrap();
+    assert!(clean.is_clean() && (1..=3).contains(&clean.segments), "{clean:?}");
+    let size = store.size();
+    assert_eq!(store.fsck_sample(40 * size, 1, &quiet).unwrap().entries, size, "so many that none is left out");
+    drop(store);
+    let segments: Vec<String> = log.bucket.names().into_iter().filter(|name| name.starts_with("segments/")).collect();
+    let tile = log.first("tile/0/");
+    for (name, at) in [(&*segments[3], 200), (&*tile, 5)] {
+        log.flip(name, at);
+        let (store, _local) = log.join();
+        let all = store.fsck_sample(40 * size, 1, &quiet).unwrap();
+        assert!(all.faults.iter().any(|fault| fault.object == name), "{name}: {:?}", all.faults);
+        let found = (0..40).filter(|seed| !store.fsck_sample(20, *seed, &quiet).unwrap().is_clean()).count();
+        assert!(found > 0, "{name}: a small one finds it now and then");
+        log.flip(name, at);
+    }
+}
+
+#[test]
+fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
+    let log = Log::new();
+    let (store, local) = log.join();
+    let state = local.path().join("fsck");
+    // Stopped: whoever hears of the progress gives up in the middle.
+    let stopped = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        store.fsck_resumed(&state, &|_, done, total| assert!(done < total / 2, "stopped here"))
+    }));
+    assert!(stopped.is_err());
+    let kept = std::fs::read_to_string(&state).unwrap();
+    assert!(kept.lines().count() > 50, "{kept}");
+    drop(store);
+    let (store, _local) = log.join();
+    let whole = store.fsck(&quiet).unwrap();
+    let block = log.first("blocks/");
+    let bytes = log.bucket.get(&block, None).unwrap().unwrap().bytes;
+    let at = bytes.windows(3).position(|found| found == b"s20").unwrap();
+    log.flip(&block, at);
+    let (damaged, _other) = log.join();
+    let found = damaged.fsck_resumed(&state, &quiet).unwrap();
+    assert!(!found.is_clean(), "it was checked before it changed");
+    log.flip(&block, at);
+    std::fs::write(&state, kept).unwrap();
+    let (store, _other) = log.join();
+    let resumed = store.fsck_resumed(&state, &quiet).unwrap();
+    assert_eq!((resumed.nodes, resumed.entries, resumed.tiles), (whole.nodes, whole.entries, whole.tiles));
+    assert!(resumed.is_clean() && !state.exists());
+}
