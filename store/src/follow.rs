@@ -55,6 +55,15 @@ pub(crate) struct Watch {
     moved: Duration,
 }
 
+/// What the head of a log in a bucket said when it was read last.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HeadSeen {
+    /// How many entries the log has, signed or not.
+    pub size: u64,
+    /// How often the turn to write was taken.
+    pub turn: u64,
+}
+
 /// What a store in a bucket is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
@@ -155,9 +164,12 @@ impl Store {
         if is_new {
             self.0.follow(found.0.head)?;
         }
+        let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
+        self.0.saw(head);
         let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
         if is_free && self.0.take_turn(bucket, &found)? {
             *watch = Watch { seen: None, beats: 0, moved: now };
+            self.0.saw(HeadSeen { size: self.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
         let is_nobody = found.0.turn.writer.is_none();
@@ -166,6 +178,17 @@ impl Store {
 }
 
 impl Store {
+    /// Tells whether the log is in a bucket, which several processes share.
+    pub fn is_in_bucket(&self) -> bool {
+        self.0.objects.bucket().is_some()
+    }
+
+    /// Returns what the head of a log in a bucket said when [`Self::tend`] read it last, without waiting for anything; zeros
+    /// before that.
+    pub fn head_seen(&self) -> HeadSeen {
+        *self.0.head_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts small segments in a bucket together, as far as the log has filled what belongs together, if this process writes;
     /// returns how many blocks were made.
     ///
@@ -210,6 +233,10 @@ fn every(time: Duration, inner: &Arc<Inner>, work: impl Fn(&Store) + Send + 'sta
 }
 
 impl Inner {
+    fn saw(&self, head: HeadSeen) {
+        *self.head_seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
     /// Goes on writing; `false` if the turn is over.
     fn goes_on(&self, writer: &Writer, watch: &mut Watch, now: Duration) -> bool {
         let Some(lease) = writer.lease() else { return true };

@@ -23,7 +23,7 @@ use crate::{
     catalogue::{Catalogue, map_of},
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
-    follow::{Candidate, Watch},
+    follow::{Candidate, HeadSeen, Watch},
     head::{Head, Signature},
     index::Index,
     log_keys::KnownKeys,
@@ -90,6 +90,7 @@ pub(crate) struct Inner {
     /// Who may take the turn to write, in a bucket.
     pub(crate) candidate: Option<Candidate>,
     pub(crate) watch: Mutex<Watch>,
+    pub(crate) head_seen: Mutex<HeadSeen>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
@@ -149,6 +150,7 @@ impl Store {
             writer: RwLock::new(desk.map(|desk| Arc::new(Writer::new(desk)))),
             candidate,
             watch: Mutex::default(),
+            head_seen: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
             adopting: Mutex::new(()),
