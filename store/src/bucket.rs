@@ -6,6 +6,7 @@
 //! Everything that keeps two writers from forking a log rests on that (Rule R11). Answers may be late,
 //! lost, or come twice; a write that reported an error may have been done all the same.
 
+pub(crate) mod ahead;
 pub(crate) mod blocks;
 pub(crate) mod disk;
 mod memory;

@@ -92,6 +92,8 @@ pub(crate) struct Writer {
     is_waiting: AtomicBool,
     /// Whether somebody will publish it.
     is_promised: AtomicBool,
+    /// Held by who publishes into a bucket.
+    publishing: Mutex<()>,
     /// The turn to write, in a bucket.
     lease: Option<Arc<Lease>>,
 }
@@ -171,6 +173,7 @@ impl Writer {
         let lease = desk.publisher.lease();
         Self {
             lease,
+            publishing: Mutex::default(),
             desk: Mutex::new(desk),
             queue: Mutex::new(Queue::default()),
             poisoned: AtomicBool::new(false),
@@ -266,6 +269,10 @@ impl Writer {
         if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
     }
 
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,7 +344,7 @@ impl Writer {
         if self.check_poison().is_err() {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
         }
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.desk();
         let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(state, &batch))) {
             Ok(outrun) => drop_outrun(batch, outrun),
             Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
@@ -420,7 +427,7 @@ impl Writer {
         now: u64,
     ) -> Result<Receipt, CommitError> {
         self.check_poison()?;
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.desk();
         let index = desk.publisher.edge.size();
         if index.saturating_add(1) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: index });
@@ -457,7 +464,17 @@ impl Writer {
     /// Publishes what waits.
     pub(crate) fn publish(&self, objects: &Objects) {
         self.is_promised.store(false, Ordering::Release);
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner).publisher.publish(objects);
+        if objects.bucket().is_none() {
+            return self.desk().publisher.publish(objects);
+        }
+        // One after the other, and commits wait for none of it.
+        let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let publication = self.desk().publisher.to_publish();
+        if let Some(publication) = publication
+            && !publication.write(objects)
+        {
+            self.desk().publisher.put_back(publication);
+        }
     }
 }
 

@@ -311,6 +311,7 @@ impl Inner {
         let mut has_changes = false;
         let mut pending = None::<Delta>;
         let mut first = self.read().catalogue.size();
+        let ahead = self.objects.read_ahead(first, newest.head.size);
         while first < newest.head.size {
             let name = segment::name(first);
             let missing = || {
@@ -318,7 +319,10 @@ impl Inner {
                     format!("it is missing, and {} entries were signed; restore it from a copy", newest.head.size);
                 StorageError::corrupt(&*name, why)
             };
-            let bytes = self.objects.read(&name)?.ok_or_else(missing)?;
+            let bytes = match ahead.as_ref().and_then(|ahead| ahead.next(first)) {
+                Some(bytes) => bytes,
+                None => self.objects.read(&name)?.ok_or_else(missing)?,
+            };
             let begin = segment::check_header(&self.home, first, &bytes)?;
             let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
             let before = first;

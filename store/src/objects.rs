@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    bucket::{Bucket, Put, When, blocks::Blocks, disk::BucketDisk},
+    bucket::{Bucket, Put, When, ahead::Ahead, blocks::Blocks, disk::BucketDisk},
     disk::{Disk, DiskFile, Folder},
     error::StorageError,
     number::narrow,
@@ -26,6 +26,9 @@ use crate::{
 const TEMPORARY: &str = "tmp";
 /// Segments that are kept open for reading.
 const OPEN_SEGMENTS_MAX: usize = 128;
+
+/// Entries for which reading ahead is begun.
+const AHEAD_ENTRIES_MIN: u64 = 16;
 
 /// A bucket, and what small segments in it were put together to.
 #[derive(Debug)]
@@ -191,6 +194,17 @@ impl Objects {
     /// Makes the name of an object durable.
     pub(crate) fn sync_name(&self, name: &str) -> Result<(), StorageError> {
         self.disk.sync_folder(name).map_err(self.failed("sync", name))
+    }
+
+    /// Begins to read the segments from one on, up to those that begin below `size`, if the objects are in a bucket and there
+    /// are several.
+    pub(crate) fn read_ahead(&self, from: u64, size: u64) -> Option<Ahead> {
+        let InBucket { bucket, blocks } = self.bucket.as_ref()?;
+        // A group or two are read as they come.
+        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN {
+            return None;
+        }
+        Ahead::begin(Arc::clone(bucket), Arc::clone(blocks), from, size)
     }
 
     /// Tells whether there is an object.

@@ -433,10 +433,11 @@ impl Reading<'_> {
         let (mut segment, mut begin) = catalogue.end();
         if let Some(blocks) = self.objects.blocks() {
             blocks.know(size);
-            if begin > 0 {
+            if begin > 0 && size > catalogue.size() && self.objects.exists(&segment::name(catalogue.size()))? {
                 (segment, begin) = (catalogue.size(), 0);
             }
         }
+        let ahead = self.objects.read_ahead(segment, size).filter(|_| begin == 0);
         while catalogue.size() < size {
             let name = segment::name(segment);
             let missing = || {
@@ -445,8 +446,14 @@ impl Reading<'_> {
                     format!("it is missing, and {size} entries were signed; restore it from a copy"),
                 )
             };
-            let file = self.objects.open(&name)?.ok_or_else(missing)?;
-            let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+            let (bytes, is_cut) = match ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
+                Some(bytes) => (bytes, true),
+                None => {
+                    let file = self.objects.open(&name)?.ok_or_else(missing)?;
+                    let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+                    (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
+                }
+            };
             let skip = if begin == 0 { segment::check_header(&self.home, segment, &bytes)? } else { 0 };
             let base = begin.saturating_add(skip);
             let bytes = bytes.get(narrow(skip)..).unwrap_or_default();
@@ -458,9 +465,11 @@ impl Reading<'_> {
                 let delta = Delta::of(catalogue, &group)?;
                 catalogue.apply(delta);
             }
-            let is_cut = file.length().is_ok_and(|length| length < SEGMENT_BYTES);
-            let goes_on = catalogue.size() != segment && self.objects.exists(&segment::name(catalogue.size()))?;
-            if catalogue.size() < size && !goes_on && (is_cut || catalogue.size() == before) {
+            let next = segment::name(catalogue.size());
+            if catalogue.size() < size
+                && (is_cut || catalogue.size() == before)
+                && (catalogue.size() == segment || !self.objects.exists(&next)?)
+            {
                 let found = catalogue.size();
                 let why = format!(
                     "it ends with {found} entries, and {size} were signed: it was cut off or set back, and going on would fork the log; restore the newest copy, or begin a new log"

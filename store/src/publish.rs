@@ -12,7 +12,7 @@ use griptrace_core::{
 use crate::{
     appender::Appender,
     delta::Delta,
-    edge::Edge,
+    edge::{Edge, Tiles},
     error::StorageError,
     head::{CHECKPOINT, HeadFile, sign},
     lease::Lease,
@@ -51,7 +51,7 @@ pub(crate) struct Publisher {
 /// How long a checkpoint may wait to be published. Each publication makes and removes files, which
 /// costs a file system far more than the two flushes that a commit waits for (benches/README.md).
 const PUBLISH_AFTER: Duration = Duration::from_millis(100);
-/// The same in a bucket, where each object costs a request.
+/// The same in a bucket, where each object costs a request, and nobody waits for it.
 const PUBLISH_AFTER_IN_BUCKET: Duration = Duration::from_secs(1);
 
 /// Returns how long a checkpoint may wait to be published.
@@ -128,34 +128,71 @@ impl Publisher {
         Ok(note)
     }
 
-    /// Publishes the newest checkpoint if the last publication is long enough ago. Tells whether one
-    /// waits still.
+    /// Publishes the newest checkpoint if the last publication is long enough ago, and publishing is quick. Tells whether
+    /// one waits still.
     pub(crate) fn publish_if_due(&mut self, objects: &Objects) -> bool {
-        if self.published.is_none_or(|published| published.elapsed() >= publish_after(objects)) {
+        let is_due = self.published.is_none_or(|published| published.elapsed() >= PUBLISH_AFTER);
+        if is_due && objects.bucket().is_none() {
             self.publish(objects);
         }
         self.waiting.is_some()
     }
 
-    /// Publishes the newest checkpoint: partial tiles, then the checkpoint. If the disk refuses, it
-    /// waits for the next try: nothing that was acknowledged rests on it.
+    /// Publishes the newest checkpoint. If the disk refuses, it waits for the next try: nothing that was acknowledged rests
+    /// on it.
     pub(crate) fn publish(&mut self, objects: &Objects) {
-        self.published = Some(Instant::now());
-        if let Some(note) = self.waiting.take()
-            && self.try_publish(objects, &note).is_err()
+        if let Some(publication) = self.to_publish()
+            && !publication.write(objects)
         {
-            self.waiting = Some(note);
+            self.put_back(publication);
         }
     }
 
-    fn try_publish(&mut self, objects: &Objects, note: &str) -> Result<(), StorageError> {
-        for (name, bytes) in self.edge.partial()? {
-            objects.put_soft(&name, &bytes)?;
+    /// Returns what waits to be published, which waits no more.
+    pub(crate) fn to_publish(&mut self) -> Option<Publication> {
+        self.published = Some(Instant::now());
+        let note = self.waiting.take()?;
+        match self.edge.partial() {
+            Ok(partial) => Some(Publication { note, partial, superfluous: core::mem::take(&mut self.superfluous) }),
+            Err(_) => {
+                self.waiting = Some(note);
+                None
+            }
         }
-        objects.put_newer(CHECKPOINT, note.as_bytes(), |there| size_of(there) < size_of(note.as_bytes()))?;
-        while let Some(folder) = self.superfluous.pop() {
+    }
+
+    /// Lets what could not be published wait again, unless something newer does.
+    pub(crate) fn put_back(&mut self, publication: Publication) {
+        let Publication { note, superfluous, .. } = publication;
+        self.waiting.get_or_insert(note);
+        self.superfluous.extend(superfluous);
+    }
+}
+
+/// A checkpoint that is published with its partial tiles.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    note: String,
+    partial: Tiles,
+    /// Folders of partial tiles that are superfluous.
+    superfluous: Vec<String>,
+}
+
+impl Publication {
+    /// Writes it: partial tiles, then the checkpoint. Tells whether all of it was.
+    pub(crate) fn write(&self, objects: &Objects) -> bool {
+        self.try_write(objects).is_ok()
+    }
+
+    fn try_write(&self, objects: &Objects) -> Result<(), StorageError> {
+        for (name, bytes) in &self.partial {
+            objects.put_soft(name, bytes)?;
+        }
+        let note = self.note.as_bytes();
+        objects.put_newer(CHECKPOINT, note, |there| size_of(there) < size_of(note))?;
+        for folder in &self.superfluous {
             // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
-            objects.remove_folder(&folder)?;
+            objects.remove_folder(folder)?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use crate::{
 const FOLDER: &str = "blocks";
 const MAGIC: &[u8] = b"griptrace block v1\n";
 /// Entries whose segments are in one block.
-const BLOCK_ENTRIES: u64 = 256;
+pub(super) const BLOCK_ENTRIES: u64 = 256;
 /// A block that would be longer is not made: its segments are large enough.
 const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
@@ -106,14 +106,22 @@ impl Blocks {
         Ok(names)
     }
 
+    /// Reads a block whole: its segments with their first entries. `None` if there is none.
+    pub(super) fn whole(&self, block: u64) -> io::Result<Option<Vec<(u64, Vec<u8>)>>> {
+        let Some(part) = self.bucket.get(&name(block), None)? else { return Ok(None) };
+        let places = decode(&part.bytes).ok_or_else(|| no_table(block))?;
+        let segment = |place: &Place| {
+            let end = place.offset.checked_add(place.length)?;
+            Some((place.first, part.bytes.get(narrow(place.offset)..narrow(end))?.to_vec()))
+        };
+        places.iter().map(|place| segment(place).ok_or_else(|| no_table(block))).collect::<io::Result<_>>().map(Some)
+    }
+
     fn read_table(&self, block: u64) -> io::Result<Option<Arc<[Place]>>> {
         let Some(part) = self.bucket.get(&name(block), Some(0..TABLE_BYTES_MAX))? else { return Ok(None) };
         match decode(&part.bytes) {
             Some(places) => Ok(Some(places.into())),
-            None => {
-                let why = format!("{} does not begin with a table of segments", name(block));
-                Err(io::Error::new(io::ErrorKind::InvalidData, why))
-            }
+            None => Err(no_table(block)),
         }
     }
 
@@ -167,6 +175,11 @@ impl Blocks {
         }
         Ok(made.is_none())
     }
+}
+
+fn no_table(block: u64) -> io::Error {
+    let why = format!("{} does not begin with the table of its segments, or is cut short", name(block));
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 fn name(block: u64) -> String {
