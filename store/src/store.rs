@@ -249,6 +249,11 @@ impl Store {
         self.0.read().keys.history.end(key)
     }
 
+    /// Tells whether this process writes to the log, as far as it knows.
+    pub fn is_writing(&self) -> bool {
+        self.0.writer().is_some_and(|writer| !writer.is_poisoned())
+    }
+
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.
     pub fn is_poisoned(&self) -> bool {
         self.0.writer().is_some_and(|writer| writer.is_poisoned())
