@@ -183,6 +183,23 @@ impl Store {
         self.0.objects.bucket().is_some()
     }
 
+    /// Takes in what was written up to a checkpoint that the writer told, sooner than [`Self::tend`] finds it published. Who writes has
+    /// it already.
+    ///
+    /// # Errors
+    /// `Storage` if the log did not sign it, or the bucket did not answer, or is damaged.
+    pub fn follow_to(&self, note: &str) -> Result<(), ReadError> {
+        let _watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.keys();
+        let (head, note) = Signature { keys: &keys.log }.read("a receipt", note)?;
+        let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_none()) else { return Ok(()) };
+        if head.size > self.size() {
+            blocks.know(head.size);
+            self.0.catch_up(&keys.log, &Signed { object: "a receipt", head, note })?;
+        }
+        Ok(())
+    }
+
     /// Returns what the head of a log in a bucket said when [`Self::tend`] read it last, without waiting for anything; zeros
     /// before that.
     pub fn head_seen(&self) -> HeadSeen {
@@ -287,7 +304,11 @@ impl Inner {
         if let Some(blocks) = self.objects.blocks() {
             blocks.know(newest.head.size.max(head.size));
         }
-        let has_changes = self.take_in(&keys.log, &newest)?;
+        Ok(self.catch_up(&keys.log, &newest)?)
+    }
+
+    fn catch_up(&self, keys: &LogKeys, newest: &Signed) -> Result<(), StorageError> {
+        let has_changes = self.take_in(keys, newest)?;
         if has_changes {
             let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
             self.write().keys = Arc::new(keys);

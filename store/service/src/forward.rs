@@ -65,6 +65,7 @@ impl Forwarder {
                 None => Err(Undecided(broken(format!("{address} answered without a receipt")))),
             },
             Err(answer) if is_final(&answer) => Ok(Err(as_it_came(&answer))),
+            Err(answer) if is_about_us(&answer) => Ok(Err(no_answer(address, &answer))),
             Err(answer) => Err(Undecided(no_answer(address, &answer))),
         }
     }
@@ -131,12 +132,16 @@ impl Forwarder {
 /// Tells whether an answer is the writer's, and about the commit: of which it won't say anything else when it is sent again.
 fn is_final(answer: &Status) -> bool {
     let details = answer.get_error_details();
-    let reason = details.error_info().filter(|info| info.domain == status::DOMAIN).map(|info| info.reason.as_str());
-    match reason {
-        // About this server, and not about who sent the commit.
-        None | Some("FORWARD_REFUSED") => false,
-        Some(_) => !matches!(answer.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unauthenticated),
-    }
+    let is_ours = details.error_info().is_some_and(|info| info.domain == status::DOMAIN);
+    let is_open = matches!(answer.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal);
+    is_ours && !is_open && !is_about_us(answer)
+}
+
+/// Tells whether the writer does not let this server hand in commits, which is not the sender's fault.
+fn is_about_us(answer: &Status) -> bool {
+    let details = answer.get_error_details();
+    let is_refused = details.error_info().is_some_and(|info| info.reason == "FORWARD_REFUSED");
+    is_refused || answer.code() == Code::Unauthenticated
 }
 
 /// Returns what the writer told, without what belongs to its connection.

@@ -22,7 +22,7 @@ use tonic::{
         Service,
         http::{HeaderMap, HeaderValue, Request, Response},
     },
-    metadata::{Binary, MetadataValue},
+    metadata::MetadataMap,
 };
 use tower::Layer;
 use tracing::{Instrument as _, Span, field::Empty};
@@ -184,12 +184,15 @@ impl CallLayer {
         call: &Call,
         server: &Caller,
     ) -> Result<Option<Arc<Caller>>, Status> {
-        let Some(name) = request.headers().get(ON_BEHALF_OF) else { return Ok(None) };
+        if !request.headers().contains_key(ON_BEHALF_OF) {
+            return Ok(None);
+        }
         if call.path != COMMIT || !server.may(Role::Forward) {
             let name = &server.name;
             return Err(forward_refused(format_args!("the client {name} may not call {} for others", call.path)));
         }
-        let name = MetadataValue::<Binary>::try_from(name.as_bytes()).ok().and_then(|value| value.to_bytes().ok());
+        let headers = MetadataMap::from_headers(request.headers().clone());
+        let name = headers.get_bin(ON_BEHALF_OF).and_then(|value| value.to_bytes().ok());
         let name = name.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
         let client = self.gate.named(&name);
         let client = client.ok_or_else(|| forward_refused(format_args!("there is no client {name:?} here")))?;

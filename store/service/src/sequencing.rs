@@ -92,6 +92,9 @@ impl OnItsWay<'_> {
             return Ok(Err(refused));
         }
         let sent = forwarder.send(writer, caller, &self.call.id, self.request.clone()).await;
+        if let Ok(Ok(receipt)) = &sent {
+            shared.post.hears_of(receipt.checkpoint.clone());
+        }
         shared.metrics.forwarded(match &sent {
             Ok(Ok(_)) => "receipt",
             Ok(Err(_)) => "refused",

@@ -99,6 +99,14 @@ impl Post {
         });
     }
 
+    /// Follows the log up to a checkpoint that the writer told, so that who had a receipt here reads here what it is for.
+    /// Nobody waits for it.
+    pub(crate) fn hears_of(self: &Arc<Self>, checkpoint: String) {
+        let post = Arc::clone(self);
+        // What fails here is done by who tends the store.
+        drop(spawn_blocking(move || post.store.follow_to(&checkpoint).map(|()| post.has_grown())));
+    }
+
     /// Returns how many entries the head was last seen to have beyond what is known here.
     pub(crate) fn behind(&self) -> u64 {
         if self.is_writer() { 0 } else { self.store.head_seen().size.saturating_sub(self.store.size()) }

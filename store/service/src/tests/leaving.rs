@@ -18,7 +18,7 @@ use griptrace_core::{
 };
 use griptrace_proto::v1;
 use griptrace_store::{record::NodeRecord, signed_commit};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use super::world::{World, now};
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     admission::Admission,
     committing::Committers,
     limits::Limits,
+    standing::Post,
 };
 
 /// A registry that knows one key, and says so when it is let.
