@@ -6,6 +6,7 @@
 
 mod arguments;
 mod audited;
+mod bucket;
 mod bulk;
 mod child;
 mod figure;

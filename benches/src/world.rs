@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use griptrace_core::{
@@ -21,6 +22,7 @@ use griptrace_core::{
 };
 use griptrace_store::{
     OpenOptions, ProveOptions, Receipt, Store,
+    bucket::Bucket,
     record::{ManifestRecord, NodeRecord, SubjectsRecord},
 };
 use griptrace_verifier::{
@@ -70,6 +72,11 @@ pub(crate) fn committer(number: u8) -> Result<SecretKey, Failure> {
     Ok(SecretKey::from_bytes(Algorithm::Ed25519, &seed)?)
 }
 
+fn genesis() -> Result<Genesis, Failure> {
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32])?.public_key();
+    Ok(Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [7; 16], revokers: Vec::new() })
+}
+
 fn store_of(folder: &Path) -> PathBuf {
     folder.join("store")
 }
@@ -78,17 +85,25 @@ impl Log {
     /// Makes a log in a folder of its own. Keys are those of a trial: no secrets.
     pub(crate) fn make(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder)?;
-        let log = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32])?;
         let committer = committer(0)?;
         let settings = format!(
             "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{}\"\n[keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
             committer.public_key(),
         );
         fs::write(folder.join("config.toml"), settings)?;
-        let genesis =
-            Genesis { origin: ORIGIN.into(), key: log.public_key(), time: NOW, nonce: [7; 16], revokers: Vec::new() };
-        let store = Store::init(&store_of(folder), &genesis, log_signer()?, NOW)?;
+        let store = Store::init(&store_of(folder), &genesis()?, log_signer()?, NOW)?;
         Ok(Self { store, committer })
+    }
+
+    /// Makes a log in a bucket; `local` is this machine's folder.
+    pub(crate) fn in_bucket(bucket: Arc<dyn Bucket>, local: &Path) -> Result<Self, Failure> {
+        let store = Store::init_in(bucket, local, &genesis()?, log_signer()?, NOW)?;
+        Ok(Self { store, committer: committer(0)? })
+    }
+
+    /// Opens a log with its committer.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        Ok(Self { store: Self::open_to_write(folder)?, committer: committer(0)? })
     }
 
     /// Opens a log to ask it.

@@ -23,6 +23,7 @@ mod foreign;
 mod keyfile;
 mod log_source;
 mod output;
+mod place;
 mod profile;
 mod recording;
 mod remote;

@@ -15,7 +15,7 @@ use griptrace_service::cosigning::{Round, cosign, held_against, keep_evidence, w
 use griptrace_store::{OpenOptions, Store, Witnesses};
 use griptrace_witness::{client::CosignError, fetch::Fetcher, panel::Panel};
 
-use crate::{context::Context, error::CommandError};
+use crate::{context::Context, error::CommandError, place::Place, workspace::Config};
 
 /// The policy, as it was given, beside the settings.
 const POLICY: &str = "witnesses.policy";
@@ -127,8 +127,7 @@ pub(crate) fn ask(folder: &Path, store: &Store, panel: &Panel, deadline: Duratio
     });
     let Some(ahead) = ahead.max() else { return Ok(round) };
     // Another process may have gone on with the log meanwhile, and had that cosigned.
-    let again = Store::open(&folder.join("store"), OpenOptions::default())
-        .map_err(|e| CommandError::because("cannot open the store again", e))?;
+    let again = Place::of(folder, &Config::read(folder)?)?.open(OpenOptions::default())?;
     if again.size() >= ahead { once(&again) } else { Ok(round) }
 }
 

@@ -14,7 +14,7 @@ use griptrace_core::{
     id::{GenesisHash, KeyId, NodeId},
     key::{PublicKey, SecretKey},
     node::{Kind, Mark},
-    note::{KeyKind, NoteVerifier},
+    note::{KeyKind, NoteSigner, NoteVerifier},
     value::Value,
 };
 use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
@@ -28,6 +28,7 @@ use crate::{
     keyfile::{self, PrivateKey},
     log_source::Log,
     output::Output,
+    place::{self, BucketPlace, Place},
     remote::{Remote, ServerConfig, Target},
     witnesses,
 };
@@ -49,6 +50,16 @@ pub(crate) struct Config {
     /// The committer's keys that were in use here before, of which what they signed while they counted stays the own party's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) earlier: Vec<String>,
+    /// The bucket that has the log, `s3://BUCKET/FOLDER`, where it is not in this folder; where its service and the bucket are,
+    /// if the environment is not to say so; and the log's genesis, as it was pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    genesis: Option<String>,
     /// Where the keys are.
     pub(crate) keys: KeyPaths,
     /// The server that has the log, where it is not in this folder.
@@ -63,8 +74,36 @@ impl Config {
     /// Returns the settings of who only asks.
     fn of_nobody() -> Self {
         let keys = KeyPaths::new(None, PathBuf::new());
-        let (origin, issuer, committer) = (String::new(), String::new(), String::new());
-        Self { origin, issuer, committer, earlier: Vec::new(), keys, server: None, assessor: Vec::new() }
+        Self::new(String::new(), String::new(), String::new(), keys)
+    }
+
+    const fn new(origin: String, issuer: String, committer: String, keys: KeyPaths) -> Self {
+        Self {
+            origin,
+            issuer,
+            committer,
+            earlier: Vec::new(),
+            store: None,
+            endpoint: None,
+            region: None,
+            genesis: None,
+            keys,
+            server: None,
+            assessor: Vec::new(),
+        }
+    }
+
+    /// Returns the bucket that has the log, if one does.
+    pub(crate) fn bucket(&self) -> Option<BucketPlace> {
+        let (endpoint, region) = (self.endpoint.clone(), self.region.clone());
+        self.store.clone().map(|address| BucketPlace { address, endpoint, region })
+    }
+
+    /// Says in which bucket which log is.
+    fn put_bucket(&mut self, place: BucketPlace, home: GenesisHash) {
+        let BucketPlace { address, endpoint, region } = place;
+        (self.store, self.endpoint, self.region) = (Some(address), endpoint, region);
+        self.genesis = Some(home.to_string());
     }
 
     /// Reads the settings in a folder.
@@ -141,15 +180,20 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Makes a new store in `dir`, with a log key and a committer key.
-    pub(crate) fn create(
-        dir: &Path,
-        origin: &str,
-        issuer: &str,
-        revokers: Vec<KeyId>,
-        passphrase: Option<&str>,
-    ) -> Result<Self, CommandError> {
+    /// Makes a new store in `dir`, or in a bucket, with a log key and a committer key.
+    pub(crate) fn create(dir: &Path, new: NewLog<'_>) -> Result<Self, CommandError> {
+        let NewLog { origin, issuer, revokers, passphrase, bucket } = new;
         let folder = new_folder(dir)?;
+        let place = Place::new(&folder, bucket.as_ref().map(BucketPlace::open).transpose()?);
+        if let Some(BucketPlace { address, .. }) = &bucket {
+            if place.is_taken()? {
+                return Err(CommandError::failed(format!(
+                    "{address} holds a log already, and a new one is never made over it"
+                ))
+                .with_hint(format!("griptrace init --store {address} --join uses it from this machine too")));
+            }
+            place.fit(0)?;
+        }
         let log_key = Path::new("keys/log.key");
         let keys = KeyPaths::new(Some(log_key.into()), "keys/committer.key".into());
         let log = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
@@ -158,21 +202,15 @@ impl Workspace {
         keyfile::write(&folder.join(log_key), &log, passphrase)?;
         let committer = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
         keyfile::write(&folder.join(&keys.committer), &committer, passphrase)?;
-        let config = Config {
-            origin: origin.to_owned(),
-            issuer: issuer.to_owned(),
-            committer: committer.public()?.to_string(),
-            earlier: Vec::new(),
-            keys,
-            server: None,
-            assessor: Vec::new(),
-        };
+        let mut config = Config::new(origin.to_owned(), issuer.to_owned(), committer.public()?.to_string(), keys);
         let mut nonce = [0; 16];
         keyfile::fill(&mut nonce)?;
         let time = clock::now();
         let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers };
-        let store = Store::init(&folder.join("store"), &genesis, signer, time)
-            .map_err(|e| CommandError::because("cannot make the store", e))?;
+        let store = place.init(&genesis, signer, time)?;
+        if let Some(bucket) = bucket {
+            config.put_bucket(bucket, store.home());
+        }
         let workspace = Self::new(folder, config, Log::Local(store));
         workspace.save_config()?;
         Ok(workspace)
@@ -190,27 +228,42 @@ impl Workspace {
         let remote = Remote::connect(output, &target, &folder, None)
             // Nothing is left behind of a folder that nobody can use.
             .inspect_err(|_| drop(fs::remove_dir(&folder)))?;
-        let (key, path) = if let Some(path) = committer_key {
-            (keyfile::read(&path)?, path)
-        } else {
-            let path = PathBuf::from("keys/committer.key");
-            let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
-            make_folder(&folder.join("keys"))?;
-            keyfile::write(&folder.join(&path), &key, passphrase)?;
-            (key, path)
-        };
+        let (key, path) = committer_of(&folder, committer_key, passphrase)?;
         let genesis = remote.genesis();
         server.log = vkey(genesis)?;
+        let keys = KeyPaths::new(None, path);
         let config = Config {
-            origin: genesis.origin.clone(),
-            issuer,
-            committer: key.public()?.to_string(),
-            earlier: Vec::new(),
-            keys: KeyPaths::new(None, path),
             server: Some(server),
-            assessor: Vec::new(),
+            ..Config::new(genesis.origin.clone(), issuer, key.public()?.to_string(), keys)
         };
         let workspace = Self::new(folder, config, Log::Remote(Box::new(remote)));
+        workspace.save_config()?;
+        Ok(workspace)
+    }
+
+    /// Makes a folder for the log of a bucket, which is there.
+    pub(crate) fn join_bucket(output: &Output, dir: &Path, join: Join<'_>) -> Result<Self, CommandError> {
+        let Join { bucket, name, log_key, committer_key, passphrase, expected } = join;
+        let folder = new_folder(dir)?;
+        let place = Place::new(&folder, Some(bucket.open()?));
+        let options = OpenOptions { progress: Some(place::progress(output)), ..OpenOptions::default() };
+        let opened = place.open(options).and_then(|store| {
+            expected.check(&store, &bucket.address)?;
+            if let Some(path) = &log_key {
+                check_log_key(&store, &keyfile::read(path)?, path)?;
+                place.fit(0)?;
+            }
+            Ok(store)
+        });
+        // Nothing is left behind of a folder that nobody can use.
+        let store = opened.inspect_err(|_| drop(fs::remove_dir_all(place.store())))?;
+        let origin = store.genesis().origin.clone();
+        let issuer = name.unwrap_or_else(|| party_of(&origin));
+        let (committer, path) = committer_of(&folder, committer_key, passphrase)?;
+        let keys = KeyPaths::new(log_key, path);
+        let mut config = Config::new(origin, issuer, committer.public()?.to_string(), keys);
+        config.put_bucket(bucket, store.home());
+        let workspace = Self::new(folder, config, Log::Local(store));
         workspace.save_config()?;
         Ok(workspace)
     }
@@ -266,10 +319,28 @@ impl Workspace {
         }
     }
 
+    /// Opens the log on this machine, or in its bucket, for who goes on for long: `address` is where it takes commits while it
+    /// writes, told to the others that may write. Whoever calls this calls `Store::tend`.
+    #[expect(dead_code, reason = "for the service that may write and follow")]
+    pub(crate) fn join_store(context: &Context, address: &str) -> Result<Store, CommandError> {
+        let folder = Self::find(context.named_store())?;
+        let config = Config::read(&folder)?;
+        let place = Place::of(&folder, &config)?;
+        // A copy of a log in a bucket is served without its key too.
+        let reads_only = config.store.is_some() && config.keys.log.is_none();
+        let signer = if reads_only { None } else { Some(log_signer(&folder, &config)?) };
+        let progress = Some(place::progress(&context.output));
+        let store = place.join(OpenOptions { signer, progress, address: address.to_owned() })?;
+        config.check_home(&place, &store)?;
+        witnesses::refuse_split(&folder, &store)?;
+        Ok(store)
+    }
+
     /// Returns the folder of the store.
     pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, CommandError> {
         let is_store = |path: &Path| path.join(CONFIG).is_file();
         if let Some(named) = named.map(Path::to_owned).or_else(environment::store) {
+            place::refuse_address(&named)?;
             let inner = named.join(FOLDER);
             let found = [named.clone(), inner].into_iter().find(|path| is_store(path));
             return found.ok_or_else(|| {
@@ -375,6 +446,74 @@ impl Workspace {
     }
 }
 
+/// What a new log is made of.
+#[derive(Debug)]
+pub(crate) struct NewLog<'a> {
+    pub(crate) origin: &'a str,
+    /// Who commits.
+    pub(crate) issuer: &'a str,
+    pub(crate) revokers: Vec<KeyId>,
+    pub(crate) passphrase: Option<&'a str>,
+    /// The bucket that it is to lie in, if not in the folder.
+    pub(crate) bucket: Option<BucketPlace>,
+}
+
+/// How a folder is made for a log that is in a bucket.
+#[derive(Debug)]
+pub(crate) struct Join<'a> {
+    pub(crate) bucket: BucketPlace,
+    /// Who commits.
+    pub(crate) name: Option<String>,
+    /// The log's key, to write; a file that stays where it is.
+    pub(crate) log_key: Option<PathBuf>,
+    /// A committer's key that is there already.
+    pub(crate) committer_key: Option<PathBuf>,
+    pub(crate) passphrase: Option<&'a str>,
+    pub(crate) expected: Expected<'a>,
+}
+
+/// Which log is meant, as far as somebody said.
+#[derive(Debug)]
+pub(crate) struct Expected<'a> {
+    pub(crate) origin: Option<&'a str>,
+    pub(crate) genesis: Option<&'a str>,
+    pub(crate) vkey: Option<&'a str>,
+}
+
+impl Expected<'_> {
+    /// Refuses another log.
+    fn check(&self, store: &Store, address: &str) -> Result<(), CommandError> {
+        let (genesis, home) = (store.genesis(), store.home().to_string());
+        let keys: Vec<String> = store.verifiers().iter().map(NoteVerifier::to_vkey).collect();
+        let differ = |what: &str, found: &str, expected: &str| {
+            CommandError::refused(format!("the log in {address} has the {what} {found}, not {expected}"))
+                .with_hint("nothing was made; ask who began the log, or look whether the address is right")
+        };
+        match self {
+            Self { origin: Some(expected), .. } if genesis.origin != *expected => {
+                Err(differ("origin", &genesis.origin, expected))
+            }
+            Self { genesis: Some(expected), .. } if home != *expected => Err(differ("genesis", &home, expected)),
+            Self { vkey: Some(expected), .. } if !keys.iter().any(|key| key == expected) => {
+                Err(differ("key", keys.first().map_or("", String::as_str), expected))
+            }
+            Self { .. } => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses a log that is not the one that was pinned when the folder was made.
+    fn check_home(&self, place: &Place, store: &Store) -> Result<(), CommandError> {
+        let (found, Some(pinned)) = (store.home().to_string(), &self.genesis) else { return Ok(()) };
+        if found == *pinned {
+            return Ok(());
+        }
+        Err(CommandError::failed(format!("{} has the genesis {found}, and {CONFIG} pins {pinned}", place.name()))
+            .with_hint("it is another log: look whether the address in the settings is right, and whether somebody replaced it"))
+    }
+}
+
 /// What a client's folder is made of.
 #[derive(Debug)]
 pub(crate) struct NewClient {
@@ -434,17 +573,52 @@ impl Workspace {
 
 /// Opens the store of a folder; to write, with the log's key.
 fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) -> Result<Store, CommandError> {
-    let no_key = || CommandError::failed(format!("{} names no log key", folder.join(CONFIG).display()));
-    let key = match (&config.keys.log, writing) {
-        (Some(path), true) => Some(keyfile::read(&folder.join(path))?),
-        (None, true) => return Err(no_key()),
-        (_, false) => None,
-    };
-    let signer = key.map(|key| key.note_signer(&config.origin)).transpose()?;
-    let bar = output.progress("reading the log");
-    let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
-    Store::open(&folder.join("store"), OpenOptions { signer, progress: Some(progress), ..OpenOptions::default() })
-        .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))
+    let place = Place::of(folder, config)?;
+    let signer = if writing { Some(log_signer(folder, config)?) } else { None };
+    let progress = Some(place::progress(output));
+    let store = place.open(OpenOptions { signer, progress, ..OpenOptions::default() })?;
+    config.check_home(&place, &store)?;
+    Ok(store)
+}
+
+/// Reads the log's key.
+fn log_signer(folder: &Path, config: &Config) -> Result<NoteSigner, CommandError> {
+    let path = config.keys.log.as_ref().ok_or_else(|| {
+        CommandError::failed(format!("{} names no log key", folder.join(CONFIG).display()))
+            .with_hint("who signs checkpoints has it: name a copy in the settings under [keys], log = \"FILE\"; or commit through a server, --server URL")
+    })?;
+    keyfile::read(&folder.join(path))?.note_signer(&config.origin)
+}
+
+/// Refuses a key that is not the log's newest.
+fn check_log_key(store: &Store, key: &PrivateKey, path: &Path) -> Result<(), CommandError> {
+    let found = key.note_signer(&store.genesis().origin)?.verifier().to_vkey();
+    let newest = store.verifiers().first().map(NoteVerifier::to_vkey).unwrap_or_default();
+    if found == newest {
+        return Ok(());
+    }
+    Err(CommandError::failed(format!("{} holds the key {found}, and the log's key is {newest}", path.display())))
+}
+
+/// Returns a committer's key: the one in a file that stays where it is, or a new one.
+fn committer_of(
+    folder: &Path,
+    file: Option<PathBuf>,
+    passphrase: Option<&str>,
+) -> Result<(PrivateKey, PathBuf), CommandError> {
+    if let Some(path) = file {
+        return Ok((keyfile::read(&path)?, path));
+    }
+    let path = PathBuf::from("keys/committer.key");
+    let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
+    make_folder(&folder.join("keys"))?;
+    keyfile::write(&folder.join(&path), &key, passphrase)?;
+    Ok((key, path))
+}
+
+/// Returns who commits to a log if nobody says otherwise.
+pub(crate) fn party_of(origin: &str) -> String {
+    origin.split('/').next().unwrap_or_default().to_owned()
 }
 
 /// Makes the folder for keys and settings, where there must be none yet.

@@ -85,6 +85,11 @@ impl Catalogue {
         self.base.as_ref().is_some_and(|base| base.is_damaged())
     }
 
+    /// Notes that the snapshot says something else than the log.
+    pub(crate) fn distrust(&self) {
+        self.base.iter().for_each(|base| base.distrust());
+    }
+
     /// Tells whether part of it is in a snapshot.
     pub(crate) const fn has_snapshot(&self) -> bool {
         self.base.is_some()

@@ -469,7 +469,7 @@ impl Writer {
         }
         // One after the other, and commits wait for none of it.
         let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let publication = self.desk().publisher.to_publish();
+        let publication = self.desk().publisher.take_waiting();
         if let Some(publication) = publication
             && !publication.write(objects)
         {

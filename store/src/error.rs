@@ -16,6 +16,8 @@ use griptrace_core::{
     node::{Kind, Role},
 };
 
+use crate::closed::Closed;
+
 /// The disk failed, or what it holds is bad.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,6 +105,14 @@ pub enum OpenError {
         /// Where it takes commits, if it does.
         holder: String,
     },
+    /// Nobody writes to the log here.
+    #[error("{} is not written to: {state}", path.display())]
+    Closed {
+        /// The folder or bucket.
+        path: PathBuf,
+        /// Why.
+        state: Closed,
+    },
     /// The signer is not the log's.
     #[error("the log {origin} has key {expected}, and the signer given is {found}")]
     WrongKey {
@@ -116,6 +126,70 @@ pub enum OpenError {
     /// The genesis would be refused by a reader.
     #[error("the genesis is refused")]
     Genesis(#[source] DecodeError),
+    /// The disk failed, or what it holds is bad.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a log was not copied. Where it is, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// Something is there that is no copy of this log.
+    #[error("{place} holds a log, or part of one, which is written to; nothing was changed")]
+    Taken {
+        /// The place.
+        place: String,
+    },
+    /// Another log is there.
+    #[error("{place} holds the log {found}, and this one is {expected}")]
+    OtherLog {
+        /// The place.
+        place: String,
+        /// The genesis of the log there.
+        found: GenesisHash,
+        /// The genesis of the log that was to be copied.
+        expected: GenesisHash,
+    },
+    /// The copy has more than the log.
+    #[error("{place} has {there} entries, and the log here {here}: this is the older one of the two")]
+    Newer {
+        /// The place.
+        place: String,
+        /// Entries there.
+        there: u64,
+        /// Entries here.
+        here: u64,
+    },
+    /// The copy is no beginning of the log.
+    #[error("the {size} entries in {place} are not those that the log here begins with: two histories were signed")]
+    Forked {
+        /// The place.
+        place: String,
+        /// Entries there.
+        size: u64,
+    },
+    /// More was signed than a backup has (Rule R11).
+    #[error(
+        "{known} entries were signed, as {place} tells, and the backup has {size}: going on from it would fork the log"
+    )]
+    Below {
+        /// The place.
+        place: String,
+        /// The size that was signed.
+        known: u64,
+        /// The size of the backup.
+        size: u64,
+    },
+    /// The log is not open for writing.
+    #[error("{place} is not open for writing, and a log is moved by who writes it")]
+    NoWriter {
+        /// The place.
+        place: String,
+    },
+    /// A place could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The disk failed, or what it holds is bad.
     #[error(transparent)]
     Storage(#[from] StorageError),

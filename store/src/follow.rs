@@ -16,16 +16,18 @@ use std::{
 use griptrace_core::{entry::Genesis, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Version},
+    bucket::{Bucket, Put, Version, When},
+    closed,
     commit::Writer,
     delta::Delta,
     error::{OpenError, ReadError, StorageError},
-    head::{Head, Signature, Signed},
-    lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, WriterId, new_writer},
+    head::{HEAD, Head, Signature, Signed},
+    lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, Turn, WriterId, new_writer},
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
     open::{self, Reading},
+    seen,
     segment::{self, Group, Groups},
     store::{Inner, OpenOptions, Store},
 };
@@ -88,6 +90,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
         let store = Self::from_opened(open::init_on(objects, genesis, signer, now)?);
+        seen::keep(&store.0.objects, &store.checkpoint());
         keep_tending(&store.0);
         Ok(store)
     }
@@ -120,6 +123,8 @@ impl Store {
         });
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate.transpose()?;
+        seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)?;
+        seen::keep(&opened.objects, &opened.note);
         Ok(Self::from_opened(opened))
     }
 
@@ -152,9 +157,7 @@ impl Store {
             }
             self.0.step_down(&writer);
         }
-        let read = SharedHead::read(&self.0.objects, &**bucket)?;
-        let missing = || StorageError::corrupt(crate::head::HEAD, "it is missing");
-        let found = read.ok_or_else(missing)?;
+        let found = self.0.head_or_remake(bucket)?;
         let since = match &watch.seen {
             Some((version, since)) if *version == found.1 => *since,
             Some(_) | None => now,
@@ -289,8 +292,40 @@ impl Inner {
         }
     }
 
+    /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
+    /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
+    fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
+        let damage = match SharedHead::read(&self.objects, &**bucket) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => StorageError::corrupt(HEAD, "it is missing"),
+            Err(error @ StorageError::Corrupt { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        if self.candidate.is_none() {
+            return Err(damage.into());
+        }
+        let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+        let newest = self.newest(&self.keys().log)?;
+        // Of a number that there never was: no two heads have the same bytes.
+        let number = new_writer()?.as_bytes().first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
+        let number = number.saturating_add(1 << 32);
+        let turn = Turn { number, writer: None, beat: 0, address: String::new() };
+        let made = SharedHead { head: newest.head, turn, note: newest.note };
+        let when = there.map_or(When::Absent, |part| When::Is(part.version));
+        let put = bucket.put(HEAD, &made.to_bytes(), &when).map_err(self.objects.failed("write", HEAD))?;
+        match put {
+            Put::Done(version) => Ok((made, version)),
+            // Another one was faster: the next look shows it.
+            Put::Refused => Err(damage.into()),
+        }
+    }
+
     /// Takes in what was written up to the newest checkpoint.
     fn follow(&self, head: Head) -> Result<(), OpenError> {
+        let known = self.read().catalogue.size();
+        if head.size < known {
+            return Err(seen::set_back(head.size, known).into());
+        }
         let mut keys = Arc::clone(&self.keys());
         let mut newest = self.newest(&keys.log);
         if newest.is_err() {
@@ -382,7 +417,7 @@ impl Inner {
         let Some(Candidate { signer, writer, address }) = &self.candidate else { return Ok(false) };
         let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
         let lease = Arc::new(lease);
-        let taken = self.go_on(&lease, signer.clone());
+        let taken = closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signer.clone()));
         if taken.is_err() {
             self.objects.set_writer(false);
             drop(lease.release(&self.objects));

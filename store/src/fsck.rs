@@ -2,7 +2,7 @@
 
 mod derived;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
@@ -14,18 +14,19 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     Store, adopted,
+    bucket::Bucket,
     catalogue::Catalogue,
-    cosigned,
+    closed, cosigned,
     delta::Delta,
     edge::Edge,
-    error::{FsckError, StorageError},
+    error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
     lock::WriterLock,
     log_keys::{KEYS, LogKeys},
     number::{narrow, wide},
     objects::Objects,
-    open::{GENESIS, read_genesis},
+    open::{self, GENESIS, read_genesis},
     record::NodeRecord,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
@@ -104,35 +105,77 @@ impl Store {
         Ok(audit.done())
     }
 
+    /// Derives what the snapshot holds from the segments once more, and throws it away if it says anything else: a snapshot
+    /// of a bucket may be another one's work, and its checksums are its own. Tells whether it was right.
+    ///
+    /// # Errors
+    /// `Storage` if a segment is damaged, or the disk fails.
+    pub fn check_snapshot(&self) -> Result<bool, ReadError> {
+        let (found, keys) = {
+            let state = self.0.read();
+            (state.catalogue.clone(), Arc::clone(&state.keys))
+        };
+        if !found.has_snapshot() {
+            return Ok(true);
+        }
+        let head = Head { size: found.size(), root: found.root() };
+        let signature = Signature { keys: &keys.log };
+        let derived = open::derive(&self.0.objects, &self.0.genesis, self.0.home, signature, head)?;
+        if derived::difference(&found, &derived).is_none() && !found.is_damaged() {
+            return Ok(true);
+        }
+        found.distrust();
+        self.0.derive_again()?;
+        Ok(false)
+    }
+
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to
     /// the newest size that anything in it still tells. Takes no lock and changes nothing.
     ///
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck_closed(dir: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
-        let objects = Objects::new(dir);
-        let log = match read_genesis(&objects) {
-            Ok(Some(log)) => log,
-            Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
-            Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
-            Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
-        };
-        let signature = Signature { keys: &log.keys };
-        let newest = signature.all(&objects).ok().and_then(|mut found| found.pop());
-        let size = newest.map(|signed| signed.head.size);
-        let mut audit = Audit::new(&objects, signature, Catalogue::new(log.home), size);
-        audit.genesis()?;
-        audit.segments(progress)?;
-        audit.heads()?;
-        audit.adopted()?;
-        audit.cosigned()?;
-        audit.keys(&log.genesis)?;
-        if Some(audit.derived.size()) == size {
-            audit.snapshot(progress)?;
-            audit.index(&mut None, progress)?;
-        }
-        Ok(audit.done())
+        check_closed(&Objects::new(dir), progress)
     }
+
+    /// Checks a store in a bucket that is too damaged to be opened, as [`Self::fsck_closed`] does one in a folder.
+    ///
+    /// # Errors
+    /// As [`Self::fsck_closed`].
+    pub fn fsck_closed_in(
+        bucket: Arc<dyn Bucket>,
+        local: &Path,
+        progress: &dyn Fn(&str, u64, u64),
+    ) -> Result<FsckReport, FsckError> {
+        check_closed(&Objects::in_bucket(bucket, local), progress)
+    }
+}
+
+fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
+    let log = match read_genesis(objects) {
+        Ok(Some(log)) => log,
+        Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
+        Err(StorageError::Corrupt { object, why }) => return Ok(FsckReport::of_one(&object, why)),
+        Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error.into()),
+    };
+    let signature = Signature { keys: &log.keys };
+    let newest = signature.all(objects).ok().and_then(|mut found| found.pop());
+    let size = newest.map(|signed| signed.head.size);
+    if let (Some(blocks), Some(size)) = (objects.blocks(), size) {
+        blocks.know(size);
+    }
+    let mut audit = Audit::new(objects, signature, Catalogue::new(log.home), size);
+    audit.genesis()?;
+    audit.segments(progress)?;
+    audit.heads()?;
+    audit.adopted()?;
+    audit.cosigned()?;
+    audit.keys(&log.genesis)?;
+    if Some(audit.derived.size()) == size {
+        audit.snapshot(progress)?;
+        audit.index(&mut None, progress)?;
+    }
+    Ok(audit.done())
 }
 
 struct Audit<'a> {
@@ -359,6 +402,8 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
+        let state = closed::read(self.objects);
+        self.note(state)?;
         if !self.objects.exists(HEAD)? {
             self.fault(HEAD, "it is missing");
         }

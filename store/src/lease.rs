@@ -8,11 +8,11 @@
 //!
 //! What is signed follows with the next move, and stands in `checkpoint` and the next segment too.
 
-use core::time::Duration;
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use griptrace_core::digest::Digest;
 
@@ -187,7 +187,7 @@ impl Lease {
 
     /// Keeps a checkpoint, to go into the bucket with the next move.
     pub(crate) fn keep(&self, note: &str) {
-        self.held().now.note = note.to_owned();
+        note.clone_into(&mut self.held().now.note);
     }
 
     /// Moves the head to this size and root.

@@ -33,8 +33,10 @@ mod adopted;
 mod appender;
 pub mod bucket;
 mod catalogue;
+mod closed;
 mod collision;
 mod commit;
+mod copying;
 mod cosigned;
 mod delta;
 mod disk;
@@ -67,6 +69,7 @@ mod recent;
 pub mod record;
 mod recorded;
 mod scan;
+mod seen;
 mod segment;
 mod shelf;
 mod signing;
@@ -77,11 +80,13 @@ mod validate;
 mod walk;
 
 pub use adopted::{AdoptedBundle, AdoptedLog, ForeignNode};
+pub use closed::Closed;
 pub use commit::{Receipt, SignedCommit};
+pub use copying::{Copied, Place};
 pub use cosigned::{Cosigned, Witnesses};
 pub use error::{
-    AdoptError, CommitError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError, Refusal,
-    StorageError,
+    AdoptError, CommitError, CopyError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError,
+    Refusal, StorageError,
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

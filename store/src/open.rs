@@ -17,6 +17,7 @@ use crate::{
     OpenOptions,
     appender::{Appender, SEGMENT_BYTES},
     catalogue::Catalogue,
+    closed,
     delta::Delta,
     edge::Edge,
     error::{OpenError, StorageError},
@@ -172,6 +173,7 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
         return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None, candidate: None });
     };
     let lock = WriterLock::take(objects.root())?;
+    closed::refuse(&objects)?;
     objects.prepare()?;
     if objects.read(GENESIS)?.as_ref() != Some(&entry) {
         objects.put(GENESIS, &entry)?;
@@ -446,13 +448,12 @@ impl Reading<'_> {
                     format!("it is missing, and {size} entries were signed; restore it from a copy"),
                 )
             };
-            let (bytes, is_cut) = match ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
-                Some(bytes) => (bytes, true),
-                None => {
-                    let file = self.objects.open(&name)?.ok_or_else(missing)?;
-                    let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
-                    (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
-                }
+            let (bytes, is_cut) = if let Some(bytes) = ahead.as_ref().and_then(|ahead| ahead.next(segment)) {
+                (bytes, true)
+            } else {
+                let file = self.objects.open(&name)?.ok_or_else(missing)?;
+                let bytes = self.objects.read_part(&name, &*file, begin, u64::MAX)?;
+                (bytes, file.length().is_ok_and(|length| length < SEGMENT_BYTES))
             };
             let skip = if begin == 0 { segment::check_header(&self.home, segment, &bytes)? } else { 0 };
             let base = begin.saturating_add(skip);

@@ -141,7 +141,7 @@ impl Publisher {
     /// Publishes the newest checkpoint. If the disk refuses, it waits for the next try: nothing that was acknowledged rests
     /// on it.
     pub(crate) fn publish(&mut self, objects: &Objects) {
-        if let Some(publication) = self.to_publish()
+        if let Some(publication) = self.take_waiting()
             && !publication.write(objects)
         {
             self.put_back(publication);
@@ -149,16 +149,14 @@ impl Publisher {
     }
 
     /// Returns what waits to be published, which waits no more.
-    pub(crate) fn to_publish(&mut self) -> Option<Publication> {
+    pub(crate) fn take_waiting(&mut self) -> Option<Publication> {
         self.published = Some(Instant::now());
         let note = self.waiting.take()?;
-        match self.edge.partial() {
-            Ok(partial) => Some(Publication { note, partial, superfluous: core::mem::take(&mut self.superfluous) }),
-            Err(_) => {
-                self.waiting = Some(note);
-                None
-            }
-        }
+        let Ok(partial) = self.edge.partial() else {
+            self.waiting = Some(note);
+            return None;
+        };
+        Some(Publication { note, partial, superfluous: core::mem::take(&mut self.superfluous) })
     }
 
     /// Lets what could not be published wait again, unless something newer does.

@@ -1,6 +1,9 @@
 //! The store's handle: cheap to clone, shared among threads.
 
-use core::fmt;
+use core::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -33,7 +36,7 @@ use crate::{
     publish::publish_after,
     record::NodeRecord,
     scan::Nodes,
-    snapshot,
+    seen, snapshot,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -103,6 +106,8 @@ pub(crate) struct Inner {
     pub(crate) cosigning: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
+    /// Whether there is a snapshot that is of no use.
+    is_snapshot_bad: AtomicBool,
 }
 
 /// What changes with every commit.
@@ -142,6 +147,7 @@ impl Store {
 
     pub(crate) fn from_opened(opened: Opened) -> Self {
         let Opened { objects, genesis, keys, catalogue, note, desk, candidate } = opened;
+        let is_snapshot_bad = !catalogue.has_snapshot() && objects.exists(snapshot::NAME).unwrap_or_default();
         Self(Arc::new(Inner {
             objects,
             genesis,
@@ -157,6 +163,7 @@ impl Store {
             publishing: Arc::default(),
             cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),
+            is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
         }))
     }
 
@@ -390,6 +397,7 @@ impl Inner {
     pub(crate) fn derive_again(&self) -> Result<(), StorageError> {
         let mut state = self.write();
         if state.catalogue.is_damaged() {
+            self.is_snapshot_bad.store(true, Ordering::Relaxed);
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
             let keys = Arc::clone(&state.keys);
             state.catalogue =
@@ -416,7 +424,7 @@ impl Inner {
             let state = self.read();
             let tail = state.catalogue.tail_len();
             let before = state.catalogue.len().saturating_sub(tail);
-            let is_bad = !state.catalogue.has_snapshot() && self.objects.exists(snapshot::NAME).unwrap_or_default();
+            let is_bad = self.is_snapshot_bad.load(Ordering::Relaxed);
             if (tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad) || tail < *not_before {
                 return;
             }
@@ -426,6 +434,7 @@ impl Inner {
         match catalogue.write_snapshot(&self.objects) {
             Ok(Some(snapshot)) => {
                 *not_before = 0;
+                self.is_snapshot_bad.store(false, Ordering::Relaxed);
                 self.write().catalogue.rebase(snapshot);
             }
             // A disk that has no room for it is not to be tried at every commit.
@@ -466,5 +475,6 @@ impl Drop for Inner {
         self.publish();
         self.keep_snapshot(Share::SMALL);
         self.end_turn();
+        seen::keep(&self.objects, &self.read().note);
     }
 }

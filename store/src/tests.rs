@@ -3,6 +3,7 @@
 mod across;
 mod bucket;
 mod bundle;
+mod copying;
 mod cosigned;
 mod damage;
 mod derived;
@@ -15,6 +16,7 @@ mod measure;
 mod pinned;
 mod published;
 mod questions;
+mod rot;
 mod sea;
 mod signed;
 mod weather;

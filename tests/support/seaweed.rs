@@ -116,13 +116,13 @@ impl Seaweed {
     }
 
     fn run(&self, part: Part) {
-        let (port, grpc) = self.ports[part.place()];
+        let (http, grpc) = self.ports[part.place()];
         let folder = self.folder.path().join(format!("{part:?}").replace(['(', ')'], "-"));
         fs::create_dir_all(&folder).unwrap();
         let folder = folder.display();
-        let address = |part: Part| {
-            let (port, grpc) = self.ports[part.place()];
-            format!("127.0.0.1:{port}.{grpc}")
+        let address = |other: Part| {
+            let (http, grpc) = self.ports[other.place()];
+            format!("127.0.0.1:{http}.{grpc}")
         };
         let (name, own) = match part {
             Part::Master => (
@@ -162,7 +162,7 @@ impl Seaweed {
         let child = Command::new(&self.program)
             .args(["-logtostderr=true", name])
             .args(BIND.iter().skip(usize::from(name == "s3")))
-            .args([format!("-port={port}"), format!("-port.grpc={grpc}")])
+            .args([format!("-port={http}"), format!("-port.grpc={grpc}")])
             .args(own)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -194,9 +194,21 @@ impl Seaweed {
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let begin = Instant::now();
         while !is_so() {
-            assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}; logs in {:?}", self.folder.path());
+            assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}:\n{}", self.said());
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Returns the ends of all logs.
+    fn said(&self) -> String {
+        let files = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|file| file.extension().is_some_and(|ending| ending == "log"));
+        let ends = logs.map(|file| {
+            let said = fs::read_to_string(&file).unwrap();
+            let last: Vec<&str> = said.lines().rev().take(5).collect();
+            format!("{}\n{}\n", file.display(), last.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        });
+        ends.collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod index;
 mod mlmd;
 mod proof_size;
 mod prove;
+mod scale;
 mod service;
 mod update_size;
 mod verify;
@@ -36,6 +37,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     ("fsck", fsck::measure),
     ("audit", audit::measure),
     ("service", service::measure),
+    ("scale", scale::measure),
     ("mlmd", mlmd::measure),
 ];
 
@@ -48,6 +50,8 @@ pub(crate) const JOBS: &[Job] = &[
     ("verify", verify::verified),
     ("fsck", fsck::checked),
     ("audit", audit::judged),
+    ("scale-grow", scale::grown),
+    ("scale-open", scale::opened),
     ("serve", serving::serve),
     ("service-commits", service::clients::commits),
     ("service-wire", service::clients::wire),

@@ -1,11 +1,11 @@
 //! `griptrace fsck`.
 
-use griptrace_store::Store;
 use serde_json::json;
 
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    place::Place,
     workspace::Workspace,
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     let report = match opened {
         Ok(store) => store.fsck(&progress).map_err(wrong)?,
         // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
-        Err(error) => match Store::fsck_closed(&context.store_folder()?.join("store"), &progress) {
+        Err(error) => match Place::of_context(context)?.fsck_closed(&progress) {
             Ok(report) if !report.is_clean() => report,
             Ok(_) | Err(_) => return Err(error),
         },

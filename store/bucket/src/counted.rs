@@ -3,6 +3,7 @@
 use core::{
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 use std::{fs, io, path::Path};
 
@@ -136,5 +137,9 @@ impl<B: Bucket> Bucket for Counted<B> {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.counter.request(Sort::Remove);
         self.bucket.remove(name)
+    }
+
+    fn pause(&self, time: Duration) {
+        self.bucket.pause(time);
     }
 }

@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::Path,
-    thread,
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -210,7 +209,7 @@ impl Bucket for BucketStore {
             let is_decided = matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. });
             if is_one_of(failure, &UNDECIDED) && left > 0 {
                 left = left.saturating_sub(1);
-                thread::sleep(pause());
+                self.pause(pause());
             } else if is_decided && !is_one_of(failure, &UNDECIDED) && !is_one_of(failure, &NO_BUCKET) {
                 return Ok(Put::Refused);
             } else {

@@ -195,8 +195,9 @@ impl Context<'_> {
 
     /// Tells whether a host is asked who this machine is, and is not the bucket.
     fn is_identity(&self, host: &str) -> bool {
-        let given = self.options.setting(&["aws_metadata_endpoint"]).unwrap_or_default();
-        host.starts_with("169.254.") || host.starts_with("metadata") || (!given.is_empty() && given.ends_with(host))
+        let given = self.options.setting(&["aws_metadata_endpoint"]).and_then(|url| url.split_once("://"));
+        let is_given = given.is_some_and(|(_, rest)| rest.trim_end_matches('/') == host);
+        is_given || host.starts_with("169.254.") || host.starts_with("sts.") || host == "metadata.google.internal"
     }
 
     fn no_key(&self, what: &str) -> Sentence {

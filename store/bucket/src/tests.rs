@@ -17,23 +17,24 @@ fn open(fake: &Fake) -> BucketStore {
 }
 
 fn options(endpoint: &str) -> Options {
-    let mut options = Options::default()
+    hasty()
         .with("AWS_ENDPOINT_URL", endpoint)
         .with("AWS_ALLOW_HTTP", "true")
         .with("AWS_ACCESS_KEY_ID", "id")
         .with("AWS_SECRET_ACCESS_KEY", "secret")
-        .with("AWS_REGION", "us-east-1");
-    options.limits = hasty();
-    options
+        .with("AWS_REGION", "us-east-1")
 }
 
-fn hasty() -> Limits {
-    Limits {
+/// Without a key.
+fn hasty() -> Options {
+    let mut options = Options::default();
+    options.limits = Limits {
         connect: Duration::from_secs(1),
         request: Duration::from_secs(1),
         retries: 2,
         patience: Duration::from_secs(2),
         part: 1000,
         ..Limits::default()
-    }
+    };
+    options
 }

@@ -136,31 +136,34 @@ fn sort(method: &Method, uri: &Uri) -> Sort {
 }
 
 fn silence(error: &(dyn Error + 'static)) -> Silence {
-    let mut chain = vec![error];
     let mut last = error;
-    while let Some(cause) = last.source() {
-        chain.push(cause);
-        last = cause;
+    let mut kinds = Vec::new();
+    let mut is_name = false;
+    let mut is_tls = false;
+    loop {
+        let system = last.downcast_ref::<io::Error>();
+        kinds.extend(system.map(io::Error::kind));
+        // The name's failure has no kind of its own.
+        is_name |= last.to_string().starts_with("dns error");
+        is_tls |= last.is::<rustls::Error>();
+        // An error of the system that wraps another one names that one's source as its own.
+        let wrapped = system.and_then(io::Error::get_ref).map(|wrapped| -> &(dyn Error + 'static) { wrapped });
+        match wrapped.or_else(|| last.source()) {
+            Some(cause) => last = cause,
+            None => break,
+        }
     }
-    let kinds: Vec<io::ErrorKind> =
-        chain.iter().filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind).collect();
-    let texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
     if kinds.contains(&io::ErrorKind::ConnectionRefused) {
-        return Silence::Closed;
+        Silence::Closed
+    } else if kinds.contains(&io::ErrorKind::TimedOut) {
+        Silence::Late
+    } else if is_name {
+        Silence::Nameless
+    } else if is_tls {
+        Silence::Untrusted(last.to_string())
+    } else {
+        Silence::Broken(last.to_string())
     }
-    if kinds.contains(&io::ErrorKind::TimedOut) {
-        return Silence::Late;
-    }
-    // The name's failure has no kind of its own.
-    if texts.iter().any(|text| text.contains("dns error")) {
-        return Silence::Nameless;
-    }
-    let is_tls = |error: &&(dyn Error + 'static)| {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        error.is::<rustls::Error>() || inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
-    };
-    let last = texts.last().cloned().unwrap_or_default();
-    if chain.iter().any(is_tls) { Silence::Untrusted(last) } else { Silence::Broken(last) }
 }
 
 /// Reads what a service says in XML, and in headers where there is no body.

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Bucket,
-    blocks::{BLOCK_ENTRIES, Blocks},
+    blocks::{BLOCK_ENTRIES, Blocks, Segment},
 };
 use crate::segment;
 
@@ -21,8 +21,7 @@ const AT_ONCE: usize = 4;
 /// Segments that wait to be taken in.
 const WAITING: usize = 64;
 
-/// A segment: its first entry, and its bytes.
-type Read = io::Result<(u64, Vec<u8>)>;
+type Read = io::Result<Segment>;
 
 /// The segments of a log in their order, from one on.
 #[derive(Debug)]
@@ -77,7 +76,9 @@ fn read_some(bucket: &dyn Bucket, blocks: &Blocks, from: u64, size: u64) -> Vec<
             match segments {
                 Ok(Some(segments)) => found.extend(segments.into_iter().filter(|(first, _)| *first >= from).map(Ok)),
                 // It was not made yet, or is too long to be: one by one.
-                Ok(None) if found.is_empty() => return one_by_one(bucket, from, block.saturating_add(1).saturating_mul(BLOCK_ENTRIES)),
+                Ok(None) if found.is_empty() => {
+                    return one_by_one(bucket, from, block.saturating_add(1).saturating_mul(BLOCK_ENTRIES));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     found.push(Err(error));

@@ -6,13 +6,11 @@
 //! go once it stands. Which block a segment is in follows from its name, and whoever makes a block
 //! makes the same bytes, so that nobody has to agree on anything.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     collections::HashMap,
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
@@ -27,13 +25,16 @@ use crate::{
 const FOLDER: &str = "blocks";
 const MAGIC: &[u8] = b"griptrace block v1\n";
 /// Entries whose segments are in one block.
-pub(super) const BLOCK_ENTRIES: u64 = 256;
+pub(crate) const BLOCK_ENTRIES: u64 = 256;
 /// A block that would be longer is not made: its segments are large enough.
-const BLOCK_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
+
+/// A segment: its first entry, and its bytes.
+pub(crate) type Segment = (u64, Vec<u8>);
 
 /// Where a segment is in its block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,28 +73,26 @@ impl Blocks {
 
     /// Opens a segment that is in a block; `None` if it is in none.
     pub(super) fn open(&self, first: u64) -> io::Result<Option<Object>> {
-        match self.open_known(first)? {
-            Some(inside) => Ok(Some(inside)),
-            None => {
-                let block = first / BLOCK_ENTRIES;
-                let Some(table) = self.read_table(block)? else { return Ok(None) };
-                let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-                if tables.len() >= TABLES_MAX {
-                    tables.clear();
-                }
-                tables.insert(block, table);
-                drop(tables);
-                self.open_known(first)
-            }
+        if let Some(inside) = self.open_known(first) {
+            return Ok(Some(inside));
         }
+        let block = first / BLOCK_ENTRIES;
+        let Some(table) = self.read_table(block)? else { return Ok(None) };
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables.len() >= TABLES_MAX {
+            tables.clear();
+        }
+        tables.insert(block, table);
+        drop(tables);
+        Ok(self.open_known(first))
     }
 
     /// Opens a segment that is in a block whose table is kept.
-    pub(super) fn open_known(&self, first: u64) -> io::Result<Option<Object>> {
+    fn open_known(&self, first: u64) -> Option<Object> {
         let block = first / BLOCK_ENTRIES;
         let table = self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(&block).cloned();
         let place = table.and_then(|table| table.iter().find(|place| place.first == first).copied());
-        Ok(place.map(|place| Object::part(Arc::clone(&self.bucket), &name(block), place.offset, place.length)))
+        place.map(|place| Object::part(Arc::clone(&self.bucket), &name(block), place.offset, place.length))
     }
 
     /// Returns the names of all segments that are in blocks, without their folder.
@@ -107,7 +106,7 @@ impl Blocks {
     }
 
     /// Reads a block whole: its segments with their first entries. `None` if there is none.
-    pub(super) fn whole(&self, block: u64) -> io::Result<Option<Vec<(u64, Vec<u8>)>>> {
+    pub(super) fn whole(&self, block: u64) -> io::Result<Option<Vec<Segment>>> {
         let Some(part) = self.bucket.get(&name(block), None)? else { return Ok(None) };
         let places = decode(&part.bytes).ok_or_else(|| no_table(block))?;
         let segment = |place: &Place| {
@@ -145,6 +144,11 @@ impl Blocks {
             }
             after = Some(segment::name_in_folder(end.saturating_sub(1)));
         }
+    }
+
+    /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
+    pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
+        self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
     }
 
     fn fill_one(&self, block: u64) -> io::Result<bool> {
@@ -186,7 +190,7 @@ fn name(block: u64) -> String {
     format!("{FOLDER}/{block:016}")
 }
 
-fn encode(segments: &[(u64, Vec<u8>)]) -> Vec<u8> {
+fn encode(segments: &[Segment]) -> Vec<u8> {
     let mut table = wide(segments.len()).to_le_bytes().to_vec();
     let begin = wide(MAGIC.len()).saturating_add(32).saturating_add(8);
     let mut offset = begin.saturating_add(wide(segments.len()).saturating_mul(24));

@@ -68,14 +68,10 @@ impl BucketDisk {
     /// Opens this machine's copy of an object, which is made if there is none of this version.
     fn open_copy(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let Some(part) = self.bucket.get(name, Some(0..1))? else { return Ok(None) };
-        let copy = self.copy_path(name, &part);
+        let copy = Self::copy_path(name, &part);
         let path = self.local.path(&copy);
         if !path.is_file() {
-            self.local.make_folder(COPIES)?;
-            // Copies of older versions are of no use any more.
-            for old in self.local.list(COPIES)? {
-                fs::remove_file(self.local.path(&format!("{COPIES}/{old}"))).unwrap_or_default();
-            }
+            self.forget_copies()?;
             if !self.fetch(name, &part, &path)? {
                 return self.open_object(name);
             }
@@ -83,7 +79,16 @@ impl BucketDisk {
         self.local.open(&copy)
     }
 
-    fn copy_path(&self, name: &str, part: &Part) -> String {
+    /// Removes the copies of older versions, and makes room for a new one.
+    fn forget_copies(&self) -> io::Result<()> {
+        self.local.make_folder(COPIES)?;
+        for old in self.local.list(COPIES)? {
+            fs::remove_file(self.local.path(&format!("{COPIES}/{old}"))).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn copy_path(name: &str, part: &Part) -> String {
         let version = blake3::hash(format!("{name} {} {}", part.version.0, part.length).as_bytes());
         format!("{COPIES}/{}", version.to_hex().get(..32).unwrap_or_default())
     }
@@ -128,7 +133,14 @@ impl Disk for BucketDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let file = self.local.path(from);
         self.bucket.put_file(to, &file)?;
-        fs::remove_file(file)
+        if to != snapshot::NAME {
+            return fs::remove_file(file);
+        }
+        // What was just written need not be fetched; should another one have written it meanwhile, its length or version
+        // tell, or its checksums.
+        let Some(part) = self.bucket.get(to, Some(0..1))? else { return fs::remove_file(file) };
+        self.forget_copies()?;
+        fs::rename(file, self.local.path(&Self::copy_path(to, &part)))
     }
 
     fn sync_folder(&self, _name: &str) -> io::Result<()> {

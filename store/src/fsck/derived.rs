@@ -86,7 +86,7 @@ impl Audit<'_> {
 }
 
 /// Tells what a catalogue has otherwise than one that is derived and at least as large.
-fn difference(found: &Catalogue, derived: &Catalogue) -> Option<&'static str> {
+pub(super) fn difference(found: &Catalogue, derived: &Catalogue) -> Option<&'static str> {
     // A writer may have gone on meanwhile, and written a newer one.
     if found.size() > derived.size() {
         return None;

@@ -193,6 +193,74 @@ fn small_segments_are_put_together_and_read_as_before() {
 }
 
 #[test]
+fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_does_not_matter() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let world = World::at(&writer.store);
+    let many: Vec<NodeRecord> = (0..1100).map(|i| world.source(&format!("s{i}"), "CN")).collect();
+    let mut ids = writer.commit(many).unwrap();
+    ids.extend(writer.commit(vec![world.source("behind it", "CN")]).unwrap());
+    writer.store.0.publish();
+    let copies = |process: &Process| std::fs::read_dir(process.local.path().join("copies")).map_or(0, Iterator::count);
+    let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
+    let reader = look(&bucket);
+    assert!(reader.store.0.read().catalogue.has_snapshot() && copies(&reader) == 1 && copies(&writer) == 1);
+    assert!(ids.iter().all(|id| reader.has(id)) && reader.is_clean());
+    let mut broken = whole.clone();
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        broken[at] ^= 4;
+        bucket.put("snapshots/catalogue", &broken, &When::Always).unwrap();
+        let reader = look(&bucket);
+        assert!(ids.iter().all(|id| reader.has(id)), "broken at byte {at}");
+        broken[at] ^= 4;
+    }
+}
+
+/// Changes a snapshot at a byte of its blocks, and puts right every checksum.
+fn forge(snapshot: &[u8], at: usize, blocks: usize) -> Vec<u8> {
+    let mut bytes = snapshot.to_vec();
+    let begin = bytes.len() - blocks * 32_768;
+    bytes[begin + at] ^= 1;
+    let block = at / 32_768;
+    let block_sum = blake3::hash(&bytes[begin + block * 32_768..][..32_768]);
+    let sums = begin - blocks * 16;
+    bytes[sums + block * 16..][..16].copy_from_slice(&block_sum.as_bytes()[..16]);
+    let head_sum = blake3::hash(&bytes[40..begin]);
+    bytes[8..40].copy_from_slice(head_sum.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
+    let writer = init(&Weather::default());
+    let bucket = writer.weather.bucket.clone();
+    let world = World::at(&writer.store);
+    let sources: Vec<NodeId> =
+        (0..200).flat_map(|i| writer.commit(vec![world.source(&format!("s{i}"), "CN")]).unwrap()).collect();
+    let steps: Vec<NodeRecord> =
+        (0..500).flat_map(|i| world.derive(&format!("d{i}"), &sources[i % 100..][..2], "CN")).collect();
+    writer.commit(steps).unwrap();
+    writer.store.0.publish();
+    let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
+    let head = usize::try_from(u64::from_le_bytes(whole[..8].try_into().unwrap())).unwrap();
+    let blocks = (whole.len() - 8 - head) / 32_768;
+    let fine = look(&bucket);
+    assert!(fine.store.0.read().catalogue.has_snapshot() && fine.store.check_snapshot().unwrap());
+    let ancestors = |process: &Process| -> Vec<_> {
+        let all = process.store.of_kind(griptrace_core::node::Kind::Dataset).unwrap();
+        all.iter().map(|id| process.store.ancestors(id, None).unwrap().len()).collect()
+    };
+    let expected = ancestors(&fine);
+    // The first byte of each block is one of a record, whatever the column.
+    for block in 0..blocks {
+        bucket.put("snapshots/catalogue", &forge(&whole, block * 32_768, blocks), &When::Always).unwrap();
+        let fooled = look(&bucket);
+        assert!(!fooled.store.check_snapshot().unwrap(), "block {block} of {blocks}");
+        assert_eq!(ancestors(&fooled), expected, "block {block} of {blocks}");
+    }
+}
+
+#[test]
 fn two_logs_are_not_begun_in_one_place() {
     let first = init(&Weather::default());
     let local = tempfile::tempdir().unwrap();
@@ -260,7 +328,7 @@ fn a_head_is_read_as_it_was_written_and_refused_when_it_was_not() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
         assert!(SharedHead::parse(&changed).is_err(), "byte {at}");
-        let cut = bytes.get(..at).unwrap();
+        let cut = &bytes[..at];
         assert!(SharedHead::parse(cut).is_err(), "cut at {at}");
     }
     writer.weather.bucket.put("head", b"nothing", &When::Always).unwrap();

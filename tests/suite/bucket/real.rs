@@ -1,5 +1,6 @@
 //! A real service: conditions in a race, long lists, large files, who may not.
 
+use core::time::Duration;
 use std::{fs, io, thread};
 
 use griptrace_bucket::{BucketStore, probe};
@@ -8,12 +9,12 @@ use griptrace_tests::skipped;
 
 use crate::{
     bucket::{open, options},
-    seaweed::{BUCKET, Seaweed},
+    holding::rounds,
+    seaweed::{BUCKET, Part, Seaweed},
 };
 
-/// Writers at once, and how often.
+/// Writers at once.
 const WRITERS: u8 = 8;
-const ROUNDS: u8 = 10;
 
 #[test]
 fn the_probe_finds_it_fit_and_leaves_nothing() {
@@ -28,7 +29,8 @@ fn the_probe_finds_it_fit_and_leaves_nothing() {
 fn of_writers_at_once_exactly_one_wins() {
     let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
     let buckets: Vec<BucketStore> = (0..WRITERS).map(|_| open(&seaweed, "raced")).collect();
-    for round in 0..ROUNDS {
+    // SeaweedFS lets those who wait for the same object look again once a second: a round takes some 6 s.
+    for round in 0..rounds(2) {
         let name = format!("round-{round}");
         assert_one_wins(&buckets, &name, &When::Absent);
         let version = buckets[0].get(&name, None).unwrap().unwrap().version;
@@ -64,8 +66,11 @@ fn a_list_of_more_names_than_a_page_is_whole() {
     let names: Vec<String> = (0..1234).map(|number| format!("{number:06}")).collect();
     thread::scope(|scope| {
         for part in names.chunks(names.len().div_ceil(8)) {
-            scope.spawn(|| {
-                part.iter().for_each(|name| drop(bucket.put(&format!("l/{name}"), b"x", &When::Always).unwrap()))
+            let bucket = &bucket;
+            scope.spawn(move || {
+                for name in part {
+                    bucket.put(&format!("l/{name}"), b"x", &When::Always).unwrap();
+                }
             });
         }
     });
@@ -116,4 +121,40 @@ fn who_may_not_is_told_why() {
     let error = bucket.get("object", None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     assert!(error.to_string().contains("there is no bucket \"no-such-bucket\""), "{error}");
+}
+
+#[test]
+fn a_gateway_that_is_away_for_a_moment_is_waited_for() {
+    let Some(seaweed) = Seaweed::start() else { skipped!(not_installed "weed") };
+    let bucket = open(&seaweed, "away");
+    assert!(matches!(bucket.put("before", b"1", &When::Absent).unwrap(), Put::Done(_)));
+    seaweed.kill(Part::Gateway);
+    thread::scope(|scope| {
+        let put = scope.spawn(|| bucket.put("meanwhile", b"2", &When::Absent).unwrap());
+        thread::sleep(Duration::from_secs(1));
+        seaweed.restart(Part::Gateway);
+        assert!(matches!(put.join().unwrap(), Put::Done(_)));
+    });
+    assert_eq!(bucket.get("before", None).unwrap().unwrap().bytes, b"1");
+    assert_eq!(bucket.get("meanwhile", None).unwrap().unwrap().bytes, b"2");
+    assert!(bucket.requests().puts > 2, "it was tried again: {:?}", bucket.requests());
+}
+
+#[test]
+fn what_was_written_is_read_without_one_of_its_servers() {
+    let Some(seaweed) = Seaweed::start() else { skipped!(not_installed "weed") };
+    let bucket = open(&seaweed, "twice");
+    let names: Vec<String> = (0..30).map(|number| format!("{number}")).collect();
+    for name in &names {
+        assert!(matches!(bucket.put(name, name.as_bytes(), &When::Absent).unwrap(), Put::Done(_)));
+    }
+    for volume in 0..3 {
+        seaweed.kill(Part::Volume(volume));
+        for name in &names {
+            assert_eq!(bucket.get(name, None).unwrap().unwrap().bytes, name.as_bytes(), "without server {volume}");
+        }
+        let name = format!("without-{volume}");
+        assert!(matches!(bucket.put(&name, b"x", &When::Absent).unwrap(), Put::Done(_)));
+        seaweed.restart(Part::Volume(volume));
+    }
 }

@@ -96,7 +96,8 @@ fn a_wrong_key_is_told() {
 #[test]
 fn a_bucket_that_is_not_there_is_no_missing_object() {
     let says = error(404, "NoSuchBucket", "");
-    let told = "there is no bucket \"logs\" at 127.0.0.1:PORT (404 NoSuchBucket: It is so.); make it, or correct the address";
+    let told =
+        "there is no bucket \"logs\" at 127.0.0.1:PORT (404 NoSuchBucket: It is so.); make it, or correct the address";
     for (call, verb) in [(Call::Get, "read"), (Call::Put, "write"), (Call::List, "list"), (Call::Remove, "remove")] {
         let expected = format!("cannot {verb} s3://logs/maker/head: {told}");
         assert_said(call, &says, ErrorKind::NotFound, &expected);

@@ -1,12 +1,10 @@
 //! A service of one page: it keeps what it was asked, and answers as the test says.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::{
     io::{BufRead as _, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 

@@ -2,19 +2,25 @@
 
 use griptrace_store::bucket::{Bucket, Put, Version, When};
 
-use super::fake::{Does, Fake, error};
-use crate::{BucketStore, Options};
+use super::{
+    fake::{Does, Fake, error},
+    hasty,
+};
+use crate::BucketStore;
+
+const GOOGLES: &str = "ETag: \"e\"\r\nx-goog-generation: 7\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n";
+const AZURES: &str = "ETag: \"e\"\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n";
 
 fn google(fake: &Fake) -> BucketStore {
-    let options = Options { limits: super::hasty(), ..Options::default() }
+    let options = hasty()
         .with("GOOGLE_BASE_URL", &fake.endpoint())
-        .with("GOOGLE_SKIP_SIGNATURE", "true")
+        .with("GOOGLE_BEARER_TOKEN", "token")
         .with("GOOGLE_ALLOW_HTTP", "true");
     BucketStore::open("gs://logs/maker", options).unwrap()
 }
 
 fn azure(fake: &Fake) -> BucketStore {
-    let options = Options { limits: super::hasty(), ..Options::default() }
+    let options = hasty()
         .with("AZURE_STORAGE_ACCOUNT_NAME", "maker")
         .with("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
         .with("AZURE_ENDPOINT", &fake.endpoint())
@@ -25,7 +31,7 @@ fn azure(fake: &Fake) -> BucketStore {
 #[test]
 fn google_compares_generations() {
     let fake = Fake::new(|number, _| match number {
-        0 | 1 => Does::Says(200, "ETag: \"e\"\r\nx-goog-generation: 7\r\n", String::new()),
+        0 | 1 => Does::Says(200, GOOGLES, String::new()),
         2 => error(412, "PreconditionFailed", ""),
         _ => error(403, "AccessDenied", ""),
     });
@@ -44,7 +50,7 @@ fn google_compares_generations() {
 #[test]
 fn azure_compares_etags() {
     let fake = Fake::new(|number, _| match number {
-        0 | 1 => Does::Says(201, "ETag: \"e\"\r\nLast-Modified: Sat, 28 Nov 2026 12:00:00 GMT\r\n", String::new()),
+        0 | 1 => Does::Says(201, AZURES, String::new()),
         2 => error(409, "BlobAlreadyExists", ""),
         3 => error(412, "ConditionNotMet", ""),
         _ => error(403, "AuthorizationPermissionMismatch", ""),
@@ -60,9 +66,6 @@ fn azure_compares_etags() {
     let asked = fake.asked();
     let conditions: Vec<_> =
         asked.iter().map(|asked| (asked.header("if-none-match"), asked.header("if-match"))).collect();
-    assert_eq!(
-        conditions,
-        [(Some("*"), None), (None, None), (Some("*"), None), (None, Some("\"e\"")), (None, None)]
-    );
+    assert_eq!(conditions, [(Some("*"), None), (None, None), (Some("*"), None), (None, Some("\"e\"")), (None, None)]);
     assert_eq!(bucket.requests().lists, 1);
 }

@@ -13,8 +13,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
 use rustls_pki_types::PrivateKeyDer;
 
 use super::{
-    fake::{Does, Fake, done},
-    open, options,
+    fake::{Does, Fake, Stream, done},
+    hasty, open, options,
 };
 use crate::{BucketStore, Options};
 
@@ -79,14 +79,17 @@ fn without_tls_is_only_asked_who_was_allowed() {
     let fake = Fake::new(|_, _| done());
     let (kind, said) = failed(options(&fake.endpoint()).with("AWS_ALLOW_HTTP", "false"));
     assert_eq!(kind, ErrorKind::InvalidInput);
-    assert!(said.ends_with("is not reached over https; take an https:// endpoint, or set AWS_ALLOW_HTTP=true"), "{said}");
+    assert!(
+        said.ends_with("is not reached over https; take an https:// endpoint, or set AWS_ALLOW_HTTP=true"),
+        "{said}"
+    );
     assert_eq!(fake.asked().len(), 0, "neither a key nor a byte was sent");
 }
 
 #[test]
 fn a_machine_without_a_key_is_told_so() {
     let port = closed();
-    let none = Options { limits: super::hasty(), ..Options::default() };
+    let none = hasty();
     let (kind, said) = failed(none.with("AWS_METADATA_ENDPOINT", &format!("http://127.0.0.1:{port}")));
     assert_eq!(kind, ErrorKind::PermissionDenied, "{said}");
     let expected = format!(
@@ -110,7 +113,8 @@ fn a_certificate_is_believed_if_its_authority_is() {
         let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
         // Nothing is read, and what doesn't believe us leaves here.
         tls.read_exact(&mut []).ok()?;
-        Some(Box::new(tls) as Box<_>)
+        let stream: Box<dyn Stream> = Box::new(tls);
+        Some(stream)
     };
     let fake = Fake::wrapped(Box::new(wrap), |_, _| done());
     let plain = options(&format!("https://localhost:{}", fake.port()));

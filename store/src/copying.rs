@@ -1,0 +1,402 @@
+//! Copying a log to another place: a backup, the way back from one, and moving it for good.
+//!
+//! The log is the same in a folder and in a bucket: the same groups byte for byte, under the same checkpoints. They lie
+//! otherwise, many in a segment of a folder, one in each segment of a bucket.
+//!
+//! What is written comes in an order in which the copy is whole whenever it is cut off: the state, so that nobody writes to
+//! it; what verifies (`genesis`, `keys`); the groups up to one signed size; tiles, cosigned checkpoints and adopted
+//! bundles; then `head` and `checkpoint`, which make all that count. Cut off before, it is the log of the
+//! last copy with something behind it that nobody reads; the next copy begins where that one's head is. How far a copy
+//! is, is not asked of it: its root has to be that of this log at that size, so that what it has is never read again here and
+//! yet is known to be the same.
+
+mod sink;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use griptrace_core::{
+    id::GenesisHash,
+    tile::{EntryBundle, Tile, encode_entries, encode_hashes, entry_bundles, tiles},
+};
+
+use self::sink::Sink;
+use crate::{
+    OpenOptions, Store, adopted,
+    bucket::{Bucket, Put, When},
+    closed::{self, Closed},
+    cosigned,
+    error::{CopyError, OpenError, StorageError},
+    head::{CHECKPOINT, HEAD, Head, HeadFile, Signature},
+    lease::{SharedHead, Turn},
+    lock::WriterLock,
+    number::{narrow, wide},
+    objects::Objects,
+    open::{GENESIS, Opened, open_on, read_genesis},
+    segment::{self, Groups},
+    tiles::TileReader,
+};
+
+/// Nodes from which on a copy is given a catalogue of its own: fewer are read again when it is opened.
+const CATALOGUE_NODES_MIN: u32 = 1024;
+
+type Progress<'a> = &'a dyn Fn(&str, u64, u64);
+
+/// Where a log is, or is to be.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a bucket, with a folder of this machine for what is made of it.
+    Bucket(Arc<dyn Bucket>, PathBuf),
+}
+
+impl Place {
+    fn objects(&self) -> Objects {
+        match self {
+            Self::Folder(folder) => Objects::new(folder),
+            Self::Bucket(bucket, local) => Objects::in_bucket(Arc::clone(bucket), local),
+        }
+    }
+
+    /// Returns what messages and the states of other places call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Bucket(bucket, _) => bucket.address(),
+        }
+    }
+}
+
+/// What was copied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// How many entries the copy has.
+    pub size: u64,
+    /// How many of them were there before.
+    pub had: u64,
+    /// The checkpoint of the copy, read from it.
+    pub checkpoint: String,
+}
+
+impl Store {
+    /// Tells whether, and why, nobody writes to the log here.
+    ///
+    /// # Errors
+    /// `Storage` if the disk failed, or what says so is damaged.
+    pub fn state(&self) -> Result<Option<Closed>, StorageError> {
+        closed::read(&self.0.objects)
+    }
+
+    /// Copies the log as it is signed now to a place where nothing is, or an earlier backup of it; what is there is not copied
+    /// again. Others may write meanwhile: what they add comes with the next backup. The copy is read again
+    /// before this returns. Nobody writes to it.
+    ///
+    /// # Errors
+    /// `Taken` if something else is there, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
+    pub fn back_up(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
+        let state = Closed::Backup(self.0.objects.root().display().to_string());
+        Copying { from: self, to, objects: to.objects(), progress }.run(&state)
+    }
+
+    /// Copies this log, a backup, to a place where none is, which is written to from then on.
+    ///
+    /// # Errors
+    /// `Taken` if a log is there; `Below` if anything there tells of a larger size that was signed (Rule R11); as
+    /// [`Self::back_up`].
+    pub fn restore_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
+        let copying = Copying { from: self, to, objects: to.objects(), progress };
+        copying.refuse_below()?;
+        let unfinished = Closed::Unfinished(self.0.objects.root().display().to_string());
+        let is_ours = closed::read(&copying.objects)? == Some(unfinished.clone());
+        if !is_ours && !copying.objects.list(segment::FOLDER)?.is_empty() {
+            return Err(CopyError::Taken { place: to.name() });
+        }
+        let copied = copying.run(&unfinished)?;
+        closed::write(&copying.objects, None)?;
+        Ok(copied)
+    }
+
+    /// Moves the log to another place, which is written to from then on, and never again here. This store has to be open for
+    /// writing, so that nobody else goes on meanwhile; it commits no more. Cut off, it is done again: only
+    /// once this place is closed, the other one is opened.
+    ///
+    /// # Errors
+    /// As [`Self::back_up`]; `NoWriter` if the store is not open for writing.
+    pub fn move_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
+        let here = &self.0.objects;
+        let moved = Closed::Moved(to.name());
+        let unfinished = Closed::Unfinished(here.root().display().to_string());
+        let copying = Copying { from: self, to, objects: to.objects(), progress };
+        let is_closed = closed::read(here)? == Some(moved.clone());
+        let writer = self.0.writer();
+        if writer.is_none() && !is_closed {
+            return Err(CopyError::NoWriter { place: here.root().display().to_string() });
+        }
+        self.0.publish();
+        let copied = copying.run(&unfinished)?;
+        if let Some(writer) = writer {
+            let (size, _, _) = copying.newest();
+            closed::write(here, Some(&moved))?;
+            // Crash here: neither place is written to. The same command again opens the other one.
+            let still_here = writer.lease().map_or(Ok(()), |lease| lease.beat(here));
+            if let Err(error) = still_here {
+                // Another one had taken the turn before the place was closed, and may have gone on.
+                closed::write(here, None)?;
+                return Err(error.into());
+            }
+            if size != copied.size {
+                closed::write(here, None)?;
+                return Err(CopyError::Newer { place: to.name(), there: copied.size, here: size });
+            }
+            writer.poison();
+        }
+        closed::write(&copying.objects, None)?;
+        Ok(copied)
+    }
+}
+
+/// A log on its way.
+struct Copying<'a> {
+    from: &'a Store,
+    to: &'a Place,
+    objects: Objects,
+    progress: Progress<'a>,
+}
+
+impl Copying<'_> {
+    fn run(&self, state: &Closed) -> Result<Copied, CopyError> {
+        let inner = &self.from.0;
+        let (size, root, note) = self.newest();
+        if self.objects.root() == inner.objects.root() {
+            return Err(CopyError::Taken { place: self.to.name() });
+        }
+        let _lock = self.begin()?;
+        let before = self.before(size, root)?;
+        closed::write(&self.objects, Some(state))?;
+        let genesis = inner.genesis.to_bytes().map_err(OpenError::Genesis)?;
+        self.put(GENESIS, &genesis)?;
+        inner.keys().log.write(&self.objects)?;
+        let had = before.as_ref().map_or(0, |opened| opened.catalogue.size());
+        let end = before.as_ref().map_or((0, 0), |opened| opened.catalogue.end());
+        drop(before);
+        self.groups(had, size, end)?;
+        self.tiles(had, size)?;
+        self.beside(size)?;
+        self.head(Head { size, root }, &note)?;
+        let checkpoint = self.look_again(size, &note)?;
+        Ok(Copied { size, had, checkpoint })
+    }
+
+    /// Returns the newest signed size and root, and the checkpoint.
+    fn newest(&self) -> (u64, griptrace_core::digest::Digest, String) {
+        let state = self.from.0.read();
+        (state.catalogue.size(), state.catalogue.root(), state.note.clone())
+    }
+
+    /// Makes the place ready, and keeps others of this machine away from a folder.
+    fn begin(&self) -> Result<Option<WriterLock>, CopyError> {
+        if let Place::Bucket(_, local) = self.to {
+            let failed = |source| StorageError::Io { doing: "create", path: local.clone(), source };
+            std::fs::create_dir_all(local).map_err(failed)?;
+            self.objects.prepare()?;
+            return Ok(None);
+        }
+        self.objects.create_root()?;
+        let lock = WriterLock::take(self.objects.root())?;
+        self.objects.prepare()?;
+        Ok(Some(lock))
+    }
+
+    /// Opens what is there from an earlier copy, which has to be the beginning of this log.
+    fn before(&self, size: u64, root: griptrace_core::digest::Digest) -> Result<Option<Opened>, CopyError> {
+        let taken = || CopyError::Taken { place: self.to.name() };
+        let state = closed::read(&self.objects)?;
+        if !self.objects.exists(HEAD)? && !self.objects.exists(CHECKPOINT)? {
+            let is_empty = self.objects.list(segment::FOLDER)?.is_empty();
+            return if is_empty || state.is_some() { Ok(None) } else { Err(taken()) };
+        }
+        if state.is_none() {
+            return Err(taken());
+        }
+        let opened = open_on(self.to.objects(), OpenOptions::default())?;
+        if opened.catalogue.home != self.from.0.home {
+            let (found, expected) = (opened.catalogue.home, self.from.0.home);
+            return Err(CopyError::OtherLog { place: self.to.name(), found, expected });
+        }
+        let there = opened.catalogue.size();
+        if there > size {
+            return Err(CopyError::Newer { place: self.to.name(), there, here: size });
+        }
+        let at = self.from.0.ask(|state| TileReader::new(&self.from.0.objects, &state.catalogue).root_at(there));
+        let is_same = if there == size { root } else { at? } == opened.catalogue.root();
+        if is_same { Ok(Some(opened)) } else { Err(CopyError::Forked { place: self.to.name(), size: there }) }
+    }
+
+    /// Refuses to go below anything that was signed, as far as the place tells, or this machine's folder of it.
+    fn refuse_below(&self) -> Result<(), CopyError> {
+        let log = match read_genesis(&self.objects) {
+            Ok(log) => log,
+            // What can't be read can still be told from this log's keys.
+            Err(StorageError::Corrupt { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(log) = log.filter(|log| log.home != self.from.0.home) {
+            let (found, expected) = (log.home, self.from.0.home);
+            return Err(CopyError::OtherLog { place: self.to.name(), found, expected });
+        }
+        let keys = self.from.0.keys();
+        let signature = Signature { keys: &keys.log };
+        let mut known = crate::seen::size(&self.objects, signature)?;
+        if let Ok(signed) = signature.all(&self.objects) {
+            known = known.max(signed.last().map(|signed| signed.head.size));
+        }
+        let size = self.from.size();
+        match known.filter(|known| *known > size) {
+            Some(known) => Err(CopyError::Below { place: self.to.name(), known, size }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes an object unless it is there with the same bytes.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        if self.objects.read(name)?.as_deref() == Some(bytes) { Ok(()) } else { self.objects.put(name, bytes) }
+    }
+
+    /// Copies the groups from one entry on, as they are.
+    fn groups(&self, had: u64, size: u64, end: (u64, u64)) -> Result<(), CopyError> {
+        let inner = &self.from.0;
+        let mut sink = Sink::new(&self.objects, inner.home, had, size, end)?;
+        let mut next = had;
+        let mut ahead = None;
+        while next < size {
+            let first = inner.ask(|state| Ok::<_, StorageError>(state.catalogue.segment_of(next)))?;
+            let ahead = ahead.get_or_insert_with(|| inner.objects.read_ahead(first, size)).as_ref();
+            let name = segment::name(first);
+            let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it");
+            let bytes = match ahead.and_then(|ahead| ahead.next(first)) {
+                Some(bytes) => bytes,
+                None => inner.objects.read(&name)?.ok_or_else(missing)?,
+            };
+            let header = segment::check_header(&inner.home, first, &bytes)?;
+            let mut groups = Groups::new(&name, first, bytes.get(narrow(header)..).unwrap_or_default(), header, first);
+            let (before, mut begin) = (next, header);
+            while next < size {
+                let Some(group) = groups.next()? else { break };
+                let range = narrow(begin)..narrow(group.end);
+                begin = group.end;
+                if group.first < next {
+                    continue;
+                }
+                sink.append(group.first, bytes.get(range).unwrap_or_default())?;
+                next = group.first.saturating_add(wide(group.entries.len()));
+                (self.progress)("copying", next, size);
+            }
+            if next == before {
+                return Err(StorageError::corrupt(name, format!("entry {next} should begin a group in it")).into());
+            }
+        }
+        Ok(sink.finish()?)
+    }
+
+    /// Writes the tiles that a tree of `had` entries did not have whole, each hashed up to the root.
+    fn tiles(&self, had: u64, size: u64) -> Result<(), CopyError> {
+        let inner = &self.from.0;
+        let is_new = |tile: &Tile| Tile::in_tree(tile.level(), tile.index(), had) != Some(*tile);
+        for tile in tiles(size).filter(is_new) {
+            let hashes = inner.ask(|state| TileReader::new(&inner.objects, &state.catalogue).hashes(tile))?;
+            let bytes = encode_hashes(&hashes).map_err(|e| StorageError::corrupt(tile.path(), e))?;
+            self.objects.put(&tile.path(), &bytes)?;
+        }
+        let is_new = |bundle: &EntryBundle| EntryBundle::in_tree(bundle.index(), had) != Some(*bundle);
+        for bundle in entry_bundles(size).filter(is_new) {
+            let entries =
+                inner.ask(|state| TileReader::new(&inner.objects, &state.catalogue).bundle(bundle).cloned())?;
+            let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+            let bytes = encode_entries(&entries).map_err(|e| StorageError::corrupt(bundle.path(), e))?;
+            self.objects.put(&bundle.path(), &bytes)?;
+            (self.progress)("writing tiles", bundle.index(), size / 256);
+        }
+        Ok(())
+    }
+
+    /// Copies what stands beside the log: cosigned checkpoints, and other companies' bundles.
+    fn beside(&self, size: u64) -> Result<(), CopyError> {
+        let from = &self.from.0.objects;
+        let cosigned = cosigned::sizes(from)?.into_iter().filter(|cosigned| *cosigned <= size).map(cosigned::name);
+        let adopted = from.list(adopted::FOLDER)?.into_iter().map(|name| format!("{}/{name}", adopted::FOLDER));
+        for name in cosigned.chain(adopted) {
+            // One that went meanwhile is in no copy.
+            if let Some(bytes) = from.read(&name)? {
+                self.put(&name, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `head` and `checkpoint`: from now on what was copied counts.
+    fn head(&self, head: Head, note: &str) -> Result<(), CopyError> {
+        match self.objects.bucket() {
+            None => drop(HeadFile::create(&self.objects, note)?),
+            Some(bucket) => {
+                let there = SharedHead::read(&self.objects, &**bucket)?;
+                let (number, when) = match there {
+                    Some((there, version)) => (there.turn.number.saturating_add(1), When::Is(version)),
+                    None => (1, When::Absent),
+                };
+                let turn = Turn { number, writer: None, beat: 0, address: String::new() };
+                let bytes = SharedHead { head, turn, note: note.to_owned() }.to_bytes();
+                let put = bucket.put(HEAD, &bytes, &when).map_err(self.objects.failed("write", HEAD))?;
+                let is_there = || Ok::<_, StorageError>(self.objects.read(HEAD)?.as_deref() == Some(&*bytes));
+                if put == Put::Refused && !is_there()? {
+                    return Err(StorageError::Fenced { path: self.objects.root().to_path_buf() }.into());
+                }
+            }
+        }
+        Ok(self.objects.put(CHECKPOINT, note.as_bytes())?)
+    }
+
+    /// Opens the copy from its bytes, which have to lead to the same checkpoint; returns that.
+    fn look_again(&self, size: u64, note: &str) -> Result<String, CopyError> {
+        (self.progress)("reading the copy", 0, size);
+        let opened = open_on(self.to.objects(), OpenOptions::default())?;
+        if opened.note != note {
+            let why = "what was copied does not lead to the checkpoint that it was copied under";
+            return Err(StorageError::corrupt(HEAD, why).into());
+        }
+        if opened.catalogue.tail_len() >= CATALOGUE_NODES_MIN {
+            opened.catalogue.write_snapshot(&opened.objects)?;
+        }
+        Ok(opened.note)
+    }
+}
+
+impl Place {
+    /// Opens the log for reading.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open(&self) -> Result<Store, OpenError> {
+        match self {
+            Self::Folder(folder) => Store::open(folder, OpenOptions::default()),
+            Self::Bucket(bucket, local) => Store::join_in(Arc::clone(bucket), local, OpenOptions::default()),
+        }
+    }
+
+    /// Returns the folder of this machine.
+    pub fn local(&self) -> &Path {
+        match self {
+            Self::Folder(folder) | Self::Bucket(_, folder) => folder,
+        }
+    }
+
+    /// Returns the genesis of the log that is there; `None` if none is.
+    ///
+    /// # Errors
+    /// `Io` if the disk failed, `Corrupt` if what is there can't be read.
+    pub fn home(&self) -> Result<Option<GenesisHash>, StorageError> {
+        Ok(read_genesis(&self.objects())?.map(|log| log.home))
+    }
+}

@@ -1,0 +1,139 @@
+//! The program with its log in a bucket: begun, joined from another machine, recorded in from both.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use griptrace_bucket::BucketStore;
+use griptrace_store::bucket::{Bucket, When};
+use griptrace_tests::skipped;
+use serde_json::Value;
+
+use crate::{
+    bucket::open,
+    clients::{program, said},
+    seaweed::{BUCKET, KEY, SECRET, Seaweed},
+};
+
+const ORIGIN: &str = "maker.example/2026";
+
+/// A folder with two machines' folders in it, and the bucket that both reach.
+pub(super) struct World {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) seaweed: std::sync::Arc<Seaweed>,
+    pub(super) address: String,
+    prefix: String,
+}
+
+impl World {
+    pub(super) fn new(seaweed: std::sync::Arc<Seaweed>, prefix: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["camera", "force"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("1.bin"), name).unwrap();
+        }
+        let address = format!("s3://{BUCKET}/{prefix}");
+        Self { folder, seaweed, address, prefix: prefix.to_owned() }
+    }
+
+    pub(super) fn at(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) fn bucket(&self) -> BucketStore {
+        open(&self.seaweed, &self.prefix)
+    }
+
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = program(self.at(), args);
+        command.env("AWS_ENDPOINT_URL", self.seaweed.endpoint()).env("AWS_ALLOW_HTTP", "true");
+        command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        command
+    }
+
+    pub(super) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs what has to work, and returns what it prints.
+    pub(super) fn works(&self, args: &[&str]) -> String {
+        let finished = self.run(args);
+        assert!(finished.status.success(), "griptrace {args:?}\n{}", said(&finished));
+        String::from_utf8(finished.stdout).unwrap()
+    }
+
+    /// Runs what has to be refused with this exit code, and returns what it says.
+    pub(super) fn fails(&self, code: i32, args: &[&str]) -> String {
+        let finished = self.run(args);
+        assert_eq!(finished.status.code(), Some(code), "griptrace {args:?}\n{}", said(&finished));
+        said(&finished)
+    }
+
+    pub(super) fn init(&self) -> Value {
+        let made = self.works(&["--json", "init", "one", "--store", &self.address, "--origin", ORIGIN]);
+        serde_json::from_str(&made).unwrap()
+    }
+
+    /// Makes the folder of a second machine, to which the keys were copied.
+    pub(super) fn join(&self) -> Value {
+        let keys = ["--log-key", "one/.griptrace/keys/log.key", "--committer-key", "one/.griptrace/keys/committer.key"];
+        let join = ["--json", "init", "two", "--store", &self.address, "--join"];
+        serde_json::from_str(&self.works(&[&join[..], &keys].concat())).unwrap()
+    }
+
+    pub(super) fn add(&self, machine: &str, name: &str) -> String {
+        self.works(&["--store", machine, "add", name, "--origin", "collected", "--name", name])
+    }
+}
+
+#[test]
+fn a_log_in_a_bucket_is_begun_joined_and_recorded_in_from_both_machines() {
+    let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
+    let world = World::new(seaweed, "joined");
+    let made = world.init();
+    assert_eq!(made["store"], world.address);
+    let settings = fs::read_to_string(world.at().join("one/.griptrace/config.toml")).unwrap();
+    assert!(settings.contains(&format!("store = \"{}\"", world.address)), "{settings}");
+    assert!(!settings.contains(SECRET), "{settings}");
+    world.add("one", "camera");
+    let joined = world.join();
+    assert_eq!((&joined["home"], &joined["vkey"]), (&made["home"], &made["vkey"]));
+    world.add("two", "force");
+    for machine in ["one", "two"] {
+        let log = world.works(&["--store", machine, "log"]);
+        let trace = world.works(&["--store", machine, "show", "force"]);
+        assert!(trace.contains("force"), "{trace}");
+        assert_eq!(log.lines().filter(|line| line.contains("commit")).count(), 2, "{log}");
+        assert!(world.works(&["--store", machine, "fsck"]).contains("holds together"));
+    }
+    let names = world.bucket().list("probe", None, 9).unwrap();
+    assert_eq!(names, [""; 0], "what the probe wrote is gone");
+}
+
+#[test]
+fn another_log_in_the_bucket_is_refused_by_name() {
+    let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
+    let world = World::new(seaweed, "pinned");
+    let made = world.init();
+    let again = world.fails(2, &["init", "again", "--store", &world.address, "--origin", ORIGIN]);
+    assert!(again.contains("holds a log already") && again.contains("--join"), "{again}");
+    let genesis = "0".repeat(64);
+    let other = world.fails(1, &["init", "two", "--store", &world.address, "--join", "--genesis", &genesis]);
+    assert!(other.contains("has the genesis") && other.contains(made["home"].as_str().unwrap()), "{other}");
+    assert!(!world.at().join("two/.griptrace/config.toml").exists());
+    let direct = world.fails(2, &["--store", &world.address, "log"]);
+    assert!(direct.contains("--join"), "{direct}");
+
+    // Somebody puts another log in its place.
+    let bucket = world.bucket();
+    let other = World::new(world.seaweed.clone(), "pinned-other");
+    other.init();
+    for name in ["genesis", "head", "checkpoint", "keys", "segments/0000000000000000"] {
+        let bytes = other.bucket().get(name, None).unwrap().map(|part| part.bytes).unwrap_or_default();
+        bucket.put(name, &bytes, &When::Always).unwrap();
+    }
+    let replaced = world.fails(2, &["--store", "one", "log"]);
+    assert!(replaced.contains("pins") && replaced.contains("another log"), "{replaced}");
+}
