@@ -194,7 +194,7 @@ impl Store {
     pub fn follow_to(&self, note: &str) -> Result<(), ReadError> {
         let _watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = self.0.keys();
-        let (head, note) = Signature { keys: &keys.log }.read("a receipt", note)?;
+        let (head, note) = Signature { keys: &keys.log }.read("a receipt", note.as_bytes())?;
         let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_none()) else { return Ok(()) };
         if head.size > self.size() {
             blocks.know(head.size);
@@ -431,8 +431,15 @@ impl Inner {
         self.objects.prepare()?;
         let known = self.keys();
         let reading = self.reading(&known.log);
-        let newest = reading.newest()?;
-        let catalogue = self.read().catalogue.clone();
+        let mut newest = reading.newest()?;
+        let (catalogue, note) = {
+            let state = self.read();
+            (state.catalogue.clone(), state.note.clone())
+        };
+        if catalogue.size() > newest.head.size {
+            // This process signed it, and told of it, and lost the turn before it came into the bucket.
+            newest = Signed { object: "head", head: Head { size: catalogue.size(), root: catalogue.root() }, note };
+        }
         let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signer)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
         let writer = Arc::new(Writer::new(desk));
