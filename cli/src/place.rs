@@ -120,7 +120,6 @@ impl Place {
 
     /// Opens the log for who goes on for long and tends it: as a reader, who with a signer takes the turn to write when it is
     /// free. In a folder there are no turns, and it is opened for writing at once.
-    #[expect(dead_code, reason = "for the service that may write and follow")]
     pub(crate) fn join(&self, options: OpenOptions) -> Result<Store, CommandError> {
         let joined = match &self.bucket {
             Some(bucket) => {

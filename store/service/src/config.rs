@@ -208,6 +208,7 @@ impl Settings {
             format!("log         {:?}, {}", self.log.format, self.log.filter).to_lowercase(),
             format!("trace       {}", or_off(self.trace.clone())),
             format!("witnesses   {}", or_off(self.witnesses.as_ref().map(|w| w.file.display().to_string()))),
+            format!("writes      {}", if self.sources.flags.is_replica { "never" } else { "when it is its turn" }),
             format!("advertise   {}", or_off(self.advertise.clone())),
             format!("forward     {}", or_off(self.forward.as_ref().map(Forwarding::describe))),
             format!(
