@@ -35,7 +35,7 @@ fn whoever_writes_is_followed_by_another_and_nothing_acknowledged_is_lost() {
     let pause_max = std::env::var(PAUSE_MAX_VARIABLE).ok().and_then(|text| text.parse().ok());
     let pause_max = pause_max.map_or(PAUSE_MAX, Duration::from_secs);
     block_on(async {
-        let mut fleet = Fleet::new(&seaweed, SERVERS);
+        let mut fleet = Fleet::new(&seaweed, SERVERS, rng.next_u64());
         let crowd = Arc::new(Crowd::new(fleet.home(), fleet.addresses()));
         let clients: Vec<_> = (0..CLIENTS).map(|_| crowd.join(rng.next_u64())).collect();
         let mut pauses = Vec::new();

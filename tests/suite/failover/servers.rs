@@ -14,7 +14,6 @@ use griptrace_bucket::{BucketStore, Options};
 use griptrace_core::{id::GenesisHash, key::Signer as _};
 use griptrace_proto::v1::GetCheckpointRequest;
 use griptrace_store::{OpenOptions, Store, bucket::Bucket};
-use griptrace_tests::seed::Seed;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -44,9 +43,9 @@ struct Server {
 
 impl Fleet {
     /// Makes a log, and starts so many servers of it.
-    pub(super) fn new(seaweed: &Seaweed, count: usize) -> Self {
+    pub(super) fn new(seaweed: &Seaweed, count: usize, number: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("s3://{BUCKET}/failover-{}", Seed::for_test("a folder of its own").rng().next_u64());
+        let address = format!("s3://{BUCKET}/failover-{number}");
         let options = Options::default()
             .with("AWS_ENDPOINT_URL", &seaweed.endpoint())
             .with("AWS_ALLOW_HTTP", "true")
