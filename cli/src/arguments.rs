@@ -90,6 +90,12 @@ pub(crate) enum Command {
     Policy(commands::policy::Args),
     /// Check the whole store against its log
     Fsck(commands::fsck::Args),
+    /// Copy the log to another place, or what is new to an earlier backup
+    Backup(commands::backup::BackupArgs),
+    /// Copy a backup to the place that the settings name
+    Restore(commands::backup::RestoreArgs),
+    /// Move the log for good, into a bucket or back
+    Migrate(commands::backup::MigrateArgs),
     /// Serve the store: gRPC to those who commit and ask, the log over HTTP to the world
     Serve(commands::serve::Args),
     /// Run a witness: it cosigns the checkpoints of logs that only grow
@@ -127,6 +133,9 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Audit(args) => commands::audit::run(context, &args),
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),
+        Command::Backup(args) => commands::backup::back_up(context, &args),
+        Command::Restore(args) => commands::backup::restore(context, &args),
+        Command::Migrate(args) => commands::backup::migrate(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
         Command::Witness(args) => commands::witness::run(context, &args),
         Command::Demo(args) => demo::run(&args, &context.output).map(Answer),

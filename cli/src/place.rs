@@ -9,8 +9,8 @@ use std::{
 };
 
 use griptrace_bucket::{BucketStore, Options, probe};
-use griptrace_core::{entry::Genesis, note::NoteSigner};
-use griptrace_store::{FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
+use griptrace_core::{digest::file_digest, entry::Genesis, note::NoteSigner};
+use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
 
 use crate::{clock, context::Context, environment, error::CommandError, output::Output, workspace::Config};
 
@@ -55,6 +55,13 @@ impl BucketPlace {
         Ok(Arc::new(bucket))
     }
 
+    /// Takes the bucket as a place to copy to or from, with a folder beside the settings for what this machine makes of it.
+    pub(crate) fn beside(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
+        let name = file_digest(self.address.as_bytes()).to_string();
+        let local = folder.join("places").join(name.get(..16).unwrap_or_default());
+        Ok(griptrace_store::Place::Bucket(self.open()?, local))
+    }
+
     /// What the settings say, under names that give way to what the environment says.
     fn settings(&self) -> impl Iterator<Item = (String, String)> {
         let name = if self.address.starts_with("az://") { "AZURE_ENDPOINT" } else { "AWS_ENDPOINT" };
@@ -80,6 +87,14 @@ impl Place {
     /// Names a place that no settings name yet.
     pub(crate) fn new(folder: &Path, bucket: Option<Arc<dyn Bucket>>) -> Self {
         Self { folder: folder.to_owned(), bucket }
+    }
+
+    /// Returns the place as the store knows it.
+    pub(crate) fn spot(&self) -> griptrace_store::Place {
+        match &self.bucket {
+            Some(bucket) => griptrace_store::Place::Bucket(Arc::clone(bucket), self.store()),
+            None => griptrace_store::Place::Folder(self.store()),
+        }
     }
 
     /// Says what is where.
@@ -180,15 +195,21 @@ impl Place {
 
 /// Says what helps.
 fn hints(error: &OpenError) -> Vec<String> {
-    match error {
+    let hint = match error {
         OpenError::Taken { holder, .. } if holder.starts_with("http") => {
-            vec![format!("griptrace --server {holder} commits through it")]
+            format!("griptrace --server {holder} commits through it")
         }
-        OpenError::Taken { .. } => vec![
-            "if it is a server, --server URL commits through it; any other command is over soon, and then this one can write".to_owned(),
-        ],
-        _ => Vec::new(),
-    }
+        OpenError::Taken { .. } => {
+            "if it is a server, --server URL commits through it; any other command is over soon, and then this one can write"
+                .to_owned()
+        }
+        OpenError::Closed { state: Closed::Moved(to), .. } => {
+            format!("name the new place in the settings, store = \"{to}\", or make a folder for it: griptrace init --store {to} --join")
+        }
+        OpenError::Closed { .. } => "griptrace restore makes a log of a backup; a copy that is not all there is made again by the same command".to_owned(),
+        OpenError::Storage(_) | OpenError::NoStore { .. } | OpenError::WrongKey { .. } | _ => return Vec::new(),
+    };
+    vec![hint]
 }
 
 /// Refuses an address where a folder is meant.

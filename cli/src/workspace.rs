@@ -99,6 +99,23 @@ impl Config {
         self.store.clone().map(|address| BucketPlace { address, endpoint, region })
     }
 
+    /// Names the place that the log is moved to: a bucket, or the folder itself.
+    pub(crate) fn put_place(&mut self, bucket: Option<BucketPlace>, home: GenesisHash) {
+        (self.store, self.endpoint, self.region) = (None, None, None);
+        if let Some(bucket) = bucket {
+            self.put_bucket(bucket, home);
+        }
+    }
+
+    /// Writes the settings into a folder.
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), CommandError> {
+        let path = folder.join(CONFIG);
+        let text = toml::to_string(self).map_err(|e| CommandError::because("cannot write the settings", e))?;
+        let temporary = folder.join("config.toml.new");
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|e| CommandError::file("write", &path, e))
+    }
+
     /// Says in which bucket which log is.
     fn put_bucket(&mut self, place: BucketPlace, home: GenesisHash) {
         let BucketPlace { address, endpoint, region } = place;
@@ -357,11 +374,7 @@ impl Workspace {
 
     /// Writes the settings.
     pub(crate) fn save_config(&self) -> Result<(), CommandError> {
-        let path = self.folder.join(CONFIG);
-        let text = toml::to_string(&self.config).map_err(|e| CommandError::because("cannot write the settings", e))?;
-        let temporary = self.folder.join("config.toml.new");
-        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
-        written.map_err(|e| CommandError::file("write", &path, e))
+        self.config.save(&self.folder)
     }
 
     /// Returns the digests of files that were hashed before.
@@ -504,12 +517,29 @@ impl Expected<'_> {
 impl Config {
     /// Refuses a log that is not the one that was pinned when the folder was made.
     fn check_home(&self, place: &Place, store: &Store) -> Result<(), CommandError> {
+        self.check_pin(&place.name(), store)
+    }
+
+    /// Refuses a copy of another log than the settings name.
+    pub(crate) fn check_log(&self, place: &str, store: &Store) -> Result<(), CommandError> {
+        let origin = &store.genesis().origin;
+        if *origin != self.origin {
+            return Err(CommandError::failed(format!(
+                "{place} has the log {origin}, and {CONFIG} names {}",
+                self.origin
+            )));
+        }
+        self.check_pin(place, store)
+    }
+
+    fn check_pin(&self, place: &str, store: &Store) -> Result<(), CommandError> {
         let (found, Some(pinned)) = (store.home().to_string(), &self.genesis) else { return Ok(()) };
         if found == *pinned {
             return Ok(());
         }
-        Err(CommandError::failed(format!("{} has the genesis {found}, and {CONFIG} pins {pinned}", place.name()))
-            .with_hint("it is another log: look whether the address in the settings is right, and whether somebody replaced it"))
+        Err(CommandError::failed(format!("{place} has the genesis {found}, and {CONFIG} pins {pinned}")).with_hint(
+            "it is another log: look whether the address in the settings is right, and whether somebody replaced it",
+        ))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
-    open::{self, Reading},
+    open::{self, GENESIS, Reading},
     seen,
     segment::{self, Group, Groups},
     store::{Inner, OpenOptions, Store},
@@ -430,6 +430,13 @@ impl Inner {
         self.follow(lease.head())?;
         self.objects.prepare()?;
         let known = self.keys();
+        let entry = self.genesis.to_bytes().map_err(OpenError::Genesis)?;
+        if self.objects.read(GENESIS)?.as_ref() != Some(&entry) {
+            self.objects.put(GENESIS, &entry)?;
+        }
+        if !known.log.is_written(&self.objects)? {
+            known.log.write(&self.objects)?;
+        }
         let reading = self.reading(&known.log);
         let mut newest = reading.newest()?;
         let (catalogue, note) = {

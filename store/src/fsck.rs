@@ -1,6 +1,8 @@
 //! The audit: everything re-derived from bytes, every fault named, nothing changed.
 
 mod derived;
+mod resume;
+mod sample;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -12,9 +14,10 @@ use griptrace_core::{
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use self::resume::Checked;
 use crate::{
     Store, adopted,
-    bucket::Bucket,
+    bucket::{Bucket, ahead::Ahead},
     catalogue::Catalogue,
     closed, cosigned,
     delta::Delta,
@@ -85,12 +88,26 @@ impl Store {
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
     pub fn fsck(&self, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
+        self.check(None, progress)
+    }
+
+    /// Checks as [`Self::fsck`], and keeps in the file `state` what was done, so that the same call goes on when it was stopped. The
+    /// file is gone at the end.
+    ///
+    /// # Errors
+    /// As [`Self::fsck`]; `Storage` if the file can't be written.
+    pub fn fsck_resumed(&self, state: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
+        self.check(Some(Checked::open(state, &self.0.home)?), progress)
+    }
+
+    fn check(&self, checked: Option<Checked>, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
         let mut index = self.0.index();
         let (size, home) = self.0.ask(|state| Ok::<_, StorageError>((state.catalogue.size(), state.catalogue.home)))?;
         let keys = self.0.keys();
         let signature = Signature { keys: &keys.log };
         self.0.publish();
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
+        audit.checked = checked;
         audit.genesis()?;
         audit.segments(progress)?;
         audit.heads()?;
@@ -101,6 +118,10 @@ impl Store {
             audit.snapshot(progress)?;
             audit.live(&self.0)?;
             audit.index(&mut index, progress)?;
+        }
+        if let Some(checked) = audit.checked.take() {
+            // If it stays, the next audit hashes less again.
+            drop(checked.end());
         }
         Ok(audit.done())
     }
@@ -192,6 +213,8 @@ struct Audit<'a> {
     log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
+    /// What an audit that was stopped had done, if it is to be gone on with.
+    checked: Option<Checked>,
     report: FsckReport,
 }
 
@@ -200,7 +223,7 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, report }
+        Self { objects, signature, size, derived, roots, edge, log_changes, published, checked: None, report }
     }
 
     #[expect(
@@ -251,7 +274,9 @@ impl<'a> Audit<'a> {
     /// one, but what hangs on the tree before them can't be.
     fn segments(&mut self, progress: Progress<'_>) -> Result<(), StorageError> {
         let mut is_whole = true;
-        for name in self.objects.list("segments")? {
+        let ahead = if self.size < u64::MAX { self.objects.read_ahead(0, self.size) } else { None };
+        let names = self.objects.list(segment::FOLDER);
+        for name in self.note(names)?.unwrap_or_default() {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
@@ -266,7 +291,7 @@ impl<'a> Audit<'a> {
                 self.fault(next, format!("it is missing, or what comes before it is cut off: {name} comes next"));
                 is_whole = false;
             }
-            is_whole = self.segment(&name, first, is_whole, progress)?;
+            is_whole = self.segment(&name, first, ahead.as_ref(), is_whole, progress)?;
         }
         if is_whole && self.derived.size() < self.size && self.size < u64::MAX {
             let (last, _) = self.derived.end();
@@ -287,11 +312,19 @@ impl<'a> Audit<'a> {
         &mut self,
         name: &str,
         first: u64,
+        ahead: Option<&Ahead>,
         is_whole: bool,
         progress: Progress<'_>,
     ) -> Result<bool, StorageError> {
         let mut is_whole = is_whole;
-        let Some(bytes) = self.objects.read(name)? else { return Ok(false) };
+        let read = match ahead.and_then(|ahead| ahead.next(first)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.objects.read(name),
+        };
+        let Some(Some(bytes)) = self.note(read)? else { return Ok(false) };
+        let digest = Digest::from_bytes(*blake3::hash(&bytes).as_bytes());
+        let is_known = self.checked.as_ref().is_some_and(|checked| checked.has(first, &digest));
+        let faults = self.report.faults.len();
         let header = segment::check_header(&self.derived.home, first, &bytes);
         let Some(begin) = self.note(header)? else { return Ok(false) };
         self.report.segments += 1;
@@ -301,25 +334,36 @@ impl<'a> Audit<'a> {
             progress("checking segments", next, self.size);
             let group = groups.next();
             let Some(group) = self.note(group)? else { return Ok(false) };
-            let Some(group) = group else { return Ok(is_whole) };
+            let Some(group) = group else { break };
             next = group.first.saturating_add(wide(group.entries.len()));
-            self.nodes(&group);
+            if is_known {
+                self.count(&group);
+            } else {
+                self.nodes(&group);
+            }
             is_whole = is_whole && self.integrate(&group)?;
+        }
+        if let Some(checked) = self.checked.as_mut().filter(|_| !is_known && self.report.faults.len() == faults) {
+            checked.add(first, &digest);
         }
         Ok(is_whole)
     }
 
     /// Checks every node of a group alone, and the public lines of every commit.
     fn nodes(&mut self, group: &Group<'_>) {
+        self.count(group);
         for entry in &group.entries {
-            self.report.entries += 1;
-            self.report.nodes += wide(entry.nodes.len());
             let whys: Vec<String> = entry.nodes.par_iter().flat_map_iter(|node| check_node(group.name, node)).collect();
             whys.into_iter().for_each(|why| self.fault(group.name, why));
             if let Some(why) = check_lines(entry) {
                 self.fault(group.name, why);
             }
         }
+    }
+
+    fn count(&mut self, group: &Group<'_>) {
+        self.report.entries += wide(group.entries.len());
+        self.report.nodes += group.entries.iter().map(|entry| wide(entry.nodes.len())).sum::<u64>();
     }
 
     /// Checks how a group follows those before it, its status head, its checkpoint and full tiles.

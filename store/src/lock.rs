@@ -30,8 +30,12 @@ impl WriterLock {
     /// Tells whether somebody writes to the store.
     pub(crate) fn is_held(objects: &Objects) -> Result<bool, StorageError> {
         if let Some(bucket) = objects.bucket() {
-            let head = SharedHead::read(objects, &**bucket)?;
-            return Ok(head.is_some_and(|(head, _)| head.turn.writer.is_some()));
+            return match SharedHead::read(objects, &**bucket) {
+                Ok(head) => Ok(head.is_some_and(|(head, _)| head.turn.writer.is_some())),
+                // Then it tells of nobody.
+                Err(StorageError::Corrupt { .. }) => Ok(false),
+                Err(error) => Err(error),
+            };
         }
         let file = File::open(objects.root().join("lock"));
         Ok(file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))))

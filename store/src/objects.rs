@@ -15,7 +15,12 @@ use std::{
 };
 
 use crate::{
-    bucket::{Bucket, Put, When, ahead::Ahead, blocks::Blocks, disk::BucketDisk},
+    bucket::{
+        Bucket, Put, When,
+        ahead::Ahead,
+        blocks::{Blocks, DamagedBlock},
+        disk::BucketDisk,
+    },
     disk::{Disk, DiskFile, Folder},
     error::StorageError,
     number::narrow,
@@ -107,7 +112,10 @@ impl Objects {
     /// Makes the error of an object that the disk failed on.
     pub(crate) fn failed(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> StorageError {
         let path = if name.is_empty() { self.root.clone() } else { self.root.join(name) };
-        move |source| StorageError::Io { doing, path, source }
+        move |source| match source.get_ref().and_then(|error| error.downcast_ref::<DamagedBlock>()) {
+            Some(DamagedBlock(block)) => StorageError::corrupt(block, DamagedBlock::WHY),
+            None => StorageError::Io { doing, path, source },
+        }
     }
 
     /// Makes the folder itself, durably.

@@ -24,10 +24,10 @@ fn read(objects: &Objects, signature: Signature<'_>) -> Result<Option<Head>, Sto
             let shown = path.display().to_string();
             let hint = |why: StorageError| match why {
                 StorageError::Corrupt { object, why } => {
-                    let more = "it holds the newest checkpoint that this machine saw; without it a bucket that was set back is believed";
+                    let more = "it holds the newest checkpoint that this machine saw of the log here: either it is damaged, or another log was put in the bucket";
                     StorageError::corrupt(object, format!("{why} ({more})"))
                 }
-                other => other,
+                other @ (StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
             };
             signature.read(&shown, &bytes).map(|(head, _)| Some(head)).map_err(hint)
         }

@@ -5,15 +5,26 @@ use serde_json::json;
 use crate::{
     context::{Answer, Context},
     error::CommandError,
+    keyfile,
     place::Place,
     workspace::Workspace,
 };
 
+/// What a check that was stopped keeps beside the settings.
+const STATE: &str = "fsck";
+
 /// Check the whole store against its log: every byte is read and hashed again
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Check only so many entries drawn by lot, each with all of its segment: for every day
+    #[arg(long, value_name = "COUNT")]
+    sample: Option<u64>,
+    /// Draw the entries that this number drew before
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    seed: Option<u64>,
+}
 
-pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     if let Some(url) = Workspace::server_url(context)? {
         return Err(CommandError::failed(format!("fsck checks a store on this machine, and the log is on {url}"))
             .with_hint("run it where the store is; what a server answers is checked with every command"));
@@ -22,10 +33,14 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     let bar = context.output.progress("checking");
     let progress = |what: &str, done, total| bar.step(what, done, total);
     let wrong = |e| CommandError::because("cannot check the store", e);
-    let report = match opened {
-        Ok(store) => store.fsck(&progress).map_err(wrong)?,
+    let state = context.store_folder()?.join(STATE);
+    let seed = args.sample.map(|_| args.seed.map_or_else(drawn, Ok)).transpose()?;
+    let report = match (opened, args.sample.zip(seed)) {
+        (Ok(store), Some((count, seed))) => store.fsck_sample(count, seed, &progress).map_err(wrong)?,
+        // Stopped, it goes on where it was.
+        (Ok(store), None) => store.fsck_resumed(&state, &progress).map_err(wrong)?,
         // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
-        Err(error) => match Place::of_context(context)?.fsck_closed(&progress) {
+        (Err(error), _) => match Place::of_context(context)?.fsck_closed(&progress) {
             Ok(report) if !report.is_clean() => report,
             Ok(_) | Err(_) => return Err(error),
         },
@@ -46,13 +61,23 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Answer, CommandError> {
     };
     let object = json!({
         "clean": report.is_clean(), "segments": report.segments, "entries": entries, "nodes": nodes, "tiles": tiles,
-        "checkpoints": checkpoints,
+        "checkpoints": checkpoints, "seed": seed,
     });
     let line =
         format!("{words}: {entries} entries, {nodes} nodes, {tiles} tiles and {checkpoints} checkpoints were checked");
     context.output.either(&object, &[line])?;
+    if let Some(seed) = seed {
+        context.output.talk(format_args!("drawn by --seed {seed}; what was not drawn was not looked at"));
+    }
     if !heals {
         context.output.talk("hint: put each file that does not heal back from a backup or a mirror");
     }
     Ok(if report.is_clean() { Answer::YES } else { Answer::NO })
+}
+
+/// Draws a seed.
+fn drawn() -> Result<u64, CommandError> {
+    let mut bytes = [0; 4];
+    keyfile::fill(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes).into())
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// Make a store, a log key and a committer key; with --server, only a committer key for the log there
 ///
-/// With --store s3://BUCKET/FOLDER (or gs://, az://) the log is in that bucket, and this folder has its keys and settings. What lets one
+/// With --store `s3://BUCKET/FOLDER` (or gs://, az://) the log is in that bucket, and this folder has its keys and settings. What lets one
 /// in is taken from the environment (AWS_..., GOOGLE_..., AZURE_...) and kept nowhere.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// With --server or --join: commit with this key file, which stays where it is
     #[arg(long, value_name = "FILE", conflicts_with_all = ["origin", "passphrase"])]
     pub(crate) committer_key: Option<PathBuf>,
-    /// With --store s3://BUCKET/FOLDER: use the log that is there already
+    /// With --store `s3://BUCKET/FOLDER`: use the log that is there already
     #[arg(long, requires = "store", conflicts_with_all = ["server", "revoker"])]
     pub(crate) join: bool,
     /// With --join: write the log with this copy of its key, which stays where it is; without it the log is only read

@@ -6,7 +6,11 @@
 //! go once it stands. Which block a segment is in follows from its name, and whoever makes a block
 //! makes the same bytes, so that nobody has to agree on anything.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    error::Error,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use std::{
     collections::HashMap,
     io,
@@ -35,6 +39,23 @@ const TABLES_MAX: usize = 4096;
 
 /// A segment: its first entry, and its bytes.
 pub(crate) type Segment = (u64, Vec<u8>);
+
+/// A block that can't be read, by its name.
+#[derive(Debug)]
+pub(crate) struct DamagedBlock(pub(crate) String);
+
+impl DamagedBlock {
+    /// What is wrong with it.
+    pub(crate) const WHY: &str = "it does not begin with the table of its segments, or is cut short";
+}
+
+impl fmt::Display for DamagedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, Self::WHY)
+    }
+}
+
+impl Error for DamagedBlock {}
 
 /// Where a segment is in its block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,8 +203,7 @@ impl Blocks {
 }
 
 fn no_table(block: u64) -> io::Error {
-    let why = format!("{} does not begin with the table of its segments, or is cut short", name(block));
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    io::Error::new(io::ErrorKind::InvalidData, DamagedBlock(name(block)))
 }
 
 fn name(block: u64) -> String {

@@ -111,7 +111,8 @@ fn a_log_is_moved_to_a_bucket_and_back_and_is_the_same_log() {
     let World { dir, store, .. } = world;
     drop(store);
     let refused = Store::open(dir.path(), OpenOptions { signer: Some(signer()), ..OpenOptions::default() });
-    let moved = |error: &OpenError| matches!(error, OpenError::Closed { state: Closed::Moved(to), .. } if to == "memory:");
+    let moved =
+        |error: &OpenError| matches!(error, OpenError::Closed { state: Closed::Moved(to), .. } if to == "memory:");
     assert!(moved(&refused.unwrap_err()));
 
     let writer = there.writer();

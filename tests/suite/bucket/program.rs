@@ -84,7 +84,7 @@ impl World {
     }
 
     pub(super) fn add(&self, machine: &str, name: &str) -> String {
-        self.works(&["--store", machine, "add", name, "--origin", "collected", "--name", name])
+        self.works(&["--store", machine, "add", "dataset", name, "--origin", "collected", "--country", "CN"])
     }
 }
 
@@ -105,7 +105,7 @@ fn a_log_in_a_bucket_is_begun_joined_and_recorded_in_from_both_machines() {
         let log = world.works(&["--store", machine, "log"]);
         let trace = world.works(&["--store", machine, "show", "force"]);
         assert!(trace.contains("force"), "{trace}");
-        assert_eq!(log.lines().filter(|line| line.contains("commit")).count(), 2, "{log}");
+        assert_eq!(log.lines().filter(|line| line.starts_with("leaf ")).count(), 2, "{log}");
         assert!(world.works(&["--store", machine, "fsck"]).contains("holds together"));
     }
     let names = world.bucket().list("probe", None, 9).unwrap();
@@ -135,5 +135,79 @@ fn another_log_in_the_bucket_is_refused_by_name() {
         bucket.put(name, &bytes, &When::Always).unwrap();
     }
     let replaced = world.fails(2, &["--store", "one", "log"]);
+    assert!(replaced.contains("seen") && replaced.contains("another log"), "{replaced}");
+    // On a machine that never asked it, or lost its folder, the settings tell.
+    fs::remove_dir_all(world.at().join("one/.griptrace/store")).unwrap();
+    let replaced = world.fails(2, &["--store", "one", "log"]);
     assert!(replaced.contains("pins") && replaced.contains("another log"), "{replaced}");
+}
+
+#[test]
+fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
+    let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
+    let world = World::new(seaweed, "moved");
+    world.works(&["init", "one", "--origin", ORIGIN, "--name", "Maker"]);
+    world.add("one", "camera");
+    let shown = world.works(&["--store", "one", "show", "camera"]);
+    let entries = world.works(&["--store", "one", "--json", "log"]);
+    let moved = world.works(&["--store", "one", "migrate", "--to", &world.address]);
+    assert!(moved.contains("moved to s3://"), "{moved}");
+    assert_eq!(world.works(&["--store", "one", "show", "camera"]), shown);
+    assert_eq!(world.works(&["--store", "one", "--json", "log"]), entries);
+    world.add("one", "force");
+    let first = world.works(&["--store", "one", "backup", "kept", "--check"]);
+    assert!(first.contains("backed up to"), "{first}");
+    let again = world.works(&["--store", "one", "backup", "kept"]);
+    assert!(again.contains("0 of them new"), "{again}");
+    let elsewhere = format!("s3://{BUCKET}/moved-backup");
+    world.works(&["--store", "one", "backup", &elsewhere, "--check"]);
+    let log = world.works(&["--store", "one", "--json", "log"]);
+
+    // The machine is lost with its folder; keys and settings were kept apart.
+    let (config, keys) = ("one/.griptrace/config.toml", "one/.griptrace/keys");
+    fs::create_dir_all(world.at().join("new/.griptrace")).unwrap();
+    fs::copy(world.at().join(config), world.at().join("new/.griptrace/config.toml")).unwrap();
+    let copied = Command::new("cp").arg("-a").args([keys, "new/.griptrace/"]).current_dir(world.at()).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(world.works(&["--store", "new", "--json", "log"]), log, "the bucket has all of it");
+
+    // The bucket is lost too.
+    let lost = world.bucket();
+    empty(&lost);
+    let gone = world.fails(2, &["--store", "new", "log"]);
+    assert!(gone.contains("holds no store"), "{gone}");
+    let restored = world.works(&["--store", "new", "restore", &elsewhere]);
+    assert!(restored.contains("restored to s3://"), "{restored}");
+    assert_eq!(world.works(&["--store", "new", "--json", "log"]), log);
+    let there = world.fails(2, &["--store", "new", "restore", "kept"]);
+    assert!(there.contains("holds a log"), "{there}");
+
+    let home = world.works(&["--store", "one", "migrate", "--to", "folder"]);
+    assert!(home.contains(" 2 of them new"), "{home}");
+    assert_eq!(world.works(&["--store", "one", "--json", "log"]), log);
+    let closed =
+        world.fails(2, &["--store", "new", "add", "dataset", "camera", "--origin", "collected", "--name", "x"]);
+    assert!(closed.contains("was moved to"), "{closed}");
+    assert!(world.works(&["--store", "one", "fsck"]).contains("holds together"));
+}
+
+/// Removes every object.
+fn empty(bucket: &BucketStore) {
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        let inside = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        let names = if folder.is_empty() {
+            ["head", "checkpoint", "genesis", "keys", "state", "segments", "blocks", "tile", "cosigned", "snapshots"]
+                .map(str::to_owned)
+                .to_vec()
+        } else {
+            bucket.list(&folder, None, 1000).unwrap()
+        };
+        for name in names.iter().map(inside) {
+            bucket.remove(&name).unwrap();
+            if !bucket.list(&name, None, 1).unwrap().is_empty() {
+                folders.push(name);
+            }
+        }
+    }
 }

@@ -1,0 +1,204 @@
+//! `griptrace backup`, `griptrace restore`, `griptrace migrate`.
+
+use std::path::{Path, PathBuf};
+
+use griptrace_store::{Closed, Copied, CopyError, Store};
+use serde_json::json;
+
+use crate::{
+    context::{Answer, Context},
+    error::CommandError,
+    log_source::Log,
+    place::{BucketPlace, Place, bucket_address},
+    witnesses,
+    workspace::{Config, Workspace},
+};
+
+/// A place for a log, and how to reach it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// A folder, or the address of a bucket: `s3://BUCKET/FOLDER`, `gs://BUCKET/FOLDER`, `az://CONTAINER/FOLDER`
+    #[arg(value_name = "PLACE")]
+    place: PathBuf,
+    /// Where the service of that bucket is [default: the cloud's own, or what the environment says]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Where that bucket is [default: what the environment says]
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+}
+
+/// Copy the log to a folder or bucket, or what is new to an earlier backup there
+///
+/// The copy is read again, and nobody can write to it by mistake. Keys and settings are not in it: keep copies of them apart.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    to: PlaceArgs,
+    /// Check the whole copy as `griptrace fsck` does, and not only that it leads to the checkpoint
+    #[arg(long)]
+    check: bool,
+}
+
+/// Copy a backup to the place that the settings name, where there must be no log
+///
+/// Refused if anything there, on this machine, or a witness's evidence tells that more was signed than the backup has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    from: PlaceArgs,
+}
+
+/// Move the log for good: from its folder into a bucket, or back, or to another bucket
+#[derive(Debug, clap::Args)]
+pub(crate) struct MigrateArgs {
+    /// The address of a bucket; or `folder`, the one beside the settings
+    #[arg(long, value_name = "ADDRESS|folder")]
+    to: PathBuf,
+    /// Where the service of the bucket is [default: the cloud's own, or what the environment says]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Where the bucket is [default: what the environment says]
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+}
+
+impl PlaceArgs {
+    /// Finds the place; what this machine makes of a bucket is kept beside the settings in `folder`.
+    fn place(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
+        match bucket_address(&self.place) {
+            Some(address) => bucket(address, self.endpoint.as_ref(), self.region.as_ref()).beside(folder),
+            None => Ok(griptrace_store::Place::Folder(std::path::absolute(&self.place)?)),
+        }
+    }
+}
+
+fn bucket(address: &str, endpoint: Option<&String>, region: Option<&String>) -> BucketPlace {
+    let address = address.trim_end_matches('/').to_owned();
+    BucketPlace { address, endpoint: endpoint.cloned(), region: region.cloned() }
+}
+
+pub(crate) fn back_up(context: &Context, args: &BackupArgs) -> Result<Answer, CommandError> {
+    refuse_server(context, "backup copies")?;
+    let store = Workspace::local_store(context, false)?;
+    let to = args.to.place(&context.store_folder()?)?;
+    let copied = copying(context, |progress| store.back_up(&to, progress))?;
+    if args.check {
+        let bar = context.output.progress("checking the copy");
+        let progress = |what: &str, done, total| bar.step(what, done, total);
+        let wrong = |e: Box<dyn core::error::Error + Send + Sync>| {
+            CommandError::because(format!("cannot check the copy in {}", to.name()), e)
+        };
+        let report = to.open().map_err(|e| wrong(e.into()))?.fsck(&progress).map_err(|e| wrong(e.into()))?;
+        drop(bar);
+        if !report.is_clean() {
+            let faults: Vec<String> =
+                report.faults.iter().map(|fault| format!("{}: {}", fault.object, fault.why)).collect();
+            return Err(CommandError::refused(format!("the copy in {} is damaged: {}", to.name(), faults.join("; ")))
+                .with_hint("remove the damaged objects, or the whole copy, and back up again"));
+        }
+    }
+    tell(context, "backed up to", &to, &copied)
+}
+
+pub(crate) fn restore(context: &Context, args: &RestoreArgs) -> Result<Answer, CommandError> {
+    refuse_server(context, "restore fills")?;
+    let folder = context.store_folder()?;
+    let config = Config::read(&folder)?;
+    let place = Place::of(&folder, &config)?;
+    let from = args.from.place(&folder)?;
+    let wrong = |e| CommandError::because(format!("cannot open the backup in {}", from.name()), e);
+    let backup = from.open().map_err(wrong)?;
+    config.check_log(&from.name(), &backup)?;
+    witnesses::refuse_split(&folder, &backup)?;
+    place.fit(0)?;
+    let to = place.spot();
+    let copied = copying(context, |progress| backup.restore_to(&to, progress))?;
+    let answer = tell(context, "restored to", &to, &copied)?;
+    context.output.talk(
+        "what was signed after this backup is lost, and nothing here could tell of it: if the log has witnesses, ask them with \
+         `griptrace log cosign` before anything is recorded",
+    );
+    Ok(answer)
+}
+
+pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, CommandError> {
+    refuse_server(context, "migrate moves")?;
+    let folder = context.store_folder()?;
+    let mut config = Config::read(&folder)?;
+    let target = match bucket_address(&args.to) {
+        Some(address) => Some(bucket(address, args.endpoint.as_ref(), args.region.as_ref())),
+        None if args.to == Path::new("folder") => None,
+        None => {
+            return Err(CommandError::failed(format!("{} is no place to move to", args.to.display())).with_hint(
+                "--to s3://BUCKET/FOLDER (or gs://, az://) names a bucket; --to folder, the folder beside the settings",
+            ));
+        }
+    };
+    let place = Place::new(&folder, target.as_ref().map(BucketPlace::open).transpose()?);
+    place.fit(0)?;
+    let to = place.spot();
+    let store = to_move(context, &to)?;
+    let copied = copying(context, |progress| store.move_to(&to, progress))?;
+    config.put_place(target, store.home());
+    drop(store);
+    config.save(&folder)?;
+    tell(context, "moved to", &to, &copied)
+}
+
+/// Opens the log that is to be moved; one whose move was cut off before the settings were changed, to be read.
+fn to_move(context: &Context, to: &griptrace_store::Place) -> Result<Store, CommandError> {
+    let store = Workspace::local_store(context, false)?;
+    let state = store.state().map_err(|e| CommandError::because("cannot tell whether the log may be moved", e))?;
+    if state == Some(Closed::Moved(to.name())) {
+        return Ok(store);
+    }
+    drop(store);
+    match context.workspace_for_recording()?.store {
+        Log::Local(store) => Ok(store),
+        Log::Remote(_) => Err(CommandError::failed("the log is on a server")),
+    }
+}
+
+/// Copies, and shows how far it is.
+fn copying(
+    context: &Context,
+    copy: impl FnOnce(&dyn Fn(&str, u64, u64)) -> Result<Copied, CopyError>,
+) -> Result<Copied, CommandError> {
+    let bar = context.output.progress("copying");
+    copy(&|what: &str, done, total| bar.step(what, done, total)).map_err(|error| {
+        let hint = match &error {
+            CopyError::OtherLog { .. } => "look whether the place is the right one",
+            CopyError::NoWriter { .. } => "see who writes to it, and end that",
+            CopyError::Below { .. } => "find the newest copy; if there is none, begin a new log with `griptrace init`",
+            CopyError::Taken { .. } => "name an empty place, or an earlier backup of this log",
+            CopyError::Forked { .. } | CopyError::Newer { .. } => {
+                "the log here was set back, or the copy is of one that went on elsewhere: find out which is the right one before either is written to"
+            }
+            CopyError::Open(_) | CopyError::Storage(_) | _ => "nothing is lost, and where the log is, nothing was changed: the same command goes on where this one stopped",
+        };
+        CommandError::because("cannot copy the log", error).with_hint(hint)
+    })
+}
+
+fn tell(
+    context: &Context,
+    done: &str,
+    place: &griptrace_store::Place,
+    copied: &Copied,
+) -> Result<Answer, CommandError> {
+    let Copied { size, had, .. } = copied;
+    let object = json!({ "place": place.name(), "entries": size, "new": size.saturating_sub(*had) });
+    let line = format!("{done} {}: {size} entries, {} of them new", place.name(), size.saturating_sub(*had));
+    context.output.either(&object, &[line])?;
+    Ok(Answer::YES)
+}
+
+/// Refuses where the log is on a server: its operator does this.
+fn refuse_server(context: &Context, what: &str) -> Result<(), CommandError> {
+    match Workspace::server_url(context)? {
+        None => Ok(()),
+        Some(url) => Err(CommandError::failed(format!("{what} a log of this machine's, and this one is on {url}"))
+            .with_hint("run it where the log is kept, as its operator")),
+    }
+}
