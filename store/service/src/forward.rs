@@ -150,7 +150,7 @@ fn as_it_came(answer: &Status) -> Status {
 }
 
 fn no_answer(address: &str, answer: &Status) -> Status {
-    let why = core::error::Error::source(answer).map_or_else(|| answer.message().to_owned(), |cause| chain(cause));
+    let why = core::error::Error::source(answer).map_or_else(|| answer.message().to_owned(), chain);
     tracing::warn!(address, code = ?answer.code(), why, "the server that writes did not decide on a commit");
     let text = format!("the server that writes, {address}, did not answer; sending this again is safe");
     status::soon(Code::Unavailable, "FORWARD_FAILED", text)

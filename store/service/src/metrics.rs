@@ -129,11 +129,19 @@ impl Metrics {
         registry.register("is_writer", "1 while this server writes to the log", self.is_writer.clone());
         let silent = "1 while the bucket has not answered for some seconds";
         registry.register("bucket_is_silent", silent, self.is_silent.clone());
-        registry.register("turn", "How often the turn to write was taken, by any server, when last seen", self.turn.clone());
+        registry.register(
+            "turn",
+            "How often the turn to write was taken, by any server, when last seen",
+            self.turn.clone(),
+        );
         registry.register("turns_taken", "How often this server took the turn to write", self.turns_taken.clone());
         let lost = "How often this server stopped writing before its end: another one took the turn, or a write failed";
         registry.register("turns_lost", lost, self.turns_lost.clone());
-        registry.register("forwarded_commits", "Commits sent to the server that writes, by outcome", self.forwarded.clone());
+        registry.register(
+            "forwarded_commits",
+            "Commits sent to the server that writes, by outcome",
+            self.forwarded.clone(),
+        );
         registry.register("resident_memory_bytes", "Resident memory of the process", self.resident.clone());
     }
 

@@ -71,7 +71,11 @@ impl OnItsWay<'_> {
             }
             (Standing::Reader(writer), _) if self.call.is_forwarded => Ok(Err(not_writer(writer))),
             (Standing::Reader(writer), _) if writer.is_empty() || *writer == self.shared.advertised => {
-                if *is_silent { Ok(Err(silent())) } else { Err(Undecided(not_writer(""))) }
+                if *is_silent {
+                    Ok(Err(silent()))
+                } else {
+                    Err(Undecided(not_writer("")))
+                }
             }
             (Standing::Reader(writer), None) => Ok(Err(not_writer(writer))),
             (Standing::Reader(writer), Some(forwarder)) => {

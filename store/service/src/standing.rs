@@ -131,7 +131,10 @@ impl Post {
                 }
                 (Standing::Writer, Standing::Reader(_)) => {
                     metrics.turn_lost();
-                    tracing::warn!(size = self.store.size(), "this server writes no more: its turn is over, or a write failed");
+                    tracing::warn!(
+                        size = self.store.size(),
+                        "this server writes no more: its turn is over, or a write failed"
+                    );
                 }
                 (Standing::Reader(was), Standing::Reader(is)) if was != is => {
                     tracing::info!(turn, size, writer = is, "another server writes");

@@ -52,7 +52,11 @@ pub(crate) fn soon(code: Code, reason: &str, text: impl fmt::Display) -> Status 
 /// Makes the status of a commit at a server that does not write, with the address of the one that does, if that is known.
 pub(crate) fn not_writer(writer: &str) -> Status {
     if writer.is_empty() {
-        return soon(Code::Unavailable, "NO_WRITER", "no server writes to the log just now; sending this again is safe");
+        return soon(
+            Code::Unavailable,
+            "NO_WRITER",
+            "no server writes to the log just now; sending this again is safe",
+        );
     }
     let what = HashMap::from([("writer".to_owned(), writer.to_owned())]);
     let text = format!("this server does not write to the log; {writer} does, and takes commits");

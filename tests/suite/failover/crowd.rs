@@ -169,7 +169,11 @@ impl Crowd {
             assert_eq!(found.get(&leaf), Some(&receipt.index), "what was acknowledged is lost, or lies elsewhere");
         }
         for (size, root) in &told.checkpoints {
-            assert_eq!(roots.get(size), Some(root), "the log forked: a checkpoint of size {size} is not of its history");
+            assert_eq!(
+                roots.get(size),
+                Some(root),
+                "the log forked: a checkpoint of size {size} is not of its history"
+            );
         }
         assert_eq!(found.len(), told.sent.len(), "everything was sent until it had its receipt");
         (found.len(), self.tries.load(Ordering::Relaxed))

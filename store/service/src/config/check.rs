@@ -49,7 +49,7 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
     check.rest(&file);
     let witnesses = file.witnesses.as_ref().and_then(|entry| check.witnesses(&sources, entry));
     let advertise = file.advertise.as_deref().and_then(|url| check.advertise(&sources, url));
-    let forward = file.forward.as_ref().and_then(|entry| check.forward(&sources, entry));
+    let forward = file.forward.as_ref().map(|entry| check.forward(&sources, entry));
     let audit = resolve(&sources, file.audit.as_deref().unwrap_or(Path::new(AUDIT)));
     check.audit(&audit);
     let (Some(listen), Some(http), true) = (listen, http, check.problems.is_empty()) else {
@@ -121,7 +121,7 @@ impl Check {
         }
     }
 
-    fn forward(&mut self, sources: &Sources, entry: &ForwardEntry) -> Option<Forwarding> {
+    fn forward(&mut self, sources: &Sources, entry: &ForwardEntry) -> Forwarding {
         let mut read = |key: &str, path: &Option<PathBuf>| {
             let path = resolve(sources, path.as_ref()?);
             let read = std::fs::read(&path);
@@ -136,7 +136,7 @@ impl Check {
         if token.as_ref().is_some_and(|token| token.is_empty() || token.contains(char::is_whitespace)) {
             self.wrong_with("`forward.token_file` holds no token", "griptrace key token -o FILE makes one");
         }
-        Some(Forwarding { authority, identity, token, is_plain: sources.flags.is_open_to_everyone })
+        Forwarding { authority, identity, token, is_plain: sources.flags.is_open_to_everyone }
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {

@@ -32,7 +32,8 @@ mod tests {
         for good in ["https://log-1.example:7400", "http://127.0.0.1:7400", "http://[::1]:7400", "http://localhost:1"] {
             assert_eq!(check_url(good, false), Ok(()), "{good}");
         }
-        let bad = ["", "log.example:7400", "ftp://x", "https://", "https://a/b", "https://u@a", "https://a\nb", "http://a:1"];
+        let bad =
+            ["", "log.example:7400", "ftp://x", "https://", "https://a/b", "https://u@a", "https://a\nb", "http://a:1"];
         for bad in bad {
             assert!(check_url(bad, false).is_err(), "{bad:?}");
         }

@@ -169,7 +169,7 @@ pub(super) async fn serve(
     let sources = Sources {
         file: Some(folder.join("serve.toml")),
         folder: folder.to_path_buf(),
-        environment: vec![("LOG__FILTER".to_owned(), std::env::var("DBGLOG").unwrap_or("off".to_owned()))],
+        environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
         flags: Flags { ready_file: Some(ready.clone()), is_replica, ..Flags::default() },
         own_committer: OwnCommitter { name: "Maker".to_owned(), key },
         clock: now,

@@ -4,7 +4,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use std::{collections::BTreeSet, fs, net::TcpListener, sync::Arc, thread, time::Instant};
+use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use griptrace_core::{
     cbor::encode,
@@ -25,7 +25,10 @@ use griptrace_proto::v1::{
 };
 use griptrace_store::{OpenOptions, Store, bucket::MemoryBucket, record::NodeRecord, signed_commit};
 use tempfile::TempDir;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    transport::{Certificate, Channel, ClientTlsConfig},
+};
 
 use super::{
     super::{
@@ -51,6 +54,8 @@ pub(super) struct Member {
     pub(super) tap: Tap,
     pub(super) running: Running,
     pub(super) url: String,
+    /// Who signed its certificate, if it has one.
+    authority: Option<String>,
 }
 
 impl Fleet {
@@ -61,6 +66,11 @@ impl Fleet {
         let local = folder.path().join("first");
         let store = Store::init_in(Arc::new(bucket.clone()), &local, &genesis, signer(), now()).unwrap();
         Self { home: store.home(), bucket, folder }
+    }
+
+    /// Returns where a file of all servers is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts a server that takes the turn to write when it is free.
@@ -77,7 +87,9 @@ impl Fleet {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let url = format!("http://127.0.0.1:{port}");
+        // With certificates, each bears a name and not a number.
+        let has_tls = settings.contains("[tls]");
+        let url = if has_tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         let addresses = format!("listen = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\nadvertise = \"{url}\"\n");
         let tap = Tap::on(&self.bucket);
         let settings = format!("{addresses}{settings}");
@@ -87,7 +99,8 @@ impl Fleet {
             Store::join_in(Arc::new(tap.clone()), &folder.join("store"), options).unwrap()
         })
         .await;
-        Member { tap, running, url }
+        let authority = has_tls.then(|| fs::read_to_string(self.path("ca.pem")).unwrap());
+        Member { tap, running, url, authority }
     }
 
     /// Reads the log, once so many entries are in the bucket under a checkpoint.
@@ -143,7 +156,12 @@ fn signer() -> NoteSigner {
 
 impl Member {
     pub(super) async fn channel(&self) -> Channel {
-        Channel::from_shared(self.url.clone()).unwrap().connect().await.unwrap()
+        let mut endpoint = Channel::from_shared(self.url.clone()).unwrap();
+        if let Some(authority) = &self.authority {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls).unwrap();
+        }
+        endpoint.connect().await.unwrap()
     }
 
     /// Commits, and asserts that the receipt shows what it should.

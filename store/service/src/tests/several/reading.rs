@@ -25,8 +25,8 @@ async fn a_replica_answers_at_a_size_that_it_states_and_never_writes() {
     assert!(node.tree_size >= receipt.tree_size);
     let mut proofs = replica.proofs().await;
     let newest = proofs.get_checkpoint(GetCheckpointRequest::default()).await.unwrap().into_inner();
-    let note = Note::parse(newest.checkpoint.as_bytes()).unwrap();
-    assert_eq!(Checkpoint::parse(note.text()).unwrap().size, newest.tree_size);
+    let signed = Note::parse(newest.checkpoint.as_bytes()).unwrap();
+    assert_eq!(Checkpoint::parse(signed.text()).unwrap().size, newest.tree_size);
     let sizes = GetConsistencyProofRequest { old_size: 1, new_size: receipt.tree_size };
     assert!(!proofs.get_consistency_proof(sizes).await.unwrap().into_inner().consistency.is_empty());
     // The log over HTTP: the very bytes that the writer serves.
@@ -49,8 +49,7 @@ async fn a_replica_answers_at_a_size_that_it_states_and_never_writes() {
     let refused = replica.commit(&request).await.unwrap_err();
     let (why, what) = reason(&refused);
     assert_eq!((refused.code(), why.as_str(), &what["writer"]), (Code::Unavailable, "NOT_WRITER", &writer.url));
-    let fleet_of = writer.running;
-    fleet_of.stop().await;
+    writer.running.stop().await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(!replica.is_writer().await, "the turn is free, and it does not take it");
     replica.node(&id, receipt.tree_size).await.unwrap();

@@ -1,15 +1,21 @@
 //! Handing commits in for others: it gives nobody a right that they do not have.
 
+use std::fs;
+
+use griptrace_core::digest::Digest;
 use griptrace_proto::v1::commit_service_client::CommitServiceClient;
 use tonic::{Code, metadata::MetadataValue};
 
-use super::fleet::{Fleet, Member, reason, with_token};
+use super::{
+    super::world::Authority,
+    fleet::{Fleet, Member, reason, with_token},
+};
 use crate::access::token_digest;
 
 /// Clients that all servers know alike.
 fn clients() -> String {
     let client = |name: &str, roles: &str, rest: &str| {
-        let digest: String = token_digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Digest::from_bytes(token_digest(name));
         format!("[[client]]\nname = \"{name}\"\ntoken = \"sha256:{digest}\"\nroles = {roles}\n{rest}")
     };
     [
@@ -43,7 +49,7 @@ async fn a_commit_is_judged_by_who_sent_it_wherever_it_came_in() {
     one.writes().await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    std::fs::write(&token, "server\n").unwrap();
+    fs::write(&token, "server\n").unwrap();
     let forward = format!("[forward]\ntoken_file = {token:?}\n{}", clients());
     let two = fleet.serve("two", &forward).await;
     two.follows(2).await;
@@ -87,4 +93,39 @@ async fn a_server_that_the_writer_does_not_know_tells_nobody_that_it_is_their_fa
     assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "FORWARD_FAILED"));
     one.running.stop().await;
     two.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_know_each_other_by_their_certificates() {
+    let fleet = Fleet::new();
+    let authority = Authority::new();
+    fs::write(fleet.path("ca.pem"), authority.pem()).unwrap();
+    for name in ["one", "two", "other"] {
+        let (certificate, key) = authority.sign(name, &["localhost"]);
+        fs::write(fleet.path(&format!("{name}.pem")), certificate).unwrap();
+        fs::write(fleet.path(&format!("{name}.key")), key).unwrap();
+    }
+    let settings = |name: &str, shown: &str| {
+        let tls = format!("cert = \"../{name}.pem\"\nkey = \"../{name}.key\"\nclient_ca = \"../ca.pem\"\n");
+        let forward = format!("ca = \"../ca.pem\"\ncert = \"../{shown}.pem\"\nkey = \"../{shown}.key\"\n");
+        let servers = ["one", "two"].map(|name| {
+            format!("[[client]]\nname = \"server {name}\"\ncertificate = \"cn:{name}\"\nroles = [\"forward\"]\n")
+        });
+        let limits = "[limits]\ncall_seconds_max = 5\n";
+        format!("[tls]\n{tls}[forward]\n{forward}{limits}{}{}", servers.concat(), clients())
+    };
+    let one = fleet.serve("one", &settings("one", "one")).await;
+    // Its own commits are taken as soon as it writes.
+    let (request, _) = fleet.commit("first");
+    let first = one.commit_as(&request, Some("plant")).await.unwrap();
+    let two = fleet.serve("two", &settings("two", "two")).await;
+    let (other, _) = fleet.commit("second");
+    let second = two.commit_as(&other, Some("plant")).await.unwrap();
+    fleet.holds(&[(request, first), (other, second)]);
+    let stranger = fleet.serve("three", &settings("two", "other")).await;
+    let refused = stranger.commit_as(&fleet.commit("third").0, Some("plant")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "FORWARD_FAILED"));
+    for member in [stranger, two, one] {
+        member.running.stop().await;
+    }
 }
