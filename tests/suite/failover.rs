@@ -32,7 +32,7 @@ enum Blow {
 fn whoever_writes_is_followed_by_another_and_nothing_acknowledged_is_lost() {
     let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
     let mut rng = Seed::for_test("whoever_writes_is_followed_by_another").rng();
-    let pause_max = std::env::var(PAUSE_MAX_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let pause_max = std::env::var_os(PAUSE_MAX_VARIABLE).and_then(|text| text.to_str()?.parse().ok());
     let pause_max = pause_max.map_or(PAUSE_MAX, Duration::from_secs);
     block_on(async {
         let mut fleet = Fleet::new(&seaweed, SERVERS, rng.next_u64());

@@ -10,6 +10,7 @@ use core::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ pub(crate) struct Begun(pub(crate) Instant);
 
 /// The header with the number of entries that the log has to have at least where a question is answered.
 const MIN_SIZE: &str = "griptrace-min-size";
+
+/// How long before its deadline a caller who waits for a size is told that it was not reached, so that it is told at all.
+const TO_TELL: Duration = Duration::from_millis(100);
 
 /// The call that another server may make for a client.
 const COMMIT: &str = "/griptrace.v1.CommitService/Commit";
@@ -175,7 +179,7 @@ impl CallLayer {
         let Some(least) = min_size(request.headers())?.filter(|_| !is_commit) else { return Ok(None) };
         let text = request.headers().get(TIMEOUT).and_then(|value| value.to_str().ok());
         let end = deadline(begun, text.and_then(timeout), &self.shared.limits).ok_or_else(late)?;
-        Ok(Some((least, end)))
+        Ok(Some((least, end.checked_sub(TO_TELL).unwrap_or(end))))
     }
 
     /// Returns the client for whom another server hands in a commit. What that client may do is judged here as if it

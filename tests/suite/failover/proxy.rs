@@ -1,8 +1,9 @@
 //! What stands between a server and its bucket: it passes everything on, or nothing.
 
+use core::net::SocketAddr;
 use std::{
     io::{self, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex},
     thread,
 };
@@ -58,7 +59,7 @@ fn join(near: TcpStream, target: SocketAddr, gate: &Arc<Gate>) -> io::Result<()>
 }
 
 fn copy(mut from: TcpStream, mut to: TcpStream, gate: &Gate) -> io::Result<()> {
-    let mut bytes = [0; 64 << 10];
+    let mut bytes = vec![0; 64 << 10];
     loop {
         let read = from.read(&mut bytes).unwrap_or(0);
         gate.pass();
