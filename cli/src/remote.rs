@@ -16,7 +16,7 @@ mod settings;
 mod tests;
 mod trouble;
 
-use core::cell::RefCell;
+use core::{cell::RefCell, time::Duration};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -48,6 +48,8 @@ use crate::{error::CommandError, output::Output};
 
 /// Ids that are asked for at once.
 const BATCH: usize = 1000;
+/// How long a server may take to follow the log to where it was seen before.
+const FOLLOWING_MAX: Duration = Duration::from_secs(10);
 /// Questions of one kind that are asked at once.
 const AT_ONCE: usize = 16;
 
@@ -80,6 +82,23 @@ fn proofs(caller: Caller) -> ProofServiceClient<Caller> {
     client!(ProofServiceClient, caller)
 }
 
+/// Asks for the newest checkpoint, where the log has at least as many entries as were seen before.
+fn newest(connection: &Connection, seen: u64) -> Result<v1::GetCheckpointResponse, CommandError> {
+    let question = |caller: Caller| async {
+        let mut newest = request(v1::GetCheckpointRequest { tree_size: 0, known_size: 0 });
+        newest.set_timeout(FOLLOWING_MAX);
+        Ok(proofs(caller).get_checkpoint(newest).await?.into_inner())
+    };
+    connection.ask_beyond(seen);
+    let mut answer = connection.ask_status(question);
+    if answer.as_ref().is_err_and(|status| status.code() == Code::OutOfRange) {
+        // It says that the log has fewer: that is to be shown, signed.
+        connection.ask_beyond(0);
+        answer = connection.ask_status(question);
+    }
+    answer.map_err(|status| trouble(connection.url(), &status))
+}
+
 impl Remote {
     /// Goes to a server and pins its newest checkpoint, which has to extend what was seen before.
     ///
@@ -97,12 +116,10 @@ impl Remote {
         check_origin(connection.url(), &genesis, &verifier, target, origin)?;
         let seen = Seen::new(folder, verifier.clone(), home);
         let last = seen.last()?;
-        let answer = connection.ask(|caller| async {
-            let newest = v1::GetCheckpointRequest { tree_size: 0, known_size: 0 };
-            Ok(proofs(caller).get_checkpoint(request(newest)).await?.into_inner())
-        })?;
+        let answer = newest(&connection, last.as_ref().map_or(0, |last| last.size))?;
         let pinned = check::checkpoint(&verifier, &answer.checkpoint)?;
         pinned.at(answer.tree_size)?;
+        connection.ask_beyond(pinned.size);
         let remote = Self {
             connection,
             genesis,

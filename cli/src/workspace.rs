@@ -337,14 +337,13 @@ impl Workspace {
     }
 
     /// Opens the log on this machine, or in its bucket, for who goes on for long: `address` is where it takes commits while it
-    /// writes, told to the others that may write. Whoever calls this calls `Store::tend`.
-    #[expect(dead_code, reason = "for the service that may write and follow")]
-    pub(crate) fn join_store(context: &Context, address: &str) -> Result<Store, CommandError> {
+    /// writes, told to the others that may write; a replica never does. Whoever calls this calls `Store::tend`.
+    pub(crate) fn join_store(context: &Context, address: &str, is_replica: bool) -> Result<Store, CommandError> {
         let folder = Self::find(context.named_store())?;
         let config = Config::read(&folder)?;
         let place = Place::of(&folder, &config)?;
         // A copy of a log in a bucket is served without its key too.
-        let reads_only = config.store.is_some() && config.keys.log.is_none();
+        let reads_only = is_replica || config.store.is_some() && config.keys.log.is_none();
         let signer = if reads_only { None } else { Some(log_signer(&folder, &config)?) };
         let progress = Some(place::progress(&context.output));
         let store = place.join(OpenOptions { signer, progress, address: address.to_owned() })?;

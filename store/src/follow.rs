@@ -57,6 +57,15 @@ pub(crate) struct Watch {
     moved: Duration,
 }
 
+/// What the head of a log in a bucket said when it was read last.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HeadSeen {
+    /// How many entries the log has, signed or not.
+    pub size: u64,
+    /// How often the turn to write was taken.
+    pub turn: u64,
+}
+
 /// What a store in a bucket is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
@@ -117,8 +126,9 @@ impl Store {
         });
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate.transpose()?;
-        seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)?;
-        seen::keep(&opened.objects, &opened.note);
+        if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
+            seen::keep(&opened.objects, &opened.note);
+        }
         Ok(Self::from_opened(opened))
     }
 
@@ -161,9 +171,12 @@ impl Store {
         if is_new {
             self.0.follow(found.0.head)?;
         }
+        let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
+        self.0.saw(head);
         let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
         if is_free && self.0.take_turn(bucket, &found)? {
             *watch = Watch { seen: None, beats: 0, moved: now };
+            self.0.saw(HeadSeen { size: self.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
         let is_nobody = found.0.turn.writer.is_none();
@@ -172,6 +185,34 @@ impl Store {
 }
 
 impl Store {
+    /// Tells whether the log is in a bucket, which several processes share.
+    pub fn is_in_bucket(&self) -> bool {
+        self.0.objects.bucket().is_some()
+    }
+
+    /// Takes in what was written up to a checkpoint that the writer told, sooner than [`Self::tend`] finds it published. Who writes has
+    /// it already.
+    ///
+    /// # Errors
+    /// `Storage` if the log did not sign it, or the bucket did not answer, or is damaged.
+    pub fn follow_to(&self, note: &str) -> Result<(), ReadError> {
+        let _watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.keys();
+        let (head, note) = Signature { keys: &keys.log }.read("a receipt", note.as_bytes())?;
+        let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_none()) else { return Ok(()) };
+        if head.size > self.size() {
+            blocks.know(head.size);
+            self.0.catch_up(&keys.log, &Signed { object: "a receipt", head, note })?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the head of a log in a bucket said when [`Self::tend`] read it last, without waiting for anything; zeros
+    /// before that.
+    pub fn head_seen(&self) -> HeadSeen {
+        *self.0.head_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts small segments in a bucket together, as far as the log has filled what belongs together, if this process writes;
     /// returns how many blocks were made.
     ///
@@ -216,6 +257,10 @@ fn every(time: Duration, inner: &Arc<Inner>, work: impl Fn(&Store) + Send + 'sta
 }
 
 impl Inner {
+    fn saw(&self, head: HeadSeen) {
+        *self.head_seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
     /// Goes on writing; `false` if the turn is over.
     fn goes_on(&self, writer: &Writer, watch: &mut Watch, now: Duration) -> bool {
         let Some(lease) = writer.lease() else { return true };
@@ -305,7 +350,11 @@ impl Inner {
         if let Some(blocks) = self.objects.blocks() {
             blocks.know(newest.head.size.max(head.size));
         }
-        let has_changes = self.take_in(&keys.log, &newest)?;
+        Ok(self.catch_up(&keys.log, &newest)?)
+    }
+
+    fn catch_up(&self, keys: &LogKeys, newest: &Signed) -> Result<(), StorageError> {
+        let has_changes = self.take_in(keys, newest)?;
         if has_changes {
             let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
             self.write().keys = Arc::new(keys);
@@ -396,8 +445,15 @@ impl Inner {
             known.log.write(&self.objects)?;
         }
         let reading = self.reading(&known.log);
-        let newest = reading.newest()?;
-        let catalogue = self.read().catalogue.clone();
+        let mut newest = reading.newest()?;
+        let (catalogue, note) = {
+            let state = self.read();
+            (state.catalogue.clone(), state.note.clone())
+        };
+        if catalogue.size() > newest.head.size {
+            // This process signed it, and told of it, and lost the turn before it came into the bucket.
+            newest = Signed { object: "head", head: Head { size: catalogue.size(), root: catalogue.root() }, note };
+        }
         let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signer)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
         let writer = Arc::new(Writer::new(desk));

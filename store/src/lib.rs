@@ -90,7 +90,7 @@ pub use error::{
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
-pub use follow::Standing;
+pub use follow::{HeadSeen, Standing};
 pub use fsck::{Fault, FsckReport};
 pub use own::{Records, Wanted};
 pub use prove::{Chosen, Disclose, ProveOptions};

@@ -6,7 +6,9 @@ use crate::{
     disk::{Disk as _, Folder},
     error::StorageError,
     head::{HEAD, Head, Signature},
+    lease::SharedHead,
     objects::Objects,
+    publish::size_of,
     tiles::TileReader,
 };
 
@@ -41,15 +43,22 @@ pub(crate) fn size(objects: &Objects, signature: Signature<'_>) -> Result<Option
     Ok(read(objects, signature)?.map(|head| head.size))
 }
 
-/// Refuses a log that is not a later state of the one that was seen.
-pub(crate) fn check(objects: &Objects, signature: Signature<'_>, catalogue: &Catalogue) -> Result<(), StorageError> {
-    let Some(seen) = read(objects, signature)? else { return Ok(()) };
-    if seen.size > catalogue.size() {
-        return Err(set_back(catalogue.size(), seen.size));
-    }
-    let root = TileReader::new(objects, catalogue).root_at(seen.size)?;
+/// Refuses a log that is not a later state of the one that was seen. Tells whether the checkpoint of the catalogue is as new.
+pub(crate) fn check(objects: &Objects, signature: Signature<'_>, catalogue: &Catalogue) -> Result<bool, StorageError> {
+    let Some(seen) = read(objects, signature)? else { return Ok(true) };
+    let (root, is_as_new) = if seen.size > catalogue.size() {
+        // The head moves before a checkpoint that was signed stands in the bucket.
+        let head = objects.bucket().map(|bucket| SharedHead::read(objects, &**bucket)).transpose()?.flatten();
+        let head = head.map(|(shared, _)| shared.head);
+        match head.filter(|head| head.size >= seen.size) {
+            Some(head) => (if head.size == seen.size { head.root } else { seen.root }, false),
+            None => return Err(set_back(head.map_or(catalogue.size(), |head| head.size), seen.size)),
+        }
+    } else {
+        (TileReader::new(objects, catalogue).root_at(seen.size)?, true)
+    };
     if root == seen.root {
-        return Ok(());
+        return Ok(is_as_new);
     }
     let why = format!(
         "at size {} this machine saw root {} signed, and now it is {root}: two histories were signed",
@@ -66,9 +75,13 @@ pub(crate) fn set_back(found: u64, seen: u64) -> StorageError {
     StorageError::corrupt(HEAD, why)
 }
 
-/// Keeps the newest checkpoint. That it can't be kept is no reason to stop: the one before it stays.
+/// Keeps a checkpoint, unless a newer one is kept. That it can't be kept is no reason to stop: the one before it stays.
 pub(crate) fn keep(objects: &Objects, note: &str) {
     if objects.bucket().is_none() {
+        return;
+    }
+    let kept = std::fs::read(objects.local().join(SEEN)).unwrap_or_default();
+    if size_of(&kept) > size_of(note.as_bytes()) {
         return;
     }
     let (folder, path) = (Folder::new(objects.local()), objects.local().join(TEMPORARY));

@@ -26,7 +26,7 @@ use crate::{
     catalogue::{Catalogue, map_of},
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
-    follow::{Candidate, Watch},
+    follow::{Candidate, HeadSeen, Watch},
     head::{Head, Signature},
     index::Index,
     log_keys::KnownKeys,
@@ -93,6 +93,7 @@ pub(crate) struct Inner {
     /// Who may take the turn to write, in a bucket.
     pub(crate) candidate: Option<Candidate>,
     pub(crate) watch: Mutex<Watch>,
+    pub(crate) head_seen: Mutex<HeadSeen>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
@@ -155,6 +156,7 @@ impl Store {
             writer: RwLock::new(desk.map(|desk| Arc::new(Writer::new(desk)))),
             candidate,
             watch: Mutex::default(),
+            head_seen: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
             adopting: Mutex::new(()),
@@ -252,6 +254,11 @@ impl Store {
     /// Returns the leaf index from which on a committer's key does not count, if it was rotated or revoked.
     pub fn key_end(&self, key: &KeyId) -> Option<u64> {
         self.0.read().keys.history.end(key)
+    }
+
+    /// Tells whether this process writes to the log, as far as it knows.
+    pub fn is_writing(&self) -> bool {
+        self.0.writer().is_some_and(|writer| !writer.is_poisoned())
     }
 
     /// Tells whether an earlier write failed, so that nothing is taken before the store was reopened.

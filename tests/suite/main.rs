@@ -13,6 +13,7 @@ mod clients;
 mod conformance;
 mod differential;
 mod dossier;
+mod failover;
 mod findings;
 mod formats;
 mod fuzz_seeds;

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Serve others than this machine without TLS, or without knowing who they are
     #[arg(long)]
     pub(crate) insecure_open_to_everyone: bool,
+    /// Follow a log in a bucket and answer whatever reads, and never write
+    #[arg(long)]
+    pub(crate) replica: bool,
     /// Write the two addresses into this file, as JSON, once both are listened at
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -53,7 +56,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Ok(Answer::YES);
     }
     let settings = Settings::load(sources).map_err(|error| refused(&error))?;
-    let store = Workspace::local_store(context, true)?;
+    let store = match own.bucket() {
+        Some(_) => Workspace::join_store(context, settings.advertised(), args.replica)?,
+        None if args.replica => {
+            return Err(CommandError::failed("a replica follows a log in a bucket, and this one is in a folder")
+                .with_hint("griptrace serve without --replica serves a folder; it is the only one that does"));
+        }
+        None => Workspace::local_store(context, true)?,
+    };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -76,6 +86,7 @@ fn sources(args: &Args, folder: PathBuf, own: &Config) -> Result<Sources, Comman
             listen: args.listen.clone(),
             http: args.http.clone(),
             is_open_to_everyone: args.insecure_open_to_everyone,
+            is_replica: args.replica,
             ready_file: args.ready_file.clone(),
         },
         own_committer: OwnCommitter { name: own.issuer.clone(), key: own.committer_key()? },

@@ -130,6 +130,7 @@ impl Remote {
         let under = check::checkpoint(&self.verifier, &receipt.checkpoint)?;
         under.at(receipt.tree_size)?;
         under.holds("the commit", entry, receipt.index, &receipt.log_path)?;
+        self.connection.ask_beyond(under.size.max(self.pinned.size));
         self.check_history(&under)?;
         self.keep(&under)
     }

@@ -1,7 +1,12 @@
 //! The way to a server: TLS, who calls, a deadline on every call, and calls that wait for their answer.
 
-use core::{fmt, future::Future, time::Duration};
-use std::{fs, path::Path};
+use core::{
+    fmt,
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use std::{fs, path::Path, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use prost::Message;
@@ -46,16 +51,28 @@ pub(crate) struct Connection {
     url: String,
     runtime: Runtime,
     caller: Caller,
+    least: Arc<AtomicU64>,
 }
 
-/// Says with every call who calls.
+/// Says with every call who calls, and how much of the log has to be there where it is answered.
 #[derive(Clone)]
-pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+pub(crate) struct Bearer {
+    token: Option<MetadataValue<Ascii>>,
+    least: Arc<AtomicU64>,
+}
+
+/// The header with the number of entries that the log has to have at least: one of several servers may have followed it less far
+/// than the one that was asked before.
+const MIN_SIZE: &str = "griptrace-min-size";
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
+        if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
+        }
+        let least = self.least.load(Ordering::Relaxed);
+        if least > 0 {
+            request.metadata_mut().insert(MIN_SIZE, least.into());
         }
         Ok(request)
     }
@@ -89,8 +106,14 @@ impl Connection {
             let _inside = runtime.enter();
             endpoint.connect_lazy()
         };
-        let caller = InterceptedService::new(channel, Bearer(bearer(target)?));
-        Ok(Self { url, runtime, caller })
+        let least = Arc::<AtomicU64>::default();
+        let caller = InterceptedService::new(channel, Bearer { token: bearer(target)?, least: Arc::clone(&least) });
+        Ok(Self { url, runtime, caller, least })
+    }
+
+    /// From now on asks where the log has so many entries at least.
+    pub(crate) fn ask_beyond(&self, size: u64) {
+        self.least.store(size, Ordering::Relaxed);
     }
 
     /// Returns the server's address.

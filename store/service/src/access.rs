@@ -27,6 +27,8 @@ pub enum Role {
     Commit,
     /// Have bundles made.
     Prove,
+    /// Hand in commits of other clients, as another server of the same log does.
+    Forward,
     /// Everything, everywhere; and read the audit trail.
     Admin,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Role {
             Self::Read => "read",
             Self::Commit => "commit",
             Self::Prove => "prove",
+            Self::Forward => "forward",
             Self::Admin => "admin",
         })
     }

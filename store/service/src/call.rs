@@ -9,7 +9,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use crate::{
     access::{Caller, Role},
-    layer::RequestId,
+    layer::{Begun, Forwarded, RequestId},
     limits::Limits,
     status::{broken, late, role_missing, stalled},
 };
@@ -22,6 +22,8 @@ pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 pub(crate) struct Call {
     pub(crate) caller: Arc<Caller>,
     pub(crate) id: String,
+    /// Whether another server hands this in for the caller.
+    pub(crate) is_forwarded: bool,
     deadline: Instant,
     stalled_max: Duration,
 }
@@ -84,16 +86,21 @@ impl Call {
             return Err(role_missing(caller, role));
         }
         let id = extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
-        let time = timeout(request.metadata()).map_or(Duration::MAX, |time| time.saturating_sub(MARGIN));
-        let time = time.min(limits.call_max());
-        let deadline = Instant::now().checked_add(time).ok_or_else(late)?;
-        Ok(Self { caller: Arc::clone(caller), id, deadline, stalled_max: limits.stalled_max() })
+        let is_forwarded = extensions.get::<Forwarded>().is_some();
+        let begun = extensions.get::<Begun>().map_or_else(Instant::now, |begun| begun.0);
+        let deadline = deadline(begun, timeout_of(request.metadata()), limits).ok_or_else(late)?;
+        Ok(Self { caller: Arc::clone(caller), id, is_forwarded, deadline, stalled_max: limits.stalled_max() })
+    }
+
+    /// Returns until when one of the commits of this call may take, which itself may go on for ever.
+    pub(crate) fn end_of_one(&self, limits: &Limits) -> Instant {
+        deadline(Instant::now(), None, limits).map_or(self.deadline, |end| end.min(self.deadline))
     }
 
     /// Returns the same call without the service's own limit of time: only the client's counts.
     pub(crate) fn without_deadline(mut self, metadata: &MetadataMap) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 86_400);
-        let time = timeout(metadata).unwrap_or(YEAR).min(YEAR);
+        let time = timeout_of(metadata).unwrap_or(YEAR).min(YEAR);
         self.deadline = Instant::now().checked_add(time).unwrap_or(self.deadline);
         self
     }
@@ -160,9 +167,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(broken)?
 }
 
-/// Reads the time that a client gives a call (the gRPC protocol over HTTP/2, `grpc-timeout`).
-fn timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+fn timeout_of(metadata: &MetadataMap) -> Option<Duration> {
+    timeout(metadata.get(TIMEOUT)?.to_str().ok()?)
+}
+
+/// Returns the deadline of a call, a little before the client's own; `None` if there is no such time.
+pub(crate) fn deadline(begun: Instant, timeout: Option<Duration>, limits: &Limits) -> Option<Instant> {
+    let time = timeout.map_or(Duration::MAX, |time| time.saturating_sub(MARGIN));
+    begun.checked_add(time.min(limits.call_max()))
+}
+
+/// The header with the time that a client gives a call (the gRPC protocol over HTTP/2).
+pub(crate) const TIMEOUT: &str = "grpc-timeout";
+
+/// Reads the value of that header.
+pub(crate) fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let value: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
     let time = match unit {
@@ -190,6 +209,7 @@ mod tests {
         let call = || Call {
             caller: Arc::new(caller.clone()),
             id: String::new(),
+            is_forwarded: false,
             deadline: Instant::now() + Duration::from_millis(20),
             stalled_max: Duration::from_secs(1),
         };
@@ -212,11 +232,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_read_as_the_protocol_writes_it() {
-        let read = |text: &'static str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().unwrap());
-            timeout(&metadata)
-        };
+        let read = timeout;
         assert_eq!(read("5S"), Some(Duration::from_secs(5)));
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("1H"), Some(Duration::from_secs(3600)));

@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use griptrace_core::{commit::Commit, id::NodeId, key::PublicKey, tree::Rfc9162};
 use griptrace_proto::v1;
-use griptrace_store::{Receipt, SignedCommit, Store, record::NodeRecord};
-use tokio::sync::{oneshot, watch};
+use griptrace_store::{CommitError, Receipt, SignedCommit, StorageError, Store, record::NodeRecord};
+use tokio::sync::oneshot;
 use tonic::Status;
 use tracing::Span;
 
@@ -21,8 +21,10 @@ use crate::{
     access::{Caller, SharedRegistry},
     admission::Committing,
     config::Clock,
+    forward::Undecided,
     grpc::{digest, digests},
     scope::check_scope,
+    standing::Post,
     status::{self, bad_field, broken, key_refused},
 };
 
@@ -58,10 +60,13 @@ struct Job {
     caller: Arc<Caller>,
     request: v1::CommitRequest,
     span: Span,
-    reply: oneshot::Sender<Result<v1::Receipt, Status>>,
+    reply: oneshot::Sender<Result<Answer, Undecided>>,
     /// Held until it is answered, though nobody may wait for that: what is queued takes memory.
-    place: Committing,
+    place: Arc<Committing>,
 }
+
+/// A receipt, or why there is none.
+pub(crate) type Answer = Result<v1::Receipt, Status>;
 
 /// What the threads stand on.
 #[derive(Clone, Debug)]
@@ -70,14 +75,14 @@ struct Ground {
     registry: SharedRegistry,
     clock: Clock,
     /// Told here that the log has grown, since whoever committed may be gone.
-    reached: watch::Sender<u64>,
+    post: Arc<Post>,
 }
 
 impl Committers {
     /// Starts the threads.
-    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock, reached: watch::Sender<u64>) -> Self {
+    pub(crate) fn start(store: &Store, registry: &SharedRegistry, clock: Clock, post: &Arc<Post>) -> Self {
         let queue = Arc::<Queue>::default();
-        let ground = Ground { store: store.clone(), registry: Arc::clone(registry), clock, reached };
+        let ground = Ground { store: store.clone(), registry: Arc::clone(registry), clock, post: Arc::clone(post) };
         let thread = |_| {
             let (queue, ground) = (Arc::clone(&queue), ground.clone());
             thread::Builder::new().name("commit".to_owned()).spawn(move || ground.work(&queue)).ok()
@@ -87,19 +92,22 @@ impl Committers {
     }
 
     /// Hands a commit over, and waits for its receipt.
+    ///
+    /// # Errors
+    /// [`Undecided`] if the turn to write ended, so that only another writer can tell whether it is in the log.
     pub(crate) async fn take(
         &self,
-        place: Committing,
+        place: Arc<Committing>,
         caller: Arc<Caller>,
         request: v1::CommitRequest,
-    ) -> Result<v1::Receipt, Status> {
+    ) -> Result<Answer, Undecided> {
         if self.threads.is_empty() {
-            return Err(broken("no thread takes commits"));
+            return Ok(Err(broken("no thread takes commits")));
         }
         let (reply, answer) = oneshot::channel();
         self.queue.jobs().waiting.push_back(Job { caller, request, span: Span::current(), reply, place });
         self.queue.came.notify_one();
-        answer.await.map_err(broken)?
+        answer.await.unwrap_or_else(|gone| Ok(Err(broken(gone))))
     }
 }
 
@@ -158,42 +166,59 @@ impl Ground {
                     waiting.push((request.entry, commit.ids().copied().collect::<Vec<NodeId>>(), span, reply, place));
                     commits.push(commit);
                 }
-                Err(refused) => answer(reply, Err(refused)),
+                Err(refused) => answer(reply, Ok(Err(refused))),
             }
         }
         let taken = self.store.commit_signed(commits, now);
-        self.has_grown();
+        self.post.has_grown();
         for (taken, (entry, ids, span, reply, _place)) in taken.into_iter().zip(waiting) {
             let place = |id: &NodeId| ids.iter().position(|other| other == id);
-            let answered = taken.map(|receipt| receipt_message(&entry, &receipt));
-            let answered = answered.map_err(|error| span.in_scope(|| status::commit(error, place)));
+            let answered = match taken {
+                Ok(receipt) => Ok(Ok(receipt_message(&entry, &receipt))),
+                Err(error) if self.is_undecided(&error) => {
+                    tracing::warn!(parent: &span, %error, "a commit waits for the next writer");
+                    Err(Undecided(status::not_writer("")))
+                }
+                Err(error) => Ok(Err(span.in_scope(|| status::commit(error, place)))),
+            };
             answer(reply, answered);
         }
     }
 
-    /// Tells the watchers that the log has grown, whether or not anybody still waits for a receipt.
-    fn has_grown(&self) {
-        let size = self.store.size();
-        self.reached.send_if_modified(|reached| {
-            let is_news = size > *reached;
-            *reached = size.max(*reached);
-            is_news
-        });
+    /// Tells whether only the next writer can tell what became of a commit. In a folder there is none but this process.
+    fn is_undecided(&self, error: &CommitError) -> bool {
+        let is_over = matches!(
+            error,
+            CommitError::ReadOnly
+                | CommitError::Poisoned
+                | CommitError::Storage(StorageError::Fenced { .. } | StorageError::Io { .. })
+        );
+        is_over && self.store.is_in_bucket()
     }
 
     /// Reads a commit and checks whether its sender may make it.
     fn read(&self, caller: &Caller, request: &v1::CommitRequest, now: u64) -> Result<SignedCommit, Status> {
-        let malformed = |error| bad_field("entry", "COMMIT_MALFORMED", error);
-        let signed_by = Commit::parse(&request.entry).map_err(malformed)?.key();
-        let key: PublicKey = self.registry.committer_key(signed_by, caller, now).map_err(key_refused)?;
+        let key = committer_key(&self.registry, caller, request, now)?;
         let nodes = records("nodes", &request.nodes)?;
         check_scope(&self.store, caller, &nodes)?;
         Ok(SignedCommit::new(request.entry.to_vec(), nodes, key))
     }
 }
 
+/// Returns the key that signed a commit, if its sender may commit with it.
+pub(crate) fn committer_key(
+    registry: &SharedRegistry,
+    caller: &Caller,
+    request: &v1::CommitRequest,
+    now: u64,
+) -> Result<PublicKey, Status> {
+    let malformed = |error| bad_field("entry", "COMMIT_MALFORMED", error);
+    let signed_by = Commit::parse(&request.entry).map_err(malformed)?.key();
+    registry.committer_key(signed_by, caller, now).map_err(key_refused)
+}
+
 /// Answers whoever waits, if anybody still does.
-fn answer(reply: oneshot::Sender<Result<v1::Receipt, Status>>, answer: Result<v1::Receipt, Status>) {
+fn answer(reply: oneshot::Sender<Result<Answer, Undecided>>, answer: Result<Answer, Undecided>) {
     drop(reply.send(answer));
 }
 

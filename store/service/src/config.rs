@@ -5,10 +5,11 @@
 
 mod check;
 mod file;
+pub(crate) mod peer;
 mod problem;
 mod sources;
 
-use core::{net::SocketAddr, time::Duration};
+use core::{fmt, net::SocketAddr, time::Duration};
 use std::path::{Path, PathBuf};
 
 use griptrace_core::key::PublicKey;
@@ -47,6 +48,8 @@ pub struct Flags {
     pub http: Option<String>,
     /// Whether others than this machine may be served without TLS and without knowing who they are.
     pub is_open_to_everyone: bool,
+    /// Whether this one never writes.
+    pub is_replica: bool,
     /// Where the addresses are written when both are listened at.
     pub ready_file: Option<PathBuf>,
 }
@@ -74,6 +77,10 @@ pub struct Settings {
     pub(crate) trace: Option<String>,
     pub(crate) audit: PathBuf,
     pub(crate) witnesses: Option<Witnessing>,
+    /// Where other servers of the same log hand in commits while this one writes.
+    pub(crate) advertise: Option<String>,
+    /// How this one hands commits in to the one that writes.
+    pub(crate) forward: Option<Forwarding>,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -91,6 +98,38 @@ pub(crate) struct Witnessing {
     pub(crate) deadline: Duration,
     /// How long a checkpoint that did not change goes before it is cosigned again.
     pub(crate) renew: Duration,
+}
+
+/// How commits are handed in to the server that writes.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Forwarding {
+    /// Who signed the others' certificates, as PEM; the system's authorities without it.
+    pub(crate) authority: Option<Vec<u8>>,
+    /// The certificate to show, and its key, as PEM.
+    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// The token to show.
+    pub(crate) token: Option<String>,
+    /// Whether others than this machine are called in plain text.
+    pub(crate) is_plain: bool,
+}
+
+/// Tells what is there, and nothing that is secret.
+impl fmt::Debug for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+impl Forwarding {
+    fn describe(&self) -> String {
+        let by = match (&self.identity, &self.token) {
+            (Some(_), Some(_)) => "by a certificate and a token",
+            (Some(_), None) => "by a certificate",
+            (None, Some(_)) => "by a token",
+            (None, None) => "without saying who this is",
+        };
+        format!("to the server that writes, {by}")
+    }
 }
 
 /// How many connections there may be, and how long they last.
@@ -150,6 +189,11 @@ impl Settings {
         check::check(sources, file)
     }
 
+    /// Returns where other servers of the same log hand in commits while this one writes; empty for nowhere.
+    pub fn advertised(&self) -> &str {
+        self.advertise.as_deref().unwrap_or_default()
+    }
+
     /// Returns what is in force, a line each, without secrets.
     pub fn lines(&self) -> Vec<String> {
         let or_off = |text: Option<String>| text.unwrap_or_else(|| "off".to_owned());
@@ -164,6 +208,9 @@ impl Settings {
             format!("log         {:?}, {}", self.log.format, self.log.filter).to_lowercase(),
             format!("trace       {}", or_off(self.trace.clone())),
             format!("witnesses   {}", or_off(self.witnesses.as_ref().map(|w| w.file.display().to_string()))),
+            format!("writes      {}", if self.sources.flags.is_replica { "never" } else { "when it is its turn" }),
+            format!("advertise   {}", or_off(self.advertise.clone())),
+            format!("forward     {}", or_off(self.forward.as_ref().map(Forwarding::describe))),
             format!(
                 "connections {} open, {} calls on each, {} s to finish",
                 self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use griptrace_core::{
@@ -24,7 +25,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{config::Witnessing, run::ServeError};
+use crate::{config::Witnessing, run::ServeError, standing::Post};
 
 /// Cosigned checkpoints that are looked through for what a witness cosigned last.
 const LOOKED_THROUGH: usize = 64;
@@ -201,6 +202,7 @@ pub(crate) struct Keeper {
     every: Duration,
     deadline: Duration,
     renew: Duration,
+    post: Arc<Post>,
 }
 
 /// What the witnesses cosigned last.
@@ -216,13 +218,13 @@ impl Keeper {
     ///
     /// # Errors
     /// `Witnesses`.
-    pub(crate) fn new(store: &Store, asked: &Witnessing) -> Result<Self, ServeError> {
+    pub(crate) fn new(store: &Store, asked: &Witnessing, post: &Arc<Post>) -> Result<Self, ServeError> {
         let wrong = |why: String| ServeError::Witnesses { path: asked.file.clone(), why };
         let maps: Vec<&str> = asked.maps.iter().map(String::as_str).collect();
         let panel = Panel::parse(&asked.policy, &maps, &store.verifiers()).map_err(|e| wrong(e.to_string()))?;
         let fetcher = Fetcher::new().map_err(|e| wrong(e.to_string()))?;
         let (every, deadline, renew) = (asked.every, asked.deadline, asked.renew);
-        Ok(Self { store: store.clone(), panel, fetcher, every, deadline, renew })
+        Ok(Self { store: store.clone(), panel, fetcher, every, deadline, renew, post: Arc::clone(post) })
     }
 
     /// Returns whose cosignatures bundles show.
@@ -237,7 +239,8 @@ impl Keeper {
         loop {
             let is_done =
                 |(kept, since): &(Kept, Instant)| kept.size == self.store.size() && since.elapsed() < self.renew;
-            if !kept.as_ref().is_some_and(is_done) {
+            // Of several servers of one log the one that writes asks.
+            if self.post.is_writer() && !kept.as_ref().is_some_and(is_done) {
                 let (store, panel, fetcher) = (self.store.clone(), self.panel.clone(), self.fetcher.clone());
                 let (handle, deadline) = (Handle::current(), self.deadline);
                 // It reads and writes files, which keeps nobody waiting there.

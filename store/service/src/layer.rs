@@ -6,28 +6,36 @@ mod context;
 
 use core::{
     future::{Future, ready},
+    mem,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use tonic::{
     Status,
     body::Body,
     codegen::{
         Service,
-        http::{HeaderValue, Request, Response},
+        http::{HeaderMap, HeaderValue, Request, Response},
     },
+    metadata::MetadataMap,
 };
 use tower::Layer;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
     access::{Caller, Credentials, Gate, Refused, Role},
+    call::{TIMEOUT, deadline, timeout},
     config::Clock,
+    forward::ON_BEHALF_OF,
     metrics::Metrics,
-    status::role_missing,
+    shared::Shared,
+    status::{bad_field, forward_refused, late, role_missing},
     tls::Peer,
 };
 
@@ -38,6 +46,23 @@ use context::{REQUEST_ID, request_id, trace_context};
 /// The id of a request: the caller's, or one that was drawn.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RequestId(pub(crate) String);
+
+/// Says that another server hands this in for the caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forwarded;
+
+/// When a call began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun(pub(crate) Instant);
+
+/// The header with the number of entries that the log has to have at least where a question is answered.
+const MIN_SIZE: &str = "griptrace-min-size";
+
+/// How long before its deadline a caller who waits for a size is told that it was not reached, so that it is told at all.
+const TO_TELL: Duration = Duration::from_millis(100);
+
+/// The call that another server may make for a client.
+const COMMIT: &str = "/griptrace.v1.CommitService/Commit";
 
 /// What may be called by anybody: whether the service lives.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -51,6 +76,7 @@ pub(crate) struct CallLayer {
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl<S> Layer<S> for CallLayer {
@@ -95,25 +121,25 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let call = self.layer.begin(&request);
-        match self.layer.admit(&request, &call) {
-            Ok(Some(caller)) if call.path.starts_with(COMMITS) && !caller.may(Role::Commit) => {
-                let response = role_missing(&caller, Role::Commit).into_http();
-                Box::pin(ready(Ok(call.answered(response))))
+        let least = match self.layer.let_in(&mut request, &call) {
+            Ok(least) => least,
+            Err(refused) => return Box::pin(ready(Ok(call.answered(refused.into_http())))),
+        };
+        // The one that said that it is ready.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
+        let Some((least, end)) = least else {
+            let answer = inner.call(request).instrument(call.span.clone());
+            return Box::pin(async move { Ok(call.answered(answer.await?)) });
+        };
+        let shared = Arc::clone(&self.layer.shared);
+        Box::pin(async move {
+            if let Err(behind) = shared.at_least(least, end).await {
+                return Ok(call.answered(behind.into_http()));
             }
-            Ok(caller) => {
-                request.extensions_mut().insert(call.request_id.clone());
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
-                }
-                let answer = self.inner.call(request).instrument(call.span.clone());
-                Box::pin(async move { Ok(call.answered(answer.await?)) })
-            }
-            Err(refused) => {
-                tracing::info!(parent: &call.span, why = %refused, "a caller was not let in");
-                let response = Status::unauthenticated(refused.told()).into_http();
-                Box::pin(ready(Ok(call.answered(response))))
-            }
-        }
+            let answer = inner.call(request).instrument(call.span.clone()).await?;
+            Ok(call.answered(answer))
+        })
     }
 }
 
@@ -121,10 +147,64 @@ impl CallLayer {
     fn begin(&self, request: &Request<Body>) -> Call {
         let request_id = request_id(request.headers());
         let path = request.uri().path().to_owned();
-        let span = tracing::info_span!("call", method = path, request_id = request_id.0, client = Empty);
+        let span = tracing::info_span!("call", method = path, request_id = request_id.0, client = Empty, by = Empty);
         trace_context(&span, request.headers());
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
         Call { path, peer, request_id, span, begun: Instant::now(), metrics: Arc::clone(&self.metrics) }
+    }
+
+    /// Notes in a request who calls, and returns how many entries the log has to have for it, and until when that is waited for.
+    fn let_in(&self, request: &mut Request<Body>, call: &Call) -> Result<Option<(u64, Instant)>, Status> {
+        let caller = self.admit(request, call).map_err(|refused| {
+            tracing::info!(parent: &call.span, why = %refused, "a caller was not let in");
+            Status::unauthenticated(refused.told())
+        })?;
+        let begun = Instant::now();
+        request.extensions_mut().insert(call.request_id.clone());
+        request.extensions_mut().insert(Begun(begun));
+        let Some(caller) = caller else { return Ok(None) };
+        let caller = match self.on_behalf_of(request, call, &caller)? {
+            Some(other) => {
+                request.extensions_mut().insert(Forwarded);
+                other
+            }
+            None => caller,
+        };
+        if call.path.starts_with(COMMITS) && !caller.may(Role::Commit) {
+            return Err(role_missing(&caller, Role::Commit));
+        }
+        request.extensions_mut().insert(caller);
+        // A commit goes to who writes, which has it all.
+        let is_commit = call.path.starts_with(COMMIT);
+        let Some(least) = min_size(request.headers())?.filter(|_| !is_commit) else { return Ok(None) };
+        let text = request.headers().get(TIMEOUT).and_then(|value| value.to_str().ok());
+        let end = deadline(begun, text.and_then(timeout), &self.shared.limits).ok_or_else(late)?;
+        Ok(Some((least, end.checked_sub(TO_TELL).unwrap_or(end))))
+    }
+
+    /// Returns the client for whom another server hands in a commit. What that client may do is judged here as if it
+    /// called itself: the other server can give nobody more rights than they have.
+    fn on_behalf_of(
+        &self,
+        request: &Request<Body>,
+        call: &Call,
+        server: &Caller,
+    ) -> Result<Option<Arc<Caller>>, Status> {
+        if !request.headers().contains_key(ON_BEHALF_OF) {
+            return Ok(None);
+        }
+        if call.path != COMMIT || !server.may(Role::Forward) {
+            let name = &server.name;
+            return Err(forward_refused(format_args!("the client {name} may not call {} for others", call.path)));
+        }
+        let headers = MetadataMap::from_headers(request.headers().clone());
+        let name = headers.get_bin(ON_BEHALF_OF).and_then(|value| value.to_bytes().ok());
+        let name = name.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
+        let client = self.gate.named(&name);
+        let client = client.ok_or_else(|| forward_refused(format_args!("there is no client {name:?} here")))?;
+        call.span.record("client", &client.name);
+        call.span.record("by", &server.name);
+        Ok(Some(client))
     }
 
     /// Tells who calls; `None` for who may call without being known.
@@ -144,6 +224,14 @@ impl CallLayer {
         call.span.record("client", &caller.name);
         Ok(Some(caller))
     }
+}
+
+/// Reads how many entries the log has to have at least.
+fn min_size(headers: &HeaderMap) -> Result<Option<u64>, Status> {
+    let Some(value) = headers.get(MIN_SIZE) else { return Ok(None) };
+    let size = value.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || bad_field(MIN_SIZE, "SIZE_MALFORMED", "a size is a number of entries, in digits");
+    size.map(Some).ok_or_else(wrong)
 }
 
 impl Call {

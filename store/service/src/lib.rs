@@ -14,6 +14,7 @@ pub mod check;
 mod committing;
 pub mod config;
 pub mod cosigning;
+mod forward;
 mod grpc;
 mod http;
 pub mod inventory;
@@ -24,7 +25,9 @@ pub mod rejudge;
 mod reload;
 mod run;
 mod scope;
+mod sequencing;
 mod shared;
+mod standing;
 mod status;
 mod telemetry;
 #[cfg(test)]

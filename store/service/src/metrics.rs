@@ -51,6 +51,11 @@ struct ListenerLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct HttpLabels {
     resource: &'static str,
     status: u16,
@@ -68,6 +73,13 @@ pub(crate) struct Metrics {
     reloads_failed: Counter,
     reload_is_broken: Gauge,
     log_size: Gauge,
+    behind: Gauge,
+    is_writer: Gauge,
+    is_silent: Gauge,
+    turn: Gauge,
+    turns_taken: Counter,
+    turns_lost: Counter,
+    forwarded: Family<OutcomeLabel, Counter>,
     resident: Gauge,
 }
 
@@ -85,6 +97,13 @@ impl Metrics {
             reloads_failed: Counter::default(),
             reload_is_broken: Gauge::default(),
             log_size: Gauge::default(),
+            behind: Gauge::default(),
+            is_writer: Gauge::default(),
+            is_silent: Gauge::default(),
+            turn: Gauge::default(),
+            turns_taken: Counter::default(),
+            turns_lost: Counter::default(),
+            forwarded: Family::default(),
             resident: Gauge::default(),
         };
         metrics.register();
@@ -105,6 +124,24 @@ impl Metrics {
         let broken = "1 while the configuration on disk is refused and an older one is in force";
         registry.register("config_is_refused", broken, self.reload_is_broken.clone());
         registry.register("log_size", "Entries of the log under the newest signed checkpoint", self.log_size.clone());
+        let behind = "Entries that the log was last seen to have beyond those known here";
+        registry.register("log_behind", behind, self.behind.clone());
+        registry.register("is_writer", "1 while this server writes to the log", self.is_writer.clone());
+        let silent = "1 while the bucket has not answered for some seconds";
+        registry.register("bucket_is_silent", silent, self.is_silent.clone());
+        registry.register(
+            "turn",
+            "How often the turn to write was taken, by any server, when last seen",
+            self.turn.clone(),
+        );
+        registry.register("turns_taken", "How often this server took the turn to write", self.turns_taken.clone());
+        let lost = "How often this server stopped writing before its end: another one took the turn, or a write failed";
+        registry.register("turns_lost", lost, self.turns_lost.clone());
+        registry.register(
+            "forwarded_commits",
+            "Commits sent to the server that writes, by outcome",
+            self.forwarded.clone(),
+        );
         registry.register("resident_memory_bytes", "Resident memory of the process", self.resident.clone());
     }
 
@@ -119,6 +156,28 @@ impl Metrics {
     /// Counts a request of the log over HTTP.
     pub(crate) fn http_request(&self, resource: &'static str, status: u16) {
         self.http.get_or_create(&HttpLabels { resource, status }).inc();
+    }
+
+    /// Notes what this server is to the log.
+    pub(crate) fn stands(&self, is_writer: bool, is_silent: bool, turn: u64) {
+        self.is_writer.set(i64::from(is_writer));
+        self.is_silent.set(i64::from(is_silent));
+        self.turn.set(i64::try_from(turn).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a turn that this server took.
+    pub(crate) fn turn_taken(&self) {
+        self.turns_taken.inc();
+    }
+
+    /// Counts a turn that it lost.
+    pub(crate) fn turn_lost(&self) {
+        self.turns_lost.inc();
+    }
+
+    /// Counts a commit that was sent to the server that writes: `receipt`, `refused`, `unanswered`.
+    pub(crate) fn forwarded(&self, outcome: &'static str) {
+        self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Returns the gauge of a listener's open connections.
@@ -138,8 +197,9 @@ impl Metrics {
     ///
     /// # Errors
     /// None that is known of; the writer's.
-    pub(crate) fn text(&self, log_size: u64) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, log_size: u64, behind: u64) -> Result<String, fmt::Error> {
         self.log_size.set(i64::try_from(log_size).unwrap_or(i64::MAX));
+        self.behind.set(i64::try_from(behind).unwrap_or(i64::MAX));
         if let Some(bytes) = resident_bytes() {
             self.resident.set(bytes);
         }
@@ -189,7 +249,7 @@ mod tests {
         metrics.reloaded(false);
         let open = metrics.open_connections(ListenerName::Grpc);
         open.inc();
-        let text = metrics.text(7).unwrap();
+        let text = metrics.text(7, 3).unwrap();
         for line in [
             "griptrace_grpc_calls_total{method=\"/grpc.health.v1.Health/Check\",code=\"OK\"} 1",
             "griptrace_grpc_calls_total{method=\"/griptrace.v1.ProofService/Prove\",code=\"PERMISSION_DENIED\"} 1",
@@ -199,6 +259,7 @@ mod tests {
             "griptrace_config_is_refused 1",
             "griptrace_open_connections{listener=\"grpc\"} 1",
             "griptrace_log_size 7",
+            "griptrace_log_behind 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -105,6 +105,8 @@ impl Reloader {
             ("log", old.log != new.log),
             ("trace", old.trace != new.trace),
             ("audit", old.audit != new.audit),
+            ("advertise", old.advertise != new.advertise),
+            ("forward", old.forward != new.forward),
         ];
         for (key, _) in rest.iter().filter(|(_, differs)| *differs) {
             tracing::warn!(key, "this changed, and takes effect at the next start");

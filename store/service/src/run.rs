@@ -34,7 +34,8 @@ use crate::{
     layer::CallLayer,
     metrics::{ListenerName, Metrics},
     reload::{CurrentPair, Reloader},
-    shared::Shared,
+    shared::{Ground, Shared},
+    standing::{self, Post},
     telemetry,
     tls::{Connection, CurrentTls, Listening, accept},
 };
@@ -140,6 +141,8 @@ struct Service {
     http: JoinHandle<()>,
     /// What goes on for ever: it ends with the service.
     keepers: Vec<JoinHandle<()>>,
+    /// What tends the store: until the last commit has its receipt, so that nobody else takes the turn before.
+    tending: Vec<JoinHandle<()>>,
     health: HealthReporter,
     site: Arc<Site>,
     drain: Duration,
@@ -150,7 +153,8 @@ struct Service {
 
 impl Service {
     async fn begin(store: Store, settings: Settings) -> Result<Self, ServeError> {
-        let witnessing = settings.witnesses.as_ref().map(|asked| Keeper::new(&store, asked)).transpose()?;
+        let post = Arc::new(Post::new(&store));
+        let witnessing = settings.witnesses.as_ref().map(|asked| Keeper::new(&store, asked, &post)).transpose()?;
         let kept = witnessing.as_ref().map(Keeper::witnesses).unwrap_or_default();
         let metrics = Arc::new(Metrics::new());
         let gate = Arc::new(Gate::new(settings.register.clone()));
@@ -172,19 +176,24 @@ impl Service {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
         let registry: SharedRegistry = Arc::<Gate>::clone(&gate);
-        let mut shared = Shared::new(
-            store.clone(),
-            &registry,
-            trail,
-            settings.limits.clone(),
-            settings.sources.clock,
-            grpc_closes.clone(),
-        );
-        shared.witnesses = kept;
-        let routes = with_reflection(grpc::routes(&Arc::new(shared)))?.add_service(health_service);
-        let layer = CallLayer { gate: Arc::clone(&gate), metrics: Arc::clone(&metrics), clock: settings.sources.clock };
+        let ground = Ground {
+            registry,
+            audit: trail,
+            limits: settings.limits.clone(),
+            witnesses: kept,
+            clock: settings.sources.clock,
+            forward: settings.forward.clone(),
+            advertised: settings.advertised().to_owned(),
+            metrics: Arc::clone(&metrics),
+            closing: grpc_closes.clone(),
+        };
+        let shared = Arc::new(Shared::new(store.clone(), &post, ground));
+        let routes = with_reflection(grpc::routes(&shared))?.add_service(health_service);
+        let (for_calls, clock) = (Arc::clone(&metrics), settings.sources.clock);
+        let layer = CallLayer { gate: Arc::clone(&gate), metrics: for_calls, clock, shared };
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
-        let site = Arc::new(Site { store, metrics: Arc::clone(&metrics), is_closing: AtomicBool::new(false) });
+        let tending = standing::keep(&post, &metrics);
+        let site = Arc::new(Site { store, post, metrics: Arc::clone(&metrics), is_closing: AtomicBool::new(false) });
         let drain = settings.connections.drain();
         let resources = http::router(Arc::clone(&site));
         let http = tokio::spawn(async move {
@@ -197,7 +206,7 @@ impl Service {
             tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
             tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
         ]);
-        Ok(Self { grpc, http, keepers, health, site, drain, grpc_closing, http_closing })
+        Ok(Self { grpc, http, keepers, tending, health, site, drain, grpc_closing, http_closing })
     }
 
     async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
@@ -218,6 +227,7 @@ impl Service {
                 Ok(Ok(()))
             }),
         };
+        self.tending.iter().for_each(JoinHandle::abort);
         self.http_closing.send_replace(true);
         self.http.await.ok();
         tracing::info!("closed");

@@ -14,6 +14,9 @@ use crate::access::{Caller, KeyRefusal, Role};
 /// The domain of our reasons.
 pub(crate) const DOMAIN: &str = "griptrace";
 
+/// When it is worth trying again where nobody can tell.
+const SOON: Duration = Duration::from_millis(500);
+
 /// Makes a status with a stable reason.
 pub(crate) fn status(code: Code, reason: &str, text: impl fmt::Display) -> Status {
     about(code, reason, text, HashMap::new())
@@ -37,6 +40,52 @@ pub(crate) fn exhausted(what: &str, retry: Duration) -> Status {
     details.set_retry_info(Some(retry)).add_quota_failure_violation(what, "the limit is reached");
     let text = format!("too many {what}; try again in {} ms", retry.as_millis());
     Status::with_error_details(Code::ResourceExhausted, text, details)
+}
+
+/// Makes the status of what did not work, and may when it is tried again a little later.
+pub(crate) fn soon(code: Code, reason: &str, text: impl fmt::Display) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.set_retry_info(Some(SOON));
+    Status::with_error_details(code, text.to_string(), details)
+}
+
+/// Makes the status of a commit at a server that does not write, with the address of the one that does, if that is known.
+pub(crate) fn not_writer(writer: &str) -> Status {
+    if writer.is_empty() {
+        return soon(
+            Code::Unavailable,
+            "NO_WRITER",
+            "no server writes to the log just now; sending this again is safe",
+        );
+    }
+    let what = HashMap::from([("writer".to_owned(), writer.to_owned())]);
+    let text = format!("this server does not write to the log; {writer} does, and takes commits");
+    let mut details = ErrorDetails::with_error_info("NOT_WRITER", DOMAIN, what);
+    details.set_retry_info(Some(SOON));
+    Status::with_error_details(Code::Unavailable, text, details)
+}
+
+/// Makes the status of a commit at a server whose bucket does not answer.
+pub(crate) fn silent() -> Status {
+    let text = "the bucket has not answered for some seconds; sending this again is safe, best to another server";
+    soon(Code::Unavailable, "BUCKET_SILENT", text)
+}
+
+/// Makes the status of a question at a server that has not followed the log far enough, with both sizes.
+pub(crate) fn behind(size: u64, least: u64, is_newest: bool) -> Status {
+    let what = [("size", size), ("min_size", least)].map(|(key, value)| (key.to_owned(), value.to_string()));
+    let (code, reason) = if is_newest { (Code::OutOfRange, "BEYOND_LOG") } else { (Code::Unavailable, "BEHIND") };
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::from(what));
+    if !is_newest {
+        details.set_retry_info(Some(SOON));
+    }
+    let has = if is_newest { "the log has" } else { "this server has followed the log to" };
+    Status::with_error_details(code, format!("{has} {size} entries, and {least} are asked for at least"), details)
+}
+
+/// Makes the status of a server that hands in commits for others and may not.
+pub(crate) fn forward_refused(text: impl fmt::Display) -> Status {
+    status(Code::PermissionDenied, "FORWARD_REFUSED", text)
 }
 
 /// Makes the status of a role that is missing.
@@ -184,7 +233,7 @@ fn refused(id: &NodeId, place: Option<usize>, why: &Refusal) -> Status {
 }
 
 /// Returns an error with what caused it, in one line.
-fn chain(error: &dyn core::error::Error) -> String {
+pub(crate) fn chain(error: &dyn core::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

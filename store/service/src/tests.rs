@@ -3,6 +3,7 @@
 mod ending;
 mod leaving;
 mod secure;
+mod several;
 mod site;
 mod tenant;
 mod watcher;

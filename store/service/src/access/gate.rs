@@ -65,6 +65,11 @@ impl Gate {
         let token = credentials.authorization.map(bearer).transpose()?;
         Ok(self.register().caller(credentials.certificate, token, now)?)
     }
+
+    /// Returns the client of a name, for whom another server calls.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Caller>> {
+        self.register().named(name)
+    }
 }
 
 impl Registry for Gate {

@@ -12,9 +12,9 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    ConfigError, Problem, Settings, Sources, Witnessing,
-    file::{ClientEntry, CommitterEntry, File, KeyEntry, WitnessesEntry},
-    resolve,
+    ConfigError, Forwarding, Problem, Settings, Sources, Witnessing,
+    file::{ClientEntry, CommitterEntry, File, ForwardEntry, KeyEntry, WitnessesEntry},
+    peer, resolve,
 };
 use crate::{
     access::{Caller, CertificateName, Client, Committer, Period, Register, RegisteredKey, Token},
@@ -48,6 +48,8 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
     }
     check.rest(&file);
     let witnesses = file.witnesses.as_ref().and_then(|entry| check.witnesses(&sources, entry));
+    let advertise = file.advertise.as_deref().and_then(|url| check.advertise(&sources, url));
+    let forward = file.forward.as_ref().map(|entry| check.forward(&sources, entry));
     let audit = resolve(&sources, file.audit.as_deref().unwrap_or(Path::new(AUDIT)));
     check.audit(&audit);
     let (Some(listen), Some(http), true) = (listen, http, check.problems.is_empty()) else {
@@ -65,6 +67,8 @@ pub(super) fn check(sources: Sources, file: File) -> Result<Settings, ConfigErro
         trace: file.trace.otlp,
         audit,
         witnesses,
+        advertise,
+        forward,
         files,
     })
 }
@@ -104,6 +108,35 @@ impl Check {
         let (every, deadline) = (seconds(entry.every_seconds), seconds(entry.deadline_seconds));
         let renew = seconds(entry.renew_seconds);
         Some(Witnessing { file: path, policy, maps: entry.maps.clone(), every, deadline, renew })
+    }
+
+    /// Others than this machine are called over TLS only.
+    fn advertise(&mut self, sources: &Sources, url: &str) -> Option<String> {
+        match peer::check_url(url, sources.flags.is_open_to_everyone) {
+            Ok(()) => Some(url.to_owned()),
+            Err(why) => {
+                self.wrong(format!("`advertise` is {url:?}, and {why}"));
+                None
+            }
+        }
+    }
+
+    fn forward(&mut self, sources: &Sources, entry: &ForwardEntry) -> Forwarding {
+        let mut read = |key: &str, path: &Option<PathBuf>| {
+            let path = resolve(sources, path.as_ref()?);
+            let read = std::fs::read(&path);
+            read.map_err(|e| self.wrong(format!("`forward.{key}` {} cannot be read: {e}", path.display()))).ok()
+        };
+        let (authority, token) = (read("ca", &entry.ca), read("token_file", &entry.token_file));
+        let identity = read("cert", &entry.cert).zip(read("key", &entry.key));
+        if entry.cert.is_some() != entry.key.is_some() {
+            self.wrong("`forward.cert` and `forward.key` belong together, and there is only one of them");
+        }
+        let token = token.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        if token.as_ref().is_some_and(|token| token.is_empty() || token.contains(char::is_whitespace)) {
+            self.wrong_with("`forward.token_file` holds no token", "griptrace key token -o FILE makes one");
+        }
+        Forwarding { authority, identity, token, is_plain: sources.flags.is_open_to_everyone }
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
@@ -152,7 +185,7 @@ impl Check {
             self.wrong(format!("two clients have the name {:?}", entry.name));
         }
         if entry.roles.is_empty() {
-            self.wrong(format!("{what} has no `roles`: read, commit, prove or admin"));
+            self.wrong(format!("{what} has no `roles`: read, commit, prove, forward or admin"));
         }
         if entry.prefix.as_ref().is_some_and(|all| all.is_empty() || all.iter().any(String::is_empty)) {
             self.wrong(format!("{what} has an empty `prefix`, which would be all names: leave it out for that"));

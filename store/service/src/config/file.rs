@@ -23,6 +23,18 @@ pub(super) struct File {
     pub(super) trace: Trace,
     pub(super) audit: Option<PathBuf>,
     pub(super) witnesses: Option<WitnessesEntry>,
+    pub(super) advertise: Option<String>,
+    pub(super) forward: Option<ForwardEntry>,
+}
+
+/// How commits are handed in to the server that writes.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ForwardEntry {
+    pub(super) ca: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
 }
 
 /// Who cosigns the log.

@@ -80,6 +80,32 @@ fn everything_that_can_be_said_is_read() {
     assert!(settings.lines().iter().all(|line| !line.contains("00112233")), "what is shown holds no digest of a token");
 }
 
+#[test]
+fn what_concerns_other_servers_is_read_and_no_token_is_shown() {
+    let (dir, sources) =
+        sources("advertise = 'https://log-1.example:7400'\n[forward]\nca = 'ca.pem'\ntoken_file = 'token'\n");
+    fs::write(dir.path().join("ca.pem"), "an authority").unwrap();
+    fs::write(dir.path().join("token"), "hush\n").unwrap();
+    let settings = Settings::load(sources).unwrap();
+    assert_eq!(settings.advertised(), "https://log-1.example:7400");
+    let forward = settings.forward.as_ref().unwrap();
+    assert_eq!((forward.token.as_deref(), forward.authority.as_deref()), (Some("hush"), Some(&b"an authority"[..])));
+    assert!(!format!("{:?}", settings.forward).contains("hush"));
+    assert!(settings.lines().iter().all(|line| !line.contains("hush")));
+    assert_eq!(loaded("").unwrap().advertised(), "");
+
+    for (text, problem) in [
+        ("advertise = 'http://log-1.example:7400'", "in plain text"),
+        ("advertise = 'log-1.example:7400'", "should begin with https://"),
+        ("advertise = \"https://a\\nb\"", "nothing else"),
+        ("[forward]\ntoken_file = 'nowhere'", "cannot be read"),
+        ("[forward]\ncert = 'serve.toml'", "belong together"),
+    ] {
+        let found = loaded(text).unwrap_err();
+        assert!(found.iter().any(|found| found.contains(problem)), "{text}: {found:?}");
+    }
+}
+
 /// No prefix is all names: a list that was emptied by mistake must not come to mean that.
 #[test]
 fn an_empty_prefix_is_refused() {

@@ -16,6 +16,7 @@ use crate::{
     call::{Answers, Call, Maker, answer},
     committing::records,
     scope::check_scope,
+    sequencing::commit,
     shared::Shared,
     status,
 };
@@ -64,14 +65,6 @@ impl CommitService for Handlers {
         let ids = found.iter().map(|id| digest(id.digest())).collect();
         Ok(Response::new(v1::FindRecordedResponse { ids }))
     }
-}
-
-/// Takes one commit.
-async fn commit(shared: &Arc<Shared>, call: &Call, request: v1::CommitRequest) -> Result<v1::Receipt, Status> {
-    let bytes = prost::Message::encoded_len(&request);
-    let place = call.in_time(shared.admission.commit(bytes)).await??;
-    // Once it is on its way it is seen to its end, whether or not anybody still waits.
-    call.in_time(shared.committers.take(place, Arc::clone(&call.caller), request)).await?
 }
 
 /// Takes the commits of a stream, one after the other.

@@ -321,7 +321,7 @@ fn allowed(shared: &Shared, caller: &Caller, id: &NodeId, beyond_minimal: bool) 
 
 /// Tells a watcher of checkpoints and statuses, until it leaves or the service closes.
 async fn watch(shared: &Arc<Shared>, call: &Call, mut told: u64, maker: &Maker<v1::WatchResponse>) {
-    let mut reached = shared.reached.subscribe();
+    let mut reached = shared.post.reaches();
     let mut closing = shared.closing.clone();
     loop {
         let before = told;

@@ -13,7 +13,7 @@ use axum::{
 use griptrace_core::tile::TilePath;
 use griptrace_store::{ReadError, Store};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, standing::Post};
 
 const NEVER_CACHED: &str = "no-cache";
 const CACHED_FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -25,6 +25,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) store: Store,
+    pub(crate) post: Arc<Post>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether the service is about to end.
     pub(crate) is_closing: AtomicBool,
@@ -58,7 +59,7 @@ async fn tile(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 }
 
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    let text = site.metrics.text(site.store.size());
+    let text = site.metrics.text(site.store.size(), site.post.behind());
     let found = text.map_or(StatusCode::INTERNAL_SERVER_ERROR.into_response(), |text| {
         body(text.into_bytes(), (OPEN_METRICS, NEVER_CACHED))
     });
@@ -82,6 +83,10 @@ impl Site {
     pub(crate) fn why_not_ready(&self) -> Option<&'static str> {
         if self.is_closing.load(Ordering::Relaxed) {
             return Some("the service is closing");
+        }
+        if self.store.is_in_bucket() {
+            // What failed there is mended by itself, or by others.
+            return self.post.is_silent().then_some("the bucket has not answered for some seconds");
         }
         self.store.is_poisoned().then_some("an earlier write failed: the store has to be opened again")
     }

@@ -18,7 +18,7 @@ use griptrace_core::{
 };
 use griptrace_proto::v1;
 use griptrace_store::{record::NodeRecord, signed_commit};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use super::world::{World, now};
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     admission::Admission,
     committing::Committers,
     limits::Limits,
+    standing::Post,
 };
 
 /// A registry that knows one key, and says so when it is let.
@@ -68,20 +69,20 @@ async fn a_commit_that_nobody_waits_for_keeps_its_place_and_watchers_are_told() 
     let (asked, was_asked) = channel();
     let (may_answer, answers) = channel();
     let registry: SharedRegistry = Arc::new(Slow { asked: Mutex::new(asked), may_answer: Mutex::new(answers) });
-    let reached = watch::Sender::new(world.store.size());
-    let committers = Committers::start(&world.store, &registry, now, reached.clone());
+    let post = Arc::new(Post::new(&world.store));
+    let committers = Committers::start(&world.store, &registry, now, &post);
     let gate = Admission::new(&Limits { commits_at_once: 1, commits_waiting_max: 0, ..Limits::default() });
     let roles = vec![Role::Commit];
     let caller = Caller { name: "one".to_owned(), roles, prefixes: Vec::new(), sees_details: true };
 
     let (before, place) = (world.store.size(), gate.commit(1).await.unwrap());
-    let sent = committers.take(place, Arc::new(caller), request(&world));
+    let sent = committers.take(Arc::new(place), Arc::new(caller), request(&world));
     assert!(timeout(Duration::from_millis(50), sent).await.is_err(), "its sender leaves");
     was_asked.recv().unwrap();
     assert!(gate.commit(1).await.is_err(), "the place was given back while the commit is still held");
 
     may_answer.send(()).unwrap();
-    let mut told = reached.subscribe();
+    let mut told = post.reaches();
     let grown = timeout(Duration::from_secs(20), told.wait_for(|size| *size > before)).await;
     assert_eq!(*grown.expect("no watcher is told").unwrap(), world.store.size());
     let begun = Instant::now();

@@ -149,28 +149,41 @@ impl World {
 
     /// Starts the service with these settings, at ports of the system's choice.
     pub(super) async fn serve(&self, settings: &str) -> Running {
-        self.write("serve.toml", &format!("listen = \"127.0.0.1:0\"\n{settings}"));
-        let key = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap().public_key();
-        let ready = self.path("ready.json");
-        fs::remove_file(&ready).ok();
-        let sources = Sources {
-            file: Some(self.path("serve.toml")),
-            folder: self.dir.path().to_path_buf(),
-            environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
-            flags: Flags { ready_file: Some(ready.clone()), ..Flags::default() },
-            own_committer: OwnCommitter { name: "Maker".to_owned(), key },
-            clock: now,
-        };
-        let settings = Settings::load(sources).unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async move {
-            stopped.await.ok();
-        };
-        let service = tokio::spawn(crate::run(self.store.clone(), settings, shutdown));
-        let addresses = written(&ready).await;
-        let address = |key: &str| addresses[key].as_str().map(str::to_owned);
-        Running { grpc: address("grpc").unwrap(), http: address("http"), stop, service }
+        let settings = format!("listen = \"127.0.0.1:0\"\n{settings}");
+        let store = self.store.clone();
+        serve(self.dir.path(), &settings, false, |_| store).await
     }
+}
+
+/// Starts a service with these settings, which lie in a folder, over the store that is opened when they were read.
+pub(super) async fn serve(
+    folder: &Path,
+    settings: &str,
+    is_replica: bool,
+    open: impl FnOnce(&Settings) -> Store,
+) -> Running {
+    fs::write(folder.join("serve.toml"), settings).unwrap();
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap().public_key();
+    let ready = folder.join("ready.json");
+    fs::remove_file(&ready).ok();
+    let sources = Sources {
+        file: Some(folder.join("serve.toml")),
+        folder: folder.to_path_buf(),
+        environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
+        flags: Flags { ready_file: Some(ready.clone()), is_replica, ..Flags::default() },
+        own_committer: OwnCommitter { name: "Maker".to_owned(), key },
+        clock: now,
+    };
+    let settings = Settings::load(sources).unwrap();
+    let store = open(&settings);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        stopped.await.ok();
+    };
+    let service = tokio::spawn(crate::run(store, settings, shutdown));
+    let addresses = written(&ready).await;
+    let address = |key: &str| addresses[key].as_str().map(str::to_owned);
+    Running { grpc: address("grpc").unwrap(), http: address("http"), stop, service }
 }
 
 /// Waits for the ready file.

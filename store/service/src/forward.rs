@@ -1,0 +1,157 @@
+//! Handing commits in to the server that writes: as they came, signed by their committer, in the name of the client that
+//! sent them.
+
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
+
+use griptrace_proto::v1::{self, commit_service_client::CommitServiceClient};
+use tonic::{
+    Code, Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    access::Caller,
+    config::{Forwarding, peer},
+    status::{self, broken, chain},
+};
+
+/// The header that names the client for whom another server hands in a commit. Names have any letters, and headers whose own names
+/// end like this have any bytes.
+pub(crate) const ON_BEHALF_OF: &str = "griptrace-on-behalf-of-bin";
+/// How long connecting may take.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// After which silence, while a commit waits, the other one has to show that it is there; and how long it has for that.
+const ALIVE: Duration = Duration::from_secs(1);
+/// How long is waited before a commit that brought no answer is sent again, unless the standing changes before.
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// Why a commit is not decided.
+#[derive(Debug)]
+pub(crate) struct Undecided(pub(crate) Status);
+
+/// Hands in commits.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    settings: Forwarding,
+    /// The connection to who wrote last.
+    way: Mutex<Option<(String, Channel)>>,
+}
+
+impl Forwarder {
+    pub(crate) const fn new(settings: Forwarding) -> Self {
+        Self { settings, way: Mutex::new(None) }
+    }
+
+    /// Hands in a commit at an address, in the name of its sender. An answer that the writer gave for good comes back as it is.
+    ///
+    /// # Errors
+    /// [`Undecided`] if there was no such answer: the commit may be in the log or not, and may be sent again.
+    pub(crate) async fn send(
+        &self,
+        address: &str,
+        caller: &Caller,
+        request_id: &str,
+        commit: v1::CommitRequest,
+    ) -> Result<Result<v1::Receipt, Status>, Undecided> {
+        let way = self.way(address).map_err(Undecided)?;
+        let request = self.request(caller, request_id, commit).map_err(Undecided)?;
+        let mut client = CommitServiceClient::new(way).max_encoding_message_size(usize::MAX);
+        match client.commit(request).await {
+            Ok(answer) => match answer.into_inner().receipt {
+                Some(receipt) => Ok(Ok(receipt)),
+                None => Err(Undecided(broken(format!("{address} answered without a receipt")))),
+            },
+            Err(answer) if is_final(&answer) => Ok(Err(as_it_came(&answer))),
+            Err(answer) if is_about_us(&answer) => Ok(Err(no_answer(address, &answer))),
+            Err(answer) => Err(Undecided(no_answer(address, &answer))),
+        }
+    }
+
+    fn request(
+        &self,
+        caller: &Caller,
+        request_id: &str,
+        commit: v1::CommitRequest,
+    ) -> Result<Request<v1::CommitRequest>, Status> {
+        let mut request = Request::new(commit);
+        let headers = request.metadata_mut();
+        headers.insert_bin(ON_BEHALF_OF, MetadataValue::from_bytes(caller.name.as_bytes()));
+        if let Ok(id) = request_id.parse::<MetadataValue<Ascii>>() {
+            headers.insert("x-request-id", id);
+        }
+        if let Some(token) = &self.settings.token {
+            let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(broken)?;
+            value.set_sensitive(true);
+            headers.insert("authorization", value);
+        }
+        Ok(request)
+    }
+
+    /// Returns the connection to an address, which is made when it is first used.
+    fn way(&self, address: &str) -> Result<Channel, Status> {
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, channel)) = way.as_ref().filter(|(known, _)| known == address) {
+            return Ok(channel.clone());
+        }
+        let channel = self.connect(address)?;
+        *way = Some((address.to_owned(), channel.clone()));
+        Ok(channel)
+    }
+
+    fn connect(&self, address: &str) -> Result<Channel, Status> {
+        let wrong = |why: String| {
+            tracing::error!(address, why, "the server that writes cannot be called");
+            let text = format!("the server that writes, {address}, cannot be called from this one");
+            status::status(Code::Unavailable, "FORWARD_FAILED", text)
+        };
+        peer::check_url(address, self.settings.is_plain).map_err(|why| wrong(why.to_owned()))?;
+        let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|e| wrong(chain(&e)))?;
+        endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
+        endpoint = endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
+        if address.starts_with("https:") {
+            endpoint = endpoint.tls_config(self.tls()).map_err(|e| wrong(chain(&e)))?;
+        }
+        Ok(endpoint.connect_lazy())
+    }
+
+    fn tls(&self) -> ClientTlsConfig {
+        let config = match &self.settings.authority {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        match &self.settings.identity {
+            Some((cert, key)) => config.identity(Identity::from_pem(cert, key)),
+            None => config,
+        }
+    }
+}
+
+/// Tells whether an answer is the writer's, and about the commit: of which it won't say anything else when it is sent again.
+fn is_final(answer: &Status) -> bool {
+    let details = answer.get_error_details();
+    let is_ours = details.error_info().is_some_and(|info| info.domain == status::DOMAIN);
+    let is_open = matches!(answer.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal);
+    is_ours && !is_open && !is_about_us(answer)
+}
+
+/// Tells whether the writer does not let this server hand in commits, which is not the sender's fault.
+fn is_about_us(answer: &Status) -> bool {
+    let details = answer.get_error_details();
+    let is_refused = details.error_info().is_some_and(|info| info.reason == "FORWARD_REFUSED");
+    is_refused || answer.code() == Code::Unauthenticated
+}
+
+/// Returns what the writer told, without what belongs to its connection.
+fn as_it_came(answer: &Status) -> Status {
+    Status::with_details(answer.code(), answer.message(), answer.details().to_vec().into())
+}
+
+fn no_answer(address: &str, answer: &Status) -> Status {
+    let why = core::error::Error::source(answer).map_or_else(|| answer.message().to_owned(), chain);
+    tracing::warn!(address, code = ?answer.code(), why, "the server that writes did not decide on a commit");
+    let text = format!("the server that writes, {address}, did not answer; sending this again is safe");
+    status::soon(Code::Unavailable, "FORWARD_FAILED", text)
+}

@@ -1,0 +1,206 @@
+//! What this process is to a log that several share: its writer, or who follows it; and whether the bucket answers.
+//!
+//! The store is tended here, several times a second. What comes of it is told to everybody who waits: commits for a
+//! writer, questions for a size.
+
+use core::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use griptrace_store::{HeadSeen, Standing, Store};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
+
+use crate::{metrics::Metrics, status::chain};
+
+/// How often the store is tended: often enough for a beat each second, and to see another one's end soon.
+const TEND_EVERY: Duration = Duration::from_millis(250);
+/// How often small segments are put together.
+const MERGE_EVERY: Duration = Duration::from_secs(5);
+/// How long the bucket may not answer before nothing is promised any more. By then somebody else may write.
+const SILENT_AFTER: Duration = Duration::from_secs(4);
+/// How long ago the bucket has to have answered for the writer to know that nobody else writes: a third of what others
+/// wait before they take the turn.
+const SURE_FOR: Duration = Duration::from_secs(1);
+
+/// What this process is to the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Stand {
+    pub(crate) standing: Standing,
+    /// Whether the bucket has not answered for some seconds.
+    pub(crate) is_silent: bool,
+}
+
+/// Where this process stands, and how far it has followed.
+#[derive(Debug)]
+pub(crate) struct Post {
+    store: Store,
+    stand: watch::Sender<Stand>,
+    /// The size of the newest checkpoint that is known here.
+    reached: watch::Sender<u64>,
+    /// When the store was last tended, and that went well.
+    tended: Mutex<Instant>,
+}
+
+impl Post {
+    /// Begins: in a folder as the writer, in a bucket as who follows.
+    pub(crate) fn new(store: &Store) -> Self {
+        let standing = if store.is_in_bucket() { Standing::Reader(String::new()) } else { Standing::Writer };
+        Self {
+            reached: watch::Sender::new(store.size()),
+            stand: watch::Sender::new(Stand { standing, is_silent: false }),
+            tended: Mutex::new(Instant::now()),
+            store: store.clone(),
+        }
+    }
+
+    /// Returns what is told of the standing.
+    pub(crate) fn stands(&self) -> watch::Receiver<Stand> {
+        self.stand.subscribe()
+    }
+
+    /// Returns what is told of the size.
+    pub(crate) fn reaches(&self) -> watch::Receiver<u64> {
+        self.reached.subscribe()
+    }
+
+    /// Tells whether this process writes.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.stand.borrow().standing == Standing::Writer
+    }
+
+    /// Tells whether the bucket has not answered for some seconds.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.stand.borrow().is_silent
+    }
+
+    /// Tells whether the log is no longer than what is known here.
+    pub(crate) fn is_newest(&self) -> bool {
+        self.is_writer() && (!self.store.is_in_bucket() || self.since() < SURE_FOR)
+    }
+
+    /// Returns the size of the newest checkpoint that is known here.
+    pub(crate) fn size(&self) -> u64 {
+        self.store.size()
+    }
+
+    /// Tells everybody who waits that the log has grown.
+    pub(crate) fn has_grown(&self) {
+        let size = self.store.size();
+        self.reached.send_if_modified(|reached| {
+            let is_news = size > *reached;
+            *reached = size.max(*reached);
+            is_news
+        });
+    }
+
+    /// Follows the log up to a checkpoint that the writer told, so that who had a receipt here reads here what it is for.
+    /// Nobody waits for it.
+    pub(crate) fn hears_of(self: &Arc<Self>, checkpoint: String) {
+        let post = Arc::clone(self);
+        // What fails here is done by who tends the store.
+        drop(spawn_blocking(move || post.store.follow_to(&checkpoint).map(|()| post.has_grown())));
+    }
+
+    /// Returns how many entries the head was last seen to have beyond what is known here.
+    pub(crate) fn behind(&self) -> u64 {
+        if self.is_writer() { 0 } else { self.store.head_seen().size.saturating_sub(self.store.size()) }
+    }
+
+    fn since(&self) -> Duration {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn tell(&self, standing: Option<Standing>, metrics: &Metrics) {
+        let is_silent = self.since() >= SILENT_AFTER;
+        let HeadSeen { size, turn } = self.store.head_seen();
+        self.stand.send_if_modified(|stand| {
+            let has_lost = stand.standing == Standing::Writer && !self.store.is_writing();
+            let known = || if has_lost { Standing::Reader(String::new()) } else { stand.standing.clone() };
+            let standing = standing.unwrap_or_else(known);
+            let was = core::mem::replace(stand, Stand { standing, is_silent });
+            match (&was.standing, &stand.standing) {
+                (Standing::Reader(_), Standing::Writer) => {
+                    metrics.turn_taken();
+                    tracing::info!(turn, size, "this server writes from now on");
+                }
+                (Standing::Writer, Standing::Reader(_)) => {
+                    metrics.turn_lost();
+                    tracing::warn!(
+                        size = self.store.size(),
+                        "this server writes no more: its turn is over, or a write failed"
+                    );
+                }
+                (Standing::Reader(was), Standing::Reader(is)) if was != is => {
+                    tracing::info!(turn, size, writer = is, "another server writes");
+                }
+                _ => {}
+            }
+            if was.is_silent != is_silent {
+                tracing::warn!(is_silent, "whether the bucket has not answered for some seconds changed");
+            }
+            was != *stand
+        });
+        metrics.stands(self.is_writer(), is_silent, turn);
+    }
+}
+
+/// Tends the store of a post for ever, and puts its small segments together. In a folder there is nothing to do.
+pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+    if !post.store.is_in_bucket() {
+        return Vec::new();
+    }
+    let (tending, metrics) = (Arc::clone(post), Arc::clone(metrics));
+    let store = post.store.clone();
+    vec![
+        tokio::spawn(async move { tend(&tending, &metrics).await }),
+        tokio::spawn(async move {
+            loop {
+                sleep(MERGE_EVERY).await;
+                let store = store.clone();
+                if let Ok(Err(error)) = spawn_blocking(move || store.merge_segments()).await {
+                    tracing::warn!(%error, "cannot put small segments together; it is tried again");
+                }
+            }
+        }),
+    ]
+}
+
+async fn tend(post: &Arc<Post>, metrics: &Metrics) {
+    let begun = Instant::now();
+    let mut said = String::new();
+    loop {
+        let store = post.store.clone();
+        let mut tending =
+            spawn_blocking(move || (Instant::now(), store.tend(begun.elapsed()).map_err(|error| chain(&error))));
+        let (asked, tended) = loop {
+            // The bucket may keep it waiting for long, and others have to know that it does.
+            match timeout(TEND_EVERY, &mut tending).await {
+                Ok(Ok(tended)) => break tended,
+                Ok(Err(error)) => break (Instant::now(), Err(error.to_string())),
+                Err(_) => post.tell(None, metrics),
+            }
+        };
+        match tended {
+            Ok(standing) => {
+                said.clear();
+                *post.tended.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                post.tell(Some(standing), metrics);
+            }
+            Err(error) => {
+                if error != said {
+                    tracing::error!(error, "cannot follow the log; it is tried again");
+                    said = error;
+                }
+                post.tell(None, metrics);
+            }
+        }
+        post.has_grown();
+        sleep(TEND_EVERY).await;
+    }
+}

@@ -1,0 +1,7 @@
+//! Several servers of one log in a bucket.
+
+mod fleet;
+mod reading;
+mod tap;
+mod turns;
+mod vouching;

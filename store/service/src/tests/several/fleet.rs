@@ -1,0 +1,249 @@
+//! Servers of one log in a bucket in memory, each with a folder and addresses of its own.
+
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, sync::Arc, thread, time::Instant};
+
+use griptrace_core::{
+    cbor::encode,
+    checkpoint::Checkpoint,
+    details::slot,
+    digest::Digest,
+    entry::Genesis,
+    id::GenesisHash,
+    key::{Algorithm, SecretKey, Signer as _},
+    node::{Core, DigestStrength, Held, Kind, Origin},
+    note::{Note, NoteSigner},
+    tree::{LeafIndex, Rfc9162, TreeSize, verify_inclusion},
+    value::Value,
+};
+use griptrace_proto::v1::{
+    self, commit_service_client::CommitServiceClient, lineage_service_client::LineageServiceClient,
+    proof_service_client::ProofServiceClient,
+};
+use griptrace_store::{OpenOptions, Store, bucket::MemoryBucket, record::NodeRecord, signed_commit};
+use tempfile::TempDir;
+use tonic::{
+    Request, Status,
+    transport::{Certificate, Channel, ClientTlsConfig},
+};
+
+use super::{
+    super::{
+        site::ask,
+        world::{ORIGIN, Running, now, serve},
+    },
+    tap::Tap,
+};
+use crate::status::DOMAIN;
+
+/// How long anything may take that is bound to happen.
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A log in a bucket, and what its servers need.
+pub(super) struct Fleet {
+    bucket: MemoryBucket,
+    folder: TempDir,
+    home: GenesisHash,
+}
+
+/// One of its servers.
+pub(super) struct Member {
+    pub(super) tap: Tap,
+    pub(super) running: Running,
+    pub(super) url: String,
+    /// Who signed its certificate, if it has one.
+    authority: Option<String>,
+}
+
+impl Fleet {
+    pub(super) fn new() -> Self {
+        let (bucket, folder) = (MemoryBucket::default(), tempfile::tempdir().unwrap());
+        let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
+        let genesis = Genesis { origin: ORIGIN.into(), key, time: now(), nonce: [3; 16], revokers: Vec::new() };
+        let local = folder.path().join("first");
+        let store = Store::init_in(Arc::new(bucket.clone()), &local, &genesis, signer(), now()).unwrap();
+        Self { home: store.home(), bucket, folder }
+    }
+
+    /// Returns where a file of all servers is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a server that takes the turn to write when it is free.
+    pub(super) async fn serve(&self, name: &str, settings: &str) -> Member {
+        self.start(name, settings, false).await
+    }
+
+    /// Starts one that never does.
+    pub(super) async fn replica(&self, name: &str, settings: &str) -> Member {
+        self.start(name, settings, true).await
+    }
+
+    async fn start(&self, name: &str, settings: &str, is_replica: bool) -> Member {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // With certificates, each bears a name and not a number.
+        let has_tls = settings.contains("[tls]");
+        let url = if has_tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
+        let addresses = format!("listen = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\nadvertise = \"{url}\"\n");
+        let tap = Tap::on(&self.bucket);
+        let settings = format!("{addresses}{settings}");
+        let running = serve(&folder, &settings, is_replica, |settings| {
+            let signer = (!is_replica).then(signer);
+            let options = OpenOptions { signer, address: settings.advertised().to_owned(), ..OpenOptions::default() };
+            Store::join_in(Arc::new(tap.clone()), &folder.join("store"), options).unwrap()
+        })
+        .await;
+        let authority = has_tls.then(|| fs::read_to_string(self.path("ca.pem")).unwrap());
+        Member { tap, running, url, authority }
+    }
+
+    /// Reads the log, once so many entries are in the bucket under a checkpoint.
+    fn log(&self, least: u64) -> Store {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Store::join_in(Arc::new(self.bucket.clone()), folder.path(), OpenOptions::default()).unwrap();
+        let begun = Instant::now();
+        while log.size() < least {
+            assert!(begun.elapsed() < PATIENCE, "{} of {least} entries are there", log.size());
+            log.tend(begun.elapsed()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+        }
+        log
+    }
+
+    /// Returns a commit of a data set of this name, that nobody has seen, and its node's id.
+    pub(super) fn commit(&self, name: &str) -> (v1::CommitRequest, bytes::Bytes) {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let core = Core {
+            origin: Some(Origin::Collected),
+            held: Some(Held::Here),
+            strength: Some(DigestStrength::Strong),
+            ..Core::new(Kind::Dataset, self.home, [0; 16], Digest::ZERO)
+        };
+        let values = [(slot(Kind::Dataset, "name").unwrap(), encode(&Value::text(name)))].into_iter().collect();
+        let random = |out: &mut [u8]| {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            out.iter_mut().zip(count).for_each(|(byte, drawn)| *byte = drawn);
+        };
+        let nodes = [NodeRecord::build(core, values, None, None, random).unwrap()];
+        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        let entry = signed_commit(self.home, &nodes, &|_| None, &committer, "Maker", now()).unwrap();
+        let id = nodes[0].id().as_bytes().to_vec().into();
+        (v1::CommitRequest { entry: entry.into(), nodes: vec![nodes[0].to_bytes().into()] }, id)
+    }
+
+    /// Asserts that these entries are in the log, each once and where its receipt says.
+    pub(super) fn holds(&self, receipts: &[(v1::CommitRequest, v1::Receipt)]) {
+        let log = self.log(receipts.iter().map(|(_, receipt)| receipt.tree_size).max().unwrap());
+        let entries = log.entries(0..log.size()).unwrap();
+        let all: BTreeSet<&[u8]> = entries.iter().map(|entry| entry.bytes.as_slice()).collect();
+        assert_eq!(all.len(), entries.len(), "no entry is there twice");
+        for (request, receipt) in receipts {
+            let there = &entries[usize::try_from(receipt.index).unwrap()].bytes;
+            assert_eq!(there.as_slice(), &*request.entry, "entry {}", receipt.index);
+        }
+    }
+}
+
+fn signer() -> NoteSigner {
+    NoteSigner::new(ORIGIN, &[1; 32]).unwrap()
+}
+
+impl Member {
+    pub(super) async fn channel(&self) -> Channel {
+        let mut endpoint = Channel::from_shared(self.url.clone()).unwrap();
+        if let Some(authority) = &self.authority {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls).unwrap();
+        }
+        endpoint.connect().await.unwrap()
+    }
+
+    /// Commits, and asserts that the receipt shows what it should.
+    pub(super) async fn commit(&self, request: &v1::CommitRequest) -> Result<v1::Receipt, Status> {
+        self.commit_as(request, None).await
+    }
+
+    /// Commits with a token.
+    pub(super) async fn commit_as(
+        &self,
+        request: &v1::CommitRequest,
+        token: Option<&str>,
+    ) -> Result<v1::Receipt, Status> {
+        let mut client = CommitServiceClient::new(self.channel().await);
+        let answer = client.commit(with_token(request.clone(), token)).await?.into_inner();
+        let receipt = answer.receipt.unwrap();
+        let note = Note::parse(receipt.checkpoint.as_bytes()).unwrap();
+        assert_eq!(note.verify(&[signer().verifier().clone()]).unwrap().len(), 1, "signed by the log");
+        let Checkpoint { size, root, .. } = Checkpoint::parse(note.text()).unwrap();
+        assert_eq!(size, receipt.tree_size);
+        let path: Vec<Digest> =
+            receipt.log_path.iter().map(|hash| Digest::from_bytes(hash.as_ref().try_into().unwrap())).collect();
+        let leaf = Rfc9162::leaf_hash(&request.entry);
+        verify_inclusion(&Rfc9162, LeafIndex::new(receipt.index), TreeSize::new(size), &leaf, &path, &root).unwrap();
+        Ok(receipt)
+    }
+
+    /// Asks for a node where the log has at least so many entries.
+    pub(super) async fn node(&self, id: &bytes::Bytes, least: u64) -> Result<v1::GetNodeResponse, Status> {
+        let mut request = Request::new(v1::GetNodeRequest { id: id.clone(), ..Default::default() });
+        request.metadata_mut().insert("griptrace-min-size", least.to_string().parse().unwrap());
+        request.set_timeout(Duration::from_secs(20));
+        Ok(LineageServiceClient::new(self.channel().await).get_node(request).await?.into_inner())
+    }
+
+    pub(super) async fn proofs(&self) -> ProofServiceClient<Channel> {
+        ProofServiceClient::new(self.channel().await)
+    }
+
+    /// Returns a figure.
+    pub(super) async fn figure(&self, name: &str) -> u64 {
+        let answer = ask(self.running.http.as_ref().unwrap(), "GET", "/metrics").await;
+        let text = String::from_utf8(answer.body).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("griptrace_{name} ")).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    }
+
+    pub(super) async fn is_writer(&self) -> bool {
+        self.figure("is_writer").await == 1
+    }
+
+    /// Waits until it writes.
+    pub(super) async fn writes(&self) {
+        let begun = Instant::now();
+        while !self.is_writer().await {
+            assert!(begun.elapsed() < PATIENCE, "it does not take the turn");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until it knows who writes.
+    pub(super) async fn follows(&self, turn: u64) {
+        let begun = Instant::now();
+        while self.figure("turn").await < turn {
+            assert!(begun.elapsed() < PATIENCE, "it does not follow");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub(super) fn with_token<T>(message: T, token: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    request
+}
+
+/// Returns the reason of a refusal, and what is said beside it.
+pub(super) fn reason(status: &Status) -> (String, std::collections::HashMap<String, String>) {
+    use tonic_types::StatusExt as _;
+    let info = status.get_error_details().error_info().unwrap().clone();
+    assert_eq!(info.domain, DOMAIN);
+    (info.reason, info.metadata)
+}

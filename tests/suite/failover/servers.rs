@@ -1,0 +1,213 @@
+//! Servers of one log in a bucket, each a process with a folder of its own and a proxy before the bucket.
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use griptrace_bucket::{BucketStore, Options};
+use griptrace_core::{id::GenesisHash, key::Signer as _};
+use griptrace_proto::v1::GetCheckpointRequest;
+use griptrace_store::{OpenOptions, Store, bucket::Bucket};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::{Blow, crowd::Crowd, proxy::Proxy};
+use crate::{
+    holding::factory::{ISSUER, NOW, ORIGIN, committer, genesis, log_signer},
+    seaweed::{BUCKET, KEY, SECRET, Seaweed},
+    served::{Endpoints, write_settings},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Fleet {
+    folder: TempDir,
+    /// Straight to the service.
+    bucket: Arc<BucketStore>,
+    address: String,
+    home: GenesisHash,
+    servers: Vec<Server>,
+}
+
+struct Server {
+    process: Child,
+    proxy: Proxy,
+    port: u16,
+}
+
+impl Fleet {
+    /// Makes a log, and starts so many servers of it.
+    pub(super) fn new(seaweed: &Seaweed, count: usize, number: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("s3://{BUCKET}/failover-{number}");
+        let options = Options::default()
+            .with("AWS_ENDPOINT_URL", &seaweed.endpoint())
+            .with("AWS_ALLOW_HTTP", "true")
+            .with("AWS_ACCESS_KEY_ID", KEY)
+            .with("AWS_SECRET_ACCESS_KEY", SECRET);
+        let bucket = Arc::new(BucketStore::open(&address, options).unwrap());
+        let made = Store::init_in(bucket.clone(), &folder.path().join("made"), &genesis(7), log_signer(), NOW).unwrap();
+        let mut fleet = Self { folder, bucket, address, home: made.home(), servers: Vec::new() };
+        drop(made);
+        let gateway = seaweed.endpoint().trim_start_matches("http://").parse().unwrap();
+        for which in 0..count {
+            let proxy = Proxy::to(gateway);
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            fleet.write(which, port, &proxy);
+            let process = fleet.run(which);
+            fleet.servers.push(Server { process, proxy, port });
+        }
+        (0..count).for_each(|which| fleet.listens(which));
+        fleet
+    }
+
+    fn write(&self, which: usize, port: u16, proxy: &Proxy) {
+        let inner = self.folder.path().join(which.to_string()).join(".griptrace");
+        write_settings(&inner);
+        let (key, home, endpoint) = (committer().public_key(), self.home, proxy.address);
+        let config = format!(
+            "origin = \"{ORIGIN}\"\nissuer = \"{ISSUER}\"\ncommitter = \"{key}\"\nstore = \"{}\"\n\
+             endpoint = \"http://{endpoint}\"\ngenesis = \"{home}\"\n\
+             [keys]\nlog = \"keys/log.key\"\ncommitter = \"keys/committer.key\"\n",
+            self.address
+        );
+        fs::write(inner.join("config.toml"), config).unwrap();
+        let settings = format!("advertise = \"http://127.0.0.1:{port}\"\nhttp = \"off\"\n[forward]\n");
+        fs::write(inner.join("serve.toml"), format!("listen = \"127.0.0.1:{port}\"\n{settings}")).unwrap();
+    }
+
+    fn run(&self, which: usize) -> Child {
+        let folder = self.folder.path().join(which.to_string());
+        let ready = folder.join("ready.json");
+        fs::remove_file(&ready).unwrap_or_default();
+        let log = File::options().create(true).append(true).open(folder.join("serve.log")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_griptrace-under-test"))
+            .args(["serve", "--ready-file", "ready.json"])
+            .current_dir(&folder)
+            .env_remove("GRIPTRACE_STORE")
+            .env_remove("GRIPTRACE_PASSPHRASE")
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    fn listens(&self, which: usize) {
+        let folder = self.folder.path().join(which.to_string());
+        let begun = Instant::now();
+        while !folder.join("ready.json").is_file() {
+            assert!(begun.elapsed() < PATIENCE, "it does not listen: {}", self.said(which));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn said(&self, which: usize) -> String {
+        let log = fs::read_to_string(self.folder.path().join(which.to_string()).join("serve.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("call ended")).collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    pub(super) const fn home(&self) -> GenesisHash {
+        self.home
+    }
+
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| SocketAddr::from(([127, 0, 0, 1], server.port))).collect()
+    }
+
+    /// Returns who writes, as the head says.
+    pub(super) async fn writer(&self) -> usize {
+        let begun = Instant::now();
+        loop {
+            let bucket = Arc::clone(&self.bucket);
+            let head = tokio::task::spawn_blocking(move || bucket.get("head", None)).await.unwrap().unwrap().unwrap();
+            let text = String::from_utf8(head.bytes).unwrap();
+            let is_free = text.contains("\nwriter nobody\n");
+            let port = text.lines().find_map(|line| line.strip_prefix("address http://127.0.0.1:")?.parse().ok());
+            let found = self.servers.iter().position(|server| Some(server.port) == port && !is_free);
+            if let Some(found) = found {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody writes: {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(super) fn strike(&mut self, which: usize, blow: Blow) {
+        let server = &mut self.servers[which];
+        match blow {
+            Blow::Killed => {
+                server.process.kill().unwrap();
+                server.process.wait().unwrap();
+            }
+            Blow::Stopped => signal("STOP", &server.process),
+            Blow::CutOff => server.proxy.shut(true),
+        }
+    }
+
+    pub(super) async fn mend(&mut self, which: usize, blow: Blow) {
+        match blow {
+            Blow::Killed => {
+                self.servers[which].process = self.run(which);
+                self.listens(which);
+            }
+            Blow::Stopped => signal("CONT", &self.servers[which].process),
+            Blow::CutOff => self.servers[which].proxy.shut(false),
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Asks every server for its newest checkpoint, for the crowd to compare.
+    pub(super) async fn look(&self, crowd: &Crowd) {
+        for address in self.addresses() {
+            let Ok(mut client) = Endpoints::plain(address).connect().await else { continue };
+            let asked = timeout(Duration::from_secs(2), client.proofs.get_checkpoint(GetCheckpointRequest::default()));
+            if let Ok(Ok(answer)) = asked.await {
+                crowd.saw(&answer.into_inner().checkpoint);
+            }
+        }
+    }
+
+    /// Reads the log, once so many entries are in the bucket under a checkpoint.
+    pub(super) fn log(&self, least: u64) -> Store {
+        let folder = self.folder.path().join("read");
+        let log = Store::join_in(self.bucket.clone(), &folder, OpenOptions::default()).unwrap();
+        let begun = Instant::now();
+        while log.size() < least {
+            assert!(begun.elapsed() < PATIENCE, "{} of {least} entries are there", log.size());
+            log.tend(begun.elapsed()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+        }
+        log
+    }
+}
+
+impl Drop for Fleet {
+    #[expect(clippy::print_stderr, reason = "what a server said belongs to the failure of its test")]
+    fn drop(&mut self) {
+        for which in 0..self.servers.len() {
+            if thread::panicking() {
+                eprintln!("server {which} said:\n{}", self.said(which));
+            }
+            let server = &mut self.servers[which];
+            server.proxy.shut(false);
+            drop(server.process.kill());
+            drop(server.process.wait());
+        }
+    }
+}
+
+fn signal(name: &str, process: &Child) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "process {} takes a signal", process.id());
+}
