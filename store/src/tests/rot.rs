@@ -136,7 +136,7 @@ fn a_flipped_bit_in_any_object_is_named_and_never_served() {
         bytes.windows(what.len()).position(|found| found == what).unwrap()
     };
     let read =
-        [(&*block, 59), (&*block, 60 + 40), (&*block, find(&block, b"s100")), (&*segment, find(&segment, b"last"))];
+        [(&*block, 59), (&*block, 60 + 40), (&*block, find(&block, b"s12")), (&*segment, find(&segment, b"last"))];
     let passed_over = [(&*block, log.length(&block) - 1), (&*segment, 5), (&*segment, log.length(&segment) - 1)];
     for ((name, at), is_read) in
         read.map(|place| (place, true)).into_iter().chain(passed_over.map(|place| (place, false)))
@@ -221,7 +221,7 @@ fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
     let whole = store.fsck(&quiet).unwrap();
     let block = log.first("blocks/");
     let bytes = log.bucket.get(&block, None).unwrap().unwrap().bytes;
-    let at = bytes.windows(3).position(|found| found == b"s20").unwrap();
+    let at = bytes.windows(3).position(|found| found == b"s11").unwrap();
     log.flip(&block, at);
     let (damaged, _other) = log.join();
     let found = damaged.fsck_resumed(&state, &quiet).unwrap();
