@@ -34,6 +34,11 @@ pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Res
     find(workspace, output, text, &[], Shared::Newest)
 }
 
+/// Finds the one node that `text` means, if this log has one.
+pub(crate) fn resolve_here(workspace: &Workspace, output: &Output, text: &str) -> Result<Option<NodeId>, CommandError> {
+    seek(workspace, output, text, &[], Shared::Newest)
+}
+
 fn find(
     workspace: &Workspace,
     output: &Output,
@@ -41,8 +46,20 @@ fn find(
     kinds: &[Kind],
     shared: Shared,
 ) -> Result<NodeId, CommandError> {
+    let path = Path::new(text);
+    seek(workspace, output, text, kinds, shared)?
+        .ok_or_else(|| if path.exists() { no_such_content(workspace, path) } else { unknown(workspace, text) })
+}
+
+fn seek(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+    shared: Shared,
+) -> Result<Option<NodeId>, CommandError> {
     if let Some((kind, wanted)) = text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
-        return by_name(workspace, output, wanted, (Some(kind), &[]), shared)?.ok_or_else(|| unknown(workspace, text));
+        return by_name(workspace, output, wanted, (Some(kind), &[]), shared);
     }
     let path = Path::new(text);
     if is_path(text) && path.exists() {
@@ -51,7 +68,7 @@ fn find(
     let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let is_whole_id = like_id && text.len() == 64;
     if is_whole_id && let Some(id) = by_prefix(workspace, text)? {
-        return Ok(id);
+        return Ok(Some(id));
     }
     // A name that looks like the beginning of an id is a name: which ids begin so is chance.
     let named = by_name(workspace, output, text, (None, kinds), shared)?;
@@ -59,17 +76,17 @@ fn find(
         if like_id && shared == Shared::Refuse {
             refuse_prefix(workspace, text, id)?;
         }
-        return Ok(id);
+        return Ok(Some(id));
     }
     if like_id && let Some(id) = by_prefix(workspace, text)? {
-        return Ok(id);
+        return Ok(Some(id));
     }
     if path.exists() {
         return by_file(workspace, output, path);
     }
     match Kind::from_word(text) {
-        Some(kind) => newest_of_kind(workspace, output, kind)?.ok_or_else(|| unknown(workspace, text)),
-        None => Err(unknown(workspace, text)),
+        Some(kind) => newest_of_kind(workspace, output, kind),
+        None => Ok(None),
     }
 }
 
@@ -264,7 +281,7 @@ fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError 
     error
 }
 
-fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId, CommandError> {
+fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<Option<NodeId>, CommandError> {
     let hashed = hash(workspace, output, path, false)?;
     let mut found = Vec::new();
     for digest in content_digests(&hashed) {
@@ -277,14 +294,16 @@ fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<NodeId
         }
     }
     match found.as_slice() {
-        [] => {
-            let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
-                .with_hint("it may have changed since it was recorded, or never have been recorded");
-            Err(if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error })
-        }
-        [one] => Ok(*one),
-        several => newest_of(workspace, several, path),
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => newest_of(workspace, several, path).map(Some),
     }
+}
+
+fn no_such_content(workspace: &Workspace, path: &Path) -> CommandError {
+    let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
+        .with_hint("it may have changed since it was recorded, or never have been recorded");
+    if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
 }
 
 /// Of several nodes with one content and one name, the newest is meant; otherwise nobody can tell.

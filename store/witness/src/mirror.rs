@@ -117,7 +117,9 @@ pub enum MirrorError {
         why: String,
     },
     /// The log broke its promise, and what shows it was kept.
-    #[error("the log {origin} {lie}: it was seen at size {seen}, and shows size {shown}; what shows it is kept in {evidence}")]
+    #[error(
+        "the log {origin} {lie}: it was seen at size {seen}, and shows size {shown}; what shows it is kept in {evidence}"
+    )]
     Lie {
         /// The log.
         origin: String,
@@ -295,14 +297,20 @@ impl Mirror {
     fn lie(&self, seen: &Signed, shown: &Signed, lie: Lie, proof: &[Digest]) -> Result<MirrorError, MirrorError> {
         let (origin, old, new) = (self.origin().to_owned(), seen.checkpoint.size, shown.checkpoint.size);
         let (before, now) = (seen.note.to_text(), shown.note.to_text());
-        let fork = self.keys.iter().rev().map(|vkey| Fork { vkey: vkey.clone(), before: before.clone(), now: now.clone() });
+        let fork =
+            self.keys.iter().rev().map(|vkey| Fork { vkey: vkey.clone(), before: before.clone(), now: now.clone() });
         // Of one size, others can check it (docs/spec/fork.md); of two, nothing is proven without the tree.
         let fork = fork.filter(|_| lie == Lie::TwoRoots).find(|fork| fork.check(&fork.vkey).is_ok());
         let (ending, text) = match fork {
             Some(fork) => ("fork", fork.to_text()),
             None => {
                 let proof: String = proof.iter().map(|digest| format!("{digest}\n")).collect();
-                ("txt", format!("the log {origin} {lie}\n\nseen before:\n\n{before}\nshown now:\n\n{now}\nconsistency proof:\n\n{proof}"))
+                (
+                    "txt",
+                    format!(
+                        "the log {origin} {lie}\n\nseen before:\n\n{before}\nshown now:\n\n{now}\nconsistency proof:\n\n{proof}"
+                    ),
+                )
             }
         };
         let root: String = shown.checkpoint.root.to_string().chars().take(16).collect();
@@ -348,7 +356,8 @@ impl Mirror {
         for level in 0..LEVELS {
             let index = full_tiles(level, before);
             let is_full = Tile::in_tree(level, index, size).is_some_and(|tile| !tile.is_partial());
-            let partial = [Tile::new(level, index, 1).map(Tile::path), EntryBundle::new(index, 1).map(EntryBundle::path)];
+            let partial =
+                [Tile::new(level, index, 1).map(Tile::path), EntryBundle::new(index, 1).map(EntryBundle::path)];
             for path in partial.into_iter().flatten().take(if level == 0 { 2 } else { 1 }).filter(|_| is_full) {
                 let Some((folder, _)) = path.rsplit_once('/') else { continue };
                 let folder = published(folder);

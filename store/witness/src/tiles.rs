@@ -141,7 +141,8 @@ impl Tiles {
         let malformed = |why| TilesError::Malformed { path: path.clone(), why };
         let whole = EntryBundle::new(bundle.index(), TILE_WIDTH).map_err(malformed)?;
         let missing = || TilesError::Missing { path: path.clone() };
-        let bytes = if bundle.is_partial() { self.read(&whole.path(), BUNDLE_BYTES_MAX).await? } else { None }.ok_or_else(missing)?;
+        let bytes = if bundle.is_partial() { self.read(&whole.path(), BUNDLE_BYTES_MAX).await? } else { None }
+            .ok_or_else(missing)?;
         let entries = decode_entries(&bytes, TILE_WIDTH).map_err(malformed)?;
         let entries: Vec<&[u8]> = entries.into_iter().take(bundle.width().into()).collect();
         encode_entries(&entries).map_err(malformed)

@@ -1,9 +1,6 @@
 //! Logs that grow, and logs that do what none may do.
 
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use griptrace_core::{
     note::NoteSigner,

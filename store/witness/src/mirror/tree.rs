@@ -6,9 +6,7 @@ use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
     tile::{EntryBundle, TILE_HEIGHT, TILE_WIDTH, Tile, decode_entries, place_of},
-    tree::{
-        Coordinate, ProofError, Rfc9162, TreeSize, consistency_coordinates, fetch_proof, range_root, root,
-    },
+    tree::{Coordinate, ProofError, Rfc9162, TreeSize, consistency_coordinates, fetch_proof, range_root, root},
 };
 
 use super::{LEVELS, MirrorError, in_time};
@@ -95,10 +93,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Answers a question about nodes, reading the tiles that it turns out to need.
-    async fn ask<T>(
-        &mut self,
-        question: impl Fn(Lookup<'_>) -> Result<T, ProofError>,
-    ) -> Result<T, MirrorError> {
+    async fn ask<T>(&mut self, question: impl Fn(Lookup<'_>) -> Result<T, ProofError>) -> Result<T, MirrorError> {
         let mut needed = Vec::new();
         let tried = question(&mut |at| {
             let place = place_of(at, self.size)?;
@@ -146,7 +141,10 @@ impl<'a> Tree<'a> {
             }
         }
         let paths: Vec<String> = self.known.keys().map(|tile| tile.path()).collect();
-        let why = format!("together they lead to the root {computed} at size {}, and the checkpoint says {expected}", self.size);
+        let why = format!(
+            "together they lead to the root {computed} at size {}, and the checkpoint says {expected}",
+            self.size
+        );
         MirrorError::Damaged { path: paths.join(" or "), why }
     }
 
