@@ -301,17 +301,15 @@ impl Mirror {
             self.keys.iter().rev().map(|vkey| Fork { vkey: vkey.clone(), before: before.clone(), now: now.clone() });
         // Of one size, others can check it (docs/spec/fork.md); of two, nothing is proven without the tree.
         let fork = fork.filter(|_| lie == Lie::TwoRoots).find(|fork| fork.check(&fork.vkey).is_ok());
-        let (ending, text) = match fork {
-            Some(fork) => ("fork", fork.to_text()),
-            None => {
-                let proof: String = proof.iter().map(|digest| format!("{digest}\n")).collect();
-                (
-                    "txt",
-                    format!(
-                        "the log {origin} {lie}\n\nseen before:\n\n{before}\nshown now:\n\n{now}\nconsistency proof:\n\n{proof}"
-                    ),
-                )
-            }
+        let (ending, text) = if let Some(fork) = fork {
+            ("fork", fork.to_text())
+        } else {
+            let proof: Vec<String> = proof.iter().map(|digest| format!("{digest}\n")).collect();
+            let text = format!(
+                "the log {origin} {lie}\n\nseen before:\n\n{before}\nshown now:\n\n{now}\nconsistency proof:\n\n{}",
+                proof.concat()
+            );
+            ("txt", text)
         };
         let root: String = shown.checkpoint.root.to_string().chars().take(16).collect();
         let evidence = format!("{EVIDENCE}/{old}-{new}-{root}.{ending}");
@@ -328,7 +326,7 @@ impl Mirror {
             let size = tree.size();
             for tile in (first..).map_while(|index| Tile::in_tree(level, index, size)) {
                 let hashes = tree.tile(tile).await?.to_vec();
-                let bytes = encode_hashes(&hashes).map_err(|why| malformed(tile.path(), why))?;
+                let bytes = encode_hashes(&hashes).map_err(|why| malformed(tile.path(), &why))?;
                 self.write_new(&published(&tile.path()), &bytes)?;
                 if level == 0 {
                     self.copy_entries(tree, tile.index(), &hashes).await?;
@@ -408,7 +406,7 @@ fn published(path: &str) -> String {
 
 /// Compares entries with the hashes over them.
 fn check_entries(bundle: EntryBundle, bytes: &[u8], hashes: &[Digest]) -> Result<(), MirrorError> {
-    let entries = decode_entries(bytes, bundle.width()).map_err(|why| malformed(bundle.path(), why))?;
+    let entries = decode_entries(bytes, bundle.width()).map_err(|why| malformed(bundle.path(), &why))?;
     let wrong = entries.iter().zip(hashes).position(|(entry, hash)| Rfc9162::leaf_hash(entry) != *hash);
     match wrong {
         None => Ok(()),
@@ -419,7 +417,7 @@ fn check_entries(bundle: EntryBundle, bytes: &[u8], hashes: &[Digest]) -> Result
     }
 }
 
-fn malformed(path: String, why: TileError) -> MirrorError {
+fn malformed(path: String, why: &TileError) -> MirrorError {
     MirrorError::Damaged { path, why: why.to_string() }
 }
 
@@ -431,7 +429,7 @@ fn io(name: &str) -> impl FnOnce(io::Error) -> MirrorError {
 async fn in_time<T>(path: &str, read: impl Future<Output = Result<T, TilesError>>) -> Result<T, MirrorError> {
     let late = |_| MirrorError::Late { path: path.to_owned(), seconds: READ_MAX.as_secs() };
     match timeout(READ_MAX, read).await.map_err(late)? {
-        Err(TilesError::Malformed { path, why }) => Err(malformed(path, why)),
+        Err(TilesError::Malformed { path, why }) => Err(malformed(path, &why)),
         other => Ok(other?),
     }
 }
