@@ -5,6 +5,7 @@
 
 mod facts;
 mod html;
+mod judged;
 pub(crate) mod label;
 mod page;
 mod picture;
@@ -13,7 +14,6 @@ mod qr;
 mod texts;
 
 use griptrace_core::bundle::Bundle;
-use griptrace_verifier::report::Report;
 use serde_json::{Value as Json, json};
 
 use self::{
@@ -21,6 +21,7 @@ use self::{
     points::{Answered, answer},
 };
 pub(crate) use self::{
+    judged::{Asked, Judged},
     page::MAGIC,
     texts::{Language, fill},
 };
@@ -33,25 +34,25 @@ pub(crate) struct Dossier {
     answers: Vec<Answered>,
     /// By node: the points to which it states something, by their places in `answers`.
     points_of: Vec<Vec<usize>>,
-    report: Option<Report>,
+    judged: Option<Judged>,
     language: Language,
 }
 
 impl Dossier {
-    /// Reads what a bundle says. `report` is what the verifier found of the same bytes.
+    /// Reads what a bundle says. `judged` is what the verifier found of the same bytes.
     ///
     /// # Errors
     /// The bundle can't be read to its end.
     pub(crate) fn read(
         bytes: &[u8],
         bundle: &Bundle,
-        report: Option<Report>,
+        judged: Option<Judged>,
         language: Language,
     ) -> Result<Self, CommandError> {
         let facts = Facts::read(bytes, bundle)?;
         let answers = answer(&facts);
         let points_of = points_of(&facts, &answers);
-        Ok(Self { facts, answers, points_of, report, language })
+        Ok(Self { facts, answers, points_of, judged, language })
     }
 
     /// Writes the page.
@@ -74,9 +75,10 @@ impl Dossier {
         json!({
             "bundle_digest": self.facts.digest.to_string(),
             "root": self.facts.root().id.to_string(),
-            "verified": self.report.is_some(),
-            "verdict": self.report.as_ref().map(|report| report.verdict.as_str()),
-            "policy_met": self.report.as_ref().map(|report| report.policy_met),
+            "verified": self.judged.is_some(),
+            "verdict": self.judged.as_ref().map(|judged| judged.report.verdict.as_str()),
+            "policy_met": self.judged.as_ref().map(|judged| judged.report.policy_met),
+            "asked": self.judged.as_ref().map(Judged::asked_json),
             "points": points.collect::<Vec<_>>(),
         })
     }

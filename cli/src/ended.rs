@@ -11,6 +11,7 @@ use griptrace_core::{
     key::PublicKey,
     key_change::{KeyChange, KeyUse},
     key_history::{AsOf, KeyHistory},
+    node::Mark,
 };
 use griptrace_store::StoredNode;
 
@@ -18,7 +19,8 @@ use crate::{
     error::CommandError,
     keyfile::{self, PrivateKey},
     log_source::Log,
-    workspace::{Workspace, vkey},
+    view::short,
+    workspace::{Workspace, detail, vkey},
 };
 
 /// Where a folder has its keys.
@@ -63,6 +65,13 @@ fn is_genuine(history: &KeyHistory, changes: &[&KeyChange], key: &KeyId) -> bool
         at = before;
     }
     true
+}
+
+/// Tells which mark a node bears, of which day, why, and by which status.
+fn bears(mark: Mark, status: &StoredNode) -> String {
+    let day = status.core.date.map_or_else(String::new, |date| format!(" of {date}"));
+    let reason = detail(status, "reason").map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("bears the mark {mark}{day} (status {}{reason})", short(&status.id))
 }
 
 impl Workspace {
@@ -148,6 +157,24 @@ impl Workspace {
     /// Tells whether a node was put aside by a mark, or counts for nobody.
     pub(crate) fn is_aside(&self, node: &StoredNode) -> Result<bool, CommandError> {
         Ok(self.ended_before(node).is_some() || self.put_aside(&node.id)?.is_some())
+    }
+
+    /// Tells why a node is put aside, as the rest of a sentence about it; `None` if it is not.
+    pub(crate) fn why_aside(&self, node: &StoredNode) -> Result<Option<String>, CommandError> {
+        if let Some(why) = self.why_void(node)? {
+            return Ok(Some(why));
+        }
+        Ok(self.status_aside(&node.id)?.map(|(mark, status)| bears(mark, &status)))
+    }
+
+    /// Tells why nothing can be based on a node, as the rest of a sentence about it: a terminal mark, or a key that does not
+    /// count. One that is merely superseded still counts.
+    pub(crate) fn why_void(&self, node: &StoredNode) -> Result<Option<String>, CommandError> {
+        let terminal = |status: &StoredNode| status.core.mark.filter(|mark| mark.is_terminal());
+        let marks = self.marks(&node.id)?;
+        let marked = marks.iter().rev().find_map(|status| Some(bears(terminal(status)?, status)));
+        let ended = |since| format!("was recorded with a key that does not count from leaf {since} on");
+        Ok(marked.or_else(|| self.ended_before(node).map(ended)))
     }
 
     /// Says how to go on where the settings name a committer's key that has ended.

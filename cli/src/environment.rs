@@ -1,6 +1,6 @@
 //! The only reads of the environment.
 
-use std::{env, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -36,6 +36,13 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
 pub(crate) fn state_folder() -> Option<PathBuf> {
     let home = || path("HOME").map(|home| home.join(".local").join("state"));
     path("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home)
+}
+
+/// Returns what the environment says to the programs of clouds, and to us: who asks for a bucket, and where it is.
+pub(crate) fn buckets() -> Vec<(String, String)> {
+    let is_one = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|family| name.starts_with(family));
+    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    env::vars_os().filter_map(readable).filter(|(name, _)| is_one(name)).collect()
 }
 
 /// Returns the settings of a service in `GRIPTRACE_SERVE__...`, without that beginning.

@@ -9,11 +9,12 @@ pub(crate) mod across;
 pub(crate) mod contact;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use griptrace_bucket::{BucketStore, Options};
 use griptrace_core::{
     entry::genesis_hash,
     id::GenesisHash,
@@ -21,17 +22,18 @@ use griptrace_core::{
     tile::{EntryBundle, decode_entries},
     word::Word,
 };
-use griptrace_store::{OpenOptions, Store};
+use griptrace_store::{OpenOptions, Store, bucket::Bucket};
 use griptrace_witness::{
     fetch::Fetcher,
     mirror::{Mirror, PUBLISHED},
     shelf::Folder,
-    tiles::Tiles,
+    tiles::{Resources, Tiles},
 };
 use serde::Deserialize;
 
 use crate::{
     context::Context,
+    environment,
     error::CommandError,
     log_source::Log,
     output::Output,
@@ -112,7 +114,19 @@ pub(crate) struct Plant {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Place {
     Folder(PathBuf),
+    /// A bucket, by its address.
+    Bucket(String),
     Url(String),
+}
+
+/// What is published in a bucket.
+#[derive(Debug)]
+struct InBucket(Arc<dyn Bucket>);
+
+impl Resources for InBucket {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.get(path, None)?.map(|part| part.bytes))
+    }
 }
 
 impl Fleet {
@@ -185,7 +199,7 @@ impl Plant {
         let log = log.map(|log| Place::parse(&log, base)).transpose()?;
         let tiles = match (tiles, &log) {
             (Some(tiles), _) => Place::parse(&tiles, base)?,
-            (None, Some(Place::Folder(folder))) => Place::Folder(folder.clone()),
+            (None, Some(place @ (Place::Folder(_) | Place::Bucket(_)))) => place.clone(),
             (None, Some(Place::Url(_)) | None) => {
                 return Err(format!("nothing says where the plant {name} publishes its tiles"));
             }
@@ -214,6 +228,7 @@ impl Plant {
     pub(crate) fn tiles(&self, fetcher: &Fetcher) -> Result<Tiles, CommandError> {
         Ok(match &self.tiles {
             Place::Url(url) => Tiles::at(url, fetcher),
+            Place::Bucket(address) => Tiles::Other(Arc::new(InBucket(open_bucket(address)?))),
             // What is published lies in a store's own folder; another folder is itself what is published.
             Place::Folder(folder) => Tiles::Folder(store_in(folder).unwrap_or_else(|| folder.clone())),
         })
@@ -226,14 +241,21 @@ impl Plant {
             Place::Folder(folder) => {
                 let dir = store_in(folder)
                     .ok_or_else(|| CommandError::failed(format!("no store in {}", folder.display())))?;
-                let bar = output.progress(&format!("reading the log of {}", self.name));
-                let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
-                let opened = Store::open(&dir, OpenOptions { progress: Some(progress), ..OpenOptions::default() });
+                let opened = Store::open(&dir, self.options(output));
                 let store = opened
                     .map_err(|e| CommandError::because(format!("cannot open the store in {}", dir.display()), e))?;
                 self.check(&store)?;
                 let beside = dir.parent().unwrap_or(&dir).to_owned();
                 Ok(Workspace::to_ask(beside, Log::Local(store)))
+            }
+            Place::Bucket(address) => {
+                // This machine's folder for what it makes of the bucket.
+                let local = self.folder.join("bucket");
+                fs::create_dir_all(&local).map_err(|e| CommandError::file("create", &local, e))?;
+                let store = Store::join_in(open_bucket(address)?, &local, self.options(output))
+                    .map_err(|e| CommandError::because(format!("cannot open the log in {address}"), e))?;
+                self.check(&store)?;
+                Ok(Workspace::to_ask(self.folder.clone(), Log::Local(store)))
             }
             Place::Url(url) => {
                 let target = self.target(url)?;
@@ -242,6 +264,12 @@ impl Plant {
                 Ok(Workspace::to_ask(self.folder.clone(), Log::Remote(Box::new(remote))))
             }
         }
+    }
+
+    fn options(&self, output: &Output) -> OpenOptions {
+        let bar = output.progress(&format!("reading the log of {}", self.name));
+        let progress = Box::new(move |what: &str, done, total| bar.step(what, done, total));
+        OpenOptions { progress: Some(progress), ..OpenOptions::default() }
     }
 
     /// Refuses a store that is of another log, or older than what was seen of this one.
@@ -288,9 +316,14 @@ impl Place {
         match text.split_once("://") {
             None => Ok(Self::Folder(base.join(text))),
             Some(("http" | "https", _)) => Ok(Self::Url(text.trim_end_matches('/').to_owned())),
-            Some(_) => Err(format!("{text:?} is neither a folder nor an address that begins with http:// or https://")),
+            Some(_) => Err(format!("{text:?} is neither a folder, nor a bucket (s3://, gs://, az://), nor an address that begins with http:// or https://")),
         }
     }
+}
+
+fn open_bucket(address: &str) -> Result<Arc<dyn Bucket>, CommandError> {
+    let bucket = BucketStore::open(address, Options::from_environment(environment::buckets()));
+    Ok(Arc::new(bucket.map_err(|e| CommandError::because(format!("cannot use the bucket {address}"), e))?))
 }
 
 /// Finds the store in a folder: itself, that of the settings in it, or that of the project.

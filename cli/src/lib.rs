@@ -33,7 +33,7 @@ mod view;
 mod witnesses;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -41,10 +41,12 @@ use crate::{
     arguments::{Arguments, dispatch},
     context::Context,
     error::ErrorKind,
+    output::Output,
 };
 
 /// Runs the program with the arguments of the process.
 pub fn run_program() -> ExitCode {
+    warn_of_the_index();
     let arguments = Arguments::parse();
     let context = Context::new(arguments.json, arguments.store, arguments.server);
     match dispatch(&context, arguments.command) {
@@ -56,4 +58,17 @@ pub fn run_program() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Makes a warning of what a broken or full disk does to the index: the command goes on without it.
+fn warn_of_the_index() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !griptrace_store::is_of_the_index(panic) {
+            return usual(panic);
+        }
+        let why = panic.payload().downcast_ref::<String>().map_or("it broke", String::as_str);
+        Output::new(false)
+            .warn(format_args!("the index or the cache of digests can't be kept, and is made again: {why}"));
+    }));
 }

@@ -28,20 +28,18 @@ impl Output {
 
     /// Writes lines of data.
     pub(crate) fn line(&self, text: impl Display) -> Result<(), CommandError> {
-        write_line(&mut io::stdout().lock(), &plain(&text.to_string()))
+        answered(write_line(&mut io::stdout().lock(), &plain(&text.to_string())))
     }
 
     /// Writes data as it is: a script, or what another program has rendered.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
-        stdout.flush()?;
-        Ok(())
+        answered(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
     /// Writes one JSON object on a line.
     pub(crate) fn object(&self, value: &Value) -> Result<(), CommandError> {
-        write_line(&mut io::stdout().lock(), &value.to_string())
+        answered(write_line(&mut io::stdout().lock(), &value.to_string()))
     }
 
     /// Writes the object where JSON is wanted, and the lines otherwise.
@@ -99,11 +97,18 @@ impl Drop for Progress {
     }
 }
 
-fn write_line(to: &mut impl Write, text: &str) -> Result<(), CommandError> {
+fn write_line(to: &mut impl Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.write_all(b"\n")?;
-    to.flush()?;
-    Ok(())
+    to.flush()
+}
+
+/// Says that an answer could not be given, unless nobody reads any more.
+fn answered(written: io::Result<()>) -> Result<(), CommandError> {
+    written.map_err(|error| {
+        let kind = CommandError::from(io::Error::from(error.kind())).kind;
+        CommandError { kind, ..CommandError::because("cannot write the answer to standard output", error) }
+    })
 }
 
 /// Escapes what could steer a terminal: names and texts come out of files of others.
@@ -120,7 +125,17 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A full disk behind `> file` was told as if it could have been any file.
+    #[test]
+    fn an_answer_that_cannot_be_written_says_so() {
+        let error = answered(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(error.lines()[0], "error: cannot write the answer to standard output");
+        assert_eq!((error.kind, error.lines().len()), (ErrorKind::CouldNot, 2));
+        assert_eq!(answered(Err(io::ErrorKind::BrokenPipe.into())).unwrap_err().kind, ErrorKind::BrokenPipe);
+    }
 
     #[test]
     fn what_could_steer_a_terminal_is_escaped() {

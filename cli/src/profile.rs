@@ -72,6 +72,11 @@ impl Field {
         let kind = kind_of(kind)?;
         Ok(Self { kind, slots: slots_of(kind, field)? })
     }
+
+    /// Tells whether it is a detail of a kind of node, by its slot.
+    pub(crate) fn is(&self, kind: Kind, slot: u8) -> bool {
+        self.kind == kind && self.slots.contains(&slot)
+    }
 }
 
 fn kind_of(word: &str) -> Result<Kind, String> {

@@ -23,6 +23,8 @@ const CANDIDATES_MAX: usize = 20;
 /// What to do where several nodes share a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shared {
+    /// Take the newest, and say so; of a file, what was put aside too, and say by what: for who only looks.
+    Look,
     /// Take the newest, and say so.
     Newest,
     /// Refuse, unless they have one content: what is asked for can't be undone.
@@ -31,12 +33,12 @@ enum Shared {
 
 /// Finds the one node that `text` means: an id of at least 4 digits, `NAME`, `kind:NAME` or a file.
 pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Result<NodeId, CommandError> {
-    find(workspace, output, text, &[], Shared::Newest)
+    find(workspace, output, text, &[], Shared::Look)
 }
 
 /// Finds the one node that `text` means, if this log has one.
 pub(crate) fn resolve_here(workspace: &Workspace, output: &Output, text: &str) -> Result<Option<NodeId>, CommandError> {
-    seek(workspace, output, text, &[], Shared::Newest)
+    seek(workspace, output, text, &[], Shared::Look)
 }
 
 fn find(
@@ -63,7 +65,7 @@ fn seek(
     }
     let path = Path::new(text);
     if is_path(text) && path.exists() {
-        return by_file(workspace, output, path);
+        return by_file(workspace, output, path, shared);
     }
     let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let is_whole_id = like_id && text.len() == 64;
@@ -82,7 +84,7 @@ fn seek(
         return Ok(Some(id));
     }
     if path.exists() {
-        return by_file(workspace, output, path);
+        return by_file(workspace, output, path, shared);
     }
     match Kind::from_word(text) {
         Some(kind) => newest_of_kind(workspace, output, kind),
@@ -131,6 +133,16 @@ pub(crate) fn resolve_kind(
     kinds: &[Kind],
 ) -> Result<NodeId, CommandError> {
     find_kind(workspace, output, text, kinds, Shared::Newest)
+}
+
+/// Finds the one node of a kind that `text` means, even if it was put aside: then it is said by what.
+pub(crate) fn resolve_aside(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+) -> Result<NodeId, CommandError> {
+    find_kind(workspace, output, text, kinds, Shared::Look)
 }
 
 /// Finds the node that `text` means for what can't be undone: a name that several nodes of different
@@ -281,17 +293,26 @@ fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError 
     error
 }
 
-fn by_file(workspace: &Workspace, output: &Output, path: &Path) -> Result<Option<NodeId>, CommandError> {
+fn by_file(
+    workspace: &Workspace,
+    output: &Output,
+    path: &Path,
+    shared: Shared,
+) -> Result<Option<NodeId>, CommandError> {
     let hashed = hash(workspace, output, path, false)?;
-    let mut found = Vec::new();
+    let (mut found, mut aside) = (Vec::new(), Vec::new());
     for digest in content_digests(&hashed) {
         let ids = workspace.store.by_content(&digest).map_err(|e| e.while_doing("cannot look up a content digest"))?;
         workspace.store.prefetch_marks(&ids)?;
         for id in ids {
-            if !found.contains(&id) && !workspace.is_aside(&workspace.node(&id)?)? {
-                found.push(id);
+            let list = if workspace.is_aside(&workspace.node(&id)?)? { &mut aside } else { &mut found };
+            if !list.contains(&id) {
+                list.push(id);
             }
         }
+    }
+    if found.is_empty() && !aside.is_empty() {
+        return put_aside(workspace, output, path, &aside, shared).map(Some);
     }
     match found.as_slice() {
         [] => Ok(None),
@@ -304,6 +325,29 @@ fn no_such_content(workspace: &Workspace, path: &Path) -> CommandError {
     let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
         .with_hint("it may have changed since it was recorded, or never have been recorded");
     if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
+}
+
+/// A file whose every node was put aside: who only looks is shown it, and who wants to go on with it is refused.
+fn put_aside(
+    workspace: &Workspace,
+    output: &Output,
+    path: &Path,
+    ids: &[NodeId],
+    shared: Shared,
+) -> Result<NodeId, CommandError> {
+    let mut lines = Vec::new();
+    for id in ids {
+        let node = workspace.node(id)?;
+        let why = workspace.why_aside(&node)?.unwrap_or_default();
+        lines.push(format!("{} has the content of {}, which {why}", path.display(), view::headline(&node)));
+    }
+    if shared == Shared::Look {
+        lines.iter().for_each(|line| output.warn(line));
+        return newest_of(workspace, ids, path);
+    }
+    let (first, more) = lines.split_first().map_or((String::new(), &[][..]), |(first, more)| (first.clone(), more));
+    let error = more.iter().fold(CommandError::failed(first), CommandError::with_hint);
+    Err(error.with_hint(format!("griptrace show {} tells more", path.display())))
 }
 
 /// Of several nodes with one content and one name, the newest is meant; otherwise nobody can tell.

@@ -8,6 +8,7 @@ use griptrace_core::{
     node::{Core, Edge, Role},
     value::Value,
 };
+pub(crate) use griptrace_export::lineage::core_fields;
 use griptrace_store::StoredNode;
 use serde_json::{Map, Value as Json, json};
 
@@ -53,31 +54,6 @@ pub(crate) fn title(node: &StoredNode) -> String {
 pub(crate) fn scheme(assessed: &Assessed) -> String {
     let by = assessed.signed.as_ref().map_or_else(|| "stated".to_owned(), |s| format!("signed by {}", s.issuer));
     format!("{} ({}, {by})", assessed.assessment.scheme, assessed.assessment.outcome)
-}
-
-/// Returns the fields of a core that are there, by name.
-pub(crate) fn core_fields(core: &Core) -> Vec<(&'static str, String)> {
-    let list = |words: &[griptrace_core::word::Word]| {
-        Some(words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
-    };
-    let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
-    let fields = [
-        ("origin", core.origin.map(|v| v.to_string())),
-        ("activity", core.activity.map(|v| v.to_string())),
-        ("mark", core.mark.map(|v| v.to_string())),
-        ("modality", list(&core.modality)),
-        ("purpose", list(&core.purpose)),
-        ("grade", core.grade.as_ref().map(ToString::to_string)),
-        ("country", core.country.map(|v| v.to_string())),
-        ("date", core.date.map(|v| v.to_string())),
-        ("basis", core.basis.as_ref().map(ToString::to_string)),
-        ("content-held", core.held.map(|v| v.to_string())),
-        ("digest-strength", core.strength.map(|v| v.to_string())),
-        ("use-allowed", core.use_allowed.map(yes)),
-        ("in-scope", core.in_scope.map(yes)),
-        ("persons", core.persons.map(|v| v.to_string())),
-    ];
-    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Returns the details of a node, by name or number of the slot.

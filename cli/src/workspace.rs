@@ -273,17 +273,15 @@ impl Workspace {
 
     /// Returns the folder of the store.
     pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, CommandError> {
-        let is_store = |path: &Path| path.join(CONFIG).is_file();
         if let Some(named) = named.map(Path::to_owned).or_else(environment::store) {
             let inner = named.join(FOLDER);
-            let found = [named.clone(), inner].into_iter().find(|path| is_store(path));
-            return found.ok_or_else(|| {
+            return first_store([named.clone(), inner])?.ok_or_else(|| {
                 CommandError::failed(format!("no store in {}", named.display()))
                     .with_hint(format!("griptrace init {} --origin ORIGIN makes one", named.display()))
             });
         }
-        let here = std::env::current_dir()?;
-        here.ancestors().map(|dir| dir.join(FOLDER)).find(|path| is_store(path)).ok_or_else(|| {
+        let here = std::env::current_dir().map_err(|e| CommandError::because("cannot tell the current folder", e))?;
+        first_store(here.ancestors().map(|dir| dir.join(FOLDER)))?.ok_or_else(|| {
             CommandError::failed(format!("no store in {} or a folder above it", here.display()))
                 .with_hint("griptrace init --origin ORIGIN makes one here; --store DIR or GRIPTRACE_STORE name another")
                 .with_hint("--server URL or GRIPTRACE_SERVER name a server in place of a store")
@@ -452,10 +450,31 @@ fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) ->
         .map_err(|e| CommandError::because(format!("cannot open the store in {}", folder.display()), e))
 }
 
+/// Returns the first folder that has settings. One that can't be looked at is not passed over: a store further up would be
+/// another one.
+fn first_store(folders: impl IntoIterator<Item = PathBuf>) -> Result<Option<PathBuf>, CommandError> {
+    for folder in folders {
+        if has_settings(&folder)? {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
+}
+
+fn has_settings(folder: &Path) -> Result<bool, CommandError> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let path = folder.join(CONFIG);
+    match fs::metadata(&path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(false),
+        Err(error) => Err(CommandError::file("read", &path, error)),
+    }
+}
+
 /// Makes the folder for keys and settings, where there must be none yet.
 fn new_folder(dir: &Path) -> Result<PathBuf, CommandError> {
     let folder = dir.join(FOLDER);
-    if folder.join(CONFIG).exists() {
+    if has_settings(&folder)? {
         return Err(CommandError::failed(format!("{} holds a store already", folder.display())));
     }
     make_folder(&folder)?;
@@ -517,4 +536,23 @@ pub(crate) fn name_of_record(record: &NodeRecord) -> String {
     let Ok(core) = record.core() else { return String::new() };
     let name = detail_of(record, core.kind, "name").and_then(|value| value.as_text().map(str::to_owned));
     name.or_else(|| core.activity.map(|activity| activity.to_string())).unwrap_or_default()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A store that could not be looked at was passed over, and the next one up taken for it.
+    #[test]
+    fn a_store_that_cannot_be_looked_at_is_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (near, far) = (dir.path().join("near"), dir.path().join("far"));
+        fs::create_dir(&far).unwrap();
+        fs::write(far.join(CONFIG), "").unwrap();
+        assert_eq!(first_store([near.clone(), far.clone()]).unwrap(), Some(far.clone()));
+        // It leads to itself: neither there nor missing.
+        std::os::unix::fs::symlink(&near, &near).unwrap();
+        let error = first_store([near.clone(), far]).unwrap_err();
+        assert_eq!(error.lines()[0], format!("error: cannot read {}", near.join(CONFIG).display()));
+    }
 }

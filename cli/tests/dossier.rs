@@ -8,7 +8,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use griptrace_core::{bundle::Bundle, digest::Digest};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 const LINEAGE: &str = r#"
@@ -250,17 +252,200 @@ fn the_verdict_is_the_verifiers_and_of_what_is_broken_nothing_is_repeated() {
     desk.write("trust.toml", &other.read("trust.toml"));
     assert_eq!(desk.run(&format!("{asked} --destination DE")).status.code(), Some(1));
     let page = desk.read("d.html");
-    assert!(page.contains("BROKEN: the policy is NOT met"), "{page}");
-    for said in ["camera", "two persons", "Source by source", "Article 10(2)"] {
+    is_harmless(&page);
+    for said in
+        ["BROKEN: the policy is NOT met", "NOTHING IN THIS FILE CAN BE RELIED ON", "does not have a key", "-untrusted"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(page.contains("BROKEN: rely on nothing in this file\\a "), "at the foot of every page");
+    let root = summary["root"].as_str().unwrap();
+    for said in [
+        "camera",
+        "two persons",
+        "Source by source",
+        "Article 10(2)",
+        "A verdict shows",
+        "Keys that",
+        " entries",
+        "root-id",
+        "What this paper is",
+        "<svg",
+        "grasp",
+        &root[..8],
+    ] {
         assert!(!page.contains(said), "a broken file's {said}");
     }
+}
+
+fn sha256(bytes: &str) -> String {
+    Digest::from_bytes(Sha256::digest(bytes).into()).to_string()
+}
+
+#[test]
+fn the_question_stands_beside_the_verdict() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace");
+    let files = "dossier b.griptrace -o d.html --trust trust.toml --policy policy.toml";
+    let more = "--destination DE --consignee Buyer --purpose train-adaptive-grasp-control --at 2027-03-04";
+    // Whether the policy is met is asked elsewhere; here only what was asked.
+    let ask = |more: &str| -> (Value, String) {
+        let output = desk.run(&format!("{files} {more} --json"));
+        assert!(output.status.code() < Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        (serde_json::from_slice(&output.stdout).unwrap(), desk.read("d.html"))
+    };
+    let row = |heading: &str, value: &str| format!("<tr><th scope=\"row\">{heading}</th><td>{value}");
+    let (summary, page) = ask(more);
+    let (trust, policy) = (sha256(&desk.read("trust.toml")), sha256(&desk.read("policy.toml")));
+    for (heading, value) in [
+        ("Destination", "DE</td>"),
+        ("Consignee", "Buyer</td>"),
+        ("Purposes", "train-adaptive-grasp-control</td>"),
+        ("Judged for the day", "2027-03-04, as the reader asked</td>"),
+        ("Policy", "cn-industrial-reference 2026-05: a reference, not law"),
+        ("Trust file", &format!("<div>SHA-256 <code>{trust}</code>")),
+    ] {
+        assert!(page.contains(&row(heading, value)), "{heading}: {page}");
+    }
+    assert!(page.contains(&format!("<div>SHA-256 <code>{policy}</code>")));
+    let asked = &summary["asked"];
+    assert_eq!((&asked["now"], &asked["trust_sha256"]), (&"2027-03-04".into(), &trust.clone().into()));
+    assert_eq!((&asked["destination"], &asked["policy"]["sha256"]), (&"DE".into(), &policy.into()));
+    let at = summary["verdict"].as_str().unwrap();
+    assert!(page.contains(&format!("{at}: the policy is ")) && page.contains("judged for 2027-03-04\\a "));
+
+    let (summary, page) = ask("");
+    assert_eq!((&summary["asked"]["destination"], &summary["asked"]["consignee"]), (&Value::Null, &Value::Null));
+    assert!(
+        page.contains(&row("Consignee", "not said</td>")) && page.contains("by the clock of the reader&#39;s computer")
+    );
+
+    // What the trust file expects is asked too, and another trust file has another digest.
+    let expect = "[expect]\ndestination = \"FR\"\nconsignee = \"Other\"\npurpose = [\"grasp-tests\"]\n";
+    desk.write("trust.toml", &format!("{}\n{expect}", desk.read("trust.toml")));
+    let (summary, page) = ask("--destination DE");
+    assert!(page.contains(&row("Destination", "DE</td>")) && page.contains(&row("Consignee", "Other</td>")), "{page}");
+    assert!(page.contains(&row("Purposes", "grasp-tests</td>")));
+    assert_ne!(summary["asked"]["trust_sha256"], trust.as_str());
+}
+
+#[test]
+fn whose_clock_a_time_comes_from_stands_beside_it() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace");
+    let asked =
+        "dossier b.griptrace -o d.html --trust trust.toml --policy policy.toml --model grasp.bin --destination DE";
+    desk.say(asked);
+    let page = desk.read("d.html");
+    assert!(page.contains("UTC by the log operator&#39;s own clock"), "{page}");
+    assert!(page.contains("UTC (by the log operator&#39;s own clock)"), "at shipment: {page}");
+    assert!(page.contains("UTC (by the reader&#39;s clock, or as asked)"), "now: {page}");
+}
+
+#[test]
+fn an_assessment_is_told_as_it_was_judged_and_not_as_if_it_counted() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace --profile full");
+    let asked = "--trust trust.toml --policy policy.toml --model grasp.bin --destination DE";
+    let page = |more: &str| {
+        let output = desk.run(&format!("dossier b.griptrace -o d.html {more}"));
+        assert!(output.status.code() < Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        desk.read("d.html")
+    };
+    let (covers, covers_not) = ("covers it, signed by an assessor of the trust file", "<b>does NOT cover it</b>");
+    let unjudged = page("");
+    assert!(unjudged.contains("Assessments of it") && unjudged.contains("as recorded, not judged"));
+    assert!(!unjudged.contains(covers) && !unjudged.contains(covers_not));
+    let good = page(asked);
+    // Of the source and among the assessments, at shipment and now.
+    assert_eq!((good.matches(covers).count(), good.matches(covers_not).count()), (4, 0), "{good}");
+    assert!(!good.contains("as recorded, not judged") && !good.contains("<rect class=\"source marked\""));
+    // Signed by a key that the trust file no longer has.
+    let trust = desk.read("trust.toml");
+    let (before, office) = trust.split_once("[[assessor]]").unwrap();
+    let office =
+        office.lines().skip_while(|line| !line.starts_with('[')).fold(String::new(), |all, line| all + line + "\n");
+    desk.write("trust.toml", &format!("{before}{office}"));
+    let untrusted = page(asked);
+    assert!(untrusted.contains("assessor-untrusted") && untrusted.contains(covers_not), "{untrusted}");
+    assert_eq!((untrusted.matches(covers).count(), untrusted.matches(covers_not).count()), (0, 4), "{untrusted}");
+    desk.write("trust.toml", &trust);
+
+    desk.say("mark withdraw assessment --reason mistaken");
+    desk.say("prove first -o b.griptrace --profile full");
+    let withdrawn = page(asked);
+    for said in
+        [covers_not, "assessment-withdrawn", "<b>withdrawn</b> (R1)", "<rect class=\"source marked\"", ">! assessment:"]
+    {
+        assert!(withdrawn.contains(said), "{said}: {withdrawn}");
+    }
+    let now = withdrawn.split("<span class=\"field\">now: </span>").nth(1).unwrap();
+    assert!(now.starts_with(covers_not), "{now:.300}");
+    // Without a verdict the mark is shown all the same.
+    assert!(page("").contains("<rect class=\"source marked\""));
+}
+
+#[test]
+fn the_picture_has_marks_and_whole_grades() {
+    let grade = "of-a-grade-with-a-name-that-is-as-long-as-names-of-grades-may-be";
+    let desk = Desk::new(&LINEAGE.replace("value = \"important\"", &format!("value = \"{grade}\"")));
+    desk.say("mark recall model:grasp --reason slips");
+    desk.say("mark supersede dataset:labels --successor dataset:cropped --reason better");
+    desk.say("prove first -o b.griptrace --profile full");
+    desk.say("dossier b.griptrace -o d.html");
+    let page = desk.read("d.html");
+    let picture = page.split("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ancestry\"").nth(1).unwrap();
+    let picture = picture.split("</section>").next().unwrap();
+    for said in [">! recalled</text>", ">! D2: superseded</text>", "class=\"model marked\"", "class=\"step marked\""] {
+        assert!(picture.contains(said), "{said}: {picture}");
+    }
+    let rows = picture.split("<text ").skip(1).filter_map(|row| row.split(['>', '<']).nth(1));
+    assert!(rows.collect::<String>().contains(grade), "{picture}");
+}
+
+#[test]
+fn every_page_says_that_nothing_was_verified() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace");
+    for (language, said) in [("en", "NOTHING WAS VERIFIED"), ("de", "ES WURDE NICHTS GEPRÜFT"), ("zh", "未作任何验证")]
+    {
+        desk.say(&format!("dossier b.griptrace -o d.html --language {language}"));
+        let page = desk.read("d.html");
+        let foot = page.split("@bottom-left").nth(1).unwrap().split(';').next().unwrap();
+        assert!(foot.contains(said), "{foot}");
+    }
+}
+
+#[test]
+fn no_label_is_printed_for_a_file_that_is_damaged() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace");
+    let good = fs::read(desk.0.path().join("b.griptrace")).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    // Whoever tampers can make the digest at the end anew.
+    let mut bundle = Bundle::from_bytes(&good).unwrap();
+    bundle.logs[0].commits[0].cores[0] = vec![0xff];
+    for (bytes, why) in [(flipped, "digest"), (bundle.to_bytes(), "malformed"), (good[..100].to_vec(), "digest")] {
+        fs::write(desk.0.path().join("b.griptrace"), bytes).unwrap();
+        for output in ["", "-o l.html", "-o l.svg", "-o l.txt"] {
+            let output = desk.run(&format!("label b.griptrace {output}"));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
+            assert!(said.contains("no label is written") && said.contains(why), "{said}");
+        }
+        assert!(["l.html", "l.svg", "l.txt"].iter().all(|name| !desk.0.path().join(name).exists()));
+    }
+    desk.write("b.griptrace", "no evidence file at all");
+    assert_eq!(desk.run("label b.griptrace").status.code(), Some(2));
 }
 
 #[test]
 fn every_language_tells_the_same_and_says_no_more_than_it_may() {
     let desk = Desk::new(LINEAGE);
     desk.say("prove first -o b.griptrace --profile full");
-    for (language, heading) in [("de", "Quelle für Quelle"), ("zh", "逐项来源")] {
+    for (language, heading) in [("de", "Die einzelnen Quellen"), ("zh", "各个来源")] {
         desk.say(&format!("dossier b.griptrace -o d.html --language {language}"));
         let page = desk.read("d.html");
         is_harmless(&page);

@@ -245,6 +245,15 @@ fn a_profile_shows_what_it_says_and_the_reader_is_told_so_before() {
     let (_, json) = learns(&[]);
     assert_eq!(details(&json, "dataset") + &details(&json, "transformation"), "");
     assert_eq!(details(&json, "shipment"), "consignee");
+    // The files that ship stand in every bundle: whoever wanted to hide them hears so.
+    let told = |flags: [&str; 2]| desk.warned(&[&["prove", "first", "-o", "b.griptrace"][..], &flags].concat());
+    assert_eq!(told(["--hide", "model.name"]) + &told(["--hide-node", "wrist-camera"]), "");
+    assert!(told(["--hide", "model.content"]).contains(" model grasp: content can't be hidden"));
+    for flags in [["--hide", "model.*"], ["--hide-node", "model:grasp"]] {
+        let said = told(flags);
+        assert!(said.contains(" model grasp: content and manifest can't be hidden, and the bundle shows"), "{said}");
+        assert!(said.contains("hint: a buyer compares the files that shipped"), "{said}");
+    }
 }
 
 #[test]
@@ -283,6 +292,28 @@ fn what_was_recorded_is_not_recorded_again_and_files_are_ids() {
     assert!(desk.complain(&["show", "nonsense"]).contains("is no node of this log"));
     fs::write(desk.path().join("out/other.bin"), "other").unwrap();
     assert!(desk.complain(&["show", "out/other.bin"]).contains("has the content of no node"));
+}
+
+/// A file that was recalled is known: whoever asks about it hears of the mark, and whoever goes on with it is refused.
+#[test]
+fn a_file_whose_node_was_put_aside_is_found_with_its_mark() {
+    let desk = Desk::new();
+    desk.say(&["record", "lineage.toml"]);
+    let model = desk.id("model:grasp");
+    desk.say(&["mark", "recall", "model:grasp", "--reason", "drops parts"]);
+    for command in ["show", "trace", "impact"] {
+        let said = desk.warned(&[command, "out/grasp.bin"]);
+        assert!(said.contains("model grasp, which bears the mark recall of "), "{command}: {said}");
+        assert!(said.contains(": drops parts)"), "{command}: {said}");
+    }
+    assert_eq!(desk.id("out/grasp.bin"), model);
+    for refused in
+        [&["ship", "out/grasp.bin", "--to", "B", "--country", "DE"][..], &["prove", "out/grasp.bin", "-o", "b"]]
+    {
+        let said = desk.complain(refused);
+        assert!(said.contains("which bears the mark recall of "), "{refused:?}: {said}");
+        assert!(said.contains("hint: griptrace show out/grasp.bin"), "{refused:?}: {said}");
+    }
 }
 
 #[test]

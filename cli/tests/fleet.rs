@@ -339,7 +339,7 @@ fn a_fleet_that_makes_no_sense_is_refused() {
         (settings.replace("name = \"camera\"", "name = \"training\""), "have one name or one log"),
         (settings.replace("log = \"../camera\"", ""), "publishes its tiles"),
         (settings.replace("vkey = \"camera", "vkey = \"other"), "no vkey"),
-        (settings.replace("../camera", "ftp://camera"), "neither a folder nor an address"),
+        (settings.replace("../camera", "ftp://camera"), "neither a folder, nor a bucket"),
         (settings.replace("trust =", "trusts ="), "unknown field"),
     ];
     for (text, expected) in cases {

@@ -239,6 +239,23 @@ fn an_office_withdraws_without_any_log() {
     let held = desk.inspect("w.update");
     assert_eq!((&held[0]["patch"], &held[0]["withdrawals"]), (&serde_json::Value::Null, &1.into()));
     assert_eq!((&held[1]["withdrawal"], &held[1]["issuer"]), (&"withdraw".into(), &"Office".into()), "{held:?}");
+    // A signed verdict hears of it too, and a file that can't hold it says so.
+    desk.say("key new buyer.key");
+    let asked = "--trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --key buyer.key";
+    let vsa = |bundle: &str, more: &str| {
+        let export = format!("export vsa {bundle} {asked} -o v.json {more}");
+        let output = desk.run(&export.split_whitespace().collect::<Vec<_>>());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(vsa("first.griptrace", "").0, Some(0));
+    let (code, told) = vsa("first.griptrace", "--update w.update");
+    assert!(code == Some(1) && told.contains("assessment-withdrawn (error): "), "{told}");
+    let (_, _, told) = desk.verify("first.griptrace --update w.update --write-updated same.griptrace");
+    let warned = "warning: same.griptrace does not hold the mark withdraw of ";
+    assert!(told.contains(warned) && told.contains(" by Office, which w.update brings"), "{told}");
+    assert!(told.contains("hint: ") && told.contains("give --update w.update with every check of it"), "{told}");
+    assert_eq!(vsa("same.griptrace", "").0, Some(0), "which is why that is said");
+    assert_eq!(vsa("same.griptrace", "--update w.update").0, Some(1));
     // The same from the trust file.
     let trust = fs::read_to_string(desk.path().join("trust.toml")).unwrap();
     let (_, table) = said.split_once("[[withdrawal]]").unwrap();
@@ -271,7 +288,7 @@ fn an_office_withdraws_without_any_log() {
     assert_eq!(warned("w.update"), "");
     let (code, report, said) = desk.verify("first.griptrace --update u.update --write-updated second.griptrace");
     assert_eq!((code, codes(&report)), (1, vec!["assessment-withdrawn"]), "{report}");
-    assert!(said.contains("the withdrawals of an update are not in the bundle"), "{said}");
+    assert!(said.contains("warning: second.griptrace does not hold the mark withdraw of "), "{said}");
     assert_eq!(desk.verify("second.griptrace").0, 0, "which is why that is said");
 }
 

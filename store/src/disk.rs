@@ -28,7 +28,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn make_folder(&self, name: &str) -> io::Result<()>;
     /// Removes a folder with all that is in it. Nothing waits for its durability.
     fn remove_folder(&self, name: &str) -> io::Result<()>;
-    /// Tells whether there is a file or folder.
+    /// Tells whether there is a file or folder. A disk that can't tell is an error: what is not seen is not gone.
     fn exists(&self, name: &str) -> io::Result<bool>;
     /// Returns the names in a folder, in no order; none if there is no folder.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
@@ -123,7 +123,10 @@ impl Disk for Folder {
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
-        self.path(name).try_exists()
+        match self.path(name).try_exists() {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            told => told,
+        }
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {

@@ -383,12 +383,13 @@ impl<'a> Audit<'a> {
 
     /// Checks head and checkpoint against the roots of the segments.
     fn heads(&mut self) -> Result<(), StorageError> {
-        if !self.objects.exists(HEAD)? {
+        let is_there = self.objects.exists(HEAD)?;
+        if !is_there {
             self.fault(HEAD, "it is missing");
         }
         let mut newest = None;
         let slots = self.signature.slots(self.objects)?;
-        if self.objects.exists(HEAD)? && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
+        if is_there && slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
             self.fault(HEAD, "it holds no checkpoint");
         }
         for slot in slots {

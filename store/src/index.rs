@@ -104,8 +104,8 @@ impl Index {
         self.meta.commits
     }
 
-    /// Opens the index of a store as it is, for an audit. `None` if there is none, or another process
-    /// has it.
+    /// Opens the index of a store as it is, for an audit. `None` if there is none, another process has it, or
+    /// nothing was taken in yet: it was made when the log was empty, or whoever made it was stopped.
     pub(crate) fn inspect(folder: &Path, catalogue: &Catalogue) -> Result<Option<Self>, Broken> {
         let path = folder.join("index");
         if !path.exists() {
@@ -113,7 +113,8 @@ impl Index {
         }
         let Some(shelf) = Shelf::try_open(&path)? else { return Ok(None) };
         let place = Place::Disk(shelf);
-        let meta = place.get(META)?.and_then(|bytes| decode::<Meta>(&bytes)).filter(|meta| is_of(meta, catalogue));
+        let Some(bytes) = place.get(META)? else { return Ok(None) };
+        let meta = decode::<Meta>(&bytes).filter(|meta| is_of(meta, catalogue));
         Ok(Some(Self { path, place, meta: meta.ok_or(Broken)? }))
     }
 

@@ -7,7 +7,7 @@
 use core::panic::AssertUnwindSafe;
 use std::{
     fs, io,
-    panic::catch_unwind,
+    panic::{PanicHookInfo, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -102,6 +102,16 @@ impl Drop for Shelf {
     }
 }
 
+/// Tells whether a panic began in what keeps the index and the digests of files. It is caught, what failed is made again, and
+/// nothing else rests on it: a program that says so in its own panic hook need not print it as its own failure.
+pub fn is_of_the_index(panic: &PanicHookInfo<'_>) -> bool {
+    panic.location().is_some_and(|location| is_of_sled(location.file()))
+}
+
+fn is_of_sled(file: &str) -> bool {
+    file.split(['/', '\\']).any(|part| part.starts_with("sled-"))
+}
+
 /// Tells whether the disk can't be written, which says nothing of what is on it.
 fn is_of_the_disk(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
@@ -111,4 +121,16 @@ fn is_of_the_disk(error: &io::Error) -> bool {
 /// Runs what may panic on damaged files. Nothing is used after a panic but to throw it away.
 fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T, Broken> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| Broken)?.map_err(|_| Broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_sled;
+
+    #[test]
+    fn a_panic_of_ours_is_not_taken_for_one_of_the_index() {
+        assert!(is_of_sled("/root/.cargo/registry/src/index/sled-0.34.7/src/pagecache/logger.rs"));
+        assert!(is_of_sled("C:\\registry\\sled-0.34.7\\src\\lib.rs"));
+        assert!(!is_of_sled("store/src/shelf.rs") && !is_of_sled("/home/sled/store/src/index.rs"));
+    }
 }

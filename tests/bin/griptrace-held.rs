@@ -14,6 +14,10 @@
 //! `GRIPTRACE_HELD_LIES` set it says `ack` *before* it commits: so the suite shows that it would
 //! notice.
 //!
+//! `griptrace-held steps STORE FILE,FILE... FILE,FILE...` commits the nodes in files, several at once, and says `ack` as
+//! above, or `old NUMBER` of those that are in the log already. With `lie` at the end it says
+//! `ack` too early. It leaves with 2 if that fails.
+//!
 //! `griptrace-held read STORE` opens the store for reading, again and again, until it is killed or
 //! its standard input ends; reads the whole log and compares it with its checkpoint. It prints `read
 //! SIZE` each time, or what is wrong and leaves with 1.
@@ -25,7 +29,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use std::{
-    env,
+    env, fs,
     io::{self, Read as _, Write as _},
     path::Path,
     process::ExitCode,
@@ -41,7 +45,7 @@ use griptrace_core::{
     note::Note,
     tree::{Frontier, Rfc9162},
 };
-use griptrace_store::{OpenOptions, Receipt, Store, record::NodeRecord};
+use griptrace_store::{CommitError, OpenOptions, Receipt, Refusal, Store, record::NodeRecord};
 use griptrace_tests::seed::{Rng, Seed};
 
 use crate::factory::{Factory, ISSUER, NOW, committer, log_signer};
@@ -60,14 +64,15 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["commit", store, seed, threads, nodes] => commit(Path::new(store), seed, threads, nodes),
+        ["steps", store, steps @ ..] => commit_steps(Path::new(store), steps),
         ["read", store] => read(Path::new(store)),
-        other => Err(format!("it knows commit and read, not {other:?}").into()),
+        other => Err(format!("it knows commit, steps and read, not {other:?}").into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", told(&*error));
-            ExitCode::FAILURE
+            if words.first() == Some(&"steps") { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -135,8 +140,7 @@ impl Work {
             let data: Vec<NodeId> = data.map(NodeRecord::id).collect();
             let receipt = self.store.commit(nodes, &committer(), ISSUER, NOW)?;
             if !self.lies {
-                let Receipt { index, size, checkpoint, .. } = receipt;
-                say(&format!("ack {number} {index} {size} {}", hex(checkpoint.as_bytes())));
+                say(&acknowledged(number, &receipt));
             }
             self.learn(data);
         }
@@ -152,6 +156,42 @@ impl Work {
         let old = known.len().saturating_sub(KNOWN_MAX);
         known.drain(..old);
     }
+}
+
+fn read_node(file: &str) -> Result<NodeRecord, Failure> {
+    let bytes = fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    Ok(NodeRecord::from_bytes(&bytes)?)
+}
+
+fn acknowledged(number: u64, receipt: &Receipt) -> String {
+    let Receipt { index, size, checkpoint, .. } = receipt;
+    format!("ack {number} {index} {size} {}", hex(checkpoint.as_bytes()))
+}
+
+// --- Committing what was given. ---
+
+fn commit_steps(dir: &Path, steps: &[&str]) -> Result<(), Failure> {
+    let (steps, lies) = steps.strip_suffix(&["lie"]).map_or((steps, false), |steps| (steps, true));
+    let store = Store::open(dir, OpenOptions { signer: Some(log_signer()), progress: None })?;
+    for (number, files) in (0_u64..).zip(steps) {
+        let nodes = files.split(',').map(read_node).collect::<Result<Vec<_>, _>>()?;
+        if lies {
+            answer(&format!("ack {number} 0 0 00"))?;
+        }
+        match store.commit(nodes, &committer(), ISSUER, NOW) {
+            Ok(_) if lies => {}
+            Ok(receipt) => answer(&acknowledged(number, &receipt))?,
+            Err(CommitError::Refused { why: Refusal::Recorded, .. }) => answer(&format!("old {number}"))?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Prints one line, as [`say`] does, where it is no reason to end at once that nobody listens.
+fn answer(line: &str) -> Result<(), Failure> {
+    let written = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+    Ok(written.map_err(|error| format!("cannot write to standard output: {error}"))?)
 }
 
 fn listed(nodes: &[NodeRecord]) -> String {

@@ -104,7 +104,32 @@ const WALLS: &[(&str, &[&str])] = &[
     ("griptrace-verify", &["bincode", "griptrace-store", "object_store", "rs_merkle", "sled", "tokio", "tonic"]),
     (
         "griptrace-store",
-        &["clap", "griptrace-cli", "griptrace-proto", "griptrace-verifier", "hyper", "indicatif", "tokio", "tonic"],
+        &[
+            "clap",
+            "griptrace-bucket",
+            "griptrace-cli",
+            "griptrace-proto",
+            "griptrace-verifier",
+            "hyper",
+            "indicatif",
+            "object_store",
+            "tokio",
+            "tonic",
+        ],
+    ),
+    (
+        "griptrace-bucket",
+        &[
+            "aws-lc-sys",
+            "clap",
+            "griptrace-cli",
+            "griptrace-service",
+            "griptrace-verifier",
+            "indicatif",
+            "openssl-sys",
+            "reqwest",
+            "tonic",
+        ],
     ),
     (
         "griptrace-export",
@@ -136,7 +161,10 @@ const WALLS: &[(&str, &[&str])] = &[
             "tonic",
         ],
     ),
-    ("griptrace-service", &["clap", "griptrace-cli", "indicatif", "openssl-sys", "aws-lc-sys"]),
+    (
+        "griptrace-service",
+        &["clap", "griptrace-bucket", "griptrace-cli", "indicatif", "object_store", "openssl-sys", "aws-lc-sys"],
+    ),
 ];
 
 /// Storage, network, threads, clocks, randomness.

@@ -229,7 +229,10 @@ fn the_demos_dossier_is_printed_and_its_square_names_the_bundle() {
     assert!(printed.text.contains("TRACED_ASSESSED: the policy is met"), "{}", printed.text);
     assert!((4..=16).contains(&printed.pages), "{} pages", printed.pages);
     let (_, unverified) = dossier(browser, &demo, "shipment.griptrace", &[]);
-    assert!(unverified.text.contains("NOTHING WAS VERIFIED"));
+    // Once as its verdict, and at the foot of every page.
+    assert_eq!(unverified.text.matches("NOTHING WAS VERIFIED").count(), 1 + unverified.pages);
+    of_a_withdrawn_one_every_page_says_so(browser, &demo);
+    a_broken_one_fills_no_more_than_a_page(browser, &demo);
     for language in ["de", "zh"] {
         let args = ["dossier", "shipment.griptrace", "-o", "d.html", "--language", language];
         assert!(griptrace(&demo, &args).status.success());
@@ -239,6 +242,35 @@ fn the_demos_dossier_is_printed_and_its_square_names_the_bundle() {
     assert!(griptrace(&demo, &["label", "shipment.griptrace", "-o", "label.html"]).status.success());
     assert_eq!(print(browser, &demo, "label").pages, 1);
     assert_eq!(line_of(&decoded(&demo, "label.pdf"), "bundle "), digest);
+}
+
+fn of_a_withdrawn_one_every_page_says_so(browser: &str, demo: &Path) {
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--model", "model", "--destination", "DE"];
+    let (summary, printed) = dossier(browser, &demo.join("lies/withdrawn"), "shipment.griptrace", &asked);
+    assert_eq!(summary["verdict"], "WITHDRAWN");
+    let foot = format!("WITHDRAWN: the policy is NOT met, judged for {}", summary["asked"]["now"].as_str().unwrap());
+    assert_eq!(printed.text.matches(&foot).count(), printed.pages, "{}", printed.text);
+    let text: String = printed.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "now: does NOT cover it: assessment-withdrawn",
+        "at shipment: covers it, signed by an assessor",
+        "! assessment:",
+    ] {
+        assert!(text.contains(said), "{said}: {}", printed.text);
+    }
+}
+
+fn a_broken_one_fills_no_more_than_a_page(browser: &str, demo: &Path) {
+    let bundle = "lies/flipped-proof/shipment.griptrace";
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE"];
+    let summary = json(demo, &[&["dossier", bundle, "-o", "d.html"], &asked[..]].concat());
+    assert_eq!(summary["verdict"], "BROKEN");
+    let printed = print(browser, demo, "d");
+    assert_eq!(printed.pages, 1);
+    assert!(printed.text.contains("BROKEN: rely on nothing in this file"), "{}", printed.text);
+    for said in ["grasp-int8", "newest head", "A verdict shows", "Keys that"] {
+        assert!(!printed.text.contains(said), "{said}: {}", printed.text);
+    }
 }
 
 #[test]

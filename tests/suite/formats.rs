@@ -279,23 +279,30 @@ fn the_same_bundle_gives_the_same_documents() {
     }
 }
 
+/// Returns what a verdict is about, by name, with the SHA-256 where it is known.
+fn subjects(statement: &Json) -> Vec<(&str, &str)> {
+    let list = statement["subject"].as_array().unwrap().iter();
+    list.map(|of| (of["name"].as_str().unwrap(), of["digest"]["sha256"].as_str().unwrap_or_default())).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    griptrace_core::digest::Digest::from_bytes(Sha256::digest(bytes).into()).to_string()
+}
+
 #[test]
 fn a_verdict_that_is_not_met_has_no_properties_and_speaks_of_no_more_than_it_knows() {
     let desk = Desk::new();
     let met = ["--model", "model", "--destination", "DE"];
     let svr = desk.verdict(0, "svr", "full.griptrace", &met);
-    assert_eq!(texts(&svr["predicate"]["properties"]), ["GRIPTRACE_POLICY_MET", "GRIPTRACE_TRACED_UNASSESSED"].into());
-    let names: Vec<&str> = svr["subject"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["config.json", "parts/weights.bin"]);
+    let today = svr["predicate"]["griptrace_question"]["now"].as_str().unwrap();
+    let as_of = format!("GRIPTRACE_AS_OF_{today}");
+    let words = ["GRIPTRACE_POLICY_MET_FOR_DE", "GRIPTRACE_TRACED_UNASSESSED_FOR_DE", &as_of];
+    assert_eq!(texts(&svr["predicate"]["properties"]), words.into());
+    assert_eq!(subjects(&svr).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["config.json", "parts/weights.bin"]);
     let vsa = desk.verdict(0, "vsa", "full.griptrace", &met);
     assert_eq!(vsa["predicate"]["verificationResult"], "PASSED");
     assert_eq!(vsa["predicate"]["dependencyLevels"]["GRIPTRACE_TRACED_UNASSESSED"], 2);
-    // Nobody said where the buyer is, nor showed a model.
-    let svr = desk.verdict(1, "svr", "full.griptrace", &[]);
-    assert!(texts(&svr["predicate"]["properties"]).is_empty());
-    let vsa = desk.verdict(1, "vsa", "full.griptrace", &[]);
-    assert_eq!(vsa["predicate"]["verificationResult"], "FAILED");
-    assert_eq!(texts(&vsa["predicate"]["verifiedLevels"]), ["FAILED"].into());
     // What does not hold together says nothing of any model.
     let mut bytes = fs::read(desk.path("full.griptrace")).unwrap();
     let at = bytes.len() / 2;
@@ -305,6 +312,191 @@ fn a_verdict_that_is_not_met_has_no_properties_and_speaks_of_no_more_than_it_kno
     let subject = svr["subject"][0]["name"].as_str().unwrap();
     assert!(subject.starts_with("urn:griptrace:bundle:"), "{subject}");
     assert!(texts(&svr["predicate"]["properties"]).is_empty());
+}
+
+/// Whoever looks for the shipped files among signed verdicts finds no FAILED that was about others.
+#[test]
+fn a_verdict_is_about_what_was_compared() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("other")).unwrap();
+    fs::write(desk.path("other/config.json"), "changed").unwrap();
+    let (genuine, wrong) = (sha256(b"model/config.json"), sha256(b"changed"));
+    let bundle = sha256(&fs::read(desk.path("full.griptrace")).unwrap());
+    let weights = sha256(&[7; 40]);
+    let de = ["--destination", "DE"];
+    for format in ["svr", "vsa"] {
+        let judged = |code, of: &[&str]| desk.verdict(code, format, "full.griptrace", &[&de, of].concat());
+        let digests = |statement: &Json| {
+            let found = statement.clone();
+            subjects(&found).iter().map(|(_, digest)| (*digest).to_owned()).collect::<Vec<_>>()
+        };
+        let passed = judged(0, &["--model", "model"]);
+        assert_eq!(digests(&passed), [genuine.clone(), weights.clone()], "what was compared and matched");
+        // Another model, a part of the shipped one, the digest of either, and nothing at all.
+        for (of, expected, matched) in [
+            (&["--model", "other"][..], &wrong, Json::from(false)),
+            (&["--model", "other/config.json"], &wrong, false.into()),
+            (&["--model", "model/config.json"], &genuine, true.into()),
+            (&["--digest", &wrong], &bundle, false.into()),
+            (&["--digest", &genuine], &genuine, true.into()),
+            (&[], &bundle, Json::Null),
+        ] {
+            let failed = judged(1, of);
+            assert_eq!(digests(&failed).first(), Some(expected), "{of:?}");
+            assert_eq!(failed["subject"].as_array().map(Vec::len), Some(1), "{of:?}");
+            let predicate = &failed["predicate"];
+            assert_eq!(predicate["griptrace_question"]["model"]["matched"], matched, "{of:?}");
+            if format == "vsa" {
+                assert_eq!(predicate["verificationResult"], "FAILED", "{of:?}");
+                assert_eq!(texts(&predicate["verifiedLevels"]), ["FAILED"].into());
+                let resource = predicate["resourceUri"].as_str().unwrap();
+                let of_node = resource.starts_with("urn:griptrace:node:");
+                assert_eq!(of_node, matched == true, "{resource}");
+            } else {
+                assert!(texts(&predicate["properties"]).is_empty(), "{of:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_digest_alone_is_a_subject_by_the_algorithm_that_matched() {
+    let desk = Desk::new();
+    desk.say(&["ship", "model:grasp-f32", "--to", "Buyer GmbH", "--country", "DE", "--name", "second"]);
+    desk.say(&["prove", "second", "-o", "second.griptrace"]);
+    let bytes = b"grasp-f32.bin";
+    let (sha256, blake3) = (sha256(bytes), griptrace_core::digest::file_digest(bytes).to_string());
+    for (algorithm, digest) in [("sha256", sha256), ("blake3", blake3)] {
+        let vsa = desk.verdict(0, "vsa", "second.griptrace", &["--digest", &digest, "--destination", "DE"]);
+        assert_eq!(vsa["predicate"]["verificationResult"], "PASSED");
+        assert_eq!(vsa["subject"][0]["digest"], serde_json::json!({ algorithm: digest }));
+    }
+}
+
+/// A verdict answers its question: where to, for whom, for what, on which day, under what.
+#[test]
+fn a_verdict_says_what_was_asked() {
+    let desk = Desk::new();
+    let purpose = "train-adaptive-grasp-control";
+    let asked = ["--model", "model", "--destination", "DE", "--consignee", "Buyer GmbH", "--purpose", purpose];
+    for (format, list) in [("svr", "properties"), ("vsa", "verifiedLevels")] {
+        let statement = desk.verdict(0, format, "full.griptrace", &asked);
+        let (predicate, question) = (&statement["predicate"], &statement["predicate"]["griptrace_question"]);
+        assert_eq!((&question["destination"], &question["consignee"]), (&"DE".into(), &"Buyer GmbH".into()));
+        assert_eq!(texts(&question["purposes"]), [purpose].into());
+        let file = |name: &str| sha256(&fs::read(desk.path(name)).unwrap());
+        assert_eq!(question["policy"]["id"], "cn-industrial-reference");
+        assert_eq!(question["policy"]["digest"]["sha256"], file("policy.toml"));
+        assert_eq!(question["trustFile"]["digest"]["sha256"], file("trust.toml"));
+        assert_eq!(question["bundle"]["digest"]["sha256"], file("full.griptrace"));
+        let words = texts(&predicate[list]);
+        assert!(words.contains(format!("GRIPTRACE_PURPOSE_{purpose}").as_str()), "{words:?}");
+        assert!(words.iter().all(|word| *word != "GRIPTRACE_POLICY_MET"), "met for one country and no other");
+        // The day that counts as now is not the day of the signature.
+        let later = desk.verdict(0, format, "full.griptrace", &[&asked[..], &["--at", "2027-02-01"]].concat());
+        assert_eq!(later["predicate"]["griptrace_question"]["now"], "2027-02-01");
+        assert!(texts(&later["predicate"][list]).contains("GRIPTRACE_AS_OF_2027-02-01"));
+        // What is not met says too what was asked; and what is expected without being asked counts as asked.
+        let trust = fs::read_to_string(desk.path("trust.toml")).unwrap();
+        let expects = format!("expect = {{ destination = \"FR\", purpose = [\"{purpose}\"] }}\n{trust}");
+        fs::write(desk.path("trust.toml"), expects).unwrap();
+        let other = desk.verdict(1, format, "full.griptrace", &["--model", "model"]);
+        let question = &other["predicate"]["griptrace_question"];
+        assert_eq!((&question["destination"], &question["consignee"]), (&"FR".into(), &Json::Null));
+        assert_eq!(texts(&question["purposes"]), [purpose].into());
+        fs::write(desk.path("trust.toml"), trust).unwrap();
+    }
+}
+
+/// The policy that is named is the one that was judged by, even where it can be read once alone.
+#[cfg(unix)]
+#[test]
+fn a_verdict_names_the_policy_as_it_was_read() {
+    use std::io::Write as _;
+    let desk = Desk::new();
+    let mut command = Command::new(PROGRAM);
+    command.args(["export", "svr", "full.griptrace", "--trust", "trust.toml", "--policy", "/dev/stdin"]);
+    command.args(["--model", "model", "--destination", "DE", "--key", "ed25519.key", "-o", "v.json"]);
+    let mut child = command.current_dir(desk.path("")).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let policy = fs::read(desk.path("policy.toml")).unwrap();
+    child.stdin.take().unwrap().write_all(&policy).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let envelope: Json = serde_json::from_slice(&fs::read(desk.path("v.json")).unwrap()).unwrap();
+    let statement: Json =
+        serde_json::from_slice(&STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!(statement["predicate"]["griptrace_question"]["policy"]["digest"]["sha256"], sha256(&policy));
+}
+
+#[test]
+fn a_verdict_that_is_not_met_tells_why() {
+    let desk = Desk::new();
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "FR", "--model", "model"];
+    let export = [&["export", "vsa", "full.griptrace", "--key", "ed25519.key", "-o", "v.json"][..], &asked].concat();
+    let said = desk.ends(1, &export);
+    assert!(said.contains("MISMATCH: the policy is NOT met\n  destination-mismatch (error): "), "{said}");
+    let told: Json = serde_json::from_str(desk.ends(1, &[&["--json"], &export[..]].concat()).trim()).unwrap();
+    let codes = |of: &Json| of.as_array().unwrap().iter().map(|e| e["code"].clone()).collect::<Vec<_>>();
+    assert_eq!(codes(&told["errors"]), ["destination-mismatch"]);
+    let dossier = [&["dossier", "full.griptrace", "-o", "d.html"][..], &asked].concat();
+    let said = desk.ends(1, &dossier);
+    assert!(said.contains("destination-mismatch (error): "), "{said}");
+    let told: Json = serde_json::from_str(desk.ends(1, &[&["--json"], &dossier[..]].concat()).trim()).unwrap();
+    assert_eq!(codes(&told["errors"]), ["destination-mismatch"]);
+}
+
+/// A signed verdict of one kind does not vanish under another of the same envelope.
+#[test]
+fn a_signed_file_of_one_kind_is_not_written_over_by_another() {
+    let desk = Desk::new();
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE", "--model", "model"];
+    let verdict = |code, format: &str| {
+        let export = ["export", format, "full.griptrace", "--key", "ed25519.key", "-o", "v.json"];
+        desk.ends(code, &[&export[..], &asked].concat())
+    };
+    let slsa = ["export", "slsa", "full.griptrace", "--trust", "trust.toml", "--key", "ed25519.key", "-o", "v.json"];
+    for (own, others) in [("svr", ["vsa"]), ("vsa", ["svr"])] {
+        verdict(0, own);
+        verdict(0, own);
+        let before = fs::read(desk.path("v.json")).unwrap();
+        for other in others {
+            let said = verdict(2, other);
+            assert!(said.contains("v.json is there already and is no "), "{said}");
+        }
+        assert!(desk.ends(2, &slsa).contains("is no SLSA provenance"));
+        assert_eq!(fs::read(desk.path("v.json")).unwrap(), before);
+        fs::remove_file(desk.path("v.json")).unwrap();
+    }
+    desk.say(&slsa);
+    assert!(verdict(2, "svr").contains("is no simple verification result"));
+    desk.say(&slsa);
+}
+
+/// A buyer who was told of a withdrawal gets no PASSED out of the older file.
+#[test]
+fn a_verdict_is_on_the_bundle_brought_up_to_date() {
+    let desk = Desk::new();
+    let met = ["--model", "model", "--destination", "DE"];
+    desk.verdict(0, "vsa", "full.griptrace", &met);
+    desk.say(&["mark", "withdraw", "camera", "--reason", "spoilt"]);
+    desk.say(&["prove", "first", "--update-of", "full.griptrace", "-o", "new.update"]);
+    let updated = [&met[..], &["--update", "new.update"]].concat();
+    let vsa = desk.verdict(1, "vsa", "full.griptrace", &updated);
+    assert_eq!(vsa["predicate"]["verificationResult"], "FAILED");
+    let file = |name: &str| Json::from(sha256(&fs::read(desk.path(name)).unwrap()));
+    let inputs = &vsa["predicate"]["inputAttestations"];
+    assert_eq!(
+        [&inputs[0], &inputs[1], &inputs[2]].map(|input| input["digest"]["sha256"].clone()),
+        [file("full.griptrace"), file("new.update"), file("trust.toml")]
+    );
+    let svr = desk.verdict(1, "svr", "full.griptrace", &updated);
+    assert_eq!(svr["predicate"]["griptrace_question"]["updates"][0]["digest"]["sha256"], file("new.update"));
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml"];
+    let dossier = [&["dossier", "full.griptrace", "-o", "d.html"][..], &asked, &updated].concat();
+    let said = desk.ends(1, &dossier);
+    assert!(said.contains("withdrawn (error): "), "{said}");
+    assert!(fs::read_to_string(desk.path("d.html")).unwrap().contains("the dataset has the mark withdraw"));
+    let said = desk.ends(2, &["dossier", "full.griptrace", "-o", "e.html", "--update", "new.update"]);
+    assert!(said.contains("--trust <FILE>"), "an update is applied for who judges: {said}");
 }
 
 #[test]
@@ -351,6 +543,53 @@ fn a_tlog_proof_out_of_a_bundle_is_that_of_the_store() {
         compared += 1;
     }
     assert!(compared >= 4, "{compared}");
+}
+
+/// Whoever names a trust file gets no proof out of a bundle that does not hold together.
+#[test]
+fn a_tlog_proof_out_of_a_bundle_that_is_not_believed_is_not_written() {
+    let desk = Desk::new();
+    let export = ["export", "tlog-proof", "leaf:0", "--bundle", "full.griptrace", "-o", "p.tlog-proof", "--trust"];
+    desk.say(&[&export[..], &["trust.toml"]].concat());
+    fs::remove_file(desk.path("p.tlog-proof")).unwrap();
+    let other = Desk::new();
+    fs::copy(other.path("trust.toml"), desk.path("other.toml")).unwrap();
+    let said = desk.ends(2, &[&export[..], &["other.toml"]].concat());
+    assert!(said.contains("full.griptrace is not exported") && !desk.path("p.tlog-proof").exists(), "{said}");
+    let said = desk.ends(2, &["export", "tlog-proof", "leaf:0", "--trust", "trust.toml", "-o", "p.tlog-proof"]);
+    assert!(said.contains("--bundle <FILE>"), "{said}");
+}
+
+/// A signature has no place for a mark: who signs hears of it.
+#[test]
+fn what_was_put_aside_is_not_signed_without_a_word() {
+    let desk = Desk::new();
+    let oms = ["export", "oms", "model", "--key", "p256.key", "-o", "m.sig"];
+    assert!(!desk.say(&oms).contains("warning"));
+    desk.say(&["mark", "withdraw", "camera", "--reason", "spoilt"]);
+    let said = desk.say(&oms);
+    let of_source = " dataset camera, which went into the model, bears the mark withdraw of ";
+    assert!(said.contains(of_source) && said.contains(": spoilt)"), "{said}");
+    fs::remove_file(desk.path("m.sig")).unwrap();
+    for mark in ["recall", "supersede"] {
+        let (model, node) =
+            if mark == "recall" { ("model", "model:grasp") } else { ("grasp-f32.bin", "model:grasp-f32") };
+        let mut marked = vec!["mark", mark, node, "--reason", "not this one"];
+        marked.extend(if mark == "supersede" { &["--successor", "model:grasp"][..] } else { &[] });
+        desk.say(&marked);
+        let oms = ["export", "oms", model, "--key", "p256.key", "-o", "m.sig"];
+        let said = desk.ends(2, &oms);
+        let told = format!("is not signed: it bears the mark {mark} of ");
+        assert!(said.contains(&told) && said.contains(": not this one)") && said.contains("--despite-mark"), "{said}");
+        assert!(!desk.path("m.sig").exists());
+        let said = desk.say(&[&oms[..], &["--despite-mark"]].concat());
+        assert!(said.contains(&format!("{model} has the content of ")), "{said}");
+        assert!(said.contains(&format!("which bears the mark {mark} of ")), "{said}");
+        fs::remove_file(desk.path("m.sig")).unwrap();
+    }
+    // A model that went in and is merely superseded still counts.
+    let said = desk.say(&[&oms[..], &["--despite-mark"]].concat());
+    assert!(!said.contains("mark supersede"), "{said}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod kill;
 mod model;
 mod power;
 mod rich;
+mod syscalls;
 
 use std::path::Path;
 

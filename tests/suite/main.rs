@@ -7,6 +7,7 @@ mod across;
 mod ages;
 mod architecture;
 mod attacks;
+mod bucket;
 #[path = "../support/clients.rs"]
 mod clients;
 mod conformance;
@@ -23,6 +24,8 @@ mod own;
 mod pipeline;
 mod readme;
 mod rules;
+#[path = "../support/seaweed.rs"]
+mod seaweed;
 mod serve;
 #[path = "../support/service.rs"]
 mod served;

@@ -44,8 +44,20 @@ fn the_page_says_what_the_program_says() {
     for code in Code::ALL {
         let said = meaning(*code).expect("every code has a meaning");
         let text = &texts[code.as_str()];
-        assert_eq!((text["means"].as_str(), text["clear"].as_str()), (Some(said.means), Some(said.clear)), "{code}");
+        for (field, program) in [("means", said.means), ("clear", said.clear)] {
+            let page = text[field].as_str().unwrap();
+            if names_an_option(program) {
+                assert!(!names_an_option(page), "{code}: a page has no options: {page}");
+            } else {
+                assert_eq!(page, program, "{code}");
+            }
+        }
     }
+}
+
+/// Whether a text names an option of `griptrace-verify`; `griptrace prove` is the exporter's, who has it.
+fn names_an_option(text: &str) -> bool {
+    text.replace("`griptrace prove --since`", "").contains("--")
 }
 
 #[test]

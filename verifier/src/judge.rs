@@ -186,7 +186,7 @@ impl<'a> Case<'a> {
         question: &'a Question,
         findings: &mut Findings,
     ) -> Self {
-        let purposes = purposes_of(trust, question);
+        let purposes = question.purposes(trust);
         let (words, signed_marks) = (BTreeMap::new(), BTreeMap::new());
         let mut case = Self { evidence, trust, policy, question, purposes, words, signed_marks, roles: Vec::new() };
         case.roles = evidence.commits.iter().map(|commit| case.roles_of(commit)).collect();
@@ -203,7 +203,7 @@ impl<'a> Case<'a> {
             trust: self.trust,
             policy,
             question,
-            purposes: purposes_of(self.trust, question),
+            purposes: question.purposes(self.trust),
             words: self.words.clone(),
             signed_marks: self.signed_marks.clone(),
             roles: self.roles.clone(),
@@ -355,16 +355,8 @@ impl<'a> Case<'a> {
 
     /// Returns the destination that the buyer asks for.
     pub(crate) fn destination(&self) -> Option<Country> {
-        self.question.destination.or(self.trust.expect.destination)
+        self.question.destination(self.trust)
     }
-}
-
-fn purposes_of(trust: &Trust, question: &Question) -> Vec<Word> {
-    let mut purposes = question.purposes.clone();
-    purposes.extend(trust.expect.purposes.iter().cloned());
-    purposes.sort();
-    purposes.dedup();
-    purposes
 }
 
 const fn bit(role: Role) -> Roles {

@@ -9,7 +9,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-use crate::known::Known;
+use crate::{known::Known, trust::Trust};
 
 /// What the buyer asks of a bundle. None of it is read from the bundle.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +26,27 @@ pub struct Question {
     pub model: ModelInHand,
     /// What the buyer has from before, or from updates.
     pub known: Known,
+}
+
+impl Question {
+    /// Returns the destination that is asked for: the question's, or else the trust file's.
+    pub fn destination(&self, trust: &Trust) -> Option<Country> {
+        self.destination.or(trust.expect.destination)
+    }
+
+    /// Returns the consignee that is asked for: the question's, or else the trust file's.
+    pub fn consignee<'a>(&'a self, trust: &'a Trust) -> Option<&'a str> {
+        self.consignee.as_deref().or(trust.expect.consignee.as_deref())
+    }
+
+    /// Returns the purposes that are asked for: the question's and the trust file's, sorted.
+    pub fn purposes(&self, trust: &Trust) -> Vec<Word> {
+        let mut purposes = self.purposes.clone();
+        purposes.extend(trust.expect.purposes.iter().cloned());
+        purposes.sort();
+        purposes.dedup();
+        purposes
+    }
 }
 
 /// The file or files that the buyer has in hand.

@@ -12,7 +12,7 @@ mod words;
 pub use json::{SCHEMA, could_not_check, graph_json, json, json_text};
 pub use meaning::{Meaning, meaning};
 pub use safe::plain;
-pub use words::{causes, line, words};
+pub use words::{causes, errors, line, words};
 
 #[cfg(test)]
 mod tests;

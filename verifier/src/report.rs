@@ -169,8 +169,10 @@ pub struct SourceReport {
     pub country: Option<Country>,
     /// Whether the policy has it in scope.
     pub in_scope: bool,
-    /// The assessment that covers it best.
+    /// The assessment that covers it best, now.
     pub assessment: Option<AssessmentReport>,
+    /// The assessment that covered it best on the day of the shipment. Words and JSON have only the one of now.
+    pub assessment_at_shipment: Option<AssessmentReport>,
     /// The verdict on the day of the shipment: the worst of how it is covered and of what was found of it.
     pub at_shipment: Verdict,
     /// The verdict now.

@@ -263,7 +263,10 @@ fn sources(
         .iter()
         .filter_map(|(ordinal, state)| {
             let node = case.node(*ordinal)?;
-            let then = shipped.sources.get(ordinal).map_or(Verdict::RecordedAfterShipment, |then| then.verdict);
+            let shipped = shipped.sources.get(ordinal);
+            let then = shipped.map_or(Verdict::RecordedAfterShipment, |then| then.verdict);
+            let told =
+                |state: &crate::judge::SourceState| state.cover.as_ref().and_then(|cover| assessment(case, cover));
             let (at_shipment, now) = worst.with(&node.id, then, state.verdict);
             Some(SourceReport {
                 id: node.id,
@@ -276,7 +279,8 @@ fn sources(
                 effective_grade: grade_word(case, grades.get(*ordinal).copied()),
                 country: node.core.country,
                 in_scope: state.in_scope,
-                assessment: state.cover.as_ref().and_then(|cover| assessment(case, cover)),
+                assessment: told(state),
+                assessment_at_shipment: shipped.and_then(told),
                 at_shipment,
                 now,
                 log: vouching(case, node)

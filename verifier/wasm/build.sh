@@ -6,25 +6,24 @@ set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}/web
-flags="-C target-feature=+simd128 --remap-path-prefix=$root=griptrace"
 
 libraries=$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null || true)
 if [ -n "$(find "$libraries" -name 'libstd-*.rlib' -print -quit 2>/dev/null)" ]; then
   cargo=cargo std=()
-elif [ -x /usr/bin/cargo ] && command -v wasm-ld-19 >/dev/null; then
+elif [ -x /usr/bin/cargo ] && command -v wasm-ld-19 >/dev/null &&
+  [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]; then
   # A release that takes unstable flags only with RUSTC_BOOTSTRAP. A folder of its own, since the compiler is another.
   export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
   cargo=/usr/bin/cargo std=(-Z build-std=std,panic_abort) target=$target-debian
 else
-  echo "no standard library for wasm32-unknown-unknown: rustup target add wasm32-unknown-unknown" >&2
+  echo "no standard library for wasm32-unknown-unknown: rustup target add wasm32-unknown-unknown," >&2
+  echo "or on Debian: apt-get install rustc-web cargo-web rust-web-src lld-19" >&2
   exit 1
 fi
 
-# Where a machine keeps the sources would stand in the messages of panics. (Their order in the file still depends on it.)
+# The bytes are those of the sources and the compiler, whatever folder either lies in: rustc.sh.
+export GRIPTRACE_SOURCES=$root RUSTC_WRAPPER=$root/verifier/wasm/rustc.sh
 "$cargo" fetch --locked >&2
-for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
-  flags+=" --remap-path-prefix=${sources%/}=crates"
-done
-RUSTFLAGS=$flags CARGO_TARGET_DIR=$target "$cargo" build --release --locked --target wasm32-unknown-unknown \
-  ${std[@]+"${std[@]}"} >&2
+RUSTFLAGS="-C target-feature=+simd128" CARGO_TARGET_DIR=$target "$cargo" build --release --locked \
+  --target wasm32-unknown-unknown ${std[@]+"${std[@]}"} >&2
 echo "$target/wasm32-unknown-unknown/release/griptrace_verifier_wasm.wasm"

@@ -15,7 +15,7 @@ use griptrace_core::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    lineage::{Lineage, Node, file_digests},
+    lineage::{Lineage, Node, core_fields, file_digests},
     text::urn,
 };
 
@@ -205,27 +205,7 @@ fn nested(field: &Json, under: &str) -> Json {
 }
 
 fn core_properties(core: &Core) -> Vec<Json> {
-    let list = |words: &[griptrace_core::word::Word]| {
-        let words: Vec<&str> = words.iter().map(griptrace_core::word::Word::as_str).collect();
-        (!words.is_empty()).then(|| words.join(" "))
-    };
-    let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
-    let fields = [
-        ("origin", core.origin.map(|v| v.to_string())),
-        ("activity", core.activity.map(|v| v.to_string())),
-        ("modality", list(&core.modality)),
-        ("purpose", list(&core.purpose)),
-        ("grade", core.grade.as_ref().map(ToString::to_string)),
-        ("country", core.country.map(|v| v.to_string())),
-        ("date", core.date.map(|v| v.to_string())),
-        ("basis", core.basis.as_ref().map(ToString::to_string)),
-        ("content-held", core.held.map(|v| v.to_string())),
-        ("digest-strength", core.strength.map(|v| v.to_string())),
-        ("use-allowed", core.use_allowed.map(yes)),
-        ("in-scope", core.in_scope.map(yes)),
-        ("persons", core.persons.map(|v| v.to_string())),
-    ];
-    fields.into_iter().filter_map(|(name, value)| Some(property(name, value?))).collect()
+    core_fields(core).into_iter().map(|(name, value)| property(name, value)).collect()
 }
 
 fn assessment(lineage: &Lineage, node: &Node) -> Option<Json> {

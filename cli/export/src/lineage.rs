@@ -11,6 +11,7 @@ use griptrace_core::{
     manifest::FileRecord,
     node::{Core, Edge, Kind, Role, node_id},
     value::Value,
+    word::Word,
 };
 use griptrace_verifier::{finding::Finding, trust::Trust, verify::holds_together};
 
@@ -212,6 +213,31 @@ impl Node {
             Some(_) | None => Vec::new(),
         }
     }
+}
+
+/// Returns the fields of a core that are there, by name.
+pub fn core_fields(core: &Core) -> Vec<(&'static str, String)> {
+    let list = |words: &[Word]| {
+        Some(words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    };
+    let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
+    let fields = [
+        ("origin", core.origin.map(|v| v.to_string())),
+        ("activity", core.activity.map(|v| v.to_string())),
+        ("mark", core.mark.map(|v| v.to_string())),
+        ("modality", list(&core.modality)),
+        ("purpose", list(&core.purpose)),
+        ("grade", core.grade.as_ref().map(ToString::to_string)),
+        ("country", core.country.map(|v| v.to_string())),
+        ("date", core.date.map(|v| v.to_string())),
+        ("basis", core.basis.as_ref().map(ToString::to_string)),
+        ("content-held", core.held.map(|v| v.to_string())),
+        ("digest-strength", core.strength.map(|v| v.to_string())),
+        ("use-allowed", core.use_allowed.map(yes)),
+        ("in-scope", core.in_scope.map(yes)),
+        ("persons", core.persons.map(|v| v.to_string())),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Returns the digests of a file that another program can compute: the algorithm, and hexadecimal digits.

@@ -45,16 +45,17 @@ pub fn provenance(lineage: &Lineage) -> Provenance {
 }
 
 /// Returns the files of a model with their digests, if all are known by one.
-pub(crate) fn files(model: &Node) -> Option<Vec<Subject>> {
+fn files(model: &Node) -> Option<Vec<Subject>> {
     if let Some(files) = &model.files {
-        let subject = |file: &FileRecord| Subject {
-            name: String::from_utf8_lossy(&file.path).into_owned(),
-            digests: file_digests(file),
-        };
-        return Some(files.iter().map(subject).collect());
+        return Some(files.iter().map(file_subject).collect());
     }
     let digests = model.plain_digests();
     (!digests.is_empty()).then(|| vec![Subject { name: model.title(), digests }])
+}
+
+/// Returns a file as what a statement is about.
+pub(crate) fn file_subject(file: &FileRecord) -> Subject {
+    Subject { name: String::from_utf8_lossy(&file.path).into_owned(), digests: file_digests(file) }
 }
 
 fn predicate(lineage: &Lineage, step: &Node) -> Json {

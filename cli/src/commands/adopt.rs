@@ -18,14 +18,17 @@ use griptrace_verifier::{
     report::Report,
     verify::holds_together,
 };
+use griptrace_verify::{Asked, Judged};
 use serde_json::{Value as Json, json};
 
-use super::check::{load_trust, trust_with};
+use super::{
+    check::{load_trust, trust_with},
+    verify::judge,
+};
 use crate::{
     arguments::{country, word},
     believed::Believed,
-    clock,
-    context::{Answer, Context, read_bundle},
+    context::{Answer, Context},
     error::CommandError,
     foreign,
     log_source::Log,
@@ -88,13 +91,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             CommandError::failed("nothing says what to add").with_hint("add --from-bundle, --trust and --policy")
         );
     };
-    let bytes = read_bundle(path)?;
     let file = path.display().to_string();
-    let asked = question(args, path, trust, policy);
-    let report = griptrace_verify::report(&asked, clock::today(), &bytes).map_err(|(text, hint)| {
-        let error = CommandError::failed(format!("cannot check {file}: {text}"));
-        hint.into_iter().fold(error, CommandError::with_hint)
-    })?;
+    let (Judged { report, file: bytes, .. }, _) = judge(path, (trust, policy), &question(args))?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
     let met = (report.policy_met, report.verdict);
     refuse(&report, met, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
@@ -176,13 +174,13 @@ fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
 }
 
 /// The question of who takes it over: a buyer like any other.
-fn question(args: &Args, bundle: &Path, trust: &Path, policy: &Path) -> griptrace_verify::Args {
-    griptrace_verify::Args {
+fn question(args: &Args) -> Asked {
+    Asked {
         model: args.model.clone(),
         destination: args.destination,
         consignee: args.consignee.clone(),
         purposes: args.purpose.clone(),
-        ..griptrace_verify::Args::about(bundle.to_owned(), trust.to_owned(), policy.to_owned())
+        ..Asked::default()
     }
 }
 

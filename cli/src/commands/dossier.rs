@@ -2,21 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::NonEmptyStringValueParser;
-use griptrace_core::{
-    bundle::Bundle,
-    date::Date,
-    digest::Digest,
-    word::{Country, Word},
-};
-use griptrace_verifier::{finding::Verdict, report::Report};
-use serde_json::json;
+use griptrace_core::bundle::Bundle;
+use griptrace_verify::Asked;
+use serde_json::{Value as Json, json};
 
 use crate::{
-    arguments::{country, date, word},
-    clock,
+    commands::verify::{errors_json, judge, verdict_lines},
     context::{Answer, Context, read_bundle, write_output},
-    dossier::{Dossier, Language, MAGIC},
+    dossier::{self, Dossier, Language, MAGIC},
     error::CommandError,
 };
 
@@ -41,83 +34,51 @@ pub(crate) struct Args {
     /// What you ask for: your own policy
     #[arg(long, value_name = "FILE", requires = "trust")]
     pub(crate) policy: Option<PathBuf>,
-    /// The model as you have it: exactly this folder's files, or one file
-    #[arg(long, value_name = "DIR_OR_FILE", requires = "trust", conflicts_with = "digest")]
-    pub(crate) model: Option<PathBuf>,
-    /// The BLAKE3 or SHA-256 of the model's one file
-    #[arg(long, value_name = "HEX", requires = "trust", value_parser = digest)]
-    pub(crate) digest: Option<Digest>,
-    /// Where you are: a country code such as DE [default: the trust file's]
-    #[arg(long, value_name = "CC", requires = "trust", value_parser = country)]
-    pub(crate) destination: Option<Country>,
-    /// Who you are, as shipments name you [default: the trust file's]
-    #[arg(long, value_name = "NAME", requires = "trust", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) consignee: Option<String>,
-    /// What you use the model for; may be given several times
-    #[arg(long, value_name = "PURPOSE", requires = "trust", value_parser = word)]
-    pub(crate) purpose: Vec<Word>,
-    /// The day that counts as now [default: today]
-    #[arg(long, value_name = "DATE", requires = "trust", value_parser = date)]
-    pub(crate) at: Option<Date>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let bytes = read_bundle(&args.bundle)?;
+    let (bytes, judged) = match (&args.trust, &args.policy) {
+        (Some(trust), Some(policy)) => {
+            let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;
+            let asked = dossier::Asked::of(&judged.question, &inputs, args.asked.at.is_some());
+            (judged.file, Some(dossier::Judged::new(judged.report, asked)))
+        }
+        _ => (read_bundle(&args.bundle)?, None),
+    };
     let bundle = Bundle::from_bytes(&bytes)
         .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
-    let report = match (&args.trust, &args.policy) {
-        (Some(trust), Some(policy)) => Some(verify(args, trust, policy, &bytes)?),
-        _ => None,
-    };
-    let verdict = report.as_ref().map(|report| (report.verdict, report.policy_met));
-    let dossier = Dossier::read(&bytes, &bundle, report, args.language)?;
-    let inputs: Vec<&Path> = [Some(&args.bundle), args.trust.as_ref(), args.policy.as_ref(), args.model.as_ref()]
+    let report = judged.as_ref().map(|judged| &judged.report);
+    let verdict = report.map(|report| (report.policy_met, verdict_lines(report), errors_json(report)));
+    let dossier = Dossier::read(&bytes, &bundle, judged, args.language)?;
+    let inputs: Vec<&Path> = [Some(&args.bundle), args.trust.as_ref(), args.policy.as_ref(), args.asked.model.as_ref()]
         .into_iter()
         .flatten()
+        .chain(&args.asked.updates)
         .map(PathBuf::as_path)
         .collect();
     write_output(&args.output, dossier.to_html().as_bytes(), ("dossier", MAGIC.as_bytes()), &inputs)?;
+    let is_met = verdict.as_ref().is_none_or(|(is_met, ..)| *is_met);
     tell(context, args, &dossier, verdict)?;
-    Ok(if verdict.is_some_and(|(_, met)| !met) { Answer::NO } else { Answer::YES })
+    Ok(if is_met { Answer::YES } else { Answer::NO })
 }
 
 fn tell(
     context: &Context,
     args: &Args,
     dossier: &Dossier,
-    verdict: Option<(Verdict, bool)>,
+    verdict: Option<(bool, Vec<String>, Json)>,
 ) -> Result<(), CommandError> {
+    let nothing =
+        || (true, vec!["nothing was verified: give --trust and --policy for a verdict".to_owned()], json!([]));
+    let (_, said, errors) = verdict.unwrap_or_else(nothing);
     let mut object = dossier.to_json();
     if let Some(object) = object.as_object_mut() {
         object.insert("written".to_owned(), json!(args.output.display().to_string()));
+        object.insert("errors".to_owned(), errors);
     }
-    let verdict = match verdict {
-        Some((verdict, true)) => format!("{verdict}: the policy is met"),
-        Some((verdict, false)) => format!("{verdict}: the policy is NOT met"),
-        None => "nothing was verified: give --trust and --policy for a verdict".to_owned(),
-    };
-    context.output.either(&object, &[format!("wrote {}", args.output.display()), format!("  {verdict}")])
-}
-
-fn verify(args: &Args, trust: &Path, policy: &Path, bytes: &[u8]) -> Result<Report, CommandError> {
-    let question = griptrace_verify::Args {
-        model: args.model.clone(),
-        digest: args.digest,
-        destination: args.destination,
-        consignee: args.consignee.clone(),
-        purposes: args.purpose.clone(),
-        at: args.at,
-        ..griptrace_verify::Args::about(args.bundle.clone(), trust.to_owned(), policy.to_owned())
-    };
-    griptrace_verify::report(&question, clock::today(), bytes).map_err(|(text, hint)| {
-        let error = CommandError::failed(format!("cannot check {}: {text}", args.bundle.display()));
-        hint.into_iter().fold(error, CommandError::with_hint)
-    })
-}
-
-/// Reads 64 hexadecimal digits, for clap.
-fn digest(text: &str) -> Result<Digest, String> {
-    let digits = text.strip_prefix("blake3:").or_else(|| text.strip_prefix("sha256:")).unwrap_or(text);
-    Digest::from_hex(digits)
-        .ok_or_else(|| "64 hexadecimal digits are expected, after `blake3:`, `sha256:` or nothing".into())
+    let said = said.into_iter().map(|line| format!("  {line}"));
+    let lines: Vec<String> = [format!("wrote {}", args.output.display())].into_iter().chain(said).collect();
+    context.output.either(&object, &lines)
 }

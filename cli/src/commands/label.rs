@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use griptrace_core::bundle::Bundle;
+use griptrace_core::bundle::{Bundle, BundleError};
 
 use crate::{
     context::{Answer, Context, read_bundle, write_output},
@@ -10,13 +10,14 @@ use crate::{
         Language,
         label::{Form, Label},
     },
-    error::CommandError,
+    error::{CommandError, ErrorKind},
 };
 
 /// Write a label that names a bundle, for the shipping papers
 ///
 /// A QR code and text with the digest of the bundle and the id of its root. It proves nothing by itself: it names the file
-/// to ask for. Without -o the text goes to standard output.
+/// to ask for. Without -o the text goes to standard output. Of a file that is damaged no label is written, and the exit
+/// code is 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The bundle
@@ -31,9 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let bytes = read_bundle(&args.bundle)?;
-    let bundle = Bundle::from_bytes(&bytes)
-        .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
-    let label = Label::read(&bytes, &bundle)?;
+    let label = read(args, &bytes)?;
     if let Some(path) = &args.output {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let form = match ending {
@@ -54,4 +53,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         context.output.raw(label.write(Form::Text, args.language).as_bytes())?;
     }
     Ok(Answer::YES)
+}
+
+/// Reads what the label names. Damage is the answer no: the file is an evidence file, and not one to be named on papers.
+fn read(args: &Args, bytes: &[u8]) -> Result<Label, CommandError> {
+    let name = args.bundle.display();
+    let damaged = |error: CommandError| {
+        let error = error.while_doing(format!("no label is written: {name} is damaged or was tampered with"));
+        CommandError { kind: ErrorKind::Refused, ..error }
+    };
+    match Bundle::from_bytes(bytes) {
+        Ok(bundle) => Label::read(bytes, &bundle).map_err(damaged),
+        Err(error @ (BundleError::NotABundle | BundleError::Version)) => {
+            Err(CommandError::because(format!("cannot read {name}"), error))
+        }
+        Err(error) => Err(damaged(error.into())),
+    }
 }

@@ -1,5 +1,6 @@
 //! `griptrace prove`.
 
+mod shown;
 mod since;
 mod updating;
 
@@ -97,6 +98,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
+    shown::warn(context, &workspace, (&disclose, &args.hide), &bytes)?;
     for old in seen.iter().flat_map(|seen| seen.not_linked(&bytes)) {
         context.output.warn(format_args!(
             "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",

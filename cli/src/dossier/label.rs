@@ -1,14 +1,10 @@
 //! The label: which evidence file belongs to a delivery, for the shipping papers.
 
-use griptrace_core::{
-    bundle::{Bundle, bundle_digest},
-    digest::Digest,
-    id::NodeId,
-    node::node_id,
-};
+use griptrace_core::{bundle::Bundle, digest::Digest, id::NodeId};
 use serde_json::{Value as Json, json};
 
 use super::{
+    facts::Facts,
     html::{Html, document},
     qr::{grouped, payload, svg},
     texts::Language,
@@ -52,16 +48,14 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// Reads what a bundle is named by.
+    /// Reads what a bundle is named by, and that it can be read to its end: nobody should find out at the border that
+    /// the label names a file that is damaged.
     ///
     /// # Errors
-    /// A bundle whose root is none of its nodes.
+    /// A bundle of which a part can't be read.
     pub(crate) fn read(bytes: &[u8], bundle: &Bundle) -> Result<Self, CommandError> {
-        let cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
-        let root = usize::try_from(bundle.root).ok().and_then(|ordinal| cores.into_iter().nth(ordinal));
-        let root =
-            root.ok_or_else(|| CommandError::failed("the bundle is malformed: its root is none of its nodes"))?;
-        Ok(Self { bundle: bundle_digest(bytes), root: node_id(root) })
+        let facts = Facts::read(bytes, bundle)?;
+        Ok(Self { bundle: facts.digest, root: facts.root().id })
     }
 
     /// Writes it in a form.
@@ -90,7 +84,7 @@ impl Label {
         for (name, digits) in [(&texts.bundle, grouped(&self.bundle)), (&texts.root, grouped(&self.root))] {
             body.raw("<p>").text(name).raw("<br><code>").text(&digits).raw("</code></p>");
         }
-        body.raw("</td></tr>\n<tr><td colspan=\"2\">").text(&texts.about).raw(" ").text(&texts.is_not);
+        body.raw("</td></tr>\n<tr><td colspan=\"2\">").text(&texts.about).raw("<br>").text(&texts.is_not);
         body.raw("</td></tr></table>\n");
         document(Form::Html.magic(), language.tag(), &texts.title, STYLE, body.as_str())
     }

@@ -3,19 +3,20 @@
 mod cards;
 mod checklist;
 mod front;
+mod question;
 mod rest;
 mod sources;
+mod standing;
 mod verdict;
 
 use griptrace_core::value::Value;
-use griptrace_verifier::finding::Verdict;
 
 use super::{
     Dossier,
     facts::{Item, Label},
     fill,
     html::{FOREIGN_MAX, Html, document, harmless},
-    ranges,
+    judged::Judged,
     texts::Texts,
 };
 
@@ -33,8 +34,11 @@ pub(super) fn write(dossier: &Dossier) -> String {
     let page = Page { dossier, texts: &texts };
     let mut body = Html::default();
     page.front(&mut body);
+    // Of what does not hold together nothing is repeated, and nothing is said of what it would show.
+    if !page.is_broken() {
+        page.about(&mut body);
+    }
     page.verdict(&mut body);
-    // Of what does not hold together nothing is repeated.
     if !page.is_broken() {
         page.shipped(&mut body);
         page.picture(&mut body);
@@ -59,29 +63,49 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn is_broken(&self) -> bool {
-        self.dossier.report.as_ref().is_some_and(|report| report.verdict == Verdict::Broken)
+        self.dossier.judged.as_ref().is_some_and(Judged::is_broken)
     }
 
     /// Puts the frame around the body.
     fn frame(&self, body: &Html) -> String {
         let texts = &self.texts.page;
         let css = |text: &str| text.replace(['\\', '"', '\n'], "");
+        let [page, of, all] = &texts.page_of;
         let style = fill_style(&[
+            ("STATE", &css(&self.state())),
             ("FOOT", &css(&format!("{} {}", texts.foot, self.dossier.facts.digest))),
-            ("PAGE", &css(texts.page_of.first().map_or("", String::as_str))),
-            ("OF", &css(texts.page_of.last().map_or("", String::as_str))),
+            ("PAGE", &css(page)),
+            ("OF", &css(of)),
+            ("ALL", &css(all)),
         ]);
         let title = format!("{} {}", texts.title, self.dossier.facts.digest);
         document(MAGIC, self.dossier.language.tag(), &title, &style, body.as_str())
     }
 
-    /// Writes the labels of some nodes.
-    fn labels(&self, places: &[usize]) -> String {
-        ranges(places.iter().map(|place| self.dossier.facts.item(*place).label))
+    /// Says for the foot of every page what its words are worth: pages come apart.
+    fn state(&self) -> String {
+        let texts = &self.texts.page;
+        let Some(judged) = &self.dossier.judged else { return texts.foot_unverified.clone() };
+        let text = match (judged.is_broken(), judged.report.policy_met) {
+            (true, _) => &texts.foot_broken,
+            (false, true) => &texts.foot_met,
+            (false, false) => &texts.foot_not_met,
+        };
+        fill(text, &[("verdict", judged.report.verdict.as_str()), ("date", &judged.asked.now.to_string())])
     }
 
-    fn labels_of<'i>(items: impl IntoIterator<Item = &'i Item>) -> String {
-        ranges(items.into_iter().map(|item| item.label))
+    /// Writes the labels of some nodes.
+    fn labels(&self, places: &[usize]) -> String {
+        self.texts.listed(places.iter().map(|place| self.dossier.facts.item(*place).label))
+    }
+
+    fn labels_of<'i>(&self, items: impl IntoIterator<Item = &'i Item>) -> String {
+        self.texts.listed(items.into_iter().map(|item| item.label))
+    }
+
+    /// Says what a mark does.
+    fn mark(&self, mark: &Item) -> &str {
+        self.texts.word(mark.core.mark.map_or("", griptrace_core::node::Mark::word))
     }
 
     /// Writes a node's name, or that it is not disclosed.
@@ -95,7 +119,10 @@ impl Page<'_> {
     /// Writes a detail's value. Entries of a map or list stand on lines of their own.
     fn value(&self, html: &mut Html, value: &Value) {
         let entries: Vec<String> = match value {
-            Value::Map(pairs) => pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect(),
+            Value::Map(pairs) => {
+                let colon = &self.texts.page.colon;
+                pairs.iter().map(|(key, value)| format!("{key}{colon}{value}")).collect()
+            }
             Value::List(items) => items.iter().map(ToString::to_string).collect(),
             Value::Text(text) => {
                 html.foreign(text);

@@ -20,20 +20,26 @@ use layout::{
 
 use self::graph::{Cell, Graph, Grouping, graph};
 use super::{
-    facts::Facts,
+    Dossier,
     html::{escaped, harmless},
     texts::Texts,
 };
 
-/// Size of a box, and half of what is free between boxes, in CSS pixels.
-const BOX: (f64, f64) = (142.0, 50.0);
-const FREE: (f64, f64) = (9.0, 30.0);
+/// Width of a box, height of a row of its text, what is free above and below them, and half of what is free between boxes,
+/// in CSS pixels.
+const WIDTH: f64 = 142.0;
+const ROW: f64 = 14.0;
+const PADDING: f64 = 4.0;
+const FREE: (f64, f64) = (9.0, 14.0);
 /// The room on a page between its margins, below a heading, in CSS pixels.
 const ROOM: (f64, f64) = (674.0, 800.0);
 /// No picture is made smaller than this: its letters would be below 6 points.
 const SCALE_MIN: f64 = 0.78;
 /// Columns of text that a box has room for.
 const COLUMNS: usize = 22;
+/// Rows for a head or a name, and for what is known besides: a kind of data and a grade as long as they may be.
+const ROWS_NAME: usize = 2;
+const ROWS_FOOT: usize = 8;
 
 /// A picture, and how much of it is grouped.
 #[derive(Debug)]
@@ -45,10 +51,10 @@ pub(crate) struct Picture {
 }
 
 /// Draws the ancestry.
-pub(crate) fn draw(facts: &Facts, texts: &Texts) -> Picture {
+pub(crate) fn draw(dossier: &Dossier, texts: &Texts) -> Picture {
     let mut last = None;
     for (place, grouping) in Grouping::ALL.into_iter().enumerate() {
-        let graph = graph(facts, texts, grouping);
+        let graph = graph(dossier, texts, grouping);
         if grouping != Grouping::Everything && !graph.is_small() {
             continue;
         }
@@ -97,15 +103,11 @@ impl Placed {
 
 fn place_boxes(graph: &Graph) -> Placed {
     let mut visual = VisualGraph::new(Orientation::TopToBottom);
-    let add = |_: &Cell| {
-        let mut element = Element::create(
-            ShapeKind::new_box(""),
-            StyleAttr::simple(),
-            Orientation::TopToBottom,
-            Point::new(BOX.0, BOX.1),
-        );
+    let add = |cell: &Cell| {
+        let size = Point::new(WIDTH, height(cell));
+        let mut element = Element::create(ShapeKind::new_box(""), StyleAttr::simple(), Orientation::TopToBottom, size);
         let free = Point::new(FREE.0 * 2.0, FREE.1 * 2.0);
-        element.pos = Position::new(Point::zero(), Point::new(BOX.0, BOX.1), Point::zero(), free);
+        element.pos = Position::new(Point::zero(), size, Point::zero(), free);
         visual.add_node(element)
     };
     let handles: Vec<_> = graph.cells.iter().map(add).collect();
@@ -194,44 +196,94 @@ fn arrow(out: &mut String, path: &[(Point, Point)]) {
     out.push_str("\"/>\n");
 }
 
+/// A row of text in a box, and its class.
+type Row = (&'static str, String);
+
+/// Breaks the texts of a box into rows.
+fn rows(cell: &Cell) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (place, line) in cell.lines.iter().enumerate() {
+        let (class, most) = match place {
+            0 => ("head", ROWS_NAME),
+            1 => ("line", ROWS_NAME),
+            _ => ("line", ROWS_FOOT),
+        };
+        rows.extend(broken(line, most).into_iter().map(|row| (class, row)));
+    }
+    rows.extend(cell.marks.iter().flat_map(|mark| broken(mark, ROWS_NAME)).map(|row| ("mark", row)));
+    rows
+}
+
+fn height(cell: &Cell) -> f64 {
+    rows(cell).iter().fold(2.0 * PADDING, |height, _| height + ROW)
+}
+
 /// Draws a box. An inner `svg` cuts off what is wider than its box, whatever letters it is made of.
 fn draw_cell(out: &mut String, cell: &Cell, at: Point) {
-    let (width, height) = BOX;
+    let height = height(cell);
     write!(
         out,
-        "<svg x=\"{:.1}\" y=\"{:.1}\" width=\"{width}\" height=\"{height}\"><rect class=\"{}\" x=\"0.5\" y=\"0.5\" \
+        "<svg x=\"{:.1}\" y=\"{:.1}\" width=\"{WIDTH}\" height=\"{height}\"><rect class=\"{}{}\" x=\"1\" y=\"1\" \
          width=\"{}\" height=\"{}\" rx=\"3\"/>",
         at.x,
         at.y,
         cell.class,
-        width - 1.0,
-        height - 1.0,
+        if cell.marks.is_empty() { "" } else { " marked" },
+        WIDTH - 2.0,
+        height - 2.0,
     )
     .ok();
-    for (line, y) in cell.lines.iter().zip(["14", "28", "42"]) {
-        let class = if y == "14" { "head" } else { "line" };
-        write!(out, "<text class=\"{class}\" x=\"6\" y=\"{y}\">{}</text>", escaped(&cut(line))).ok();
+    let mut y = PADDING - 4.0;
+    for (class, row) in rows(cell) {
+        y += ROW;
+        write!(out, "<text class=\"{class}\" x=\"6\" y=\"{y}\">{}</text>", escaped(&row)).ok();
     }
     out.push_str("</svg>\n");
 }
 
-/// Cuts a text to the columns of a box: wide letters take two.
-fn cut(text: &str) -> String {
-    let text = harmless(text, COLUMNS.saturating_mul(4));
-    let width = |c: char| if c >= '\u{1100}' { 2 } else { 1 };
-    let all: usize = text.chars().map(width).sum();
-    if all <= COLUMNS {
-        return text;
+/// Returns the columns that a letter takes: wide ones two.
+const fn columns(c: char) -> usize {
+    if c >= '\u{1100}' { 2 } else { 1 }
+}
+
+/// Breaks a text into rows of a box, at most so many: after a space, a comma, a hyphen or what parts a path if one is near, and anywhere if not.
+/// What is cut ends in `…`.
+fn broken(text: &str, most: usize) -> Vec<String> {
+    let text = harmless(text, COLUMNS.saturating_mul(most.saturating_mul(2)));
+    let mut rows = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && rows.len() < most {
+        let (row, after) = first_row(rest);
+        rows.push(row.to_owned());
+        rest = after;
     }
-    let mut room = COLUMNS.saturating_sub(1);
-    let mut out = String::new();
-    for c in text.chars() {
-        let Some(left) = room.checked_sub(width(c)) else { break };
-        room = left;
-        out.push(c);
+    if let Some(last) = rows.last_mut().filter(|_| !rest.is_empty()) {
+        while last.chars().map(columns).sum::<usize>() >= COLUMNS {
+            last.pop();
+        }
+        last.push('…');
     }
-    out.push('…');
-    out
+    rows
+}
+
+/// Splits off what fits into a row.
+fn first_row(text: &str) -> (&str, &str) {
+    let mut used = 0_usize;
+    let mut good = None;
+    for (place, c) in text.char_indices() {
+        let end = place.saturating_add(c.len_utf8());
+        used = used.saturating_add(columns(c));
+        if used > COLUMNS {
+            let at = good.filter(|_| c != ' ').unwrap_or(place);
+            let (row, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+            return (row.trim_end(), rest.trim_start());
+        }
+        // A row that would be nearly empty is worse than a broken word.
+        if matches!(c, ' ' | '-' | ',' | '、' | '·' | '/' | '_' | '.') && used > COLUMNS / 3 {
+            good = Some(end);
+        }
+    }
+    (text, "")
 }
 
 #[cfg(test)]
@@ -258,7 +310,11 @@ mod tests {
             let count = 1 + drawn.below(graph::CELLS_MAX);
             let mut graph = Graph::default();
             for _ in 0..count {
-                graph.cells.push(Cell { class: "source", lines: vec!["x".into()] });
+                graph.cells.push(Cell {
+                    class: "source",
+                    lines: vec!["x".into(), "y".repeat(30)],
+                    marks: vec!["withdrawn".into(); drawn.below(3)],
+                });
             }
             for _ in 0..drawn.below(2 * count + 1) {
                 let (from, to) = (drawn.below(count), drawn.below(count));
@@ -273,8 +329,10 @@ mod tests {
             assert_eq!((placed.boxes.len(), placed.arrows.len()), (count, graph.edges.len()), "round {round}");
             for (i, one) in placed.boxes.iter().enumerate() {
                 assert!(one.x.is_finite() && one.y.is_finite());
-                for other in &placed.boxes[..i] {
-                    let apart = (one.x - other.x).abs() >= BOX.0 || (one.y - other.y).abs() >= BOX.1;
+                for (j, other) in placed.boxes[..i].iter().enumerate() {
+                    let (above, upper) = if one.y < other.y { (i, one) } else { (j, other) };
+                    let below = if one.y < other.y { other } else { one };
+                    let apart = (one.x - other.x).abs() >= WIDTH || below.y - upper.y >= height(&graph.cells[above]);
                     assert!(apart, "round {round}: {one:?} {other:?}");
                 }
             }
@@ -282,9 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_to_its_box() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"x".repeat(200)).chars().count(), COLUMNS);
-        assert_eq!(cut(&"夹".repeat(200)).chars().count(), COLUMNS / 2);
+    fn a_text_is_broken_into_rows_and_cut_to_its_box() {
+        assert_eq!(broken("short", 2), ["short"]);
+        assert_eq!(broken("", 2), [""; 0]);
+        assert_eq!(broken("CN · force-torque · important", 8), ["CN · force-torque ·", "important"]);
+        assert_eq!(broken(&"x".repeat(200), 2), ["x".repeat(COLUMNS), format!("{}…", "x".repeat(COLUMNS - 1))]);
+        let wide = broken(&"夹".repeat(200), 1);
+        assert_eq!(wide, [format!("{}…", "夹".repeat(COLUMNS / 2 - 1))]);
+        // A kind of data and a grade of any length that a word may have.
+        let longest = griptrace_core::limits::WORD_BYTES_MAX;
+        let foot = format!("CN · {} · {}", "m".repeat(longest), "g".repeat(longest));
+        assert!(!broken(&foot, ROWS_FOOT).concat().contains('…'));
     }
 }

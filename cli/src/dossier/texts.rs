@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::{facts::Label, ranges};
+
 /// A language that a dossier can be written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 pub(crate) enum Language {
@@ -68,7 +70,9 @@ texts! {
     }
     /// What stands on every page, and what is said anywhere.
     Page {
-        title: String, foot: String, page_of: [String; 2], made_from: String, root: String, size: String, bytes: String,
+        title: String, foot: String, foot_unverified: String, foot_met: String, foot_not_met: String,
+        foot_broken: String, colon: String, comma: String, semicolon: String, brackets: String,
+        page_of: [String; 3], made_from: String, root: String, size: String, bytes: String,
         program: String, log: String, log_at: String, log_untimed: String, compare: String,
         not_disclosed: String, and_more: String, none: String, yes: String, no: String,
     }
@@ -76,11 +80,13 @@ texts! {
     About { heading: String, items: Vec<String> }
     /// The verdict.
     VerdictTexts {
-        heading: String, none: String, met: String, not_met: String, by: String, policy: String, reference: String,
-        binding: String, at_shipment: String, now: String, model: String, matched: String, matched_partly: String,
+        heading: String, none: String, met: String, not_met: String, by: String, question: String, answer: String, destination: String,
+        consignee: String, purposes: String, unsaid: String, no_purposes: String, judged_for: String,
+        day_given: String, day_of_clock: String, policy: String, trust: String, reference: String, binding: String,
+        at_shipment: String, now: String, at_time: String, time_unknown: String, model: String, matched: String, matched_partly: String,
         unmatched: String, not_compared: String, findings: String, no_findings: String,
-        severity: String, finding: String, places: String, means: String, keys: String, broken: String, shows: String,
-        english: String,
+        severity: String, finding: String, places: String, means: String, keys: String, broken: String,
+        untrusted: String, shows: String, english: String, whose: Names, severities: Names, roles: Names,
     }
     /// The shipment and its models.
     Shipped {
@@ -94,15 +100,15 @@ texts! {
     }
     /// The checklist.
     Checklist {
-        heading: String, about: String, article_10: String, annex_iv: String, point: String, state: String,
+        heading: String, about: String, article: String, annex: String, article_10: String, annex_iv: String, point: String, state: String,
         stated_by: String, missing_from: String, all: String, states: Names, points: Names,
     }
     /// The sources.
     Sources {
         heading: String, about: String, none: String, alike: String, hidden: String, origin: String,
         annotation: String, no_annotation: String, anonymisation: String, no_anonymisation: String, too_many: String,
-        bias: String, gaps: String, data: String, other: String, assessments: String, judged: String,
-        judged_at: String, answers: String, marks: String, erased: String,
+        bias: String, gaps: String, data: String, other: String, assessments: String, no_assessment: String,
+        judged: String, judged_at: String, answers: String, marks: String, erased: String,
     }
     /// The steps.
     Steps { heading: String, about: String, alike: String, used: String, made: String }
@@ -112,7 +118,9 @@ texts! {
     Assessments {
         heading: String, about: String, none: String, signed: String, stated: String, result: String, scheme: String,
         strength: String, grade: String, purposes: String, modalities: String, destinations: String, anywhere: String,
-        valid: String, no_end: String, issued: String, opens: String,
+        valid: String, no_end: String, issued: String, of: String, judged: String,
+        recorded: String, at_shipment: String, now: String, covers_signed: String, covers_stated: String,
+        covers_not: String, unnamed: String,
     }
     /// The marks and erasures.
     Marks { heading: String, none: String, on: String }
@@ -132,6 +140,16 @@ impl Texts {
     /// Returns what a field is called; one that these texts don't know, by its own name.
     pub(crate) fn field<'t>(&'t self, name: &'t str) -> &'t str {
         self.fields.get(name).map_or(name, String::as_str)
+    }
+
+    /// Puts a text in brackets as this language has them behind a word.
+    pub(crate) fn bracketed(&self, text: &str) -> String {
+        fill(&self.page.brackets, &[("text", text)])
+    }
+
+    /// Lists labels as this language does.
+    pub(crate) fn listed(&self, labels: impl IntoIterator<Item = Label>) -> String {
+        ranges(labels).replace(", ", &self.page.comma)
     }
 
     /// Returns a word of a closed list in this language; another, as it is.

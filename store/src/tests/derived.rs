@@ -183,3 +183,17 @@ fn damaged_tiles_are_derived_again() {
     fs::remove_dir_all(dir.path().join("tile")).unwrap();
     assert!(open(dir.path()).fsck(&|_, _, _| {}).unwrap().is_clean(), "all of them");
 }
+
+/// Whoever recorded for the first time, which asks the index of a log that has nothing yet, was told by the audit that
+/// the index is damaged.
+#[test]
+fn an_index_that_took_nothing_in_yet_is_no_fault() {
+    let world = World::new();
+    assert!(world.store.by_name("camera").unwrap().is_empty());
+    world.commit(vec![world.source("camera", "CN")]);
+    let World { dir, store, .. } = world;
+    drop(store);
+    assert!(dir.path().join("index").exists());
+    let report = reader(dir.path()).fsck(&|_, _, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.faults);
+}

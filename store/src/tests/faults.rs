@@ -12,7 +12,7 @@ use super::{
     world::{NOW, ORIGIN, World, signer},
 };
 use crate::{
-    CommitError, OpenError, OpenOptions, Store,
+    CommitError, OpenError, OpenOptions, StorageError, Store,
     appender::SEGMENT_BYTES,
     objects::Objects,
     open::{init_on, open_on},
@@ -242,4 +242,14 @@ fn a_disk_that_forgets_is_noticed() {
     boat.sea = before;
     let store = boat.open().unwrap();
     assert!(store.node(&boat.acknowledged[0]).unwrap().is_none());
+}
+
+/// A disk that could not tell whether there is a head was told as a store that has none, with the advice to restore it.
+#[test]
+fn what_cannot_be_looked_for_is_not_missing() {
+    let (boat, store) = Boat::new();
+    drop(store);
+    boat.sea.go_blind();
+    let error = boat.open().unwrap_err();
+    assert!(matches!(error, OpenError::Storage(StorageError::Io { doing: "look for", .. })), "{error:?}");
 }

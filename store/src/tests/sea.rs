@@ -35,6 +35,8 @@ struct Waters {
     /// Changes so far: writes, syncs, names.
     changes: u64,
     fault: Option<(u64, Fault)>,
+    /// Whether nothing can be looked for.
+    is_blind: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,11 @@ impl Sea {
         let mut waters = self.waters();
         let at = waters.changes + at;
         waters.fault = Some((at, fault));
+    }
+
+    /// Can't tell any more what there is.
+    pub(super) fn go_blind(&self) {
+        self.waters().is_blind = true;
     }
 
     /// Works again; tells whether the fault was met.
@@ -212,7 +219,8 @@ impl Disk for Sea {
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
-        Ok(self.waters().live.contains_key(name))
+        let waters = self.waters();
+        if waters.is_blind { Err(io::Error::other("injected")) } else { Ok(waters.live.contains_key(name)) }
     }
 
     fn list(&self, within: &str) -> io::Result<Vec<String>> {

@@ -336,7 +336,7 @@ fn what_the_demo_shipped_is_read_in_every_format() {
     assert_eq!(code, 0, "{said}");
     let asked = ["--model", "model", "--destination", "DE"];
     let svr = desk.verdict(0, "svr", "shipment.griptrace", &asked);
-    assert!(texts(&svr["predicate"]["properties"]).contains("GRIPTRACE_TRACED_ASSESSED"), "{svr}");
+    assert!(texts(&svr["predicate"]["properties"]).contains("GRIPTRACE_TRACED_ASSESSED_FOR_DE"), "{svr}");
     readers.accept(&desk, "envelope", &["shipment.griptrace.svr.json", "ed25519.pem"]);
 }
 

@@ -16,7 +16,7 @@ use griptrace_tests::seed::Rng;
 
 use super::{factory::log_signer, quiet, told};
 
-const KINDS: [Kind; 7] =
+pub(super) const KINDS: [Kind; 7] =
     [Kind::Dataset, Kind::Transformation, Kind::Model, Kind::Assessment, Kind::Shipment, Kind::Status, Kind::Erasure];
 
 /// How much is compared.
@@ -275,7 +275,7 @@ fn parse_node(text: &str) -> Option<(NodeId, Digest)> {
     Some((NodeId::from_hex(id)?, Digest::from_hex(hash)?))
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("they are hexadecimal digits");
     (0..text.len() / 2).map(|place| digit(place * 2)).collect()
 }

@@ -32,6 +32,39 @@ pub struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "check_fork")]
     pub policy: Option<PathBuf>,
 
+    /// The question.
+    #[command(flatten)]
+    pub asked: Asked,
+
+    /// An older bundle or saved checkpoint: has each log only grown since? May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub against: Vec<PathBuf>,
+
+    /// Where to write what others can check, should the log's key have signed two histories
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub fork_evidence: Option<PathBuf>,
+
+    /// Where to write the bundle that the updates make, if it holds together
+    #[arg(long, value_name = "FILE", requires = "updates")]
+    pub write_updated: Option<PathBuf>,
+
+    /// Check evidence that a log's key signed two histories; needs --trust alone
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundles", "policy", "against", "updates"])]
+    pub check_fork: Option<PathBuf>,
+
+    /// Write one JSON object a line (docs/spec/report.schema.json)
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say what each finding means and what would clear it, and show the disclosed details
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// What is asked of one bundle: by whom, for what, and of which model. Every command that judges a bundle takes the same.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[group(requires = "trust")]
+pub struct Asked {
     /// The model as you have it: exactly this folder's files, or one file
     #[arg(long, value_name = "DIR_OR_FILE", conflicts_with = "digest")]
     pub model: Option<PathBuf>,
@@ -56,51 +89,21 @@ pub struct Args {
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     pub at: Option<Date>,
 
-    /// An older bundle or saved checkpoint: has each log only grown since? May be given several times
-    #[arg(long, value_name = "FILE")]
-    pub against: Vec<PathBuf>,
-
-    /// Where to write what others can check, should the log's key have signed two histories
-    #[arg(long, value_name = "FILE", requires = "against")]
-    pub fork_evidence: Option<PathBuf>,
-
     /// Bring the bundle up to date with this update first; may be given several times, in order
     #[arg(long = "update", value_name = "FILE")]
     pub updates: Vec<PathBuf>,
-
-    /// Where to write the bundle that the updates make, if it holds together
-    #[arg(long, value_name = "FILE", requires = "updates")]
-    pub write_updated: Option<PathBuf>,
-
-    /// Check evidence that a log's key signed two histories; needs --trust alone
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundles", "policy", "against", "updates"])]
-    pub check_fork: Option<PathBuf>,
-
-    /// Write one JSON object a line (docs/spec/report.schema.json)
-    #[arg(long)]
-    pub json: bool,
-
-    /// Say what each finding means and what would clear it, and show the disclosed details
-    #[arg(long)]
-    pub explain: bool,
 }
 
 impl Args {
-    /// Asks about one bundle, and nothing else: with struct update syntax, who asks more says only that.
-    pub fn about(bundle: PathBuf, trust: PathBuf, policy: PathBuf) -> Self {
+    /// Asks this about one bundle, and does nothing else with it.
+    pub fn about(bundle: PathBuf, trust: PathBuf, policy: PathBuf, asked: Asked) -> Self {
         Self {
             bundles: vec![bundle],
             trust,
             policy: Some(policy),
-            model: None,
-            digest: None,
-            destination: None,
-            consignee: None,
-            purposes: Vec::new(),
-            at: None,
+            asked,
             against: Vec::new(),
             fork_evidence: None,
-            updates: Vec::new(),
             write_updated: None,
             check_fork: None,
             json: false,

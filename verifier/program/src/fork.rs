@@ -40,7 +40,7 @@ pub(crate) fn keep(
 
 /// Checks evidence: 0 if the log's key signed two histories, 1 if the file does not show that.
 pub(crate) fn check(args: &Args, path: &Path, out: &mut Output<'_>) -> Result<u8, Trouble> {
-    let trust = read_trust(&args.trust)?;
+    let (trust, _) = read_trust(&args.trust)?;
     let name = path.display().to_string();
     let cannot = |error: &dyn core::fmt::Display| Trouble::new(format!("{name}: {error}"));
     let evidence = Fork::parse(&read_limited(path, FORK_BYTES_MAX)?).map_err(|error| cannot(&error))?;

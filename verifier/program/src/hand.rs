@@ -15,17 +15,17 @@ use griptrace_verifier::question::ModelInHand;
 use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{arguments::Args, trouble::Trouble};
+use crate::{arguments::Asked, trouble::Trouble};
 
 /// Bytes that are read at once: enough for BLAKE3 to use all processors.
 const CHUNK: usize = 1 << 20;
 
 /// Returns what the buyer has in hand.
-pub(crate) fn model_in_hand(args: &Args) -> Result<ModelInHand, Trouble> {
-    if let Some(digest) = args.digest {
+pub(crate) fn model_in_hand(asked: &Asked) -> Result<ModelInHand, Trouble> {
+    if let Some(digest) = asked.digest {
         return Ok(ModelInHand::Digest(digest));
     }
-    let Some(path) = &args.model else { return Ok(ModelInHand::NotGiven) };
+    let Some(path) = &asked.model else { return Ok(ModelInHand::NotGiven) };
     let kind = path.metadata().map_err(|error| cannot_read(path, &error))?;
     if kind.is_dir() {
         return Ok(ModelInHand::Folder(read_folder(path)?));

@@ -16,12 +16,12 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, Read as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-pub use arguments::Args;
 use arguments::Program;
+pub use arguments::{Args, Asked};
 use clap::Parser as _;
 use griptrace_core::{
     date::Date,
@@ -90,41 +90,63 @@ fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write
     args.bundles.iter().try_fold(MET, |worst, file| Ok(worst.max(check_one(args, &prepared, file, out, err)?)))
 }
 
-/// Judges the bytes of one bundle as [`check`] judges a file; the bundles of `args` are not read. `today` counts as now
-/// without `--at`.
+/// Judges the bytes of one bundle as [`check`] judges a file; the bundles of `args` are not read, and nothing is written.
+/// `today` counts as now without `--at`. Beside what came of it, returns what was read for it.
 ///
 /// # Errors
 /// What could not be checked, in words, and a hint if there is one.
-pub fn report(args: &Args, today: Date, bytes: &[u8]) -> Result<Report, (String, Option<String>)> {
-    let prepared = prepare(args, today).map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))?;
-    let judged = verify(bytes, &prepared.trust, &prepared.policy, &prepared.question);
-    judged.map_err(|error| (error.to_string(), None))
+pub fn report(args: &Args, today: Date, bytes: Vec<u8>) -> Result<(Judged, Inputs), (String, Option<String>)> {
+    let name = args.bundles.first().map_or(Path::new("the bundle"), PathBuf::as_path);
+    let judged = prepare(args, today).and_then(|prepared| {
+        let judged = judge(args, &prepared, bytes.clone(), name)?;
+        let Prepared { trust, trust_file, policy_file, updates, .. } = prepared;
+        Ok((judged, Inputs { given: bytes, updates, trust, trust_file, policy_file }))
+    });
+    judged.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
+}
+
+/// What a judgement was made from, each file as it was read then: read again, it may be another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inputs {
+    /// The bundle as it was given.
+    pub given: Vec<u8>,
+    /// The updates, in order.
+    pub updates: Vec<Vec<u8>>,
+    /// The trust file.
+    pub trust: Trust,
+    /// Its text.
+    pub trust_file: String,
+    /// The text of the policy.
+    pub policy_file: String,
 }
 
 /// What is the buyer's own: read once, before any bundle.
 struct Prepared {
     trust: Trust,
+    trust_file: String,
     policy: Policy,
+    policy_file: String,
     question: Question,
     updates: Vec<Vec<u8>>,
 }
 
 fn prepare(args: &Args, today: Date) -> Result<Prepared, Trouble> {
-    let trust = read_trust(&args.trust)?;
+    let (trust, trust_file) = read_trust(&args.trust)?;
     let policy = args.policy.as_deref().ok_or_else(|| Trouble::new("--policy FILE is missing"))?;
-    let policy = read_config(policy, "policy", policy::parse)?;
+    let (policy, policy_file) = read_config(policy, "policy", policy::parse)?;
     let question = Question {
-        now: args.at.unwrap_or(today),
-        destination: args.destination,
-        consignee: args.consignee.clone(),
-        purposes: args.purposes.clone(),
-        model: hand::model_in_hand(args)?,
+        now: args.asked.at.unwrap_or(today),
+        destination: args.asked.destination,
+        consignee: args.asked.consignee.clone(),
+        purposes: args.asked.purposes.clone(),
+        model: hand::model_in_hand(&args.asked)?,
         known: Known { histories: updating::read_histories(args, &trust)?, ..Known::default() },
     };
-    Ok(Prepared { trust, policy, question, updates: updating::read_updates(args)? })
+    Ok(Prepared { trust, trust_file, policy, policy_file, question, updates: updating::read_updates(args)? })
 }
 
-fn read_trust(path: &Path) -> Result<Trust, Trouble> {
+/// Reads the trust file; returns its text too.
+fn read_trust(path: &Path) -> Result<(Trust, String), Trouble> {
     read_config(path, "trust file", trust::parse)
 }
 
@@ -132,13 +154,14 @@ fn read_config<T>(
     path: &Path,
     what: &str,
     parse: impl FnOnce(&str, &str) -> Result<T, trust::ConfigError>,
-) -> Result<T, Trouble> {
+) -> Result<(T, String), Trouble> {
     let name = path.display().to_string();
     let bytes = read_limited(path, CONFIG_BYTES_MAX)
         .map_err(|trouble| trouble.or_hint(format!("the {what} is the buyer's own, and not part of the evidence")))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| Trouble::new(format!("{name}: is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
-    parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))
+    let parsed = parse(&name, &text).map_err(|error| Trouble::new(error.to_string()).with_hint(error.hint))?;
+    Ok((parsed, text))
 }
 
 /// Reads a file of at most `limit` bytes; of a larger one, no more than that.
@@ -167,14 +190,13 @@ fn check_one(
     err: &mut dyn Write,
 ) -> Result<u8, Trouble> {
     let name = file.display().to_string();
-    match judge(args, prepared, file) {
+    let judged = read_limited(file, BUNDLE_BYTES_MAX).and_then(|bytes| judge(args, prepared, bytes, file));
+    match judged {
         Ok(Judged { report, file, question }) => {
             tell(args, &name, &report, out)?;
-            let said = [
-                fork::keep(args, &report, &file, &prepared.trust, &question.known)?,
-                updating::keep(args, &report, &file, &question.known)?,
-            ];
-            said.into_iter().flatten().for_each(|text| trouble::hint(&text, err));
+            let forked = fork::keep(args, &report, &file, &prepared.trust, &question.known)?;
+            forked.iter().for_each(|text| trouble::hint(text, err));
+            updating::keep(args, prepared, &report, &file, err)?;
             Ok(if report.policy_met { MET } else { NOT_MET })
         }
         Err(trouble) => {
@@ -188,17 +210,21 @@ fn check_one(
 }
 
 /// What was judged, and what came of it.
-struct Judged {
-    report: Report,
-    file: Vec<u8>,
-    question: Question,
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// What was found.
+    pub report: Report,
+    /// The bundle that was judged: the file's bytes, or what the updates made of them.
+    pub file: Vec<u8>,
+    /// What was asked, with what the updates brought.
+    pub question: Question,
 }
 
-fn judge(args: &Args, prepared: &Prepared, path: &Path) -> Result<Judged, Trouble> {
-    let bytes = read_limited(path, BUNDLE_BYTES_MAX)?;
-    let (file, question) = updating::apply(args, prepared, bytes, path)?;
+/// Judges the bytes of a bundle of this name, brought up to date.
+fn judge(args: &Args, prepared: &Prepared, bytes: Vec<u8>, name: &Path) -> Result<Judged, Trouble> {
+    let (file, question) = updating::apply(args, prepared, bytes, name)?;
     let report = verify(&file, &prepared.trust, &prepared.policy, &question)
-        .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+        .map_err(|error| Trouble::new(format!("{}: {error}", name.display())))?;
     Ok(Judged { report, file, question })
 }
 

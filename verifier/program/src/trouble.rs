@@ -55,3 +55,8 @@ impl Trouble {
 pub(crate) fn hint(text: &str, err: &mut dyn Write) {
     writeln!(err, "hint: {}", plain(text, TEXT_MAX)).ok();
 }
+
+/// Writes what deserves a look. Nobody reading is no error.
+pub(crate) fn warning(text: &str, err: &mut dyn Write) {
+    writeln!(err, "warning: {}", plain(text, TEXT_MAX)).ok();
+}

@@ -2,24 +2,31 @@
 
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{Read as _, Write},
     path::{Path, PathBuf},
 };
 
 use griptrace_core::{
+    assessment::AssessorMark,
     bundle::MAGIC,
+    cbor::decode,
+    cose::{MARK_TYPE, Signed},
     limits::{BUNDLE_BYTES_MAX, UPDATE_BYTES_MAX},
+    update::Update,
 };
 use griptrace_verifier::{
     finding::{Code, Verdict},
-    known::{History, Known},
+    known::History,
     question::Question,
     report::Report,
     trust::Trust,
     update::bring_up_to_date,
 };
 
-use crate::{Args, Prepared, read_limited, trouble::Trouble};
+use crate::{
+    Args, Prepared, read_limited,
+    trouble::{Trouble, hint, warning},
+};
 
 /// Reads what the bundles are to be compared with.
 pub(crate) fn read_histories(args: &Args, trust: &Trust) -> Result<Vec<History>, Trouble> {
@@ -38,7 +45,7 @@ pub(crate) fn read_updates(args: &Args) -> Result<Vec<Vec<u8>>, Trouble> {
     if args.write_updated.is_some() && args.bundles.len() > 1 {
         return Err(Trouble::new("--write-updated goes with one bundle"));
     }
-    args.updates.iter().map(|path| read_limited(path, UPDATE_BYTES_MAX)).collect()
+    args.asked.updates.iter().map(|path| read_limited(path, UPDATE_BYTES_MAX)).collect()
 }
 
 /// Applies the updates to a bundle; returns what comes of it, and the question about that.
@@ -51,23 +58,65 @@ pub(crate) fn apply(
     let mut question = prepared.question.clone();
     let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
     let newest = newest.map_err(|error| {
-        let path = error.number().and_then(|number| args.updates.get(number)).map_or(name, PathBuf::as_path);
+        let path = error.number().and_then(|number| args.asked.updates.get(number)).map_or(name, PathBuf::as_path);
         Trouble::new(format!("{}: {error}", path.display()))
     })?;
     Ok((newest, question))
 }
 
-/// Writes the newer bundle where the buyer asked for it; returns what the buyer should hear of it.
-pub(crate) fn keep(args: &Args, report: &Report, file: &[u8], known: &Known) -> Result<Option<String>, Trouble> {
-    let Some(path) = &args.write_updated else { return Ok(None) };
+/// Writes the newer bundle where the buyer asked for it, and says what it does not hold.
+pub(crate) fn keep(
+    args: &Args,
+    prepared: &Prepared,
+    report: &Report,
+    file: &[u8],
+    err: &mut dyn Write,
+) -> Result<(), Trouble> {
+    let Some(path) = &args.write_updated else { return Ok(()) };
     let worse = [Code::HistoryShorter, Code::HistoryNotLinked];
     let is_worse = report.findings.iter().any(|finding| worse.contains(&finding.code));
     if report.verdict == Verdict::Broken || is_worse {
-        return Ok(Some(format!("{} is not written: keep the bundle that you have", path.display())));
+        hint(&format!("{} is not written: keep the bundle that you have", path.display()), err);
+        return Ok(());
     }
     write_new(path, file, MAGIC, "bundle")?;
-    let apart = "the withdrawals of an update are not in the bundle: keep the update, or put them into your trust file";
-    Ok(Some(apart.to_owned()).filter(|_| !known.withdrawals.is_empty()))
+    warn_of_withdrawals(args, prepared, path, err);
+    Ok(())
+}
+
+/// Says that a bundle has no place for assessors' own withdrawals: whoever checks it alone does not hear of them.
+fn warn_of_withdrawals(args: &Args, prepared: &Prepared, written: &Path, err: &mut dyn Write) {
+    let mut holding = Vec::new();
+    for (path, file) in args.asked.updates.iter().zip(&prepared.updates) {
+        let withdrawals = Update::view(file).map(|(update, _)| update.withdrawals).unwrap_or_default();
+        let (written, brought) = (written.display(), path.display());
+        for bytes in &withdrawals {
+            let who = withdrawn(&prepared.trust, bytes);
+            warning(
+                &format!("{written} does not hold {who}, which {brought} brings: a bundle has no place for it"),
+                err,
+            );
+        }
+        holding.extend((!withdrawals.is_empty()).then(|| format!("--update {brought}")));
+    }
+    if !holding.is_empty() {
+        let (written, updates) = (written.display(), holding.join(" "));
+        let text = format!(
+            "a check of {written} alone is as if nothing had been withdrawn: give {updates} with every check of it, or put the withdrawal into your trust file"
+        );
+        hint(&text, err);
+    }
+}
+
+/// Names an assessor's withdrawal: what it says, of which day, and by whom in the trust file.
+fn withdrawn(trust: &Trust, bytes: &[u8]) -> String {
+    let Ok(signed) = Signed::parse(bytes, MARK_TYPE) else { return "a withdrawal that can't be read".into() };
+    let mark = decode::<AssessorMark>(&signed.payload);
+    let what = mark.map_or_else(|_| "a mark".into(), |mark| format!("the mark {} of {}", mark.mark, mark.date));
+    match trust.assessors.iter().find(|assessor| assessor.key.id() == signed.key) {
+        Some(assessor) => format!("{what} by {}", assessor.name),
+        None => format!("{what} by key {}", signed.key),
+    }
 }
 
 /// Writes a file so that a crash leaves the old one or the new one. It replaces only what begins with `magic`.

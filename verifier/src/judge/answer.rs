@@ -59,7 +59,7 @@ pub(crate) fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findin
         (Some(_), _) => {}
     }
     let consignee = Case::detail(root, "consignee").and_then(Value::as_text);
-    let asked = case.question.consignee.as_deref().or(case.trust.expect.consignee.as_deref());
+    let asked = case.question.consignee(case.trust);
     match (asked, consignee) {
         (Some(asked), None) => {
             add(Code::ConsigneeNotDisclosed, format!("the buyer is {asked:?}; the bundle does not show the consignee"));

@@ -52,6 +52,7 @@ fn source(byte: u8) -> SourceReport {
             valid_to: Date::parse("2029-01-01"),
             subject: node(byte),
         }),
+        assessment_at_shipment: None,
         at_shipment: Verdict::TracedAssessed,
         now: Verdict::TracedAssessed,
         log: "log.example/1".into(),

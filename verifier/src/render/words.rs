@@ -70,9 +70,19 @@ pub fn line(report: &Report, file: &str) -> String {
 /// Returns the findings in lines, the heaviest first and each cause once: of how many records it is said, of which, and of
 /// which times.
 pub fn causes(report: &Report) -> Vec<String> {
+    causes_where(report, |_| true)
+}
+
+/// Returns the findings that are errors under the policy, in lines as [`causes`] does.
+pub fn errors(report: &Report) -> Vec<String> {
+    causes_where(report, |finding| finding.severity == Severity::Error)
+}
+
+fn causes_where(report: &Report, is_wanted: impl Fn(&Finding) -> bool) -> Vec<String> {
     let names = names(report);
     let mut lines = Vec::new();
     for group in grouped(&report.findings) {
+        let group: Vec<&Finding> = group.into_iter().filter(|finding| is_wanted(finding)).collect();
         let Some(first) = group.first() else { continue };
         let mut places: Vec<(String, Vec<&str>)> = Vec::new();
         for finding in &group {

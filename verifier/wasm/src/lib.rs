@@ -14,6 +14,7 @@
 //! and one caller at a time. A trap (memory that can't be had, a fault of ours) leaves the instance unusable: the caller
 //! makes another one.
 
+mod asked;
 mod hashing;
 mod request;
 mod shell;

@@ -40,23 +40,31 @@ pub(crate) struct Request {
 impl Request {
     /// Reads a request.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Trouble> {
-        let all: Value =
-            serde_json::from_slice(bytes).map_err(|error| Trouble::new(format!("the request: {error}")))?;
-        let files = |name: &str| list(&all[name])?.iter().map(|one| named(name, one)).collect::<Result<Vec<_>, _>>();
+        let all: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Trouble::new("request", "request", format!("the request: {error}")))?;
+        let files =
+            |name: &'static str| list(&all[name])?.iter().map(|one| named(name, one)).collect::<Result<Vec<_>, _>>();
         Ok(Self {
-            now: required("the day", "a day such as 2026-05-31 is expected, from 1970 on", &all["now"], Date::parse)?,
+            now: required(
+                ("now", "the day"),
+                "a day such as 2026-05-31 is expected, from 1970 on",
+                &all["now"],
+                Date::parse,
+            )?,
             destination: optional(
-                "the destination",
+                ("destination", "the destination"),
                 "two capital letters are expected (ISO 3166-1 alpha-2)",
                 &all["destination"],
                 Country::parse,
             )?,
-            consignee: optional("the consignee", "a text is expected", &all["consignee"], |text| {
+            consignee: optional(("consignee", "the consignee"), "a text is expected", &all["consignee"], |text| {
                 Some(text.to_owned()).filter(|text| !text.is_empty())
             })?,
             purposes: list(&all["purposes"])?
                 .iter()
-                .map(|one| required("a purpose", "a word of a-z, 0-9, `.` and `-` is expected", one, Word::parse))
+                .map(|one| {
+                    required(("purposes", "a purpose"), "a word of a-z, 0-9, `.` and `-` is expected", one, Word::parse)
+                })
                 .collect::<Result<_, _>>()?,
             model: model(&all["model"])?,
             trust: named("trust", &all["trust"])?,
@@ -68,16 +76,19 @@ impl Request {
     }
 }
 
-fn wrong(what: &str, expected: &str) -> Trouble {
-    Trouble::new(format!("{what}: {expected}"))
+/// A field by its name in the request, and in words.
+type Field = (&'static str, &'static str);
+
+fn wrong((of, what): Field, expected: &str) -> Trouble {
+    Trouble::new(of, "field", format!("{what}: {expected}"))
 }
 
-fn required<T>(what: &str, expected: &str, value: &Value, read: impl Fn(&str) -> Option<T>) -> Result<T, Trouble> {
+fn required<T>(what: Field, expected: &str, value: &Value, read: impl Fn(&str) -> Option<T>) -> Result<T, Trouble> {
     value.as_str().and_then(read).ok_or_else(|| wrong(what, expected))
 }
 
 fn optional<T>(
-    what: &str,
+    what: Field,
     expected: &str,
     value: &Value,
     read: impl Fn(&str) -> Option<T>,
@@ -89,13 +100,13 @@ fn list(value: &Value) -> Result<&[Value], Trouble> {
     if value.is_null() {
         return Ok(&[]);
     }
-    value.as_array().map(Vec::as_slice).ok_or_else(|| wrong("the request", "a list is expected"))
+    value.as_array().map(Vec::as_slice).ok_or_else(|| wrong(("request", "the request"), "a list is expected"))
 }
 
-fn named(what: &str, value: &Value) -> Result<Named, Trouble> {
+fn named(of: &'static str, value: &Value) -> Result<Named, Trouble> {
     let name = value["name"].as_str();
     let size = value["size"].as_u64();
-    let (name, size) = name.zip(size).ok_or_else(|| wrong(what, "name and size of a file are expected"))?;
+    let (name, size) = name.zip(size).ok_or_else(|| wrong((of, of), "name and size of a file are expected"))?;
     Ok(Named { name: name.to_owned(), size })
 }
 
@@ -106,7 +117,7 @@ fn model(value: &Value) -> Result<ModelInHand, Trouble> {
     }
     if !value["digest"].is_null() {
         let expected = "64 hexadecimal digits are expected, after `blake3:`, `sha256:` or nothing";
-        return required("the digest", expected, &value["digest"], digest).map(ModelInHand::Digest);
+        return required(("model-digest", "the digest"), expected, &value["digest"], digest).map(ModelInHand::Digest);
     }
     if !value["file"].is_null() {
         return record(&value["file"]).map(ModelInHand::File);
@@ -114,14 +125,14 @@ fn model(value: &Value) -> Result<ModelInHand, Trouble> {
     let name = value["name"].as_str().unwrap_or("the folder");
     let given = list(&value["folder"])?;
     if given.len() > MANIFEST_FILES_MAX {
-        return Err(Trouble::new(format!("{name}: more than {MANIFEST_FILES_MAX} files")));
+        return Err(Trouble::new("model", "too-many-files", format!("{name}: more than {MANIFEST_FILES_MAX} files")));
     }
     if given.is_empty() {
-        return Err(Trouble::new(format!("{name}: the folder has no files")));
+        return Err(Trouble::new("model", "no-files", format!("{name}: the folder has no files")));
     }
     let mut files = given.iter().map(record).collect::<Result<Vec<_>, _>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    check_files(&files).map_err(|error| Trouble::new(format!("{name}: {error}")))?;
+    check_files(&files).map_err(|error| Trouble::new("model", "paths", format!("{name}: {error}")))?;
     Ok(ModelInHand::Folder(files))
 }
 
@@ -131,10 +142,12 @@ fn digest(text: &str) -> Option<Digest> {
 }
 
 fn record(value: &Value) -> Result<FileRecord, Trouble> {
-    let hash = |name: &str| required(name, "64 hexadecimal digits are expected", &value[name], Digest::from_hex);
+    let hash = |name: &'static str| {
+        required(("model", name), "64 hexadecimal digits are expected", &value[name], Digest::from_hex)
+    };
     let path = value["path"].as_str();
     let size = value["size"].as_u64();
-    let (path, size) = path.zip(size).ok_or_else(|| wrong("a file", "path and size are expected"))?;
+    let (path, size) = path.zip(size).ok_or_else(|| wrong(("model", "a file"), "path and size are expected"))?;
     let sha256 = if value["sha256"].is_null() { None } else { Some(hash("sha256")?) };
     Ok(FileRecord { path: path.as_bytes().to_vec(), size, blake3: hash("blake3")?, sha256 })
 }

@@ -31,6 +31,9 @@ export function others(text, limit) {
   return el("bdi", { class: /\S{25}/u.test(shown) ? "long" : undefined }, shown);
 }
 
+/** Words of ours with what is written in backquotes as code. */
+export const marked = (text) => text.split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));
+
 /** A day, which stays on one line. */
 export const day = (date) => el("span", { class: "day" }, date ?? "?");
 

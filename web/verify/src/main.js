@@ -14,6 +14,11 @@ const given = { bundle: null, trust: null, policy: null, model: null, updates: [
 /** What was found last, to be shown again in another language. */
 let last = null;
 let worker = null;
+/** When the drawing is there for paper too. */
+let printable = Promise.resolve();
+/** The style of what changes in the margin of printed pages. */
+const margin = new CSSStyleSheet();
+document.adoptedStyleSheets = [margin];
 
 // --- Giving ---
 
@@ -33,7 +38,7 @@ function giveModel(model) {
 function tellChosen() {
   for (const slot of ["bundle", "trust", "policy", ...LISTS]) {
     const files = [given[slot]].flat().filter(Boolean);
-    chosen(slot, files.length && ["chosen", { name: files.map(({ name }) => name).join(", ") }]);
+    chosen(slot, files.length && ["chosen", { name: files.map(({ name }) => name).join(t("comma")) }]);
   }
   const { model } = given;
   const size = () => bytes(model.files.reduce((sum, { file }) => sum + file.size, 0));
@@ -51,7 +56,7 @@ function chosen(slot, said) {
   };
   const name = t(slot);
   place.replaceChildren(...(said
-    ? [others(t(...said), 300), " ", el("button", { type: "button", click: clear, "aria-label": `${t("remove")}: ${name}` }, t("remove"))]
+    ? [others(t(...said), 300), " ", el("button", { type: "button", click: clear, "aria-label": `${t("remove")}${t("colon")}${name}` }, t("remove"))]
     : []));
   place.closest(".slot").classList.toggle("filled", Boolean(said));
 }
@@ -93,7 +98,7 @@ function listen() {
     stop();
     say(t("cancelled"));
   });
-  at("print").addEventListener("click", () => print());
+  at("print").addEventListener("click", () => printable.then(() => print()));
   addEventListener("beforeprint", () => {
     for (const closed of document.querySelectorAll("#result details:not([open])")) {
       closed.open = true;
@@ -120,7 +125,7 @@ const today = () => new Date().toISOString().slice(0, 10);
 
 function verify() {
   const missing = ["bundle", "trust", "policy"].filter((slot) => !given[slot]);
-  if (missing.length) return say(t("missing", { what: missing.map((slot) => t(slot)).join(", ") }));
+  if (missing.length) return say(t("missing", { what: missing.map((slot) => t(slot)).join(t("comma")) }));
   stop();
   forget();
   const digest = at("model-digest").value.trim();
@@ -128,18 +133,26 @@ function verify() {
   const url = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
   worker = new Worker(url);
   URL.revokeObjectURL(url);
-  worker.addEventListener("message", ({ data }) => hear(data));
+  const asks = question();
+  const isNowSet = asks.now !== today();
+  worker.addEventListener("message", ({ data }) => hear(data, isNowSet));
   worker.addEventListener("error", ({ message }) => hear({ failed: { key: "trap", why: message } }));
   busy(true);
   const { bundle, trust, policy, updates, against } = given;
-  worker.postMessage({ question: question(), model, bundle, trust, policy, updates, against });
+  worker.postMessage({ question: asks, model, bundle, trust, policy, updates, against });
 }
 
-function hear({ progress, stage, answer, failed }) {
+function hear({ progress, stage, answer, failed }, isNowSet) {
   if (progress) return tellProgress(progress);
   if (stage) return say(t(stage));
+  // The instance goes with its worker, and what it said before it stopped was no answer.
   stop();
-  show({ answer, failed });
+  if (answer?.asked) answer.asked.is_now_set = isNowSet;
+  try {
+    show({ answer, failed });
+  } catch (error) {
+    show({ failed: { key: "trap", why: String(error) } });
+  }
 }
 
 function stop() {
@@ -184,18 +197,33 @@ function forget() {
 function show(found) {
   last = found;
   const { answer, failed } = found;
-  at("after").hidden = !answer?.report;
-  if (failed) return at("result").replaceChildren(couldNot([t(failed.key, failed), failed.key === "trap" ? failed.why : ""].join(" ").trim()));
-  if (answer.error) return at("result").replaceChildren(couldNot(answer.error, answer.hint));
-  const report = JSON.parse(answer.report);
-  const { before, after } = sections(report);
-  const graph = ancestry(answer.graph, report);
-  at("result").replaceChildren(...before, graph.section, ...after);
-  at("result").dataset.milliseconds = answer.milliseconds.toFixed(1);
-  at("about").textContent = t("about", { version: answer.version });
-  graph.shown();
+  at("after").hidden = true;
+  if (failed) at("result").replaceChildren(couldNot(inWords(failed)));
+  else if (answer.error) at("result").replaceChildren(couldNot({ ...answer, text: answer.error }));
+  else showReport(answer);
   at("result").querySelector(".verdict").focus({ preventScroll: true });
   at("result").scrollIntoView();
+}
+
+/** A fault of the page's or the verifier's has a meaning of its own; what else there is, is a sentence. */
+const inWords = (failed) => (failed.key === "trap" ? { why: "trap", text: failed.why } : { text: t(failed.key, failed) });
+
+function showReport(answer) {
+  const report = JSON.parse(answer.report);
+  const { before, after } = sections(report, answer.asked);
+  const graph = ancestry(answer.graph, report);
+  at("result").replaceChildren(...before, graph.section, ...after, graph.picture);
+  at("result").dataset.milliseconds = answer.milliseconds.toFixed(1);
+  at("about").textContent = t("about", { version: answer.version });
+  at("after").hidden = false;
+  inMargin(report);
+  printable = graph.shown();
+}
+
+/** Says on every printed page what it is of, so that none can be put among those of another print. */
+function inMargin(report) {
+  const text = [report.verdict, t(report.policy_met ? "met" : "not-met"), report.bundle_digest].join(" · ");
+  margin.replaceSync(`@page { @bottom-left { content: ${JSON.stringify(text)} } }`);
 }
 
 function save() {

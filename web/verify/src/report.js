@@ -1,6 +1,8 @@
 // The report as a page: what the program says in words, in the same order.
-import { day, el, others, short } from "./dom.js";
-import { heading, known, meaning, pieces, t } from "./words.js";
+import { asked } from "./asked.js";
+import { day, el, marked, others, short } from "./dom.js";
+import { rows } from "./rows.js";
+import { heading, known, maybe, meaning, pieces, t } from "./words.js";
 
 /** Findings of one code that are shown before somebody asks for all. */
 const LISTED = 10;
@@ -9,22 +11,28 @@ const ROWS = 200;
 const SEVERITIES = ["error", "warning", "note"];
 const UNKNOWN_KEY = ["log-untrusted", "committer-untrusted"];
 
-/** Returns the sections of a report, but for the graph. */
-export function sections(report) {
+/** Returns the sections of a report, but for the graph; `question` is what it answers, as the verifier took it. */
+export function sections(report, question) {
   const names = nameOf(report);
   return {
-    before: [verdict(report), findings(report, names)],
+    before: [verdict(report, question), findings(report, names)],
     after: [sources(report), crossings(report, names), details(report, names), restsOn(report), doesNotShow(report)],
   };
 }
 
-/** Returns what stands in a report's place where nothing could be checked. */
-export function couldNot(text, hint) {
+/**
+ * Returns what stands in a report's place where nothing could be checked: in the reader's words what it is about and what
+ * is wrong, as far as there are words, and then the program's.
+ */
+export function couldNot({ text, hint, of, why }) {
+  const what = maybe(of);
+  const means = maybe(`why-${why}-${of}`) ?? maybe(`why-${why}`) ?? meaning(why)?.means;
   return section(
     "could-not",
-    { class: "verdict bad", role: "alert" },
-    el("p", { class: "said" }, others(text)),
-    hint ? el("p", {}, `${t("hint")}: `, others(hint)) : "",
+    { class: "verdict bad", role: "alert", tabindex: "-1" },
+    el("p", { class: "said" }, what ? what + t("colon") : "", means ?? others(text)),
+    means && text ? el("p", { class: "aside" }, t("detail"), t("colon"), others(text)) : "",
+    hint ? el("p", { class: "aside" }, t("hint"), t("colon"), others(hint)) : "",
     el("p", {}, t("could-not-means")),
   );
 }
@@ -41,8 +49,10 @@ function nameOf(report) {
 
 // --- The verdict ---
 
-function verdict(report) {
-  const unknown = report.findings.some(({ code }) => UNKNOWN_KEY.includes(code));
+const isKeyUnknown = ({ findings: list }) => list.some(({ code }) => UNKNOWN_KEY.includes(code));
+
+function verdict(report, question) {
+  const unknown = isKeyUnknown(report);
   return section(
     "result",
     { class: `verdict ${report.policy_met ? "good" : "bad"}`, tabindex: "-1" },
@@ -50,21 +60,22 @@ function verdict(report) {
       " ", el("code", { id: "verdict" }, report.verdict)),
     el("p", { class: "met" }, t(report.policy_met ? "met" : "not-met")),
     el("p", {}, unknown ? t("not-judged") : t(`verdict-${report.verdict}`)),
+    asked(question, report),
+    el("h3", {}, t("found-title")),
     el("dl", {}, facts(report).map(([name, ...text]) => el("div", {}, el("dt", {}, t(name)), el("dd", {}, text)))),
   );
 }
 
 function facts(report) {
-  const { policy, shipment } = report;
-  const name = others(`${policy.id} ${policy.version}`, 200);
+  const { shipment } = report;
   const consignee = shipment?.consignee === undefined ? t("not-disclosed") : others(shipment.consignee, 200);
   const where = { date: shipment?.date ?? "?", destination: shipment?.destination ?? "?", consignee };
   return [
     ["at-shipment", ...judgement(report.at_shipment)],
     ["at-now", ...judgement(report.now)],
-    ["policy", ...pieces(policy.status === "reference" ? "policy-reference" : "policy-binding", { name })],
     ["model", ...model(report)],
     ["shipment", ...(shipment ? pieces("shipment-text", where) : [t("no-shipment")])],
+    ...(report.findings.some(({ code }) => code === "log-untrusted") ? [["log", t("log-unknown")]] : []),
     ...report.logs.map((log) => ["log", ...logText(log)]),
     ...report.history.map(({ origin, from_size: from, to_size: to }) =>
       ["history", ...pieces("history-text", { origin: others(origin), from, to })]),
@@ -77,18 +88,18 @@ function facts(report) {
 const whose = (from) => t(`from-${from}`);
 
 const judgement = ({ verdict: word, time, time_from: from }) =>
-  pieces("time-at", { verdict: el("code", {}, word), time: time ?? t("time-unknown"), whose: whose(from) });
+  pieces(time ? "time-at" : "time-at-unknown", { verdict: el("code", {}, word), time, whose: whose(from) });
 
 function model({ model: found, findings: list }) {
   const partly = list.some(({ code }) => code === "model-partly-checked");
   const same = { true: partly ? "model-partly" : "model-same", false: "model-other", null: "model-none" }[found.matched];
-  const names = found.names.map((name) => [others(name, 120), ", "]).flat();
+  const names = found.names.map((name) => [others(name, 120), t("comma")]).flat();
   const digest = found.digest ? el("code", {}, found.digest) : t("not-disclosed");
-  return [...names, t(same), "; ", ...pieces("model-files", { count: found.files, digest })];
+  return [...names, t(same), t("semicolon"), ...pieces("model-files", { count: found.files, digest })];
 }
 
 function logText(log) {
-  const list = (names) => (names.length ? others(names.join(", ")) : t("no-witness"));
+  const list = (names) => (names.length ? others(names.join(t("comma"))) : t("no-witness"));
   const asOf = log.as_of && log.as_of !== log.time ? t("as-of", { time: log.as_of }) : "";
   return pieces("log-text", {
     as_of: asOf,
@@ -121,51 +132,51 @@ function finding(group, names) {
   const { means, clear } = meaning(code) ?? { means: code, clear: "" };
   const item = (one) =>
     el("li", {}, el("span", { class: "when" }, t(`when-${one.when}`)), " ",
-      one.node ? [...names(one.node), ": "] : "", others(one.text, 4000));
+      one.node ? [...names(one.node), t("colon")] : "", others(one.text, 4000));
   return el(
     "li",
     { class: `finding ${severity}`, "data-code": code },
-    el("h3", {}, el("span", { class: "badge" }, t(`severity-${severity}`)), " ", means),
-    el("p", {}, el("strong", {}, `${t("clear")}: `), clear),
-    el("p", { class: "aside" }, el("code", { class: "code" }, code), ` · ${t("step", { step })} · ${t("detail")}:`),
+    el("h3", {}, el("span", { class: "badge" }, t(`severity-${severity}`)), " ", marked(means)),
+    el("p", {}, el("strong", {}, t("clear"), t("colon")), marked(clear)),
+    el("p", { class: "aside" }, el("code", { class: "code" }, code), ` · ${t("step", { step })} · `, t("detail"), t("colon")),
     el("ul", { class: "texts" }, rows(group, LISTED, item)),
   );
 }
 
-/** The first rows, and behind a button the next ones; `wrap` makes of the button what stands in a list of such rows. */
-export function rows(list, limit, make, wrap = (button) => el("li", {}, button)) {
-  const shown = list.slice(0, limit).map(make);
-  const rest = list.slice(limit);
-  if (rest.length === 0) return shown;
-  const count = Math.min(limit, rest.length);
-  const next = () => more.replaceWith(...rows(rest, limit, make, wrap));
-  const more = wrap(el("button", { type: "button", click: next }, t("more-records", { count })));
-  return [...shown, more];
-}
-
 // --- Tables ---
 
-/** A table that scrolls by itself where it is too wide; a reader of the screen, and the keyboard, get at all of it. */
+/**
+ * A table. In a narrow window each row is a list, with the column's head before each cell (style.css), and the roles say
+ * that it is a table still; what is too wide all the same scrolls by itself, for the keyboard too.
+ */
 export function table(key, heads, list, row, limit = ROWS) {
-  const cells = (one) => el("tr", {}, row(one).map((cell, place) => el(place ? "td" : "th", place ? {} : { scope: "row" }, cell)));
-  const wrap = (button) => el("tr", {}, el("td", { colspan: heads.length }, button));
+  const cell = (text, place) => {
+    const role = place ? { role: "cell" } : { role: "rowheader", scope: "row" };
+    return el(place ? "td" : "th", { ...role, "data-head": t(heads[place]) }, el("span", {}, text));
+  };
+  const cells = (one) => el("tr", { role: "row" }, row(one).map(cell));
+  const wrap = (...button) => el("tr", { role: "row" }, el("td", { role: "cell", colspan: heads.length }, button));
   return el(
     "div",
     { class: "wide", tabindex: "0", role: "region", "aria-labelledby": `h-${key}` },
-    el("table", {},
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, t(head))))),
-      el("tbody", {}, rows(list, limit, cells, wrap))),
+    el("table", { role: "table" },
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads.map((head) => el("th", { role: "columnheader", scope: "col" }, t(head))))),
+      el("tbody", { role: "rowgroup" }, rows(list, limit, cells, wrap))),
   );
 }
 
-function sources({ sources: list, verdict: whole }) {
-  if (list.length === 0) return section("sources", {}, el("p", {}, t("no-sources")));
+/** What stands in the place of an empty table: where nothing was judged, none is not what is there. */
+const none = ({ nodes }) => el("p", {}, t(nodes ? "no-sources" : "not-judged-here"));
+
+function sources(report) {
+  const { sources: list, verdict: whole } = report;
+  if (list.length === 0) return section("sources", {}, none(report));
   const heads = ["source", "modality", "origin", "grade", "country", "covered-by", "at-shipment", "at-now", "recorded-by"];
   const isOfOne = whole === "TRACED_ASSESSED" || list.some((source) => [source.at_shipment, source.now].includes(whole));
   const remark = isOfOne ? "" : el("p", {}, t("not-of-a-source", { verdict: whole }));
   return section("sources", {}, remark, table("sources", heads, list, (source) => [
     [short(source.id), " ", source.hidden ? el("em", {}, t("hidden")) : others(source.name ?? "", 120)],
-    others(source.modality.join(", "), 200),
+    others(source.modality.join(t("comma")), 200),
     known("origin-", source.origin),
     known("grade-word-", source.effective_grade),
     source.country ?? "?",
@@ -186,8 +197,9 @@ function covered({ assessment, in_scope: asked }) {
     from: assessment.valid_from, to: assessment.valid_to ?? t("no-end") });
 }
 
-function crossings({ crossings: list }, names) {
-  if (list.length === 0) return section("crossings", {}, el("p", {}, t("no-sources")));
+function crossings(report, names) {
+  const { crossings: list } = report;
+  if (list.length === 0) return section("crossings", {}, none(report));
   const heads = ["date", "from", "to", "what-crossed", "by-step", "basis", "asked", "covered", "recorded-by"];
   return section("crossings", {}, table("crossings", heads, list, (one) => [
     day(one.date), one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
@@ -195,6 +207,7 @@ function crossings({ crossings: list }, names) {
 }
 
 function details({ details: list }, names) {
+  if (list.length === 0) return "";
   const head = el("summary", { id: "h-details" }, t("details", { count: list.length }));
   const row = ({ node, name, value }) => [names(node), others(name, 64), others(value, 1000)];
   return el("details", {}, head, table("details", ["record", "name", "value"], list, row));
@@ -207,14 +220,14 @@ function restsOn(report) {
     el("li", {}, pieces("rests-key", { role: known("role-name-", role), party: others(party, 200), key: el("code", {}, id) }));
   return section("rests-on", {}, el("ul", {},
     el("li", {}, t("rests-own")), el("li", {}, t("rests-page")), report.keys.map(key),
-    el("li", {}, `${t("at-shipment")}: ${whose(report.at_shipment.time_from)}`),
-    el("li", {}, `${t("at-now")}: ${whose(report.now.time_from)}`)));
+    el("li", {}, t("at-shipment"), t("colon"), whose(report.at_shipment.time_from)),
+    el("li", {}, t("at-now"), t("colon"), whose(report.now.time_from))));
 }
 
 function doesNotShow(report) {
   const found = (code) => report.findings.some((finding) => finding.code === code);
   const broken = report.verdict === "BROKEN";
-  const items = broken ? ["anything"] : [
+  const items = broken ? [isKeyUnknown(report) ? "unjudged" : "anything"] : [
     "true", "all", "other",
     found("map-unwitnessed") && "map",
     found("time-self-declared") && "times",

@@ -24,6 +24,9 @@ export const preferred = () =>
 /** Returns the words of a key, `{name}` replaced by what is given. */
 export const t = (key, given = {}) => (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => given[name] ?? "");
 
+/** Returns the words of a key, if there are any. */
+export const maybe = (key) => words[key];
+
 /** Returns the words of a key that may have none: then the word of the format, made harmless. */
 export const known = (prefix, word) => words[`${prefix}${word}`] ?? plain(word, 64);
 

@@ -45,12 +45,12 @@ export async function browser(test, { flags = [], ...options } = {}) {
 }
 
 /** Opens the page from its file, and fails the test on anything that the page complains of. */
-export async function open(context) {
+export async function open(context, file = PAGE) {
   const page = await context.newPage();
   page.complaints = [];
   page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
   page.on("pageerror", (error) => page.complaints.push(String(error)));
-  await page.goto(pathToFileURL(PAGE).href);
+  await page.goto(pathToFileURL(file).href);
   return page;
 }
 

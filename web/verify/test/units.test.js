@@ -1,5 +1,6 @@
 // What needs no browser: the texts, the graph that is drawn, the verifier's functions, the build.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -45,6 +46,27 @@ test("nothing says more than was checked, in other languages", () => {
   const all = ["de", "zh"].flatMap((language) => ["words", "findings"].map((kind) => JSON.stringify(data(kind, language))));
   const claims = /konform|zugelassen|zertifiziert|合规|认证|批准/i;
   assert.deepEqual(all.map((words) => words.match(claims)?.[0]).filter(Boolean), []);
+});
+
+test("no text sends a reader of the page to the program's options, or to a document that is not there", () => {
+  for (const language of LANGUAGES) {
+    const all = ["words", "findings"].map((kind) => JSON.stringify(data(kind, language))).join("").replaceAll("`griptrace prove --since`", "");
+    assert.deepEqual([...all.matchAll(/.{20}(?:--[a-z]|docs\/).{20}/g)].map(String), [], language);
+  }
+});
+
+test("Chinese has its own punctuation", () => {
+  const all = ["words", "findings"].flatMap((kind) => Object.values(data(kind, "zh"))).flatMap((one) => (typeof one === "string" ? one : Object.values(one)));
+  const half = all.filter((text) => /[\u4e00-\u9fff}] ?[,;:?!()]|[,;:?!()] ?[\u4e00-\u9fff{]/u.test(text));
+  assert.deepEqual(half, []);
+});
+
+test("one thing has one name: assessors, committers and checkpoints in German and Chinese", () => {
+  const old = { de: /Prüfer|Eintragende|Unterschrift|unterschr|Kopf|Köpfe/, zh: /头部|证据包/ };
+  for (const [language, words] of Object.entries(old)) {
+    const all = ["words", "findings"].map((kind) => JSON.stringify(data(kind, language))).join("");
+    assert.equal(all.match(words)?.[0], undefined, language);
+  }
 });
 
 // --- The graph that is drawn ---
@@ -114,6 +136,58 @@ test("what is wrong with a request is said, and nothing is checked", async () =>
   const twice = { path: "a", size: 1, blake3: "0".repeat(64) };
   assert.match(one.verify(request({ model: { folder: [twice, twice], name: "m" } }), honest()).error, /^m: .*stands twice/);
   assert.equal(JSON.parse(one.verify(request(), honest()).report).policy_met, true, "the instance still works");
+});
+
+test("an answer says what was asked, and whose files it is about", async () => {
+  const one = await verifier();
+  const [trust, policy, bundle] = honest();
+  const expect = 'expect = { destination = "DE", consignee = "Somebody GmbH", purpose = ["train-adaptive-grasp-control", "weld"] }\n';
+  const told = Buffer.from(trust.toString().replace(/^expect = .*\n/m, expect));
+  assert.ok(told.includes("Somebody"));
+  const model = { name: "m", folder: [{ path: "b", size: 3, blake3: "1".repeat(64), sha256: "2".repeat(64) }, { path: "a", size: 1, blake3: "3".repeat(64) }] };
+  const change = { destination: null, consignee: null, purposes: ["train-adaptive-grasp-control"], model };
+  const { asked, report } = one.verify(request(change), [told, policy, bundle]);
+  const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+  const named = (name, bytes) => ({ name, size: 1, sha256: sha256(bytes) });
+  assert.deepEqual(asked, {
+    now: request().now,
+    destination: { value: "DE", from_trust: true },
+    consignee: { value: "Somebody GmbH", from_trust: true },
+    purposes: [{ value: "train-adaptive-grasp-control", from_trust: false }, { value: "weld", from_trust: true }],
+    trust: named("trust.toml", told), policy: named("policy.toml", policy),
+    bundle: { ...named("bundle.griptrace", bundle), digest: JSON.parse(report).bundle_digest },
+    updates: [], against: [],
+    model: { files: [
+      { name: "a", size: 1, blake3: "3".repeat(64), sha256: null },
+      { name: "b", size: 3, blake3: "1".repeat(64), sha256: "2".repeat(64) },
+    ] },
+  });
+  const own = one.verify(request({ destination: "FR", model: null }), [told, policy, bundle]).asked;
+  assert.deepEqual([own.destination, own.model], [{ value: "FR", from_trust: false }, null]);
+});
+
+test("what could not be checked has a word for what it is with, and what is wrong", async () => {
+  const one = await verifier();
+  const [trust, policy, bundle] = honest();
+  const wrong = (change, files) => {
+    const { of, why, asked } = one.verify(request(change), files);
+    assert.equal(asked, undefined);
+    return [of, why];
+  };
+  const update = { name: "u", size: 1 };
+  const cases = [
+    [["trust", "not-text"], {}, [Buffer.from([0xff]), policy, bundle]],
+    [["policy", "config"], {}, [trust, Buffer.from("id ="), bundle]],
+    [["trust", "too-large"], { trust: { name: "t", size: 2 ** 21 } }, [trust, policy, bundle]],
+    [["bundle", "not-a-bundle"], {}, [trust, policy, Buffer.from("no")]],
+    [["updates", "not-an-update"], { updates: [update] }, [trust, policy, bundle, Buffer.from("no")]],
+    [["destination", "field"], { destination: "de" }, [trust, policy, bundle]],
+    [["model-digest", "field"], { model: { digest: "1" } }, [trust, policy, bundle]],
+    [["model", "no-files"], { model: { folder: [] } }, [trust, policy, bundle]],
+  ];
+  for (const [expected, change, files] of cases) assert.deepEqual(wrong(change, files), expected);
+  const words = data("words", "en");
+  for (const [[of, why]] of cases) assert.ok(of in words && (`why-${why}` in words || `why-${why}-${of}` in words), `${of} ${why}`);
 });
 
 test("no change of a byte is taken, or stops the verifier", async () => {

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_export::{cyclonedx, lineage::Lineage, prov, slsa, statement::envelope};
+use griptrace_export::{
+    cyclonedx,
+    lineage::Lineage,
+    prov, slsa,
+    statement::{envelope, envelope_begins},
+};
 use serde_json::{Value as Json, json};
 
 use super::{Written, json_file, write};
@@ -39,18 +44,18 @@ pub(crate) struct SlsaArgs {
 
 pub(super) fn cyclonedx(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let begins = br#"{"$schema":"http://cyclonedx.org/schema/bom-1.6.schema.json""#;
-    let lineage = read(args)?;
+    let lineage = lineage(&args.bundle, &args.trust)?;
     put(context, args, &json_file(&cyclonedx::bom(&lineage)), ("CycloneDX BOM", begins), (&lineage, None, &[]))
 }
 
 pub(super) fn prov(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let lineage = read(args)?;
+    let lineage = lineage(&args.bundle, &args.trust)?;
     let bytes = json_file(&prov::document(&lineage));
     put(context, args, &bytes, ("PROV-JSON", br#"{"activity":{"#), (&lineage, None, &[]))
 }
 
 pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, CommandError> {
-    let lineage = read(&args.document)?;
+    let lineage = lineage(&args.document.bundle, &args.document.trust)?;
     let made = slsa::provenance(&lineage);
     for model in &made.left_out {
         let model = short(model);
@@ -68,21 +73,23 @@ pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, Command
         None => json_file(statement),
     };
     let bytes: Vec<u8> = made.statements.iter().flat_map(line).collect();
-    let begins: &[u8] =
-        if key.is_some() { br#"{"payload":""# } else { br#"{"_type":"https://in-toto.io/Statement/v1""# };
+    let begins = match made.statements.first().filter(|_| key.is_some()) {
+        Some(statement) => envelope_begins(statement),
+        None => br#"{"_type":"https://in-toto.io/Statement/v1""#.to_vec(),
+    };
     let more = [
         ("statements", json!(made.statements.len())),
         ("left_out", json!(made.left_out.iter().map(ToString::to_string).collect::<Vec<_>>())),
     ];
-    let kind = ("SLSA provenance", begins);
+    let kind = ("SLSA provenance", begins.as_slice());
     put(context, &args.document, &bytes, kind, (&lineage, args.key.as_deref(), &more))
 }
 
 /// Reads a bundle whose evidence holds together.
-fn read(args: &Args) -> Result<Lineage, CommandError> {
-    let trust = load_trust(&args.trust)?;
-    Lineage::read(&read_bundle(&args.bundle)?, &trust).map_err(|e| {
-        CommandError::because(format!("{} is not exported", args.bundle.display()), e)
+pub(super) fn lineage(bundle: &Path, trust: &Path) -> Result<Lineage, CommandError> {
+    let trust = load_trust(trust)?;
+    Lineage::read(&read_bundle(bundle)?, &trust).map_err(|e| {
+        CommandError::because(format!("{} is not exported", bundle.display()), e)
             .with_hint("griptrace verify says more")
     })
 }

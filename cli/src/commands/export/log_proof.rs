@@ -15,7 +15,7 @@ use griptrace_core::{
 use griptrace_store::Store;
 use serde_json::json;
 
-use super::{Written, write};
+use super::{Written, document::lineage, write};
 use crate::{
     context::{Answer, Context, read_bundle},
     error::CommandError,
@@ -43,6 +43,9 @@ pub(crate) struct TlogProofArgs {
     /// Take it out of this bundle, and not out of the store
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// The bundle's evidence has to hold together under this trust file; without it nothing of the bundle is verified
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub(crate) trust: Option<PathBuf>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -76,7 +79,7 @@ pub(super) fn statement(context: &Context, args: &StatementArgs) -> Result<Answe
 
 pub(super) fn tlog_proof(context: &Context, args: &TlogProofArgs) -> Result<Answer, CommandError> {
     let (text, index, size) = if let Some(path) = &args.bundle {
-        from_bundle(path, &args.commit)?
+        from_bundle(path, args.trust.as_deref(), &args.commit)?
     } else {
         let workspace = context.workspace()?;
         let store = local(&workspace)?;
@@ -89,7 +92,7 @@ pub(super) fn tlog_proof(context: &Context, args: &TlogProofArgs) -> Result<Answ
         (included.tlog_proof(), index, included.checkpoint.size)
     };
     let more = [("leaf", json!(index)), ("size", json!(size))];
-    let inputs: Vec<&Path> = args.bundle.iter().map(PathBuf::as_path).collect();
+    let inputs: Vec<&Path> = args.bundle.iter().chain(&args.trust).map(PathBuf::as_path).collect();
     let bytes = text.as_bytes();
     write(context, &Written { path: &args.output, bytes, kind: TLOG_PROOF, inputs: &inputs, more: &more })?;
     Ok(Answer::YES)
@@ -155,7 +158,10 @@ fn log_key(workspace: &Workspace) -> Result<SecretKey, CommandError> {
 }
 
 /// Narrows a bundle's proof to the one entry.
-fn from_bundle(path: &Path, commit: &str) -> Result<(String, u64, u64), CommandError> {
+fn from_bundle(path: &Path, trust: Option<&Path>, commit: &str) -> Result<(String, u64, u64), CommandError> {
+    if let Some(trust) = trust {
+        lineage(path, trust)?;
+    }
     let bundle = Bundle::from_bytes(&read_bundle(path)?)?;
     let (log, index) = find(&bundle, commit)?;
     let malformed = |e: &dyn core::fmt::Display| CommandError::failed(format!("the bundle is malformed: {e}"));

@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_core::{
-    key::Signer as _,
-    word::{Country, Word},
+use griptrace_core::key::Signer as _;
+use griptrace_export::{
+    lineage::Lineage,
+    statement::{envelope, envelope_begins},
+    verdict::Judged,
 };
-use griptrace_export::{lineage::Lineage, statement::envelope, verdict::Judged};
-use griptrace_verifier::report::Report;
+use griptrace_verify::Asked;
 use serde_json::json;
 
 use super::{Written, json_file, write};
 use crate::{
-    arguments::{country, word},
     clock,
-    commands::check::load_trust,
-    context::{Answer, Context, read_bundle, read_file},
+    commands::verify::{errors_json, judge, verdict_lines},
+    context::{Answer, Context},
     error::CommandError,
     keyfile,
 };
@@ -31,18 +31,8 @@ pub(crate) struct Args {
     /// What you ask for: your own policy
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
-    /// The model as you have it: exactly this folder's files, or one file
-    #[arg(long, value_name = "DIR_OR_FILE")]
-    pub(crate) model: Option<PathBuf>,
-    /// Where you are: a country code such as DE [default: the trust file's]
-    #[arg(long, value_name = "CC", value_parser = country)]
-    pub(crate) destination: Option<Country>,
-    /// Who you are, as shipments name you [default: the trust file's]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) consignee: Option<String>,
-    /// What you use the model for (can be repeated)
-    #[arg(long, value_name = "PURPOSE", value_parser = word)]
-    pub(crate) purpose: Vec<Word>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
     /// The key to sign with: yours, who verify
     #[arg(long, value_name = "KEY")]
     pub(crate) key: PathBuf,
@@ -74,52 +64,44 @@ pub(super) enum Format {
 
 pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answer, CommandError> {
     let key = keyfile::read(&args.key)?.signer()?;
-    let bundle = read_bundle(&args.bundle)?;
-    let report = judge(args, &bundle)?;
-    let lineage = Lineage::read(&bundle, &load_trust(&args.trust)?).ok();
+    let (judged, inputs) = judge(&args.bundle, (&args.trust, &args.policy), &args.asked)?;
+    let report = &judged.report;
+    let lineage = Lineage::read(&judged.file, &inputs.trust).ok();
     let verifier = args.verifier.clone().unwrap_or_else(|| format!("urn:griptrace:key:{}", key.public_key().id()));
-    let judged = Judged {
-        report: &report,
-        bundle: &bundle,
+    let verdict = Judged {
+        report,
+        question: &judged.question,
+        bundle: &judged.file,
+        given: &inputs.given,
+        updates: &inputs.updates,
         lineage: lineage.as_ref(),
-        trust: &read_file(&args.trust)?,
-        policy: &read_file(&args.policy)?,
+        trust: &inputs.trust,
+        trust_file: inputs.trust_file.as_bytes(),
+        policy: inputs.policy_file.as_bytes(),
         verifier: &verifier,
         time: clock::now(),
     };
     let (statement, name) = match format {
-        Format::Svr => (judged.svr(), "simple verification result"),
-        Format::Vsa => (judged.vsa(), "verification summary"),
+        Format::Svr => (verdict.svr(), "simple verification result"),
+        Format::Vsa => (verdict.vsa(), "verification summary"),
     };
     let bytes = json_file(&envelope(&statement, &key));
-    let inputs: Vec<&Path> = [&args.bundle, &args.trust, &args.policy, &args.key]
+    let files: Vec<&Path> = [&args.bundle, &args.trust, &args.policy, &args.key]
         .into_iter()
-        .chain(&args.model)
+        .chain(&args.asked.model)
+        .chain(&args.asked.updates)
         .map(PathBuf::as_path)
         .collect();
-    let more = [("verdict", json!(report.verdict.as_str())), ("policy_met", json!(report.policy_met))];
-    let kind = (name, br#"{"payload":""#.as_slice());
-    write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &inputs, more: &more })?;
+    let more = [
+        ("verdict", json!(report.verdict.as_str())),
+        ("policy_met", json!(report.policy_met)),
+        ("errors", errors_json(report)),
+    ];
+    let begins = envelope_begins(&statement);
+    let kind = (name, begins.as_slice());
+    write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &files, more: &more })?;
     if !context.output.is_json() {
-        let met = if report.policy_met { "met" } else { "not met" };
-        context.output.line(format_args!("{}: the policy is {met}", report.verdict))?;
+        verdict_lines(report).iter().try_for_each(|line| context.output.line(line))?;
     }
     Ok(if report.policy_met { Answer::YES } else { Answer::NO })
-}
-
-fn judge(args: &Args, bundle: &[u8]) -> Result<Report, CommandError> {
-    let asked = griptrace_verify::Args {
-        model: args.model.clone(),
-        destination: args.destination,
-        consignee: args.consignee.clone(),
-        purposes: args.purpose.clone(),
-        ..griptrace_verify::Args::about(args.bundle.clone(), args.trust.clone(), args.policy.clone())
-    };
-    griptrace_verify::report(&asked, clock::today(), bundle).map_err(|(text, hint)| {
-        let error = CommandError::failed(text);
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    })
 }

@@ -9,7 +9,7 @@ use griptrace_core::{
 
 use super::{CARDS_MAX, Page, anchor};
 use crate::{
-    dossier::{facts::Item, html::Html, ranges},
+    dossier::{facts::Item, html::Html},
     view,
 };
 
@@ -48,7 +48,7 @@ impl Page<'_> {
     }
 
     /// Writes a card's heading: of one record its label and name, of several their labels and how many they are.
-    pub(super) fn heading(html: &mut Html, items: &[&Item], alike: &str, unnamed: &str) {
+    pub(super) fn heading(&self, html: &mut Html, items: &[&Item], alike: &str, unnamed: &str) {
         html.raw("<h3>");
         match items {
             [item] => {
@@ -59,7 +59,8 @@ impl Page<'_> {
                 };
             }
             several => {
-                html.raw("<span class=\"label\">").text(&ranges(several.iter().map(|item| item.label))).raw("</span> ");
+                html.raw("<span class=\"label\">").text(&self.labels_of(several.iter().copied()));
+                html.text(&self.texts.page.colon).raw("</span>");
                 html.text(&super::fill(alike, &[("n", &several.len().to_string())]));
             }
         }
@@ -68,7 +69,7 @@ impl Page<'_> {
 
     /// Writes a card of one record: its heading, and all that is stated of it but `skip`.
     pub(super) fn card(&self, html: &mut Html, item: &Item, skip: &[&str]) {
-        Self::heading(html, &[item], "", &self.texts.page.not_disclosed);
+        self.heading(html, &[item], "", &self.texts.page.not_disclosed);
         self.body(html, item, skip);
     }
 
@@ -105,15 +106,14 @@ impl Page<'_> {
                 for place in &item.marks {
                     let mark = self.dossier.facts.item(*place);
                     anchor(html, mark.label);
-                    let word = mark.core.mark.map_or("", griptrace_core::node::Mark::word);
-                    html.text(self.texts.word(word)).raw(" ");
+                    html.raw("<b>").text(self.mark(mark)).raw("</b> ");
                 }
             });
         }
         if !item.erased.is_empty() {
             let names: Vec<&str> = item.erased.iter().map(|name| self.texts.field(name)).collect();
             html.row(&texts.erased, |html| {
-                html.text(&names.join(", "));
+                html.text(&names.join(&self.texts.page.comma));
             });
         }
     }
@@ -128,14 +128,17 @@ impl Page<'_> {
         let missing = names.iter().filter(|name| item.detail(name).is_none());
         let missing: Vec<&str> = missing.map(|name| self.texts.field(name)).collect();
         if !missing.is_empty() {
-            html.raw("<div class=\"absent\">").text(&self.texts.page.not_disclosed).raw(": ");
-            html.text(&missing.join(", ")).raw("</div>");
+            html.raw("<div class=\"absent\">").text(&self.texts.page.not_disclosed).text(&self.texts.page.colon);
+            html.text(&missing.join(&self.texts.page.comma)).raw("</div>");
         }
     }
 
     /// Writes a detail with its name before it.
     pub(super) fn detail(&self, html: &mut Html, name: &str, value: &Value) {
-        html.raw("<div><span class=\"field\">").text(self.texts.field(name)).raw(":</span> ");
+        html.raw("<div><span class=\"field\">")
+            .text(self.texts.field(name))
+            .text(&self.texts.page.colon)
+            .raw("</span>");
         self.value(html, value);
         html.raw("</div>");
     }

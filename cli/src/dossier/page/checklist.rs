@@ -9,6 +9,9 @@ use crate::dossier::{
     points::{Answered, Field, Point, State},
 };
 
+/// Characters of a list that is not broken.
+const KEPT_MAX: usize = 18;
+
 /// Tells whether a record is one of those that a sentence names.
 type IsOne = fn(&Item) -> bool;
 
@@ -33,7 +36,7 @@ impl Page<'_> {
     fn point(&self, html: &mut Html, answered: &Answered) {
         let texts = &self.texts.checklist;
         let state = answered.state();
-        html.raw("<tr><td>").text(&answered.point.article).raw("<div class=\"field\">");
+        html.raw("<tr><td>").text(&self.article(&answered.point)).raw("<div class=\"field\">");
         html.text(texts.points.get(&answered.point.id).map_or("", String::as_str)).raw("</div></td><td>");
         html.raw(if matches!(state, State::Missing | State::NothingToAsk) {
             "<span class=\"missing\">"
@@ -61,22 +64,34 @@ impl Page<'_> {
             }
             let labels = self.labels(here);
             let all = if there.is_empty() && here.len() > 1 {
-                format!("{} ({labels})", self.texts.checklist.all)
+                format!("{}{}", self.texts.checklist.all, self.texts.bracketed(&labels))
             } else {
                 labels
             };
-            html.raw("<div><span class=\"field\">").text(self.texts.field(&field.name)).raw(":</span> ");
-            html.text(&all).raw("</div>");
+            html.raw("<div><span class=\"field\">")
+                .text(self.texts.field(&field.name))
+                .text(&self.texts.page.colon)
+                .raw("</span>");
+            let is_short = all.chars().count() <= KEPT_MAX;
+            html.raw(if is_short { "<span class=\"keep\">" } else { "<span>" }).text(&all).raw("</span></div>");
         }
     }
 
     /// Returns what a point is called in one phrase.
     pub(super) fn point_name(&self, point: &Point) -> String {
+        let article = self.article(point);
         if !is_annexed(point) {
-            return point.article.clone();
+            return article;
         }
         let what = self.texts.checklist.points.get(&point.id).map_or("", String::as_str);
-        format!("{} ({what})", point.article)
+        format!("{article}{}{what}", self.texts.page.colon)
+    }
+
+    /// Returns where a point stands in the regulation, as this language cites it.
+    fn article(&self, point: &Point) -> String {
+        let texts = &self.texts.checklist;
+        let letter = point.id.rsplit_once('-').map_or("", |(_, letter)| letter);
+        if is_annexed(point) { texts.annex.clone() } else { fill(&texts.article, &[("letter", letter)]) }
     }
 
     pub(super) fn not_disclosed(&self, html: &mut Html) {
@@ -102,7 +117,7 @@ impl Page<'_> {
             (&texts.unassessed, |item| item.is_source() && item.assessed_by.is_empty()),
         ];
         for (text, is_one) in told {
-            let list = Self::labels_of(facts.items.iter().filter(|item| is_one(item)));
+            let list = self.labels_of(facts.items.iter().filter(|item| is_one(item)));
             if !list.is_empty() {
                 html.element("li", &fill(text, &[("list", &list)])).raw("\n");
             }
@@ -115,7 +130,7 @@ impl Page<'_> {
         let texts = &self.texts.gaps;
         let of = |is_it: fn(State) -> bool| {
             let points = self.dossier.answers.iter().filter(|answered| is_it(answered.state()));
-            points.map(|answered| self.point_name(&answered.point)).collect::<Vec<_>>().join("; ")
+            points.map(|answered| self.point_name(&answered.point)).collect::<Vec<_>>().join(&self.texts.page.semicolon)
         };
         let missing = of(|state| matches!(state, State::Missing | State::NothingToAsk));
         let partly = of(|state| state == State::Partly);

@@ -20,6 +20,9 @@ const QR_SIZE: u32 = 150;
 
 impl Page<'_> {
     pub(super) fn front(&self, html: &mut Html) {
+        if self.is_broken() {
+            return self.front_of_broken(html);
+        }
         let (facts, texts) = (&self.dossier.facts, &self.texts.page);
         html.raw("<section class=\"front\">\n<div>\n").element("h1", &texts.title).raw("\n<p>");
         for (place, model) in facts.shipped().iter().enumerate() {
@@ -30,40 +33,57 @@ impl Page<'_> {
             self.name(html, facts.item(*model));
         }
         html.raw("</p>\n<table class=\"facts\">\n");
-        html.row(&texts.made_from, |html| {
-            html.raw("<code id=\"bundle-digest\">").text(&qr::grouped(&facts.digest)).raw("</code>");
-        });
+        self.file(html);
         html.row(&texts.root, |html| {
             anchor(html, facts.root().label);
             html.raw("<code id=\"root-id\">").text(&qr::grouped(&facts.root().id)).raw("</code>");
         });
-        html.row(&texts.size, |html| {
-            html.text(&fill(&texts.bytes, &[("n", &facts.bytes.to_string())]));
-        });
         for log in &facts.logs {
             html.row(&texts.log, |html| self.log(html, log));
         }
-        html.row(&texts.program, |html| {
-            html.text(concat!("griptrace ", env!("CARGO_PKG_VERSION")));
-        });
+        self.program(html);
         html.raw("</table>\n</div>\n<div>\n");
         html.svg(&qr::svg(&qr::payload(&facts.digest, &facts.root().id), QR_SIZE));
         html.raw("<p class=\"compare\">").text(&texts.compare).raw("</p>\n</div>\n</section>\n");
-        self.about(html);
+    }
+
+    /// Names a file that does not hold together by what was computed of it, and by nothing that it says.
+    fn front_of_broken(&self, html: &mut Html) {
+        let texts = &self.texts.page;
+        html.raw("<section>\n").element("h1", &texts.title).raw("\n<table class=\"facts\">\n");
+        self.file(html);
+        self.program(html);
+        html.raw("</table>\n</section>\n");
+    }
+
+    fn file(&self, html: &mut Html) {
+        let (facts, texts) = (&self.dossier.facts, &self.texts.page);
+        html.row(&texts.made_from, |html| {
+            html.raw("<code id=\"bundle-digest\">").text(&qr::grouped(&facts.digest)).raw("</code>");
+        });
+        html.row(&texts.size, |html| {
+            html.text(&fill(&texts.bytes, &[("n", &facts.bytes.to_string())]));
+        });
+    }
+
+    fn program(&self, html: &mut Html) {
+        html.row(&self.texts.page.program, |html| {
+            html.text(concat!("griptrace ", env!("CARGO_PKG_VERSION")));
+        });
     }
 
     fn log(&self, html: &mut Html, log: &LogFact) {
         let size = log.size.to_string();
-        html.foreign(&log.origin).raw(": ");
+        html.foreign(&log.origin).text(&self.texts.page.colon);
         match log.time.map(view::time) {
             Some(time) => html.text(&fill(&self.texts.page.log_at, &[("n", &size), ("time", &time)])),
             None => html.text(&fill(&self.texts.page.log_untimed, &[("n", &size)])),
         };
     }
 
-    fn about(&self, html: &mut Html) {
+    pub(super) fn about(&self, html: &mut Html) {
         section(html, &self.texts.about.heading, "");
-        html.raw("<ul>\n");
+        html.raw("<ul class=\"limits\">\n");
         self.texts.about.items.iter().for_each(|item| {
             html.element("li", item).raw("\n");
         });
@@ -83,7 +103,7 @@ impl Page<'_> {
             let model = facts.item(model);
             html.raw("<h3>");
             anchor(html, model.label);
-            html.text(&texts.shipped.model).raw(": ");
+            html.text(&texts.shipped.model).text(&self.texts.page.colon);
             self.name(html, model);
             html.raw("</h3>\n");
             self.body(html, model, &OF_THE_FILES);
@@ -110,10 +130,14 @@ impl Page<'_> {
 
     pub(super) fn picture(&self, html: &mut Html) {
         let texts = &self.texts.picture;
-        let picture = draw(&self.dossier.facts, self.texts);
+        let picture = draw(self.dossier, self.texts);
         let grouped = texts.grouped.get(picture.grouping).map_or("", String::as_str);
         html.raw("<section class=\"picture\">\n").element("h2", &texts.heading).raw("\n<p class=\"about\">");
-        html.text(&texts.about).raw(" ").text(grouped).raw("</p>\n");
+        html.text(&texts.about);
+        if !grouped.is_empty() {
+            html.raw("<br>").text(grouped);
+        }
+        html.raw("</p>\n");
         html.svg(&picture.svg);
         html.raw("</section>\n");
     }

@@ -1,7 +1,7 @@
 //! Steps, what was made on the way, assessments, marks, and the index.
 
 use griptrace_core::{
-    assessment::{Assessed, Destinations, assessed},
+    assessment::{Assessed, Assessment, Destinations, assessed},
     node::{Kind, Role},
     value::Value,
     word::Word,
@@ -11,7 +11,6 @@ use super::{Page, anchor, cards::IDENTITY, section};
 use crate::dossier::{
     facts::{Item, Letter},
     html::Html,
-    ranges,
     texts::Section,
 };
 
@@ -27,13 +26,13 @@ impl Page<'_> {
         }
         section(html, &texts.heading, &texts.about);
         for group in &groups {
-            Self::heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
+            self.heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
             html.piece(&group.body).raw("<table class=\"facts\">\n");
             let used = group.items.iter().flat_map(|step| &step.parents);
-            let used = ranges(used.map(|place| facts.item(*place).label));
+            let used = self.labels_of(used.map(|place| facts.item(*place)));
             let is_made = |item: &&Item| item.core.edges.iter().any(|edge| edge.role == Role::GeneratedBy);
             let made = group.items.iter().flat_map(|step| &step.children).map(|place| facts.item(*place));
-            let made = ranges(made.filter(is_made).map(|item| item.label));
+            let made = self.labels_of(made.filter(is_made));
             for (heading, list) in [(&texts.used, &used), (&texts.made, &made)] {
                 html.row(heading, |html| {
                     html.text(if list.is_empty() { &self.texts.page.none } else { list });
@@ -69,7 +68,7 @@ impl Page<'_> {
         }
         section(html, &texts.heading, "");
         for group in &groups {
-            Self::heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
+            self.heading(html, &group.items, &texts.alike, &self.texts.page.not_disclosed);
             html.piece(&group.body);
         }
         self.more(html, left_out);
@@ -94,10 +93,12 @@ impl Page<'_> {
             if let Ok(of) = assessed(item.id, &item.core) {
                 self.assessed(html, &of);
             }
-            let opens = facts.items.iter().filter(|subject| subject.assessed_by.contains(&item.place));
-            html.row(&texts.opens, |html| {
-                html.text(&Self::labels_of(opens));
+            let of: Vec<&Item> =
+                facts.items.iter().filter(|subject| subject.assessed_by.contains(&item.place)).collect();
+            html.row(&texts.of, |html| {
+                html.text(&self.labels_of(of.iter().copied()));
             });
+            html.row(&texts.judged, |html| self.as_judged(html, item, &of));
             for (name, value) in item.details.iter().filter(|(name, _)| name != "name") {
                 html.row(self.texts.field(name), |html| self.value(html, value));
             }
@@ -115,15 +116,16 @@ impl Page<'_> {
         let (texts, assessment) = (&self.texts.assessments, &of.assessment);
         html.row(&texts.strength, |html| {
             match &of.signed {
-                Some(signed) => html.text(&texts.signed).raw(" ").foreign(&signed.issuer),
+                Some(signed) => html.text(&texts.signed).text(&self.texts.page.colon).foreign(&signed.issuer),
                 None => html.text(&texts.stated),
             };
         });
         let destinations = match &assessment.destinations {
             Destinations::Anywhere => texts.anywhere.clone(),
-            Destinations::Only(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Destinations::Only(list) => {
+                list.iter().map(ToString::to_string).collect::<Vec<_>>().join(&self.texts.page.comma)
+            }
         };
-        let end = assessment.valid_to.map_or_else(|| texts.no_end.clone(), |date| date.to_string());
         for (heading, text) in [
             (&texts.scheme, assessment.scheme.to_string()),
             (&texts.grade, assessment.grade.to_string()),
@@ -138,12 +140,18 @@ impl Page<'_> {
             (&texts.result, self.texts.word(assessment.outcome.word())),
             (&texts.destinations, &destinations),
             (&texts.issued, &assessment.issued.to_string()),
-            (&texts.valid, &format!("{} – {end}", assessment.valid_from)),
+            (&texts.valid, &self.validity(assessment)),
         ] {
             html.row(heading, |html| {
                 html.text(text);
             });
         }
+    }
+
+    /// Says from when to when an assessment says it is valid.
+    pub(super) fn validity(&self, assessment: &Assessment) -> String {
+        let end = assessment.valid_to.map_or_else(|| self.texts.assessments.no_end.clone(), |date| date.to_string());
+        format!("{} – {end}", assessment.valid_from)
     }
 
     pub(super) fn marks(&self, html: &mut Html) {
@@ -160,7 +168,7 @@ impl Page<'_> {
             html.text(self.texts.kinds.get(item.core.kind.word()).map_or("", String::as_str)).raw("</h3>\n");
             html.raw("<table class=\"facts\">\n");
             html.row(&texts.on, |html| {
-                html.text(&Self::labels_of(on));
+                html.text(&self.labels_of(on));
             });
             html.raw("</table>\n");
             self.body(html, item, &[]);
@@ -174,7 +182,11 @@ impl Page<'_> {
         section(html, &texts.heading, &texts.about);
         html.raw("<table class=\"index\">\n<thead><tr>");
         html.element("th", &texts.label).element("th", &texts.name);
-        html.raw("<th>").text(&texts.id).raw(", ").text(&texts.content).raw("</th></tr></thead>\n<tbody>\n");
+        html.raw("<th>")
+            .text(&texts.id)
+            .text(&self.texts.page.comma)
+            .text(&texts.content)
+            .raw("</th></tr></thead>\n<tbody>\n");
         for item in facts.items.iter().take(INDEX_MAX) {
             html.raw("<tr><td>");
             anchor(html, item.label);

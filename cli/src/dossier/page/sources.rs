@@ -39,7 +39,7 @@ impl Page<'_> {
             html.raw("<p class=\"missing\">").text(&texts.none).raw("</p>\n");
         }
         for group in &groups {
-            Self::heading(html, &group.items, &texts.alike, &texts.hidden);
+            self.heading(html, &group.items, &texts.alike, &texts.hidden);
             html.piece(&group.body);
         }
         self.more(html, left_out);
@@ -50,7 +50,7 @@ impl Page<'_> {
     fn source(&self, item: &Item) -> Html {
         let texts = &self.texts.sources;
         let mut html = Html::default();
-        html.raw("<table class=\"facts\">\n");
+        html.raw("<table class=\"facts tall\">\n");
         html.row(&texts.origin, |html| {
             self.core_lines(html, item, true);
             self.some_details(html, item, &ORIGIN);
@@ -69,8 +69,7 @@ impl Page<'_> {
         html.row(&texts.gaps, |html| self.one(html, item, "gaps"));
         self.other_details(&mut html, item);
         html.row(&texts.assessments, |html| {
-            let labels = self.labels(&item.assessed_by);
-            html.text(if labels.is_empty() { &self.texts.page.none } else { &labels });
+            self.assessments_of(html, item);
         });
         self.judged(&mut html, item);
         html.row(&texts.answers, |html| {
@@ -84,7 +83,10 @@ impl Page<'_> {
     fn core_lines(&self, html: &mut Html, item: &Item, is_origin: bool) {
         for (name, value) in view::core_fields(&item.core) {
             if ORIGIN_CORE.contains(&name) == is_origin {
-                html.raw("<div><span class=\"field\">").text(self.texts.field(name)).raw(":</span> ");
+                html.raw("<div><span class=\"field\">")
+                    .text(self.texts.field(name))
+                    .text(&self.texts.page.colon)
+                    .raw("</span>");
                 self.core_value(html, name, &value);
                 html.raw("</div>");
             }
@@ -140,11 +142,7 @@ impl Page<'_> {
     /// Writes what the verifier said of a source.
     fn judged(&self, html: &mut Html, item: &Item) {
         let texts = &self.texts.sources;
-        let report = self.dossier.report.as_ref();
-        let found = report.and_then(|report| {
-            let place = report.sources.binary_search_by_key(&item.id, |source| source.id).ok()?;
-            report.sources.get(place)
-        });
+        let found = self.dossier.judged.as_ref().and_then(|judged| judged.source(&item.id));
         let Some(source) = found else { return };
         let values = [
             ("shipment", source.at_shipment.as_str()),
@@ -161,6 +159,6 @@ impl Page<'_> {
         let points = self.dossier.points_of.get(item.place).map_or(&[][..], Vec::as_slice);
         let answers = points.iter().filter_map(|point| self.dossier.answers.get(*point));
         let names: Vec<String> = answers.map(|answered| self.point_name(&answered.point)).collect();
-        if names.is_empty() { self.texts.page.none.clone() } else { names.join("; ") }
+        if names.is_empty() { self.texts.page.none.clone() } else { names.join(&self.texts.page.semicolon) }
     }
 }

@@ -6,22 +6,21 @@ use griptrace_core::id::NodeId;
 use griptrace_verifier::{
     finding::{Code, Finding},
     render::meaning,
-    report::{Judgement, Report},
+    report::Report,
 };
 
 use super::{ENTRIES_MAX, Page, one_line, section};
 use crate::{
-    dossier::{facts::Label, html::Html, ranges},
+    dossier::{facts::Label, html::Html, judged::Judged},
     keyfile::fingerprint,
-    view,
 };
 
 impl Page<'_> {
     pub(super) fn verdict(&self, html: &mut Html) {
         let texts = &self.texts.verdict;
         section(html, &texts.heading, "");
-        match &self.dossier.report {
-            Some(report) => self.report(html, report),
+        match &self.dossier.judged {
+            Some(judged) => self.report(html, judged),
             None => {
                 html.raw("<p class=\"box missing\" id=\"unverified\">").text(&texts.none).raw("</p>\n");
             }
@@ -29,38 +28,40 @@ impl Page<'_> {
         html.raw("</section>\n");
     }
 
-    fn report(&self, html: &mut Html, report: &Report) {
-        let texts = &self.texts.verdict;
-        html.raw("<div class=\"box\"><p class=\"verdict\" id=\"verdict\">").show(report.verdict).raw(": ");
-        html.text(if report.policy_met { &texts.met } else { &texts.not_met }).raw("</p>\n<p>");
-        html.text(&texts.by).raw(" ").text(&texts.shows).raw("</p></div>\n");
-        if self.is_broken() {
-            html.raw("<p class=\"missing\">").text(&texts.broken).raw("</p>\n");
+    fn report(&self, html: &mut Html, judged: &Judged) {
+        let (texts, report) = (&self.texts.verdict, &judged.report);
+        html.raw("<div class=\"box\"><p class=\"verdict\" id=\"verdict\">").show(report.verdict);
+        html.text(&self.texts.page.colon).text(if report.policy_met { &texts.met } else { &texts.not_met });
+        html.raw("</p>\n");
+        if judged.is_broken() {
+            let unknown = |finding: &Finding| matches!(finding.code, Code::LogUntrusted | Code::CommitterUntrusted);
+            let is_untrusted = report.findings.iter().any(unknown);
+            html.raw("<p class=\"missing\">").text(if is_untrusted { &texts.untrusted } else { &texts.broken });
+            html.raw("</p>\n<p>").text(&texts.by).raw("</p></div>\n");
+            self.question(html, judged);
+            self.findings(html, report);
+            return;
         }
-        html.raw("<table class=\"facts\">\n");
-        html.row(&texts.policy, |html| {
-            let policy = &report.policy;
-            let standing = if policy.status == "reference" { &texts.reference } else { &texts.binding };
-            // The reader's own files: their words are none of the evidence's.
-            html.text(&one_line(&policy.id)).raw(" ").text(&one_line(&policy.version)).raw(": ").text(standing);
-        });
-        html.row(&texts.at_shipment, |html| judgement(html, &report.at_shipment));
-        html.row(&texts.now, |html| judgement(html, &report.now));
-        html.row(&texts.model, |html| {
-            html.text(self.in_hand(report));
-        });
-        html.row(&texts.keys, |html| {
-            for key in report.keys.iter().take(ENTRIES_MAX) {
-                html.raw("<div>").text(&key.role).raw(" ").text(&one_line(&key.party));
-                html.raw(" <code>").text(&fingerprint(&key.key)).raw("</code></div>");
-            }
-            self.more(html, report.keys.len().saturating_sub(ENTRIES_MAX));
-        });
+        html.raw("<p>").text(&texts.by).raw("</p>\n<p>").text(&texts.shows).raw("</p></div>\n");
+        self.question(html, judged);
+        html.element("h3", &texts.answer).raw("\n<table class=\"facts\">\n");
+        html.row(&texts.at_shipment, |html| self.judgement(html, &report.at_shipment));
+        html.row(&texts.now, |html| self.judgement(html, &report.now));
+        html.row(&texts.keys, |html| self.keys(html, report));
         html.raw("</table>\n");
         self.findings(html, report);
     }
 
-    fn in_hand(&self, report: &Report) -> &str {
+    fn keys(&self, html: &mut Html, report: &Report) {
+        for key in report.keys.iter().take(ENTRIES_MAX) {
+            let role = self.texts.verdict.roles.get(&key.role).unwrap_or(&key.role);
+            html.raw("<div>").text(role).raw(" ").text(&one_line(&key.party));
+            html.raw("<br><code>").text(&fingerprint(&key.key)).raw("</code></div>");
+        }
+        self.more(html, report.keys.len().saturating_sub(ENTRIES_MAX));
+    }
+
+    pub(super) fn in_hand(&self, report: &Report) -> &str {
         let texts = &self.texts.verdict;
         let partly = report.findings.iter().any(|finding| finding.code == Code::ModelPartlyChecked);
         match report.model.matched {
@@ -81,8 +82,6 @@ impl Page<'_> {
         if !texts.english.is_empty() {
             html.raw("<p class=\"about\">").text(&texts.english).raw("</p>\n");
         }
-        let facts = &self.dossier.facts;
-        let labels: BTreeMap<NodeId, Label> = facts.items.iter().map(|item| (item.id, item.label)).collect();
         html.raw("<table class=\"findings\">\n<thead><tr>");
         [&texts.severity, &texts.finding, &texts.means].iter().for_each(|heading| {
             html.element("th", heading);
@@ -95,26 +94,27 @@ impl Page<'_> {
                 None => kinds.push(vec![finding]),
             }
         }
-        for kind in &kinds {
-            let Some(first) = kind.first() else { continue };
-            html.raw("<tr><td>").text(first.severity.as_str()).raw("</td><td><code>").show(first.code).raw("</code>");
-            let places = ranges(kind.iter().filter_map(|finding| labels.get(&finding.node?).copied()));
-            if !places.is_empty() && !self.is_broken() {
-                html.raw("<div>").text(&texts.places).raw(": ").text(&places).raw("</div>");
-            }
-            html.raw("</td><td>");
-            if let Some(meaning) = meaning(first.code) {
-                html.raw("<div lang=\"en\">").text(meaning.means).raw("</div>");
-            }
-            html.raw("<div class=\"absent\" lang=\"en\">").foreign(&first.text).raw("</div></td></tr>\n");
-        }
+        let facts = &self.dossier.facts;
+        let labels: BTreeMap<NodeId, Label> = facts.items.iter().map(|item| (item.id, item.label)).collect();
+        kinds.iter().for_each(|kind| self.kind_of_finding(html, kind, &labels));
         html.raw("</tbody></table>\n");
     }
-}
 
-fn judgement(html: &mut Html, judgement: &Judgement) {
-    html.show(judgement.verdict);
-    if let Some(time) = judgement.time {
-        html.raw(" (").text(&view::time(time)).raw(")");
+    /// Writes all findings of one kind in a row.
+    fn kind_of_finding(&self, html: &mut Html, kind: &[&Finding], labels: &BTreeMap<NodeId, Label>) {
+        let texts = &self.texts.verdict;
+        let Some(first) = kind.first() else { return };
+        let severity = first.severity.as_str();
+        html.raw("<tr><td>").text(texts.severities.get(severity).map_or(severity, String::as_str));
+        html.raw("</td><td><code>").show(first.code).raw("</code>");
+        let places = self.texts.listed(kind.iter().filter_map(|finding| labels.get(&finding.node?).copied()));
+        if !places.is_empty() && !self.is_broken() {
+            html.raw("<div>").text(&texts.places).text(&self.texts.page.colon).text(&places).raw("</div>");
+        }
+        html.raw("</td><td>");
+        if let Some(meaning) = meaning(first.code) {
+            html.raw("<div lang=\"en\">").text(meaning.means).raw("</div>");
+        }
+        html.raw("<div class=\"absent\" lang=\"en\">").foreign(&first.text).raw("</div></td></tr>\n");
     }
 }

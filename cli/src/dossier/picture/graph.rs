@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use griptrace_core::node::{Kind, Role};
+use griptrace_core::node::{Kind, Mark, Role};
+use griptrace_verifier::finding::Verdict;
 
 use crate::dossier::{
-    facts::{Facts, Item, Letter},
-    ranges,
+    Dossier,
+    facts::{Facts, Item, Label, Letter},
     texts::Texts,
 };
 
@@ -38,8 +39,16 @@ impl Grouping {
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) class: &'static str,
-    /// Three lines at most; cut to the box when it is drawn.
+    /// The head, the name, and what is known besides; broken into rows of the box when it is drawn.
     pub(super) lines: Vec<String>,
+    /// Marks that are on it, or on an assessment of it.
+    pub(super) marks: Vec<String>,
+}
+
+impl Cell {
+    const fn new(class: &'static str, lines: Vec<String>) -> Self {
+        Self { class, lines, marks: Vec::new() }
+    }
 }
 
 /// Boxes, and arrows between them by their places.
@@ -72,7 +81,8 @@ impl Graph {
 }
 
 /// Makes the boxes and arrows of a bundle.
-pub(super) fn graph(facts: &Facts, texts: &Texts, grouping: Grouping) -> Graph {
+pub(super) fn graph(dossier: &Dossier, texts: &Texts, grouping: Grouping) -> Graph {
+    let facts = &dossier.facts;
     let keys = Keys { facts, grouping, shipped: facts.shipped().into_iter().collect(), countries: countries(facts) };
     let mut boxes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut key_of: Vec<Option<String>> = Vec::new();
@@ -85,7 +95,10 @@ pub(super) fn graph(facts: &Facts, texts: &Texts, grouping: Grouping) -> Graph {
     }
     let places: BTreeMap<&String, usize> = boxes.keys().enumerate().map(|(place, key)| (key, place)).collect();
     let mut graph = Graph::default();
-    graph.cells.extend(boxes.values().map(|items| cell(facts, texts, items, grouping)));
+    graph.cells.extend(boxes.values().map(|items| {
+        let items: Vec<&Item> = items.iter().map(|place| facts.item(*place)).collect();
+        Cell { marks: marks(dossier, texts, &items), ..cell(texts, &items, grouping) }
+    }));
     let of = |item: usize| key_of.get(item).and_then(Option::as_ref).and_then(|key| places.get(key)).copied();
     for (place, item) in facts.items.iter().enumerate() {
         for parent in &item.parents {
@@ -165,7 +178,7 @@ impl Keys<'_> {
                 Grouping::Kinds | Grouping::Everything => format!("o{}", item.label.letter),
             };
         }
-        let look = looks(item);
+        let look = format!("{}|{:?}", looks(item), marked(self.facts, item).collect::<BTreeSet<_>>());
         match self.grouping {
             Grouping::Nothing => format!("s{own}"),
             Grouping::Alike => format!("s{look}|{:?}", item.children),
@@ -183,36 +196,75 @@ fn looks(item: &Item) -> String {
     format!("{}|{}|{grade}|{:?}|{:?}", country(item), words.join(","), core.origin, core.held)
 }
 
-fn cell(facts: &Facts, texts: &Texts, places: &[usize], grouping: Grouping) -> Cell {
-    let items: Vec<&Item> = places.iter().map(|place| facts.item(*place)).collect();
+/// Returns what marks do to a record: those on it, and those on assessments of it.
+fn marked<'f>(facts: &'f Facts, item: &'f Item) -> impl Iterator<Item = (bool, Mark)> + 'f {
+    let words = |item: &'f Item| item.marks.iter().filter_map(|mark| facts.item(*mark).core.mark);
+    let of_assessments = item.assessed_by.iter().flat_map(move |place| words(facts.item(*place)));
+    words(item).map(|mark| (false, mark)).chain(of_assessments.map(|mark| (true, mark)))
+}
+
+/// Says which marks are on the records of a box. What only the verifier found to be withdrawn, such as by a trust file's
+/// own withdrawal, counts too.
+fn marks(dossier: &Dossier, texts: &Texts, items: &[&Item]) -> Vec<String> {
+    let mut on: BTreeMap<(bool, Mark), Vec<Label>> = BTreeMap::new();
+    for item in items {
+        for mark in marked(&dossier.facts, item).collect::<BTreeSet<_>>() {
+            on.entry(mark).or_default().push(item.label);
+        }
+    }
+    let colon = &texts.page.colon;
+    let of_which = |labels: &[Label]| match labels.len() {
+        _ if items.len() == 1 => String::new(),
+        1 | 2 => format!("{}{colon}", texts.listed(labels.iter().copied())),
+        many => format!("{many} × "),
+    };
+    let assessment = texts.kinds.get(Kind::Assessment.word()).map_or("", String::as_str);
+    let said = on.iter().map(|((of_assessment, mark), labels)| {
+        let of = if *of_assessment { format!("{assessment}{colon}") } else { String::new() };
+        format!("! {}{of}{}", of_which(labels), texts.word(mark.word()))
+    });
+    let mut said: Vec<String> = said.collect();
+    let judged = dossier.judged.as_ref();
+    let is_withdrawn = |item: &&&Item| {
+        judged.and_then(|judged| judged.source(&item.id)).is_some_and(|source| source.now == Verdict::Withdrawn)
+    };
+    let withdrawn: Vec<Label> = items.iter().filter(is_withdrawn).map(|item| item.label).collect();
+    if said.is_empty() && !withdrawn.is_empty() {
+        said.push(format!("! {}{}{colon}{}", of_which(&withdrawn), texts.assessments.now, Verdict::Withdrawn));
+    }
+    said
+}
+
+fn cell(texts: &Texts, items: &[&Item], grouping: Grouping) -> Cell {
     let first = items.first().expect("a box holds something");
     if first.is_source() {
-        return sources(texts, &items, grouping);
+        return sources(texts, items, grouping);
     }
     // Of a step's box the step comes first.
     let step = items.iter().find(|item| item.core.kind == Kind::Transformation);
     match step {
-        Some(step) => steps(texts, step, &items),
-        None => single(texts, first, &items),
+        Some(step) => steps(texts, step, items),
+        None => single(texts, first, items),
     }
 }
 
 fn sources(texts: &Texts, items: &[&Item], grouping: Grouping) -> Cell {
     let first = items.first().expect("a box holds something");
-    let labels = ranges(items.iter().map(|item| item.label));
+    let labels = texts.listed(items.iter().map(|item| item.label));
     let words: BTreeSet<&str> =
         items.iter().flat_map(|item| &item.core.modality).map(griptrace_core::word::Word::as_str).collect();
     let words: Vec<&str> = words.into_iter().collect();
     let grades: BTreeSet<&str> =
         items.iter().filter_map(|item| item.core.grade.as_ref()).map(griptrace_core::word::Word::as_str).collect();
     let places: BTreeSet<String> = items.iter().map(|item| country(item)).collect();
+    let comma = &texts.page.comma;
     let place = match (places.len(), grouping) {
         (1, _) => places.into_iter().collect::<String>(),
         (_, Grouping::Everything) => texts.picture.other_countries.clone(),
-        (..) => places.into_iter().collect::<Vec<_>>().join(", "),
+        (..) => places.into_iter().collect::<Vec<_>>().join(comma),
     };
     let grades: Vec<&str> = grades.into_iter().collect();
-    let foot = [place, words.join(", "), grades.join(", ")];
+    let foot = [place, words.join(comma), grades.join(comma)];
     let foot: Vec<String> = foot.into_iter().filter(|text| !text.is_empty()).collect();
     let (head, name) = if items.len() == 1 {
         (
@@ -222,11 +274,11 @@ fn sources(texts: &Texts, items: &[&Item], grouping: Grouping) -> Cell {
     } else {
         (format!("{} {}", items.len(), texts.picture.sources), labels)
     };
-    Cell { class: "source", lines: vec![head, name, foot.join(" · ")] }
+    Cell::new("source", vec![head, name, foot.join(" · ")])
 }
 
 fn named(texts: &Texts, item: &Item) -> String {
-    item.name().map_or_else(|| format!("({})", texts.page.not_disclosed), str::to_owned)
+    item.name().map_or_else(|| texts.bracketed(&texts.page.not_disclosed).trim().to_owned(), str::to_owned)
 }
 
 fn steps(texts: &Texts, step: &Item, items: &[&Item]) -> Cell {
@@ -238,10 +290,10 @@ fn steps(texts: &Texts, step: &Item, items: &[&Item]) -> Cell {
         .collect();
     let activities: BTreeSet<&str> =
         all.iter().filter_map(|item| item.core.activity).map(|activity| texts.word(activity.word())).collect();
-    let activities = activities.into_iter().collect::<Vec<_>>().join(", ");
+    let activities = activities.into_iter().collect::<Vec<_>>().join(&texts.page.comma);
     if all.len() > 1 {
         let head = format!("{} {}", all.len(), texts.picture.steps);
-        return Cell { class: "step", lines: vec![head, activities, ranges(all.iter().map(|item| item.label))] };
+        return Cell::new("step", vec![head, activities, texts.listed(all.iter().map(|item| item.label))]);
     }
     let made = match made.as_slice() {
         [] => named(texts, step),
@@ -249,10 +301,7 @@ fn steps(texts: &Texts, step: &Item, items: &[&Item]) -> Cell {
         [first, ..] => format!("→ {}: {first}, …", made.len()),
     };
     let date = step.core.date.map_or_else(String::new, |date| format!(" · {date}"));
-    Cell {
-        class: "step",
-        lines: vec![format!("{} {activities}", step.label), made, format!("{}{date}", country(step))],
-    }
+    Cell::new("step", vec![format!("{} {activities}", step.label), made, format!("{}{date}", country(step))])
 }
 
 /// A shipment, models, or data of which nobody recorded how it was made.
@@ -264,11 +313,11 @@ fn single(texts: &Texts, first: &Item, items: &[&Item]) -> Cell {
     };
     if items.len() > 1 {
         let what = if first.core.kind == Kind::Model { &texts.picture.models } else { &texts.picture.others };
-        let labels = ranges(items.iter().map(|item| item.label));
-        return Cell { class, lines: vec![format!("{} {what}", items.len()), labels] };
+        let labels = texts.listed(items.iter().map(|item| item.label));
+        return Cell::new(class, vec![format!("{} {what}", items.len()), labels]);
     }
     let kind = texts.kinds.get(first.core.kind.word()).map_or("", String::as_str);
     let date = first.core.date.map_or_else(String::new, |date| format!(" · {date}"));
     let foot = if class == "shipment" { format!("→ {}{date}", country(first)) } else { country(first) };
-    Cell { class, lines: vec![format!("{} {kind}", first.label), named(texts, first), foot] }
+    Cell::new(class, vec![format!("{} {kind}", first.label), named(texts, first), foot])
 }
