@@ -316,7 +316,10 @@ impl Place {
         match text.split_once("://") {
             None => Ok(Self::Folder(base.join(text))),
             Some(("http" | "https", _)) => Ok(Self::Url(text.trim_end_matches('/').to_owned())),
-            Some(_) => Err(format!("{text:?} is neither a folder, nor a bucket (s3://, gs://, az://), nor an address that begins with http:// or https://")),
+            Some(("s3" | "gs" | "az", _)) => Ok(Self::Bucket(text.to_owned())),
+            Some(_) => Err(format!(
+                "{text:?} is neither a folder, nor a bucket (s3://, gs://, az://), nor an address that begins with http:// or https://"
+            )),
         }
     }
 }

@@ -14,6 +14,7 @@ mod conformance;
 mod differential;
 mod dossier;
 mod findings;
+mod fleet;
 mod formats;
 mod fuzz_seeds;
 mod hidden;
