@@ -117,10 +117,10 @@ impl World {
 
     /// Compares what the mirror publishes with what the log publishes at this size.
     fn assert_whole(&self, size: u64) {
-        let (site, disk) = (self.site.files.lock().unwrap(), self.disk.files.lock().unwrap());
-        let paths = tiles(size).map(|tile| tile.path()).chain(entry_bundles(size).map(|bundle| bundle.path()));
+        let (there, here) = (self.site.files.lock().unwrap(), self.disk.files.lock().unwrap());
+        let paths = tiles(size).map(Tile::path).chain(entry_bundles(size).map(EntryBundle::path));
         for path in paths.chain(["checkpoint".to_owned()]) {
-            assert_eq!(disk.get(&published(&path)), site.get(&path), "{path}");
+            assert_eq!(here.get(&published(&path)), there.get(&path), "{path}");
         }
     }
 }
@@ -160,7 +160,7 @@ fn a_log_that_shrinks_or_forks_is_refused_with_evidence_and_the_mirror_stays() {
         for _ in 0..2 {
             let Err(MirrorError::Lie { lie, seen, shown, evidence, .. }) = world.sync() else { panic!("{expected}") };
             assert_eq!((lie, seen, shown), (expected, SIZE, size));
-            assert_eq!(world.mirror.evidence().unwrap(), [evidence.clone()], "kept once");
+            assert_eq!(world.mirror.evidence().unwrap(), std::slice::from_ref(&evidence), "kept once");
             assert!(evidence.ends_with(ending), "{evidence}");
             let mut after = world.disk.files.lock().unwrap().clone();
             let kept = after.remove(&evidence).unwrap();
@@ -207,7 +207,7 @@ fn a_sync_that_was_killed_goes_on_where_it_was_and_forgets_nothing() {
     world.sync().unwrap();
     world.publish(SIZE, SIZE, 0);
     let mut tries = 0;
-    let entries = entry_bundles(SIZE).map(|bundle| bundle.path()).collect::<Vec<_>>();
+    let entries = entry_bundles(SIZE).map(EntryBundle::path).collect::<Vec<_>>();
     loop {
         // One more write succeeds each time, so that it is killed at every one.
         *world.disk.writes.lock().unwrap() = tries;
