@@ -220,8 +220,8 @@ impl Plant {
     /// Returns its mirror, to write; one process at a time may.
     pub(crate) fn mirror_to_write(&self) -> Result<Mirror, CommandError> {
         fs::create_dir_all(&self.folder).map_err(|e| CommandError::file("create", &self.folder, e))?;
-        let shelf = Folder::lock(&self.folder).map_err(|e| CommandError::file("open", &self.folder, e))?;
-        Ok(Mirror::new(Arc::new(shelf), self.keys.clone()))
+        let locked = Folder::lock(&self.folder).map_err(|e| CommandError::file("open", &self.folder, e))?;
+        Ok(Mirror::new(Arc::new(locked), self.keys.clone()))
     }
 
     /// Returns where it publishes.

@@ -95,7 +95,7 @@ impl Fleet {
             say(&folder, &format!("init --origin {plant}.example/1 --name {plant}"));
             let own = say(&folder, "trust init");
             let vkey = own.lines().find(|line| line.starts_with("vkey = ")).unwrap();
-            plants.push_str(&format!("[[plant]]\nname = \"{plant}\"\n{vkey}\nlog = \"../{plant}\"\n"));
+            plants += &format!("[[plant]]\nname = \"{plant}\"\n{vkey}\nlog = \"../{plant}\"\n");
             trust.push_str(&own);
         }
         let policy = include_str!("../../policies/cn-industrial-reference.toml");
@@ -177,7 +177,6 @@ fn a_bundle_spans_three_plants_and_a_withdrawal_at_the_first_is_in_its_verdict_a
         "{report}"
     );
 
-    fs::copy(fleet.hub().join("fleet.toml"), fleet.plant("packaging").join(".griptrace/fleet.toml")).unwrap();
     let settings = fs::read_to_string(fleet.hub().join("fleet.toml")).unwrap();
     let settings = settings.replace("\"trust", "\"../../hub/trust").replace("\"policy", "\"../../hub/policy");
     fs::write(

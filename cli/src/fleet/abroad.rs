@@ -72,7 +72,8 @@ impl Abroad {
         let [steps, shipments] = self.read;
         let mut text = format!("{MAGIC} {home} {steps} {shipments}\n");
         for ((home, id), naming) in &self.naming {
-            naming.iter().for_each(|by| text.push_str(&format!("{home} {id} {by}\n")));
+            let lines: Vec<String> = naming.iter().map(|by| format!("{home} {id} {by}\n")).collect();
+            text.push_str(&lines.concat());
         }
         let digest = file_digest(text.as_bytes());
         format!("{text}{digest}\n")

@@ -1,6 +1,6 @@
 //! Questions across the logs of a fleet: each is asked in its own log, and an edge into another one is followed there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
 use griptrace_core::{
     id::{GenesisHash, NodeId},
@@ -209,8 +209,8 @@ impl<'f> Across<'f> {
                     order.push(at);
                 }
                 for next in over(workspace, (at, kind), &mut gaps)? {
-                    if !depths.contains_key(&next) {
-                        depths.insert(next, depth.saturating_add(1));
+                    if let Entry::Vacant(entry) = depths.entry(next) {
+                        entry.insert(depth.saturating_add(1));
                         order.push(next);
                         todo.push_back((next, depth.saturating_add(1)));
                     }

@@ -1,10 +1,10 @@
 //! `griptrace fleet adopt` and `griptrace fleet refresh`.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     thread,
-    time::Duration,
 };
 
 use griptrace_core::{
@@ -16,7 +16,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 use griptrace_service::check::{self, blocking, verdict};
-use griptrace_store::{ForeignNode, Store};
+use griptrace_store::{ForeignNode, Store, StoredNode};
 use griptrace_verifier::{policy::Policy, render::causes, report::Report, trust::Trust, verify::holds_together};
 use griptrace_witness::fetch::Fetcher;
 
@@ -131,20 +131,7 @@ pub(super) fn run(context: &Context, fleet: &Fleet, args: &Args) -> Result<Answe
     let mut needed: BTreeSet<NodeId> =
         own.store.foreign_nodes()?.iter().filter(|n| n.home == site.home()).map(|n| n.id).collect();
     needed.insert(at.id);
-    let root = match root_for(site, &needed)? {
-        Some(root) => root,
-        None => {
-            let root =
-                root_for(site, &BTreeSet::from([at.id]))?.ok_or_else(|| nothing_to_prove(plant, &headline(&node)))?;
-            context.output.warn(format_args!(
-                "no shipment of plant {} covers all that is used here of it: a bundle that needs {} and others of it can't be made; \
-                 have the plant ship them together, and adopt again",
-                plant.name,
-                headline(&node)
-            ));
-            root
-        }
-    };
+    let root = root_of(context, (plant, site), &needed, &node)?;
     let bytes = prove(context, plant, site, &root, &args.profile)?;
     let report = judge.judge(&bytes)?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
@@ -155,6 +142,25 @@ pub(super) fn run(context: &Context, fleet: &Fleet, args: &Args) -> Result<Answe
     let evidence = Evidence { bytes: &bytes, report: &report, file: &file, trust: &judge.trust_file };
     take_over(context, &own, &evidence, &at.id, called.as_deref())?;
     Ok(Answer::YES)
+}
+
+/// Finds what is to be proven: what has all that is needed of the plant, or else this node alone, which is said.
+fn root_of(
+    context: &Context,
+    (plant, site): (&Plant, &Workspace),
+    needed: &BTreeSet<NodeId>,
+    node: &StoredNode,
+) -> Result<NodeId, CommandError> {
+    if let Some(root) = root_for(site, needed)? {
+        return Ok(root);
+    }
+    let (name, title) = (&plant.name, headline(node));
+    let root = root_for(site, &BTreeSet::from([node.id]))?.ok_or_else(|| nothing_to_prove(plant, &title))?;
+    context.output.warn(format_args!(
+        "no shipment of plant {name} covers all that is used here of it: a bundle that needs {title} and others of it \
+         can't be made; have the plant ship them together, and adopt again"
+    ));
+    Ok(root)
 }
 
 fn nothing_to_prove(plant: &Plant, title: &str) -> CommandError {

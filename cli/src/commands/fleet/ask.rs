@@ -1,6 +1,6 @@
 //! `griptrace fleet show`, `trace` and `impact`.
 
-use griptrace_core::node::Kind;
+use griptrace_core::node::{Kind, Mark};
 use griptrace_service::inventory;
 use serde_json::json;
 
@@ -86,7 +86,7 @@ fn list(context: &Context, across: &Across<'_>, walked: &Walked) -> Result<Answe
         if let Some(map) = object.as_object_mut() {
             map.insert("plant".to_owned(), json!(plant));
             map.insert("depth".to_owned(), json!(depth));
-            map.insert("put_aside".to_owned(), json!(aside.map(|mark| mark.word())));
+            map.insert("put_aside".to_owned(), json!(aside.map(Mark::word)));
         }
         let aside = aside.map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(mark)));
         context.output.either(&object, &[format!("{depth:>3}  {plant:<16} {}{aside}", headline(&node))])?;

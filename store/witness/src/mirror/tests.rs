@@ -160,7 +160,7 @@ fn a_log_that_shrinks_or_forks_is_refused_with_evidence_and_the_mirror_stays() {
         for _ in 0..2 {
             let Err(MirrorError::Lie { lie, seen, shown, evidence, .. }) = world.sync() else { panic!("{expected}") };
             assert_eq!((lie, seen, shown), (expected, SIZE, size));
-            assert_eq!(world.mirror.evidence().unwrap(), std::slice::from_ref(&evidence), "kept once");
+            assert_eq!(world.mirror.evidence().unwrap(), core::slice::from_ref(&evidence), "kept once");
             assert!(evidence.ends_with(ending), "{evidence}");
             let mut after = world.disk.files.lock().unwrap().clone();
             let kept = after.remove(&evidence).unwrap();
