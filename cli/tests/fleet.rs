@@ -86,7 +86,7 @@ fn objects(folder: &Path, args: &str) -> Vec<Json> {
 impl Fleet {
     fn new() -> Self {
         let fleet = Self(tempfile::tempdir().unwrap());
-        let (mut trust, mut plants) = (String::new(), String::new());
+        let (mut trust, mut plants) = (String::new(), Vec::new());
         for plant in PLANTS {
             let folder = fleet.plant(plant);
             fs::create_dir_all(folder.join("raw")).unwrap();
@@ -95,14 +95,14 @@ impl Fleet {
             say(&folder, &format!("init --origin {plant}.example/1 --name {plant}"));
             let own = say(&folder, "trust init");
             let vkey = own.lines().find(|line| line.starts_with("vkey = ")).unwrap();
-            plants += &format!("[[plant]]\nname = \"{plant}\"\n{vkey}\nlog = \"../{plant}\"\n");
+            plants.push(format!("[[plant]]\nname = \"{plant}\"\n{vkey}\nlog = \"../{plant}\"\n"));
             trust.push_str(&own);
         }
         let policy = include_str!("../../policies/cn-industrial-reference.toml");
         fs::create_dir(fleet.hub()).unwrap();
         fs::write(fleet.hub().join("policy.toml"), policy).unwrap();
         fs::write(fleet.hub().join("trust.toml"), trust).unwrap();
-        let settings = format!("trust = \"trust.toml\"\npolicy = \"policy.toml\"\n{plants}");
+        let settings = format!("trust = \"trust.toml\"\npolicy = \"policy.toml\"\n{}", plants.concat());
         fs::write(fleet.hub().join("fleet.toml"), settings).unwrap();
         fleet
     }
