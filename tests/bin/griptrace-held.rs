@@ -172,7 +172,7 @@ fn acknowledged(number: u64, receipt: &Receipt) -> String {
 
 fn commit_steps(dir: &Path, steps: &[&str]) -> Result<(), Failure> {
     let (steps, lies) = steps.strip_suffix(&["lie"]).map_or((steps, false), |steps| (steps, true));
-    let store = Store::open(dir, OpenOptions { signer: Some(log_signer()), progress: None })?;
+    let store = Store::open(dir, OpenOptions { signer: Some(log_signer()), ..OpenOptions::default() })?;
     for (number, files) in (0_u64..).zip(steps) {
         let nodes = files.split(',').map(read_node).collect::<Result<Vec<_>, _>>()?;
         if lies {
