@@ -87,9 +87,10 @@ pub(crate) struct NextSegment {
     name: String,
 }
 
-/// How often a write without an answer is tried again, and how long is waited at first.
+/// How often a write without an answer is tried again, and how long is waited at first and at most.
 const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl NextSegment {
     fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
@@ -105,7 +106,7 @@ impl NextSegment {
                 Err(error @ (StorageError::Fenced { .. } | StorageError::Corrupt { .. })) => return Err(error),
                 Err(StorageError::Io { .. }) => {
                     objects.bucket().iter().for_each(|bucket| bucket.pause(pause));
-                    pause = pause.saturating_mul(2);
+                    pause = pause.saturating_mul(2).min(PAUSE_MAX);
                 }
             }
         }

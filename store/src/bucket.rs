@@ -91,6 +91,12 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// If the bucket did not answer, or refused.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Tells whether the store may use the bucket from threads of its own, beside the caller's. Where all happens one after
+    /// the other, as in a simulation, it may not: then what was signed is published when the store is closed.
+    fn has_threads(&self) -> bool {
+        true
+    }
+
     /// Waits before something is tried again.
     fn pause(&self, time: Duration) {
         thread::sleep(time);

@@ -355,20 +355,36 @@ impl Writer {
         let (tickets, batch): (Vec<Arc<Ticket>>, Vec<Pending>) = batch.into_iter().unzip();
         let results: Vec<Result<Published, CommitError>> = match self.write(inner, &mut desk, &batch) {
             Ok(published) => published.into_iter().map(Ok).collect(),
-            Err(CommitError::Full { size }) => tickets.iter().map(|_| Err(CommitError::Full { size })).collect(),
             Err(error) => {
-                // From the first write on only reopening can tell what is on disk.
-                self.poison();
-                let error = if let CommitError::Storage(error) = error {
-                    error
-                } else {
-                    StorageError::corrupt("the batch", error)
-                };
-                tickets.iter().map(|_| Err(error.again().into())).collect()
+                let again = self.failed(error);
+                // Who was told that it is in the log already meant one of this batch, which is not.
+                let is_in = |id: &NodeId| inner.read().catalogue.number(id).is_some();
+                let mistaken = |answer: &&mut Answer| matches!(&answer.1, Err(CommitError::Refused { why: Refusal::Recorded, id }) if !is_in(id));
+                answers.iter_mut().filter(mistaken).for_each(|answer| answer.1 = Err(again()));
+                tickets.iter().map(|_| Err(again())).collect()
             }
         };
         answers.extend(tickets.into_iter().zip(results));
         answers
+    }
+
+    /// Takes note that a batch did not get into the log; returns what everybody in it is told.
+    fn failed(&self, error: CommitError) -> impl Fn() -> CommitError {
+        let storage = if let CommitError::Full { size } = error {
+            Err(size)
+        } else if let CommitError::Storage(error) = error {
+            Ok(error)
+        } else {
+            Ok(StorageError::corrupt("the batch", error))
+        };
+        if storage.is_ok() {
+            // From the first write on only reopening can tell what is on disk.
+            self.poison();
+        }
+        move || match &storage {
+            Ok(error) => error.again().into(),
+            Err(size) => CommitError::Full { size: *size },
+        }
     }
 
     /// Writes a batch as one group and takes it to its checkpoint.

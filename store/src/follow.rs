@@ -25,7 +25,7 @@ use crate::{
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
-    open::{self, Reading},
+    open::{self, Opened, Reading},
     segment::{self, Group, Groups},
     store::{Inner, OpenOptions, Store},
 };
@@ -78,7 +78,10 @@ impl Store {
         now: u64,
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
-        let store = Self::from_opened(open::init_on(objects, genesis, signer, now)?);
+        // Should the turn be lost, it is taken again like any other.
+        let candidate = Candidate { signer: signer.clone(), writer: new_writer()?, address: String::new() };
+        let opened = open::init_on(objects, genesis, signer, now)?;
+        let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
         keep_tending(&store.0);
         Ok(store)
     }
@@ -287,14 +290,10 @@ impl Inner {
         let ahead = self.objects.read_ahead(first, newest.head.size);
         while first < newest.head.size {
             let name = segment::name(first);
-            let missing = || {
-                let why =
-                    format!("it is missing, and {} entries were signed; restore it from a copy", newest.head.size);
-                StorageError::corrupt(&*name, why)
-            };
             let bytes = match ahead.as_ref().and_then(|ahead| ahead.next(first)) {
                 Some(bytes) => bytes,
-                None => self.objects.read(&name)?.ok_or_else(missing)?,
+                // It is kept open: who takes the turn derives the edge of the tree from the last ones.
+                None => self.objects.read_part(&name, &*self.objects.segment(first)?, 0, u64::MAX)?,
             };
             let begin = segment::check_header(&self.home, first, &bytes)?;
             let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);

@@ -29,9 +29,10 @@ const MAGIC: &str = "griptrace head v1";
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How long the head has to stand still before another one takes the turn.
 pub(crate) const TAKE_OVER_AFTER: Duration = Duration::from_secs(3);
-/// How often a swap without an answer is tried again, and how long is waited at first.
+/// How often a swap without an answer is tried again, and how long is waited at first and at most.
 const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Who writes: a number that nobody else has.
 pub(crate) type WriterId = Digest;
@@ -271,7 +272,7 @@ fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> std::io::Result<Optio
         }
         tries += 1;
         bucket.pause(pause);
-        pause = pause.saturating_mul(2);
+        pause = pause.saturating_mul(2).min(PAUSE_MAX);
     }
 }
 

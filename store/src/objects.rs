@@ -201,7 +201,7 @@ impl Objects {
     pub(crate) fn read_ahead(&self, from: u64, size: u64) -> Option<Ahead> {
         let InBucket { bucket, blocks } = self.bucket.as_ref()?;
         // A group or two are read as they come.
-        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN {
+        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN || !bucket.has_threads() {
             return None;
         }
         Ahead::begin(Arc::clone(bucket), Arc::clone(blocks), from, size)

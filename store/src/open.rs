@@ -27,7 +27,7 @@ use crate::{
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
-    publish::{Desk, Publisher},
+    publish::{Desk, Publisher, size_of},
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
@@ -77,7 +77,10 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
     if let Some(bucket) = objects.bucket() {
         let first = segment::name(0);
-        bucket.remove(&first).map_err(objects.failed("remove", &first))?;
+        // Only what is there: a removal that arrives late would take the new one.
+        if objects.exists(&first)? {
+            bucket.remove(&first).map_err(objects.failed("remove", &first))?;
+        }
     }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
@@ -329,7 +332,8 @@ impl Reading<'_> {
         for (name, bytes) in edge.partial()? {
             self.objects.put_soft(&name, &bytes)?;
         }
-        self.objects.put_newer(CHECKPOINT, newest.note.as_bytes(), |_| true)
+        // By now somebody else may have published more.
+        self.objects.put_newer(CHECKPOINT, newest.note.as_bytes(), |there| size_of(there) <= newest.head.size)
     }
 
     /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and
@@ -431,6 +435,7 @@ impl Reading<'_> {
     fn replay(&self, catalogue: &mut Catalogue, size: u64) -> Result<(), StorageError> {
         let from = catalogue.size();
         let (mut segment, mut begin) = catalogue.end();
+        let is_shared = self.objects.bucket().is_some();
         if let Some(blocks) = self.objects.blocks() {
             blocks.know(size);
             if begin > 0 && size > catalogue.size() && self.objects.exists(&segment::name(catalogue.size()))? {
@@ -465,9 +470,12 @@ impl Reading<'_> {
                 catalogue.apply(delta);
             }
             let next = segment::name(catalogue.size());
+            let is_stuck = catalogue.size() == before;
+            // In a bucket the next one is asked for anyway, and once is enough.
+            let may_end = if is_shared { is_stuck } else { is_cut || is_stuck };
             if catalogue.size() < size
-                && (is_cut || catalogue.size() == before)
-                && (catalogue.size() == segment || !self.objects.exists(&next)?)
+                && may_end
+                && (is_shared || catalogue.size() == segment || !self.objects.exists(&next)?)
             {
                 let found = catalogue.size();
                 let why = format!(
@@ -490,7 +498,10 @@ impl Reading<'_> {
     /// Reads the right edge of the tiles, which are written again where they were lost.
     fn edge(&self, catalogue: &Catalogue) -> Result<Edge, StorageError> {
         let mut reader = TileReader::new(self.objects, catalogue);
-        for signed in self.signature.all(self.objects)? {
+        // In a bucket another one may have published more since the catalogue was read; that is adopted, or followed.
+        for signed in
+            self.signature.all(self.objects)?.into_iter().filter(|signed| signed.head.size <= catalogue.size())
+        {
             let computed = reader.root_at(signed.head.size)?;
             if computed != signed.head.root {
                 let Head { size, root } = signed.head;

@@ -60,7 +60,7 @@ pub(crate) fn publish_after(objects: &Objects) -> Duration {
 }
 
 /// Returns the size that a checkpoint says; 0 for what is none.
-fn size_of(note: &[u8]) -> u64 {
+pub(crate) fn size_of(note: &[u8]) -> u64 {
     let note = Note::parse(note).ok();
     note.and_then(|note| Checkpoint::parse(note.text()).ok()).map_or(0, |checkpoint| checkpoint.size)
 }

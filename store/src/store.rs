@@ -438,6 +438,9 @@ impl Inner {
 
 /// Has what waits published in a while, should no commit or the end come before.
 fn publish_later(inner: &Arc<Inner>) {
+    if inner.objects.bucket().is_some_and(|bucket| !bucket.has_threads()) {
+        return;
+    }
     let (waiting, publishing) = (Arc::downgrade(inner), Arc::clone(&inner.publishing));
     let after = publish_after(&inner.objects);
     let publish = move || {

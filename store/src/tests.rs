@@ -17,5 +17,6 @@ mod published;
 mod questions;
 mod sea;
 mod signed;
+mod sim;
 mod weather;
 mod world;

@@ -290,9 +290,9 @@ impl<'a> TileReader<'a> {
         while index < end {
             let first = self.catalogue.segment_of(index);
             let name = segment::name(first);
-            let missing =
-                || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
-            let bytes = self.objects.read(&name)?.ok_or_else(missing)?;
+            // It is kept open: the tile and the entries of one place are derived one after the other.
+            let file = self.objects.segment(first)?;
+            let bytes = self.objects.read_part(&name, &*file, 0, u64::MAX)?;
             let begin = segment::check_header(&self.catalogue.home, first, &bytes)?;
             let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
             let before = index;

@@ -1,6 +1,7 @@
 //! A log's bucket: what every bucket does, and a real service with S3's interface.
 
 mod conformance;
+mod loss;
 mod real;
 
 use core::time::Duration;
@@ -10,7 +11,7 @@ use griptrace_bucket::{BucketStore, Limits, Options};
 use crate::seaweed::{BUCKET, KEY, SECRET, Seaweed};
 
 /// Opens a folder of the service's bucket.
-fn open(seaweed: &Seaweed, folder: &str) -> BucketStore {
+pub(crate) fn open(seaweed: &Seaweed, folder: &str) -> BucketStore {
     BucketStore::open(&format!("s3://{BUCKET}/{folder}"), options(seaweed)).unwrap()
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod image;
 mod index;
 mod kill;
 mod model;
+mod places;
 mod power;
 mod rich;
 mod syscalls;

@@ -24,8 +24,8 @@ use crate::{
 
 const FOLDER: &str = "blocks";
 const MAGIC: &[u8] = b"griptrace block v1\n";
-/// Entries whose segments are in one block.
-pub(super) const BLOCK_ENTRIES: u64 = 256;
+/// Entries whose segments are in one block. In the store's own tests so few that blocks come by.
+pub(crate) const BLOCK_ENTRIES: u64 = if cfg!(test) { 32 } else { 256 };
 /// A block that would be longer is not made: its segments are large enough.
 const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.

@@ -15,12 +15,13 @@ use super::{
     world::{NOW, ORIGIN, World, signer},
 };
 use crate::{
-    CommitError, OpenOptions, Standing, Store,
-    bucket::{Bucket, MemoryBucket, When},
+    CommitError, OpenOptions, SignedCommit, Standing, Store,
+    bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
     lease::{SharedHead, TAKE_OVER_AFTER},
     objects::Objects,
     open::init_on,
     record::NodeRecord,
+    signed_commit,
 };
 
 /// A process, and what it sees of the bucket.
@@ -172,6 +173,38 @@ fn a_writer_that_wakes_up_late_takes_nothing_back() {
     drop(second.commit(vec![second.source("goes on")]).unwrap());
 }
 
+/// Who had seen less than what was published put it back when it took the turn.
+#[test]
+fn who_takes_the_turn_does_not_put_back_what_was_published() {
+    for at in 1..12 {
+        let first = init(&Weather::default());
+        let second = join(&first.weather.bucket, "");
+        assert!(matches!(second.tend(10), Standing::Reader(_)));
+        for name in ["one", "two", "three"] {
+            first.commit(vec![first.source(name)]).unwrap();
+        }
+        let (bytes, store) = (first.store.checkpoint().into_bytes(), first.store.clone());
+        second.weather.meanwhile("tile/", move || store.0.publish());
+        second.weather.brew(at, Storm::Crash);
+        drop((second.store.tend(Duration::from_secs(11)), second.store.tend(Duration::from_secs(20))));
+        first.store.0.publish();
+        assert_eq!(first.store.published_checkpoint().unwrap(), bytes, "ended at write {at}");
+    }
+}
+
+/// Of a commit that was sent twice, in a batch that was not written, the second one was said to be in the log.
+#[test]
+fn what_was_not_written_is_not_said_to_be_recorded() {
+    let first = init(&Weather::default());
+    let nodes = vec![first.source("one")];
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    let entry = signed_commit(first.store.home(), &nodes, &|_| None, &committer, "Maker", NOW).unwrap();
+    let commit = SignedCommit::new(entry, nodes, committer.public_key());
+    first.weather.brew(0, Storm::Crash);
+    let told = first.store.commit_signed(vec![commit.clone(), commit], NOW);
+    assert!(told.iter().all(|told| matches!(told, Err(CommitError::Storage(_)))), "{told:?}");
+}
+
 #[test]
 fn small_segments_are_put_together_and_read_as_before() {
     let writer = init(&Weather::default());
@@ -181,8 +214,11 @@ fn small_segments_are_put_together_and_read_as_before() {
     let open = look(&bucket);
     let count = |folder: &str| bucket.names().iter().filter(|name| name.starts_with(folder)).count();
     let before = count("segments/");
-    assert_eq!(writer.store.merge_segments().unwrap(), 2);
-    assert_eq!((count("blocks/"), count("segments/")), (2, before - 256), "two entries a segment");
+    let blocks = writer.store.size() / BLOCK_ENTRIES;
+    assert_eq!(writer.store.merge_segments().unwrap(), blocks);
+    let merged = usize::try_from(blocks * BLOCK_ENTRIES / 2).unwrap();
+    assert_eq!(count("blocks/"), usize::try_from(blocks).unwrap());
+    assert_eq!(count("segments/"), before - merged, "two entries a segment");
     assert_eq!(writer.store.merge_segments().unwrap(), 0);
     writer.store.0.publish();
     open.tend(0);

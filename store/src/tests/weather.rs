@@ -1,6 +1,6 @@
 //! A bucket whose answers get lost, late, or come twice, when it is told so.
 
-use core::{ops::Range, time::Duration};
+use core::{fmt, ops::Range, time::Duration};
 use std::{
     io,
     path::Path,
@@ -29,8 +29,18 @@ struct Sky {
     writes: u64,
     storm: Option<(u64, Storm)>,
     is_gone: bool,
+    /// What happens before an object is written whose name begins so.
+    meanwhile: Option<Meanwhile>,
     /// Writes under way, and after how many others they arrive.
     under_way: Vec<(u32, String, Vec<u8>, When)>,
+}
+
+struct Meanwhile(&'static str, Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "before {}", self.0)
+    }
 }
 
 /// What one process sees of a bucket. The bucket itself is shared.
@@ -62,6 +72,11 @@ impl Weather {
     pub(super) fn brew(&self, at: u64, storm: Storm) {
         let mut sky = self.sky();
         sky.storm = Some((sky.writes + at, storm));
+    }
+
+    /// Does something once, just before an object is written whose name begins so.
+    pub(super) fn meanwhile(&self, begins: &'static str, what: impl FnOnce() + Send + 'static) {
+        self.sky().meanwhile = Some(Meanwhile(begins, Box::new(what)));
     }
 
     /// Nothing works any more.
@@ -108,6 +123,8 @@ impl Bucket for Weather {
 
     fn put(&self, name: &str, bytes: &[u8], when: &When) -> io::Result<Put> {
         self.check()?;
+        let meanwhile = self.sky().meanwhile.take_if(|meanwhile| name.starts_with(meanwhile.0));
+        meanwhile.into_iter().for_each(|Meanwhile(_, what)| what());
         let storm = {
             let mut sky = self.sky();
             let at = sky.writes;

@@ -15,7 +15,7 @@ const ENTRIES: u64 = 50;
 pub(super) type Answer = Result<String, String>;
 
 /// Each question with its answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Answers(BTreeMap<String, Answer>);
 
 impl Answers {
@@ -44,6 +44,12 @@ impl Answers {
             answers.put(format!("prove {root}"), store.prove(root, &ProveOptions::default()));
         }
         answers
+    }
+
+    /// Returns the questions that these answers, and others, do not answer alike.
+    pub(super) fn differing<'a>(&'a self, others: &'a Self) -> Vec<&'a str> {
+        let differs = |question: &&String| self.0.get(*question) != others.0.get(*question);
+        self.0.keys().chain(others.0.keys()).filter(differs).map(String::as_str).collect()
     }
 
     fn log(&mut self, store: &Store) {

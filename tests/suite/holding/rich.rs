@@ -10,6 +10,7 @@ use griptrace_core::{
 };
 use griptrace_store::{Store, record::NodeRecord};
 use griptrace_tests::seed::Seed;
+use tempfile::TempDir;
 
 use super::{
     factory::{Factory, ISSUER, NOW, committer, content_of, genesis, log_signer},
@@ -84,34 +85,77 @@ struct Builder {
     questions: Questions,
 }
 
+/// Where a log is made, and opened again.
+pub(super) trait Place {
+    fn begin(&self, nonce: u8) -> Store;
+    fn again(&self) -> Store;
+    /// Called while the store is closed, in the middle.
+    fn halfway(&mut self) {}
+}
+
+/// A folder, whose files are kept as they were in the middle.
+pub(super) struct InFolder {
+    dir: TempDir,
+    older: Files,
+}
+
+impl InFolder {
+    pub(super) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), older: Files::new() }
+    }
+}
+
+impl Place for InFolder {
+    fn begin(&self, nonce: u8) -> Store {
+        Store::init(self.dir.path(), &genesis(nonce), log_signer(), NOW).unwrap()
+    }
+
+    fn again(&self) -> Store {
+        writer(self.dir.path()).unwrap()
+    }
+
+    fn halfway(&mut self) {
+        self.older = folder::read(self.dir.path());
+    }
+}
+
 impl Rich {
     fn build(recipe: Recipe) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::init(dir.path(), &genesis(recipe.nonce), log_signer(), NOW).unwrap();
-        let factory = Factory::new(store.home(), Seed::from_number(recipe.seed).rng());
-        let mut builder = Builder { store: Some(store), factory, questions: Questions::default() };
-        let sources = builder.beginning();
-        builder.bulk();
-        let mut older = Files::new();
-        for part in 0..OPENINGS {
-            builder.some_commits(part, &sources);
-            builder.store = None;
-            if part == OPENINGS / 2 {
-                older = folder::read(dir.path());
-                let home = writer(dir.path()).unwrap().home();
-                builder.factory = Factory::new(home, Seed::from_number(recipe.later).rng());
-            }
-            builder.store = Some(writer(dir.path()).unwrap());
-        }
-        builder.end(&sources);
-        let Builder { store, questions, .. } = builder;
-        let store = store.unwrap();
-        assert!(store.size() > TILE, "the log has a full tile");
-        // Whatever is made only when it is asked for is there too.
-        store.by_name("camera").unwrap();
+        let mut place = InFolder::new();
+        let (store, questions) = fill(recipe, &mut place);
         drop(store);
-        Self { files: folder::read(dir.path()), older, questions }
+        Self { files: folder::read(place.dir.path()), older: place.older, questions }
     }
+}
+
+/// Makes the first log in a place, and returns it open.
+pub(super) fn make_in(place: &mut dyn Place) -> (Store, Questions) {
+    fill(FIRST, place)
+}
+
+fn fill(recipe: Recipe, place: &mut dyn Place) -> (Store, Questions) {
+    let store = place.begin(recipe.nonce);
+    let factory = Factory::new(store.home(), Seed::from_number(recipe.seed).rng());
+    let mut builder = Builder { store: Some(store), factory, questions: Questions::default() };
+    let sources = builder.beginning();
+    builder.bulk();
+    for part in 0..OPENINGS {
+        builder.some_commits(part, &sources);
+        builder.store = None;
+        if part == OPENINGS / 2 {
+            place.halfway();
+            let home = place.again().home();
+            builder.factory = Factory::new(home, Seed::from_number(recipe.later).rng());
+        }
+        builder.store = Some(place.again());
+    }
+    builder.end(&sources);
+    let Builder { store, questions, .. } = builder;
+    let store = store.unwrap();
+    assert!(store.size() > TILE, "the log has a full tile");
+    // Whatever is made only when it is asked for is there too.
+    store.by_name("camera").unwrap();
+    (store, questions)
 }
 
 impl Builder {
