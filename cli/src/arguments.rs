@@ -101,6 +101,8 @@ pub(crate) enum Command {
     /// Run a witness: it cosigns the checkpoints of logs that only grow
     #[command(subcommand)]
     Witness(commands::witness::Args),
+    /// Mirror the logs of many plants, ask across them, and use the nodes of one in another
+    Fleet(commands::fleet::Args),
     /// Go the whole way once, with simulated data
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell
@@ -138,6 +140,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Migrate(args) => commands::backup::migrate(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
         Command::Witness(args) => commands::witness::run(context, &args),
+        Command::Fleet(args) => commands::fleet::run(context, &args),
         Command::Demo(args) => demo::run(&args, &context.output).map(Answer),
         Command::Completions(args) => commands::completions::run(context, &args),
     }

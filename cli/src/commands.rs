@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod dossier;
 pub(crate) mod export;
+pub(crate) mod fleet;
 pub(crate) mod fsck;
 pub(crate) mod impact;
 pub(crate) mod init;

@@ -38,6 +38,13 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
     path("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home)
 }
 
+/// Returns what the environment says to the programs of clouds, and to us: who asks for a bucket, and where it is.
+pub(crate) fn buckets() -> Vec<(String, String)> {
+    let is_one = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|family| name.starts_with(family));
+    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    env::vars_os().filter_map(readable).filter(|(name, _)| is_one(name)).collect()
+}
+
 /// Returns the settings of a service in `GRIPTRACE_SERVE__...`, without that beginning.
 pub(crate) fn serve() -> Vec<(String, String)> {
     let ours = env::vars_os().filter_map(|(name, value)| {
@@ -47,11 +54,4 @@ pub(crate) fn serve() -> Vec<(String, String)> {
     let mut ours: Vec<_> = ours.collect();
     ours.sort();
     ours
-}
-
-/// Returns what the environment says to the programs of clouds, and to us: who asks for a bucket, and where it is.
-pub(crate) fn buckets() -> Vec<(String, String)> {
-    let is_one = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|family| name.starts_with(family));
-    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    env::vars_os().filter_map(readable).filter(|(name, _)| is_one(name)).collect()
 }

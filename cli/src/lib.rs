@@ -19,6 +19,7 @@ mod dossier;
 mod ended;
 mod environment;
 mod error;
+mod fleet;
 mod foreign;
 mod keyfile;
 mod log_source;

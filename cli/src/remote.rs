@@ -36,7 +36,7 @@ use griptrace_proto::v1::{
 use griptrace_store::StoredNode;
 use tonic::{Code, Status};
 
-pub(crate) use self::settings::{ServerArgs, ServerConfig, Target};
+pub(crate) use self::settings::{ServerArgs, ServerConfig, Target, check_url, read_token};
 use self::{
     check::{Pinned, Verified, digests, read_id, status_key},
     connection::{Caller, Connection, client, drain, request},

@@ -36,6 +36,11 @@ pub(crate) fn resolve(workspace: &Workspace, output: &Output, text: &str) -> Res
     find(workspace, output, text, &[], Shared::Look)
 }
 
+/// Finds the one node that `text` means, if this log has one.
+pub(crate) fn resolve_here(workspace: &Workspace, output: &Output, text: &str) -> Result<Option<NodeId>, CommandError> {
+    seek(workspace, output, text, &[], Shared::Look)
+}
+
 fn find(
     workspace: &Workspace,
     output: &Output,
@@ -43,8 +48,20 @@ fn find(
     kinds: &[Kind],
     shared: Shared,
 ) -> Result<NodeId, CommandError> {
+    let path = Path::new(text);
+    seek(workspace, output, text, kinds, shared)?
+        .ok_or_else(|| if path.exists() { no_such_content(workspace, path) } else { unknown(workspace, text) })
+}
+
+fn seek(
+    workspace: &Workspace,
+    output: &Output,
+    text: &str,
+    kinds: &[Kind],
+    shared: Shared,
+) -> Result<Option<NodeId>, CommandError> {
     if let Some((kind, wanted)) = text.split_once(':').and_then(|(kind, name)| Some((Kind::from_word(kind)?, name))) {
-        return by_name(workspace, output, wanted, (Some(kind), &[]), shared)?.ok_or_else(|| unknown(workspace, text));
+        return by_name(workspace, output, wanted, (Some(kind), &[]), shared);
     }
     let path = Path::new(text);
     if is_path(text) && path.exists() {
@@ -53,7 +70,7 @@ fn find(
     let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let is_whole_id = like_id && text.len() == 64;
     if is_whole_id && let Some(id) = by_prefix(workspace, text)? {
-        return Ok(id);
+        return Ok(Some(id));
     }
     // A name that looks like the beginning of an id is a name: which ids begin so is chance.
     let named = by_name(workspace, output, text, (None, kinds), shared)?;
@@ -61,17 +78,17 @@ fn find(
         if like_id && shared == Shared::Refuse {
             refuse_prefix(workspace, text, id)?;
         }
-        return Ok(id);
+        return Ok(Some(id));
     }
     if like_id && let Some(id) = by_prefix(workspace, text)? {
-        return Ok(id);
+        return Ok(Some(id));
     }
     if path.exists() {
         return by_file(workspace, output, path, shared);
     }
     match Kind::from_word(text) {
-        Some(kind) => newest_of_kind(workspace, output, kind)?.ok_or_else(|| unknown(workspace, text)),
-        None => Err(unknown(workspace, text)),
+        Some(kind) => newest_of_kind(workspace, output, kind),
+        None => Ok(None),
     }
 }
 
@@ -276,7 +293,12 @@ fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError 
     error
 }
 
-fn by_file(workspace: &Workspace, output: &Output, path: &Path, shared: Shared) -> Result<NodeId, CommandError> {
+fn by_file(
+    workspace: &Workspace,
+    output: &Output,
+    path: &Path,
+    shared: Shared,
+) -> Result<Option<NodeId>, CommandError> {
     let hashed = hash(workspace, output, path, false)?;
     let (mut found, mut aside) = (Vec::new(), Vec::new());
     for digest in content_digests(&hashed) {
@@ -290,17 +312,19 @@ fn by_file(workspace: &Workspace, output: &Output, path: &Path, shared: Shared) 
         }
     }
     if found.is_empty() && !aside.is_empty() {
-        return put_aside(workspace, output, path, &aside, shared);
+        return put_aside(workspace, output, path, &aside, shared).map(Some);
     }
     match found.as_slice() {
-        [] => {
-            let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
-                .with_hint("it may have changed since it was recorded, or never have been recorded");
-            Err(if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error })
-        }
-        [one] => Ok(*one),
-        several => newest_of(workspace, several, path),
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => newest_of(workspace, several, path).map(Some),
     }
+}
+
+fn no_such_content(workspace: &Workspace, path: &Path) -> CommandError {
+    let error = CommandError::failed(format!("{} has the content of no node of this log", path.display()))
+        .with_hint("it may have changed since it was recorded, or never have been recorded");
+    if workspace.store.is_remote() { error.with_hint(WITHHELD) } else { error }
 }
 
 /// A file whose every node was put aside: who only looks is shown it, and who wants to go on with it is refused.

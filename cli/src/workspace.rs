@@ -285,6 +285,11 @@ impl Workspace {
         Ok(workspace)
     }
 
+    /// Makes a log that is only asked, and what is beside it in a folder.
+    pub(crate) fn to_ask(folder: PathBuf, store: Log) -> Self {
+        Self::new(folder, Config::of_nobody(), store)
+    }
+
     const fn new(folder: PathBuf, config: Config, store: Log) -> Self {
         Self { folder, config, store, hash_cache: OnceCell::new(), signers: OnceCell::new(), rehash: false }
     }

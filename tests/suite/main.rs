@@ -15,6 +15,7 @@ mod differential;
 mod dossier;
 mod failover;
 mod findings;
+mod fleet;
 mod formats;
 mod fuzz_seeds;
 mod hidden;

@@ -94,16 +94,41 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let file = path.display().to_string();
     let (Judged { report, file: bytes, .. }, _) = judge(path, (trust, policy), &question(args))?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
-    refuse(&report, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
+    let met = (report.policy_met, report.verdict);
+    refuse(&report, met, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
     let id = match &args.node {
         Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,
     };
-    let workspace = context.workspace_for_recording()?;
+    let evidence = Evidence { bytes: &bytes, report: &report, file: &file, trust };
+    take_over(context, &context.workspace_for_recording()?, &evidence, &id, args.called.as_deref())?;
+    Ok(Answer::YES)
+}
+
+/// Another company's bundle, after it was judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) report: &'a Report,
+    /// What it is called.
+    pub(crate) file: &'a str,
+    /// Whom it was believed by.
+    pub(crate) trust: &'a Path,
+}
+
+/// Keeps a bundle that was judged as evidence for its node, and notes whom it was believed by.
+pub(crate) fn take_over(
+    context: &Context,
+    workspace: &Workspace,
+    evidence: &Evidence<'_>,
+    id: &NodeId,
+    called: Option<&str>,
+) -> Result<(), CommandError> {
+    let Evidence { bytes, report, file, trust } = *evidence;
     let Log::Local(store) = &workspace.store else {
         return Err(CommandError::failed("the log is on a server, which adopts nothing for others"));
     };
-    let adopted = store.adopt(&bytes, &id, args.called.as_deref()).map_err(|error| {
+    let adopted = store.adopt(bytes, id, called).map_err(|error| {
         let is_nameless = matches!(error, AdoptError::NoName);
         let error = CommandError::because(format!("cannot adopt {file}"), error);
         if is_nameless { error.with_hint("add --as NAME") } else { error }
@@ -123,14 +148,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     warn_of_newer(
         context,
         &store.adopted().map_err(|e| CommandError::because("cannot read what was adopted", e))?,
-        &report,
+        report,
     );
-    if let Err(error) = believe(&workspace, trust) {
+    if let Err(error) = believe(workspace, trust) {
         context.output.warn("the own trust file does not take over whom the trust file names of other companies");
         error.lines().iter().for_each(|line| context.output.talk(line));
         context.output.talk("hint: name a trust file with --trust to check, audit and prove");
     }
-    Ok(Answer::YES)
+    Ok(())
 }
 
 /// Notes whom the trust file names, for judging own records that came from what was adopted.
@@ -161,16 +186,17 @@ fn question(args: &Args) -> Asked {
 
 /// Refuses what does not meet the policy, unless its verdict was named. What does not hold together is no evidence for
 /// anything; what does, and is BROKEN by what it tells, is found BROKEN in everything that is made of it.
-fn refuse(
+pub(crate) fn refuse(
     report: &Report,
+    (is_met, verdict): (bool, Verdict),
     accept: Option<&str>,
     file: &str,
     together: impl FnOnce() -> Result<Result<(), Finding>, CommandError>,
 ) -> Result<(), CommandError> {
-    if report.policy_met {
+    if is_met {
         return Ok(());
     }
-    let (verdict, policy) = (report.verdict, &report.policy);
+    let policy = &report.policy;
     let text = format!("{file} does not meet the policy {} {}: {verdict}", policy.id, policy.version);
     let is_broken = verdict == Verdict::Broken;
     if is_broken && let Err(finding) = together()? {

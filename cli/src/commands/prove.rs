@@ -20,6 +20,7 @@ use serde_json::json;
 use self::since::Seen;
 use super::{
     check::{judge, own_trust},
+    fleet::warn_of_older,
     log::cosign::before_proving,
     policy,
 };
@@ -27,6 +28,7 @@ use crate::{
     clock,
     context::{Answer, Context, read_bundle, write_output},
     error::CommandError,
+    fleet::Fleet,
     log_source::Log,
     profile::{Field, Profile},
     resolve::resolve_only,
@@ -102,6 +104,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
             "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",
             old.size, old.origin
         ));
+    }
+    if let Some(fleet) = Fleet::beside(&workspace)? {
+        warn_of_older(context, &fleet, &bytes)?;
     }
     let old = args.update_of.as_deref().map(read_bundle).transpose()?;
     if let Some(old) = &old {

@@ -58,7 +58,8 @@ fn show_foreign(context: &Context, workspace: &Workspace, node: &ForeignNode) ->
     Ok(Answer::YES)
 }
 
-fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json, CommandError> {
+/// Returns a node as JSON.
+pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Json, CommandError> {
     let mut object = view::node_json(node);
     let details: Map<String, Json> = view::details(node).iter().map(|(k, v)| (k.clone(), json_value(v))).collect();
     let marks: Vec<Json> = workspace.marks(&node.id)?.iter().map(view::node_json).collect();
@@ -87,7 +88,8 @@ fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNod
     ids.iter().map(|id| workspace.node(id)).collect()
 }
 
-fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<String>, CommandError> {
+/// Returns a node in lines.
+pub(crate) fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<String>, CommandError> {
     let mut lines = vec![format!("{} {}", node.core.kind, node.id)];
     let field = |name: &str, value: &str| format!("  {name:<18} {value}");
     lines.extend(view::core_fields(&node.core).iter().map(|(name, value)| field(name, value)));

@@ -108,7 +108,8 @@ impl ServerArgs {
     }
 }
 
-fn read_token(path: &Path) -> Result<Zeroizing<String>, CommandError> {
+/// Reads the token to show to a server.
+pub(crate) fn read_token(path: &Path) -> Result<Zeroizing<String>, CommandError> {
     let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| CommandError::file("read the token", path, e))?);
     let token = text.trim();
     if token.is_empty() || token.contains(char::is_whitespace) {
@@ -119,7 +120,7 @@ fn read_token(path: &Path) -> Result<Zeroizing<String>, CommandError> {
 }
 
 /// Refuses what is no address of a server, and plain http over a network.
-fn check_url(url: &str, plain: bool) -> Result<(), CommandError> {
+pub(crate) fn check_url(url: &str, plain: bool) -> Result<(), CommandError> {
     let wrong = |why: &str| CommandError::failed(format!("{url:?} is no address of a server: {why}"));
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no https:// or http://"))?;
     let authority = rest.split('/').next().unwrap_or_default();

@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod judge;
 pub mod log;
 pub mod map;
+pub mod mirror;
 pub mod panel;
 mod recounts;
 mod serve;

@@ -26,6 +26,12 @@ pub trait Shelf: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the system said.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// Removes a folder with all that is in it; it is no error if there is none.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn remove(&self, folder: &str) -> io::Result<()>;
 }
 
 /// A folder of the system's, that one process at a time may open.
@@ -37,7 +43,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder for the one process that cosigns from it.
+    /// Opens a folder for the one process that works in it.
     ///
     /// # Errors
     /// `ResourceBusy` if another process has it; what the system said.
@@ -46,7 +52,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self { root: root.to_path_buf(), _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process cosigns from this folder"))
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process works in this folder"))
             }
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -85,6 +91,13 @@ impl Shelf for Folder {
             Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&self, folder: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 }

@@ -80,6 +80,11 @@ impl Shelf for Board {
         names.dedup();
         Ok(names)
     }
+
+    fn remove(&self, folder: &str) -> io::Result<()> {
+        self.0.lock().unwrap().files.retain(|name, _| !name.starts_with(&format!("{folder}/")));
+        Ok(())
+    }
 }
 
 fn cosigners() -> Cosigners {
