@@ -14,6 +14,7 @@ use griptrace_core::{
 use griptrace_store::{AdoptError, AdoptedBundle};
 use griptrace_verifier::{
     finding::{Finding, Verdict},
+    known::Known,
     render::{causes, meaning},
     report::Report,
     verify::holds_together,
@@ -94,7 +95,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let file = path.display().to_string();
     let (Judged { report, file: bytes, .. }, _) = judge(path, (trust, policy), &question(args))?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
-    refuse(&report, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
+    refuse(&report, args.accept.as_deref(), &file, || {
+        Ok(holds_together(&bytes, &load_trust(trust)?, &Known::default()))
+    })?;
     let id = match &args.node {
         Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,

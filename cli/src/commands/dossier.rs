@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     commands::verify::{errors_json, judge, verdict_lines},
-    context::{Answer, Context, read_bundle, write_output},
+    context::{Answer, Context, read_bundle, refuse_inside, write_output},
     dossier::{self, Dossier, Language, MAGIC},
     error::CommandError,
 };
@@ -39,6 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
+    refuse_inside(&args.output, args.asked.model.as_slice())?;
     let (bytes, judged) = match (&args.trust, &args.policy) {
         (Some(trust), Some(policy)) => {
             let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;

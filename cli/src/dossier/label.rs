@@ -34,7 +34,7 @@ impl Form {
     pub(crate) const fn magic(self) -> &'static str {
         match self {
             Self::Text => "Griptrace evidence file\n",
-            Self::Svg => "<svg xmlns=",
+            Self::Svg => "<svg id=\"griptrace-label\" ",
             Self::Html => "<!DOCTYPE html>\n<!-- griptrace label -->\n",
         }
     }
@@ -63,7 +63,7 @@ impl Label {
         let square = payload(&self.bundle, &self.root);
         match form {
             Form::Text => square,
-            Form::Svg => svg(&square, SIDE),
+            Form::Svg => svg(&square, SIDE).replacen("<svg ", form.magic(), 1),
             Form::Html => self.page(&square, language),
         }
     }

@@ -105,6 +105,36 @@ pub fn report(args: &Args, today: Date, bytes: Vec<u8>) -> Result<(Judged, Input
     judged.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
 }
 
+/// A bundle as it is read for who does not judge it: brought up to date, and what is known beside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// The bundle: the bytes that were given, or what the updates made of them.
+    pub file: Vec<u8>,
+    /// Whom the reader believes.
+    pub trust: Trust,
+    /// What the updates brought, and the history that the bundle must not rewrite.
+    pub known: Known,
+}
+
+/// Reads a trust file and updates as [`check`] does, and brings the bytes of a bundle of this name up to date. Nothing is
+/// verified.
+///
+/// # Errors
+/// What could not be read, in words, and a hint if there is one.
+pub fn evidence(
+    bytes: Vec<u8>,
+    name: &Path,
+    trust: &Path,
+    updates: &[PathBuf],
+) -> Result<Evidence, (String, Option<String>)> {
+    let brought = read_trust(trust).and_then(|(trust, _)| {
+        let (files, mut known) = (updating::read_each(updates)?, Known::default());
+        let file = updating::bring(bytes, name, (updates, &files), &trust, &mut known)?;
+        Ok(Evidence { file, trust, known })
+    });
+    brought.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
+}
+
 /// What a judgement was made from, each file as it was read then: read again, it may be another.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Inputs {
