@@ -583,7 +583,7 @@ fn prov_has_every_field_of_a_core() {
         }
     }
     assert!(
-        ["use-allowed", "persons", "basis", "in-scope", "digest-strength"].iter().all(|name| fields.contains(name)),
+        ["use-allowed", "persons", "basis", "digest-strength"].iter().all(|name| fields.contains(name)),
         "{fields:?}"
     );
 }
