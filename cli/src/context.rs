@@ -73,7 +73,13 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CommandError> {
     fs::read(path).map_err(|e| CommandError::file("read", path, e))
 }
 
-/// Reads a bundle, unless it is larger than any bundle: of a file that has no end, no more than that.
+/// How what is large here begins: bundles and updates.
+const OWN_BEGINS: &[u8] = b"griptrace ";
+/// Bytes that are read of what does not begin so.
+const BEGIN_BYTES: u64 = 1 << 20;
+
+/// Reads a bundle, unless it is larger than any bundle: of a file that has no end, no more than that; of one that does not
+/// begin like a file of this program, the begin.
 pub(crate) fn read_bundle(path: &Path) -> Result<Vec<u8>, CommandError> {
     read_limited(path, BUNDLE_BYTES_MAX)
 }
@@ -85,7 +91,14 @@ fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, CommandError> {
     let size = file.metadata().map_err(cannot)?.len();
     let mut bytes = Vec::new();
     if size <= max {
-        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
+        let mut file = file.take(max.saturating_add(1));
+        (&mut file).take(BEGIN_BYTES).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.starts_with(OWN_BEGINS) || u64::try_from(bytes.len()).is_ok_and(|read| read < BEGIN_BYTES) {
+            file.read_to_end(&mut bytes).map_err(cannot)?;
+        } else {
+            let text = format!("{} does not begin like a bundle, which has {limit} bytes at most", path.display());
+            return Err(CommandError::failed(text));
+        }
     }
     if size.max(u64::try_from(bytes.len()).unwrap_or(u64::MAX)) <= max {
         return Ok(bytes);
@@ -173,13 +186,7 @@ fn put(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> Resul
 
 /// Refuses a file that would lie in a folder whose files are compared: it would be one of them, and the folder another.
 pub(crate) fn refuse_inside<P: AsRef<Path>>(path: &Path, folders: &[P]) -> Result<(), CommandError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A link is replaced where it leads to.
-    let place = fs::canonicalize(path).or_else(|_| fs::canonicalize(parent));
-    let place = place.map_err(|e| CommandError::file("write", path, e))?;
-    let inside =
-        |folder: &&P| fs::canonicalize(folder).is_ok_and(|folder| folder.is_dir() && place.starts_with(folder));
-    if folders.iter().any(|folder| inside(&folder)) {
+    if folders.iter().any(|folder| griptrace_verify::is_inside(path, folder.as_ref())) {
         let text = format!("{} would be one of the model's files, and the model another one", path.display());
         return Err(CommandError::failed(text).with_hint("write the file outside the model's folder"));
     }
@@ -207,9 +214,11 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_file_without_end_is_read_up_to_the_limit() {
-        let error = read_limited(Path::new("/dev/zero"), 1000).unwrap_err();
-        let said = error.source.to_string();
-        assert_eq!(said, "/dev/zero has more than 1000 bytes, and a bundle has 1000 at most");
+        let said = |limit| read_limited(Path::new("/dev/zero"), limit).unwrap_err().source.to_string();
+        assert_eq!(said(1000), "/dev/zero has more than 1000 bytes, and a bundle has 1000 at most");
+        // Not a gigabyte of it, where that is the limit.
+        let begin = "/dev/zero does not begin like a bundle, which has 1073741824 bytes at most";
+        assert_eq!(said(BUNDLE_BYTES_MAX), begin);
         let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/context.rs"));
         let bytes = read_limited(own, 1 << 20).unwrap();
         assert!(read_limited(own, bytes.len()).is_ok());

@@ -36,6 +36,7 @@ use griptrace_verifier::{
     trust::{self, Trust},
     verify::verify,
 };
+pub use hand::is_inside;
 use output::Output;
 use trouble::Trouble;
 use updating::write_new;
@@ -86,6 +87,7 @@ pub fn check(args: &Args, today: Date, out: &mut dyn Write, err: &mut dyn Write)
 }
 
 fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write) -> Result<u8, Trouble> {
+    hand::refuse_inside(args)?;
     let prepared = prepare(args, today)?;
     args.bundles.iter().try_fold(MET, |worst, file| Ok(worst.max(check_one(args, &prepared, file, out, err)?)))
 }
