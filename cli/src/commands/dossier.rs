@@ -55,8 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     // Of what does not hold together nothing is repeated, and it need not even be readable.
     let is_told = !judged.as_ref().is_some_and(dossier::Judged::is_broken);
     let bundle = is_told.then(|| Bundle::from_bytes(&bytes)).transpose();
-    let bundle =
-        bundle.map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
+    let bundle = bundle.map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
     let report = judged.as_ref().map(|judged| &judged.report);
     let verdict = report.map(|report| (report.policy_met, verdict_lines(report), errors_json(report)));
     let dossier = Dossier::read(&bytes, bundle.as_ref(), given, judged, args.language)?;
