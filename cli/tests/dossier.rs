@@ -637,7 +637,7 @@ fn a_dossier_of_an_updated_file_names_the_file_that_was_given() {
     let desk = Desk::new(LINEAGE);
     desk.say("prove first -o b.griptrace");
     desk.say("mark withdraw model:grasp --reason slips");
-    desk.say("prove first --since b.griptrace -o u.update");
+    desk.say("prove first --update-of b.griptrace -o u.update");
     let given = desk.json("label b.griptrace")["bundle_digest"].as_str().unwrap().to_owned();
     let update =
         Digest::from_bytes(Sha256::digest(fs::read(desk.0.path().join("u.update")).unwrap()).into()).to_string();
