@@ -219,9 +219,12 @@ function showReport(answer) {
   const report = JSON.parse(answer.report);
   const { before, after } = sections(report, answer.asked);
   const graph = ancestry(answer.graph, report);
-  at("result").replaceChildren(...before, graph.section, ...after, graph.picture);
+  const about = t("about", { version: answer.version });
+  // On paper before the drawing, which may leave it no room behind.
+  const onPaper = el("p", { class: "paper", "aria-hidden": "true" }, about);
+  at("result").replaceChildren(...before, graph.section, ...after, onPaper, graph.picture);
   at("result").dataset.milliseconds = answer.milliseconds.toFixed(1);
-  at("about").textContent = t("about", { version: answer.version });
+  at("about").textContent = about;
   at("after").hidden = false;
   inMargin(report);
   printable = graph.shown();

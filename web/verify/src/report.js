@@ -215,7 +215,7 @@ function crossings(report, names) {
 function details({ details: list }, names) {
   if (list.length === 0) return "";
   const head = el("summary", { id: "h-details" }, t("details", { count: list.length }));
-  const row = ({ node, name, value }) => [names(node), others(name, 64), others(value, 1000)];
+  const row = ({ node, name, value }) => [names(node), own(name, 64), others(value, 1000)];
   return el("details", {}, head, table("details", ["record", "name", "value"], list, row));
 }
 

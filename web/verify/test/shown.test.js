@@ -109,6 +109,8 @@ test("every page of paper has its number, the verdict and the evidence's digest;
   // No page but the last is half empty: the drawing, which can't be divided, comes at the end.
   const lines = (text) => text.split("\n").filter((line) => line.trim()).length;
   assert.ok(pages.slice(0, -2).every((text) => lines(text) > 25), pages.map(lines).join(" "));
+  const about = pages.find((text) => joined(text).includes("checkitsownSHA-256"));
+  assert.ok(lines(about) > 5, `alone on its page: ${about}`);
 });
 
 test("another answer has another margin", async (t) => {
