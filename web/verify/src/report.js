@@ -66,6 +66,7 @@ function verdict(report, question) {
     asked(question, report),
     el("h3", {}, t("found-title")),
     el("dl", {}, facts(report, question).map(([name, ...text]) => el("div", {}, el("dt", {}, t(name)), el("dd", {}, text)))),
+    el("p", { class: "aside" }, t("of-others")),
   );
 }
 
