@@ -39,18 +39,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let (bytes, given, judged) = match (&args.trust, &args.policy) {
-        (Some(trust), Some(policy)) => {
-            let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;
-            let asked = dossier::Asked::of(&judged.question, &inputs, &args.asked);
-            let given = dossier::Given::new(&inputs.given, &inputs.updates);
-            (judged.file, given, Some(dossier::Judged::new(judged.report, asked)))
-        }
-        _ => {
-            let bytes = read_bundle(&args.bundle)?;
-            let given = dossier::Given::new(&bytes, &[]);
-            (bytes, given, None)
-        }
+    let (bytes, given, judged) = if let (Some(trust), Some(policy)) = (&args.trust, &args.policy) {
+        let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;
+        let asked = dossier::Asked::of(&judged.question, &inputs, &args.asked);
+        let given = dossier::Given::new(&inputs.given, &inputs.updates);
+        (judged.file, given, Some(dossier::Judged::new(judged.report, asked)))
+    } else {
+        let bytes = read_bundle(&args.bundle)?;
+        let given = dossier::Given::new(&bytes, &[]);
+        (bytes, given, None)
     };
     // Of what does not hold together nothing is repeated, and it need not even be readable.
     let is_told = !judged.as_ref().is_some_and(dossier::Judged::is_broken);

@@ -10,7 +10,7 @@ use griptrace_verifier::{
     report::Report,
 };
 
-use super::{ENTRIES_MAX, Page, fill, one_line, section};
+use super::{ENTRIES_MAX, Page, fill, section};
 use crate::{
     dossier::{facts::Label, html::Html, judged::Judged},
     keyfile::fingerprint,
@@ -56,7 +56,7 @@ impl Page<'_> {
     fn keys(&self, html: &mut Html, report: &Report) {
         for key in report.keys.iter().take(ENTRIES_MAX) {
             let role = self.texts.verdict.roles.get(&key.role).unwrap_or(&key.role);
-            html.raw("<div>").text(role).raw(" ").text(&one_line(&key.party));
+            html.raw("<div>").text(role).raw(" ").foreign(&key.party);
             html.raw("<br><code>").text(&fingerprint(&key.key)).raw("</code></div>");
         }
         self.more(html, report.keys.len().saturating_sub(ENTRIES_MAX));
