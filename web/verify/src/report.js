@@ -210,7 +210,7 @@ function crossings(report, names) {
   const heads = ["date", "from", "to", "what-crossed", "by-step", "basis", "asked", "covered", "recorded-by"];
   return section("crossings", {}, table("crossings", heads, list, (one) => [
     day(one.date), one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
-    others(one.basis ?? "–", 64), one.required, one.covered, others(one.party, 120)]));
+    one.basis ? others(one.basis, 64) : "–", one.required, one.covered, others(one.party, 120)]));
 }
 
 function details({ details: list }, names) {
