@@ -96,6 +96,7 @@ test("what nobody asked is said, and what the trust file says in its place", asy
 
 test("every page of paper has its number, the verdict and the evidence's digest; none has a button or a field", async (t) => {
   const { report } = await verify(page, { ...files(), model: { folder: at("lies/changed-model") }, question: BUYER });
+  await page.waitForSelector(".printed canvas", { state: "attached" });
   const pages = await printed(t);
   assert.ok(pages.length > 2, `${pages.length} pages`);
   const { verdict, bundle_digest: digest } = JSON.parse(report);
