@@ -21,7 +21,7 @@ use self::{
     points::{Answered, answer},
 };
 pub(crate) use self::{
-    judged::{Asked, Judged},
+    judged::{Asked, Given, Judged},
     page::MAGIC,
     texts::{Language, fill},
 };
@@ -30,6 +30,7 @@ use crate::error::CommandError;
 /// All that goes into a dossier.
 #[derive(Debug)]
 pub(crate) struct Dossier {
+    given: Given,
     facts: Facts,
     answers: Vec<Answered>,
     /// By node: the points to which it states something, by their places in `answers`.
@@ -39,20 +40,22 @@ pub(crate) struct Dossier {
 }
 
 impl Dossier {
-    /// Reads what a bundle says. `judged` is what the verifier found of the same bytes.
+    /// Reads what a bundle says. `judged` is what the verifier found of the same bytes; without a bundle nothing is
+    /// told but that.
     ///
     /// # Errors
     /// The bundle can't be read to its end.
     pub(crate) fn read(
         bytes: &[u8],
-        bundle: &Bundle,
+        bundle: Option<&Bundle>,
+        given: Given,
         judged: Option<Judged>,
         language: Language,
     ) -> Result<Self, CommandError> {
-        let facts = Facts::read(bytes, bundle)?;
-        let answers = answer(&facts);
+        let facts = bundle.map_or_else(|| Ok(Facts::untold(bytes)), |bundle| Facts::read(bytes, bundle))?;
+        let answers = if bundle.is_some() { answer(&facts) } else { Vec::new() };
         let points_of = points_of(&facts, &answers);
-        Ok(Self { facts, answers, points_of, judged, language })
+        Ok(Self { given, facts, answers, points_of, judged, language })
     }
 
     /// Writes the page.
@@ -73,8 +76,10 @@ impl Dossier {
             })
         });
         json!({
+            "given_digest": self.given.digest.to_string(),
+            "updates": self.given.updates.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "bundle_digest": self.facts.digest.to_string(),
-            "root": self.facts.root().id.to_string(),
+            "root": self.facts.told_root().map(|root| root.id.to_string()),
             "verified": self.judged.is_some(),
             "verdict": self.judged.as_ref().map(|judged| judged.report.verdict.as_str()),
             "policy_met": self.judged.as_ref().map(|judged| judged.report.policy_met),

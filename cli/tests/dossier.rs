@@ -582,3 +582,139 @@ fn a_label_names_the_bundle_in_every_form() {
         assert_eq!(desk.read(name), "mine");
     }
 }
+
+const ASKED: &str = "--trust trust.toml --policy policy.toml --destination DE";
+
+impl Desk {
+    /// Writes a dossier that is judged, and returns it; whether the policy is met is asked elsewhere.
+    #[track_caller]
+    fn judged(&self, bundle: &str, more: &str) -> String {
+        let output = self.run(&format!("dossier {bundle} -o d.html {ASKED} {more}"));
+        assert!(output.status.code() < Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        let page = self.read("d.html");
+        is_harmless(&page);
+        page
+    }
+}
+
+#[test]
+fn every_finding_is_written_and_when_it_holds() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("mark withdraw dataset:camera --reason mistaken");
+    desk.say("mark withdraw model:grasp --reason slips");
+    desk.say("prove first -o b.griptrace --profile full");
+    let page = desk.judged("b.griptrace", "--model grasp.bin");
+    for said in
+        ["the dataset has the mark withdraw</bdi></span> (S1)", "the model has the mark withdraw</bdi></span> (M1)"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert_eq!(page.matches("<div class=\"absent\">[now] <span lang=\"en\"><bdi>").count(), 2, "{page}");
+}
+
+#[test]
+fn what_was_compared_is_named() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace --profile full");
+    let digest = sha256("grasp.bin");
+    let (same, typed) = ("what was compared is what shipped", "the digest that was typed is that of what shipped");
+    let page = desk.judged("b.griptrace", "--model grasp.bin");
+    let file = format!("a file, hashed:<div><bdi>grasp.bin</bdi><div>SHA-256 <code>{digest}</code></div></div>");
+    assert!(page.contains(&file) && page.contains(same) && !page.contains(typed), "{page}");
+    let page = desk.judged("b.griptrace", &format!("--digest {digest}"));
+    let said = format!("only a digest was typed; no file was hashed:<div><code>{digest}</code></div>");
+    assert!(page.contains(&said) && page.contains(typed) && !page.contains(same), "{page}");
+    let page = desk.judged("b.griptrace", &format!("--digest {}", "0".repeat(64)));
+    assert!(page.contains("the digest that was typed is NOT that of what shipped"), "{page}");
+    let page = desk.judged("b.griptrace", "--model raw");
+    assert!(page.contains("a folder of 1 files with 9 bytes, hashed: <bdi>raw</bdi><div><bdi>1.pgm</bdi>"), "{page}");
+    let page = desk.judged("b.griptrace", "");
+    assert!(page.contains("none was given<div><b>nothing was compared</b></div>"), "{page}");
+}
+
+#[test]
+fn a_dossier_of_an_updated_file_names_the_file_that_was_given() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace");
+    desk.say("mark withdraw model:grasp --reason slips");
+    desk.say("prove first --update-of b.griptrace -o u.update");
+    let given = desk.json("label b.griptrace")["bundle_digest"].as_str().unwrap().to_owned();
+    let update =
+        Digest::from_bytes(Sha256::digest(fs::read(desk.0.path().join("u.update")).unwrap()).into()).to_string();
+    let output = desk.run(&format!("dossier b.griptrace -o d.html {ASKED} --update u.update --json"));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["given_digest"], &summary["updates"][0]), (&given.clone().into(), &update.clone().into()));
+    let made = summary["bundle_digest"].as_str().unwrap();
+    assert_ne!(made, given);
+    let page = desk.read("d.html");
+    let spaced = |digest: &str| {
+        digest.as_bytes().chunks(8).map(|part| str::from_utf8(part).unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    for said in [
+        format!("<code id=\"bundle-digest\">{}</code>", spaced(&given)),
+        format!("SHA-256 <code>{update}</code>"),
+        format!("<code id=\"updated-digest\">{}</code>", spaced(made)),
+        format!("evidence file {given}\\a brought up to date: {made}"),
+    ] {
+        assert!(page.contains(&said), "{said}: {page}");
+    }
+}
+
+#[test]
+fn an_assessment_that_ended_since_is_not_told_as_covering_now() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace --profile full");
+    let page = desk.judged("b.griptrace", "--model grasp.bin --at 2030-01-01");
+    let now = page.split("<span class=\"field\">now: </span>").nth(1).unwrap();
+    assert!(now.starts_with("covered at shipment; ended on 2028-12-31 since <code>lapsed-since</code>"), "{now:.200}");
+    // Of the source and among the assessments, at shipment only.
+    assert_eq!(page.matches("covers it, signed").count(), 2, "{page}");
+}
+
+#[test]
+fn a_pre_check_is_not_told_as_a_delivery() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove model:grasp -o b.griptrace");
+    for (language, title, never) in [
+        ("en", "a model that was not shipped yet", &["deliver", "what shipped", "t shipment", "shipping papers"][..]),
+        (
+            "de",
+            "noch nicht gelieferten Modell",
+            &["das Gelieferte", "ei der Lieferung", "dieser Lieferung", "was geliefert"],
+        ),
+        ("zh", "尚未发货的模型", &["本次交付", "所交付", "发货时", "随货单据"]),
+    ] {
+        let page = desk.judged("b.griptrace", &format!("--model grasp.bin --language {language}"));
+        desk.say(&format!("label b.griptrace -o l.html --language {language}"));
+        for text in [page, desk.read("l.html")] {
+            assert!(text.contains(title), "{language}: {text}");
+            let found = never.iter().find(|said| text.contains(**said));
+            assert_eq!(found, None, "{language}: {text}");
+        }
+    }
+    assert_eq!(desk.json("label b.griptrace")["pre_check"], true);
+}
+
+#[test]
+fn a_file_whose_end_does_not_hold_gets_a_page_that_says_so() {
+    let desk = Desk::new(LINEAGE);
+    desk.say("prove first -o b.griptrace --profile full");
+    let mut bytes = fs::read(desk.0.path().join("b.griptrace")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(desk.0.path().join("b.griptrace"), bytes).unwrap();
+    let asked = format!("dossier b.griptrace -o d.html {ASKED} --model grasp.bin --json");
+    let output = desk.run(&asked);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["verdict"], &summary["root"]), (&"BROKEN".into(), &Value::Null));
+    let page = desk.read("d.html");
+    is_harmless(&page);
+    assert!(
+        page.contains("NOTHING IN THIS FILE CAN BE RELIED ON") && page.contains("bundle-digest-mismatch"),
+        "{page}"
+    );
+    assert!(!page.contains("grasp") && !page.contains("camera"), "{page}");
+    // Without a verdict there is nothing to say of it.
+    assert_eq!(desk.run("dossier b.griptrace -o e.html").status.code(), Some(2));
+}

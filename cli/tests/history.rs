@@ -292,6 +292,61 @@ fn an_office_withdraws_without_any_log() {
     assert_eq!(desk.verify("second.griptrace").0, 0, "which is why that is said");
 }
 
+/// The documents about a lineage hear of a withdrawal that no log has, and say what an assessment covers and by whose word.
+#[test]
+fn exports_say_what_an_assessment_covers_and_that_it_was_withdrawn() {
+    let desk = Desk::new();
+    desk.say("prove first -o first.griptrace");
+    let said = desk.say("assess withdraw a.statement --key office.key -o w.update");
+    let trust = fs::read_to_string(desk.path().join("trust.toml")).unwrap();
+    let (_, table) = said.split_once("[[withdrawal]]").unwrap();
+    fs::write(desk.path().join("withdrawn.toml"), format!("{trust}\n[[withdrawal]]{table}")).unwrap();
+    let (known, unknown) = trust.split_once("[[assessor]]").map(|(before, _)| (trust.as_str(), before)).unwrap();
+    assert_ne!(known, unknown);
+    fs::write(desk.path().join("unknown.toml"), unknown).unwrap();
+    let export = |format: &str, more: &str| {
+        desk.say(&format!("export {format} first.griptrace -o e.{format} {more}"));
+        fs::read_to_string(desk.path().join(format!("e.{format}"))).unwrap()
+    };
+    for format in ["cyclonedx", "prov"] {
+        let clean = export(format, "--trust trust.toml");
+        assert!(clean.contains("that of Office, an assessor of the trust file"), "{clean}");
+        assert!(!clean.contains("withdraw of "), "{clean}");
+        let marked = "withdraw of ";
+        let by = ", signed by the assessor Office with key ";
+        for more in ["--trust withdrawn.toml", "--trust trust.toml --update w.update"] {
+            let told = export(format, more);
+            assert!(told.contains(marked) && told.contains(by), "{more}: {told}");
+        }
+        let stranger = export(format, "--trust unknown.toml --update w.update");
+        assert!(stranger.contains("signed by a key that the trust file does not know, "), "{stranger}");
+        assert!(!stranger.contains(marked), "by nobody who is known: {stranger}");
+    }
+    let bom = export("cyclonedx", "--trust trust.toml");
+    let scope = "scheme security-assessment; result passed; covers-grade important; covers-purpose \
+                 train-adaptive-grasp-control; covers-modality visual; issued ";
+    assert!(bom.contains(scope), "{bom}");
+    assert!(bom.contains("; valid-from 2026-01-01; valid-to 2028-12-31; destinations DE; signed by "), "{bom}");
+    let prov = export("prov", "--trust trust.toml");
+    for (name, value) in [("valid-from", "2026-01-01"), ("valid-to", "2028-12-31"), ("destinations", "DE")] {
+        assert!(prov.contains(&format!("\"griptrace:{name}\":\"{value}\"")), "{prov}");
+    }
+    let said = desk.run(&["export", "slsa", "first.griptrace", "--trust", "withdrawn.toml", "-o", "e.slsa"]);
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("warning: the assessment ") && said.contains("signed by the assessor Office"), "{said}");
+    // A newer bundle that an update makes.
+    desk.say("mark withdraw camera --reason spoilt");
+    desk.say("prove first --update-of first.griptrace -o u.update");
+    for format in ["cyclonedx", "prov"] {
+        assert!(!export(format, "--trust trust.toml").contains("withdraw "));
+        assert!(export(format, "--trust trust.toml --update u.update").contains("withdraw "));
+    }
+    assert!(
+        desk.complain("export prov first.griptrace --trust trust.toml --update a.statement -o x")
+            .contains("a.statement: ")
+    );
+}
+
 /// A refusal of an assessment takes no more than its withdrawal does: what a later one covers ships.
 #[test]
 fn a_later_assessment_covers_again_what_a_refused_one_covered() {

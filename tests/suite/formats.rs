@@ -17,9 +17,13 @@ use griptrace_core::{
     node::{Core, Kind, Origin, Role, node_id},
     receipt,
 };
-use griptrace_export::{cyclonedx, lineage::Lineage, prov, slsa};
+use griptrace_export::{
+    cyclonedx,
+    lineage::{Lineage, core_fields},
+    prov, slsa,
+};
 use griptrace_tests::source::document;
-use griptrace_verifier::finding::Code;
+use griptrace_verifier::{finding::Code, known::Known, update::bring_up_to_date};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -155,19 +159,19 @@ fn said_of<'a>(bom: &'a Json, relation: &str) -> BTreeMap<&'a str, &'a str> {
     said
 }
 
-/// Every lie that ends the procedure ends the export too, and no other does.
+/// Every lie that ends the procedure ends the export too, and so does a history that did not go on; no other does.
 #[test]
 fn what_does_not_hold_together_is_not_exported() {
     let (mut exported, mut refused) = (0, 0);
     for attack in catalogue() {
         let case = attack.case();
-        let (file, report) = (case.file(), case.verify());
-        // An export knows of no older file.
-        if !case.buyer.known.is_empty() || case.base.is_some() || attack.code == Code::HistoryForked {
-            continue;
-        }
-        let holds = report.nodes > 0;
-        assert_eq!(Lineage::read(&file, &case.buyer.read_trust()).is_ok(), holds, "{}", attack.name);
+        let (report, trust, mut known) = (case.verify(), case.buyer.read_trust(), case.buyer.read_known());
+        let (bundle, updates) = case.parcel();
+        let file = bring_up_to_date(bundle, &updates, &trust, &mut known).unwrap();
+        // A history that was not continued is a finding of a verdict; nothing is exported of it.
+        let rewritten = [Code::HistoryShorter, Code::HistoryNotLinked];
+        let holds = report.nodes > 0 && !report.findings.iter().any(|finding| rewritten.contains(&finding.code));
+        assert_eq!(Lineage::read(&file, &trust, &known).is_ok(), holds, "{}", attack.name);
         if holds { exported += 1 } else { refused += 1 }
     }
     assert!(exported > 80 && refused > 40, "{exported} {refused}");
@@ -180,7 +184,7 @@ fn every_mark_stands_where_the_marked_does() {
     for attack in catalogue() {
         let case = attack.case();
         let file = case.file();
-        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust()) else { continue };
+        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust(), &Known::default()) else { continue };
         let cores = cores(&Bundle::from_bytes(&file).unwrap());
         let (bom, made) = (cyclonedx::bom(&lineage).to_string(), slsa::provenance(&lineage));
         let parts: String = made.statements.iter().map(Json::to_string).collect();
@@ -209,7 +213,7 @@ fn complete_is_said_only_where_every_edge_is_here() {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for case in catalogue().map(crate::attacks::Attack::case) {
         let file = case.file();
-        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust()) else { continue };
+        let Ok(lineage) = Lineage::read(&file, &case.buyer.read_trust(), &Known::default()) else { continue };
         let bom = cyclonedx::bom(&lineage);
         let cores = cores(&Bundle::from_bytes(&file).unwrap());
         let urn = |edge: &griptrace_core::node::Edge| format!("urn:griptrace:node:{}", edge.to);
@@ -390,12 +394,18 @@ fn a_verdict_says_what_was_asked() {
         assert_eq!(question["trustFile"]["digest"]["sha256"], file("trust.toml"));
         assert_eq!(question["bundle"]["digest"]["sha256"], file("full.griptrace"));
         let words = texts(&predicate[list]);
-        assert!(words.contains(format!("GRIPTRACE_PURPOSE_{purpose}").as_str()), "{words:?}");
+        assert!(!words.iter().any(|word| word.contains("PURPOSE") || word.contains(purpose)), "compared with nothing");
         assert!(words.iter().all(|word| *word != "GRIPTRACE_POLICY_MET"), "met for one country and no other");
-        // The day that counts as now is not the day of the signature.
-        let later = desk.verdict(0, format, "full.griptrace", &[&asked[..], &["--at", "2027-02-01"]].concat());
-        assert_eq!(later["predicate"]["griptrace_question"]["now"], "2027-02-01");
-        assert!(texts(&later["predicate"][list]).contains("GRIPTRACE_AS_OF_2027-02-01"));
+        // The day that counts as now is not the day of the signature, and none that is to come.
+        let earlier = desk.verdict(1, format, "full.griptrace", &[&asked[..], &["--at", "2026-05-01"]].concat());
+        assert_eq!(earlier["predicate"]["griptrace_question"]["now"], "2026-05-01");
+        let file = format!("later.{format}");
+        let later = ["export", format, "full.griptrace", "--trust", "trust.toml", "--policy", "policy.toml"];
+        let signed = ["--key", "ed25519.key", "--at", "2100-02-01", "-o", &file];
+        let said = desk.ends(2, &[&later[..], &signed, &asked].concat());
+        let today = question["now"].as_str().unwrap();
+        assert!(said.contains(&format!("--at 2100-02-01 is after today, {today}")), "{said}");
+        assert!(!desk.path(&file).exists());
         // What is not met says too what was asked; and what is expected without being asked counts as asked.
         let trust = fs::read_to_string(desk.path("trust.toml")).unwrap();
         let expects = format!("expect = {{ destination = \"FR\", purpose = [\"{purpose}\"] }}\n{trust}");
@@ -469,6 +479,113 @@ fn a_signed_file_of_one_kind_is_not_written_over_by_another() {
     desk.say(&slsa);
     assert!(verdict(2, "svr").contains("is no simple verification result"));
     desk.say(&slsa);
+}
+
+/// What another program wrote in the same format is not this one's to replace; what this one wrote is, also by way of a link.
+#[test]
+fn a_file_of_others_in_the_same_format_is_kept() {
+    let desk = Desk::new();
+    let of_bundle = |format| vec!["export", format, "full.griptrace", "--trust", "trust.toml"];
+    let slsa = r#"{"_type":"https://in-toto.io/Statement/v1","predicate":{"buildDefinition":{"buildType":"https://b.example/v1"}},"predicateType":"https://slsa.dev/provenance/v1","subject":[]}"#;
+    let oms = ["export", "oms", "model", "--key", "p256.key"].to_vec();
+    for (name, command, theirs) in [
+        (
+            "a.svg",
+            vec!["label", "full.griptrace"],
+            br#"<svg xmlns="http://www.w3.org/2000/svg"><text>logo</text></svg>"#.as_slice(),
+        ),
+        ("a.slsa", of_bundle("slsa"), slsa.as_bytes()),
+        (
+            "a.bom",
+            of_bundle("cyclonedx"),
+            br#"{"$schema":"http://cyclonedx.org/schema/bom-1.6.schema.json","bomFormat":"CycloneDX"}"#,
+        ),
+        ("a.prov", of_bundle("prov"), br#"{"activity":{"ex:a":{}},"prefix":{"ex":"https://e.example/"}}"#),
+        ("a.cose", vec!["export", "statement", "first"], b"\xd2\x84another"),
+        ("a.proof", vec!["export", "tlog-proof", "first"], b"c2sp.org/tlog-proof@v1\nindex 0\n"),
+        ("a.sig", oms, br#"{"dsseEnvelope":{},"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#),
+    ] {
+        let export = [&command[..], &["-o", name]].concat();
+        fs::write(desk.path(name), theirs).unwrap();
+        let said = desk.ends(2, &export);
+        assert!(said.contains("is not replaced"), "{name}: {said}");
+        assert_eq!(fs::read(desk.path(name)).unwrap(), theirs, "{name}");
+        fs::remove_file(desk.path(name)).unwrap();
+        desk.say(&export);
+        desk.say(&export);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(name, desk.path("link")).unwrap();
+            let ending = Path::new(name).extension().unwrap().to_str().unwrap();
+            let link = format!("link.{ending}");
+            fs::rename(desk.path("link"), desk.path(&link)).unwrap();
+            desk.say(&[&command[..], &["-o", &link]].concat());
+            assert!(fs::symlink_metadata(desk.path(&link)).unwrap().is_symlink(), "{name}");
+        }
+    }
+    let left = fs::read_dir(desk.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains(".new")).count(), 0);
+}
+
+/// What a command writes is none of the files that it compares: the next check would find another model.
+#[test]
+fn nothing_is_written_into_the_model_in_hand() {
+    let desk = Desk::new();
+    let asked = ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE", "--model", "model"];
+    let key = ["--key", "ed25519.key"];
+    for (command, key) in [(&["export", "svr"][..], &key[..]), (&["export", "vsa"], &key), (&["dossier"], &[])] {
+        for output in ["model/out", "model/parts/out", "model/parts/../out"] {
+            let said = desk.ends(2, &[command, &["full.griptrace", "-o", output], key, &asked].concat());
+            assert!(said.contains("outside the model's folder"), "{command:?} {said}");
+        }
+    }
+    desk.say(&[&["verify", "full.griptrace"][..], &asked].concat());
+}
+
+/// A provenance of what was made of what no longer holds says so, however far behind it lies.
+#[test]
+fn a_provenance_of_what_was_withdrawn_is_not_written_without_a_word() {
+    let desk = Desk::new();
+    let slsa = ["export", "slsa", "new.griptrace", "--trust", "trust.toml", "-o", "a.slsa"];
+    desk.say(&["prove", "first", "-o", "new.griptrace"]);
+    assert!(!desk.say(&slsa).contains("warning: the "));
+    desk.say(&["mark", "withdraw", "camera", "--reason", "spoilt"]);
+    desk.say(&["prove", "first", "-o", "new.griptrace"]);
+    let said = desk.say(&slsa);
+    assert!(said.contains("warning: the dataset ") && said.contains("bears the mark withdraw "), "{said}");
+    let written = fs::read_to_string(desk.path("a.slsa")).unwrap();
+    let statement: Json = serde_json::from_str(written.lines().next().unwrap()).unwrap();
+    let marks = &statement["predicate"]["buildDefinition"]["externalParameters"]["marks"];
+    assert!(marks.to_string().contains("withdraw "), "{statement}");
+    let told: Json = serde_json::from_str(
+        desk.say(&[&["--json"], &slsa[..]].concat()).lines().find(|line| line.starts_with('{')).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(told["marked"][0]["kind"], "dataset");
+}
+
+/// A PROV document has what the BOM has of every core.
+#[test]
+fn prov_has_every_field_of_a_core() {
+    let mut fields = BTreeSet::new();
+    for case in catalogue().map(crate::attacks::Attack::case) {
+        let Ok(lineage) = Lineage::read(&case.file(), &case.buyer.read_trust(), &Known::default()) else { continue };
+        let document = prov::document(&lineage);
+        for node in &lineage.nodes {
+            let id = format!("node:{}", node.id);
+            let said = ["entity", "activity"].into_iter().find_map(|kind| document[kind].get(&id)).unwrap();
+            for (name, value) in core_fields(&node.core) {
+                let found = &said[format!("griptrace:{name}")];
+                let words: Vec<&str> = found.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+                assert!(found == &value || words.join(", ") == value, "{name} {value}: {said}");
+                fields.insert(name);
+            }
+        }
+    }
+    assert!(
+        ["use-allowed", "persons", "basis", "digest-strength"].iter().all(|name| fields.contains(name)),
+        "{fields:?}"
+    );
 }
 
 /// A buyer who was told of a withdrawal gets no PASSED out of the older file.

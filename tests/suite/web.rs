@@ -129,7 +129,7 @@ fn a_part_of_the_graph_is_what_is_nearest_to_the_root() {
 
 #[test]
 fn a_graph_changes_no_verdict_and_none_is_drawn_of_what_does_not_hold_together() {
-    let mut broken = 0;
+    let (mut broken, mut marks) = (0, 0);
     for lie in catalogue() {
         let case = lie.case();
         let buyer = &case.buyer;
@@ -140,10 +140,14 @@ fn a_graph_changes_no_verdict_and_none_is_drawn_of_what_does_not_hold_together()
         let Ok(report) = buyer.verify(&file) else { continue };
         let (with_graph, graph) = drawn(&case, usize::MAX);
         assert_eq!(with_graph, report, "{}", lie.name);
+        // A mark says which it is, and nothing else has one.
+        assert!(graph.nodes.iter().all(|node| node.mark.is_some() == (node.kind == "status")), "{}", lie.name);
+        marks += graph.nodes.iter().filter(|node| node.mark.is_some()).count();
         if report.nodes == 0 {
             assert_eq!((report.verdict, &graph), (Verdict::Broken, &Graph::default()), "{}", lie.name);
             broken += 1;
         }
     }
     assert!(broken > 50, "{broken} bundles did not hold together");
+    assert!(marks > 5, "{marks} marks");
 }

@@ -172,7 +172,7 @@ impl Buyer {
         self.verify_with(&newest, known).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn read_known(&self) -> Known {
+    pub(crate) fn read_known(&self) -> Known {
         let trust = self.read_trust();
         let read = |file: &Vec<u8>| history(file, &trust).unwrap_or_else(|error| panic!("{error}"));
         Known { histories: self.known.iter().map(read).collect(), ..Known::default() }

@@ -8,7 +8,7 @@ use alloc::{string::String, vec::Vec};
 use griptrace_core::{
     date::Date,
     id::NodeId,
-    node::Role,
+    node::{Mark, Role},
     word::{Country, Word},
 };
 
@@ -41,6 +41,8 @@ pub struct GraphNode {
     pub date: Option<Date>,
     /// The grade that it states.
     pub grade: Option<Word>,
+    /// What it does to another, if it is a mark.
+    pub mark: Option<Mark>,
     /// The origin of the log that it is recorded in.
     pub log: String,
     /// Who recorded it, by the name in the trust file; empty where the key did not count.
@@ -133,6 +135,7 @@ fn view(case: &Case<'_>, node: &Node) -> GraphNode {
         country: node.core.country,
         date: node.core.date,
         grade: node.core.words.grade.clone(),
+        mark: node.core.mark,
         log: log.map_or_else(String::new, |log| log.genesis.origin.clone()),
         party: party.map_or_else(String::new, |known| known.name.clone()),
     }

@@ -14,7 +14,7 @@ use griptrace_core::{
 };
 
 use crate::{
-    evidence::{Anchor, Ordinal, gather, unreadable},
+    evidence::{Anchor, Ordinal, broken, gather, unreadable},
     finding::{Code, Finding, Severity, Verdict, When},
     graph::{Graph, graph},
     judge::{
@@ -90,13 +90,18 @@ fn verify_and<V: Default>(
     Ok((conclude(&case, digest, &shipped, now, answered, findings.into_sorted()), view))
 }
 
-/// Tells whether a bundle's evidence holds together under a trust file: steps 1 to 10, and no judgement.
+/// Tells whether a bundle's evidence holds together under a trust file: steps 1 to 10, and no judgement. With what is
+/// `known` it has to be the same history or one that only grew.
 ///
 /// # Errors
 /// The finding that ended the procedure; `bundle-malformed` also for what does not begin like a bundle.
-pub fn holds_together(file: &[u8], trust: &Trust) -> Result<(), Finding> {
+pub fn holds_together(file: &[u8], trust: &Trust, known: &Known) -> Result<(), Finding> {
     let bundle = BundleView::view(file).map_err(|error| unreadable(&error))?;
-    gather(&bundle, trust, &Known::default()).map(|_| ())
+    let evidence = gather(&bundle, trust, known)?;
+    match evidence.compared.findings.first() {
+        Some((code, text)) => Err(broken(*code, None, text.clone())),
+        None => Ok(()),
+    }
 }
 
 /// Says whose the times and the map root are.

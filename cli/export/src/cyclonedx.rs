@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
-    assessment::assessed,
     manifest::FileRecord,
     node::{Core, Kind, Origin, Role},
     value::Value,
@@ -38,6 +37,12 @@ impl Aggregate {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// Tells whether a file is a BOM that was made here.
+pub fn is_bom(file: &[u8]) -> bool {
+    let bom: Json = serde_json::from_slice(file).unwrap_or_default();
+    bom["bomFormat"] == "CycloneDX" && bom["metadata"]["tools"]["components"][0]["name"] == "griptrace"
 }
 
 /// Makes the BOM.
@@ -208,16 +213,13 @@ fn core_properties(core: &Core) -> Vec<Json> {
     core_fields(core).into_iter().map(|(name, value)| property(name, value)).collect()
 }
 
+/// Returns an assessment with its scope: what it passed, for what, from when to when, where to, and whose word that is.
 fn assessment(lineage: &Lineage, node: &Node) -> Option<Json> {
-    let of = assessed(node.id, &node.core).ok()?;
-    let strength = match &of.signed {
-        Some(signed) => format!("signed by key {}", signed.key),
-        None => "stated by the committer, signed by no assessor".to_owned(),
-    };
-    let (scheme, outcome) = (&of.assessment.scheme, of.assessment.outcome);
+    let words = lineage.words(node)?;
+    let fields: Vec<String> = words.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let marks = lineage.mark_words(node).join(", ");
     let marked = if marks.is_empty() { marks } else { format!("; marked {marks}") };
-    Some(property("assessment", format!("{} {scheme}: {outcome}, {strength}{marked}", node.id)))
+    Some(property("assessment", format!("{}: {}; {}{marked}", node.id, fields.join("; "), words.by)))
 }
 
 /// Returns the marks on a node, whoever made them: which of them count, a verdict says.

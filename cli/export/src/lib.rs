@@ -7,6 +7,7 @@
 //! clock here, and nothing judges: docs/export.md says for each format what becomes of what, and what is lost.
 #![forbid(unsafe_code)]
 
+mod assessment;
 pub mod cyclonedx;
 pub mod lineage;
 pub mod oms;

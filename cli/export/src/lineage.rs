@@ -1,6 +1,9 @@
 //! The lineage that a bundle shows, as the exports read it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use griptrace_core::{
     bundle::{Bundle, BundleError, bundle_digest},
@@ -9,13 +12,16 @@ use griptrace_core::{
     entry::{Entry, genesis_hash},
     id::{GenesisHash, KeyId, NodeId},
     manifest::FileRecord,
-    node::{Core, Edge, Kind, Role, node_id},
+    node::{Core, Edge, Kind, Mark, Role, node_id},
     value::Value,
     word::Word,
 };
-use griptrace_verifier::{finding::Finding, trust::Trust, verify::holds_together};
+use griptrace_verifier::{finding::Finding, known::Known, trust::Trust, verify::holds_together};
 
-use crate::text::sha256;
+use crate::{
+    assessment::{Words, read_words},
+    text::sha256,
+};
 
 /// What a bundle shows, after its evidence was found to hold together.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,6 +37,8 @@ pub struct Lineage {
     /// Places of what each step generated, and of the statuses that mark each node.
     generated: BTreeMap<NodeId, Vec<usize>>,
     marks: BTreeMap<NodeId, Vec<usize>>,
+    /// What each assessment says, and whose word it is.
+    words: BTreeMap<NodeId, Words>,
 }
 
 /// A node, and what is disclosed of it.
@@ -92,13 +100,14 @@ impl fmt::Display for LineageError {
 impl core::error::Error for LineageError {}
 
 impl Lineage {
-    /// Reads a bundle, whose evidence has to hold together under `trust` (steps 1 to 10 of docs/spec/verify.md).
+    /// Reads a bundle, whose evidence has to hold together under `trust` (steps 1 to 10 of docs/spec/verify.md). Assessors'
+    /// own withdrawals, of the trust file and of what is `known`, mark what they withdraw.
     ///
     /// # Errors
     /// [`LineageError`].
-    pub fn read(file: &[u8], trust: &Trust) -> Result<Self, LineageError> {
+    pub fn read(file: &[u8], trust: &Trust, known: &Known) -> Result<Self, LineageError> {
         let bundle = Bundle::from_bytes(file).map_err(LineageError::Bundle)?;
-        holds_together(file, trust).map_err(|finding| LineageError::Broken(Box::new(finding)))?;
+        holds_together(file, trust, known).map_err(|finding| LineageError::Broken(Box::new(finding)))?;
         let mut nodes = read_nodes(&bundle)?;
         open_details(&bundle, &mut nodes)?;
         open_subjects(&bundle, &mut nodes)?;
@@ -106,7 +115,8 @@ impl Lineage {
         let places = nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect();
         nodes.get(root).ok_or(LineageError::Part("the root"))?;
         let (generated, marks) = (back(&nodes, Role::GeneratedBy), back(&nodes, Role::Marks));
-        Ok(Self { digest: bundle_digest(file), sha256: sha256(file), nodes, root, places, generated, marks })
+        let words = read_words(&nodes, trust, known);
+        Ok(Self { digest: bundle_digest(file), sha256: sha256(file), nodes, root, places, generated, marks, words })
     }
 
     /// Returns the shipment or, in a pre-check, the model.
@@ -160,13 +170,48 @@ impl Lineage {
         self.at(self.generated.get(&step.id).map_or(&[], Vec::as_slice))
     }
 
-    /// Returns the marks on a node, whoever made them, in words: the mark, the grade that a `reclassify` gives, the status.
+    /// Returns the marks on a node, whoever made them, in words: the mark, the grade that a `reclassify` gives, the status;
+    /// of an assessor's own withdrawal out of the trust file or an update, the day and by whom.
     pub(crate) fn mark_words(&self, node: &Node) -> Vec<String> {
+        self.marks_on(node).into_iter().map(|(_, words)| words).collect()
+    }
+
+    fn marks_on(&self, node: &Node) -> Vec<(Mark, String)> {
         let words = |status: &Node| {
             let grade = status.core.grade.as_ref().map_or_else(String::new, |grade| format!(" to {grade}"));
-            Some(format!("{}{grade} {}", status.core.mark?, status.id))
+            Some((status.core.mark?, format!("{}{grade} {}", status.core.mark?, status.id)))
         };
-        self.marks(node).filter_map(words).collect()
+        let own = self.words.get(&node.id).into_iter().flat_map(|words| words.withdrawn.iter().cloned());
+        self.marks(node).filter_map(words).chain(own).collect()
+    }
+
+    /// Returns what an assessment says, and whose word it is; `None` for what is no assessment.
+    pub(crate) fn words(&self, node: &Node) -> Option<&Words> {
+        self.words.get(&node.id)
+    }
+
+    /// Returns what stands behind nodes, and they themselves: what they were made of, the steps, and the assessments of any
+    /// of these. In the bundle's order.
+    pub(crate) fn behind<'a>(&'a self, nodes: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
+        let mut waiting: Vec<&Node> = nodes.into_iter().collect();
+        let mut found: BTreeSet<usize> = BTreeSet::new();
+        while let Some(node) = waiting.pop() {
+            let Some(place) = self.places.get(&node.id) else { continue };
+            if !found.insert(*place) {
+                continue;
+            }
+            for role in [Role::GeneratedBy, Role::Used] {
+                waiting.extend(self.leads(node, role).0);
+            }
+            waiting.extend(self.assessments(node));
+        }
+        found.into_iter().filter_map(|place| self.nodes.get(place)).collect()
+    }
+
+    /// Returns the marks on a node that nothing later hides, in words.
+    pub(crate) fn final_marks(&self, node: &Node) -> Vec<String> {
+        let marks = self.marks_on(node).into_iter();
+        marks.filter(|(mark, _)| mark.is_terminal()).map(|(_, words)| words).collect()
     }
 
     /// Returns the statuses that mark a node, whoever made them.

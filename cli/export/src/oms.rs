@@ -3,7 +3,7 @@
 use std::fmt;
 
 use griptrace_core::{
-    key::{Algorithm, Signer},
+    key::{Algorithm, PublicKey, Signer},
     manifest::FileRecord,
 };
 use serde_json::{Value as Json, json};
@@ -47,6 +47,17 @@ impl fmt::Display for OmsError {
 
 impl core::error::Error for OmsError {}
 
+/// Tells whether a file is such a signature by a key: one by another key is another's.
+pub fn is_signature(file: &[u8], key: &PublicKey) -> bool {
+    let found: Json = serde_json::from_slice(file).unwrap_or_default();
+    found["mediaType"] == BUNDLE && found["verificationMaterial"]["publicKey"]["hint"] == hint(key)
+}
+
+/// Returns what a signature names its key by.
+fn hint(key: &PublicKey) -> String {
+    sha256(pem::public_key(key).as_bytes()).to_string()
+}
+
 /// Signs the files of a model, all of them. A model that is one file has the path of that file; a folder, of its files.
 ///
 /// # Errors
@@ -78,10 +89,9 @@ pub fn sign(name: &str, files: &[FileRecord], is_folder: bool, signer: &dyn Sign
         },
         "resources": resources,
     });
-    let hint = sha256(pem::public_key(&key).as_bytes()).to_string();
     Ok(json!({
         "mediaType": BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": hint }, "tlogEntries": [] },
+        "verificationMaterial": { "publicKey": { "hint": hint(&key) }, "tlogEntries": [] },
         "dsseEnvelope": envelope_named(&statement(&[subject], PREDICATE, &predicate), signer, ""),
     }))
 }

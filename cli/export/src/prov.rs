@@ -9,7 +9,7 @@ use griptrace_core::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    lineage::{Lineage, Node},
+    lineage::{Lineage, Node, core_fields},
     text::json_value,
 };
 
@@ -29,13 +29,22 @@ impl Records {
     }
 }
 
+/// What our names in a document stand for.
+const VOCABULARY: &str = "urn:griptrace:vocabulary:";
+
+/// Tells whether a file is a document that was made here.
+pub fn is_document(file: &[u8]) -> bool {
+    let document: Json = serde_json::from_slice(file).unwrap_or_default();
+    document["activity"].is_object() && document["prefix"]["griptrace"] == VOCABULARY
+}
+
 /// Makes the document.
 pub fn document(lineage: &Lineage) -> Json {
     let mut records = Records::default();
     // Of a model that no step made there is none.
     records.0.entry("activity").or_default();
     for node in &lineage.nodes {
-        describe(&mut records, node);
+        describe(&mut records, lineage, node);
     }
     for node in &lineage.nodes {
         relate(&mut records, lineage, node);
@@ -44,7 +53,7 @@ pub fn document(lineage: &Lineage) -> Json {
     object.insert(
         "prefix".into(),
         json!({
-            "griptrace": "urn:griptrace:vocabulary:", "node": "urn:griptrace:node:", "key": "urn:griptrace:key:",
+            "griptrace": VOCABULARY, "node": "urn:griptrace:node:", "key": "urn:griptrace:key:",
             "log": "urn:griptrace:log:", "bundle": "urn:griptrace:bundle:",
         }),
     );
@@ -66,7 +75,7 @@ fn is_activity(node: &Node) -> bool {
     matches!(node.core.kind, Kind::Transformation | Kind::Shipment)
 }
 
-fn describe(records: &mut Records, node: &Node) {
+fn describe(records: &mut Records, lineage: &Lineage, node: &Node) {
     let core = &node.core;
     let kind = core.kind.word();
     let mut chars = kind.chars();
@@ -77,17 +86,13 @@ fn describe(records: &mut Records, node: &Node) {
     let list = |words: &[griptrace_core::word::Word]| {
         (!words.is_empty()).then(|| words.iter().map(|word| json!(word.as_str())).collect::<Json>())
     };
-    let text = |value: Option<String>| value.map(|value| json!(value));
+    object.extend(core_fields(core).into_iter().map(|(name, value)| (format!("griptrace:{name}"), json!(value))));
+    let marked = lineage.mark_words(node);
     let fields = [
-        ("origin", text(core.origin.map(|v| v.to_string()))),
-        ("activity", text(core.activity.map(|v| v.to_string()))),
-        ("mark", text(core.mark.map(|v| v.to_string()))),
+        // Words stand apart.
         ("modality", list(&core.modality)),
         ("purpose", list(&core.purpose)),
-        ("grade", text(core.grade.as_ref().map(ToString::to_string))),
-        ("country", text(core.country.map(|v| v.to_string()))),
-        ("date", text(core.date.map(|v| v.to_string()))),
-        ("held", text(core.held.map(|v| v.to_string()))),
+        ("marked", (!marked.is_empty()).then(|| json!(marked))),
         ("home", Some(name(&format!("log:{}", core.home)))),
         ("leaf", Some(json!(node.commit.index))),
         ("hidden", (core.kind == Kind::Dataset && node.is_hidden()).then_some(json!(true))),
@@ -99,11 +104,10 @@ fn describe(records: &mut Records, node: &Node) {
         let value = if value.is_object() || value.is_array() { json!(value.to_string()) } else { value };
         object.insert(format!("griptrace:detail-{name}"), value);
     }
-    if let Ok(of) = assessed(node.id, core) {
-        let strength = if of.signed.is_some() { "signed" } else { "stated" };
-        object.insert("griptrace:scheme".into(), json!(of.assessment.scheme.as_str()));
-        object.insert("griptrace:result".into(), json!(of.assessment.outcome.to_string()));
-        object.insert("griptrace:strength".into(), json!(strength));
+    if let Some(words) = lineage.words(node) {
+        let fields = words.fields.iter().map(|(name, value)| (format!("griptrace:{name}"), json!(value)));
+        object.extend(fields);
+        object.insert("griptrace:by".into(), json!(words.by));
     }
     records.put(if is_activity(node) { "activity" } else { "entity" }, id(node), Json::Object(object));
     let agent = json!({ "prov:label": node.commit.issuer, "griptrace:role": "committer" });

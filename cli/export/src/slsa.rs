@@ -15,7 +15,7 @@ use crate::{
 
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 /// What a build of this type is: a recorded step, and nothing that could be run again.
-const BUILD_TYPE: &str = "urn:griptrace:build-type:recorded-step:v1";
+pub(crate) const BUILD_TYPE: &str = "urn:griptrace:build-type:recorded-step:v1";
 
 /// The provenance of a bundle's models, step by step.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,16 +24,23 @@ pub struct Provenance {
     pub statements: Vec<Json>,
     /// The models that a step made, and of which no statement can be made: no digest of a file is disclosed.
     pub left_out: Vec<NodeId>,
+    /// What stands behind the models of the statements, and they themselves, with a mark that nothing later hides: kind, id,
+    /// and the marks in words.
+    pub void: Vec<(Kind, NodeId, Vec<String>)>,
 }
 
 /// Makes a statement for each step that made a model.
 pub fn provenance(lineage: &Lineage) -> Provenance {
-    let mut made = Provenance { statements: Vec::new(), left_out: Vec::new() };
+    let mut made = Provenance { statements: Vec::new(), left_out: Vec::new(), void: Vec::new() };
+    let mut stated = Vec::new();
     for step in lineage.of_kind(Kind::Transformation) {
         let mut subjects = Vec::new();
         for model in lineage.generated(step).filter(|node| node.core.kind == Kind::Model) {
             match files(model) {
-                Some(files) => subjects.extend(files),
+                Some(files) => {
+                    subjects.extend(files);
+                    stated.push(model);
+                }
                 None => made.left_out.push(model.id),
             }
         }
@@ -41,6 +48,9 @@ pub fn provenance(lineage: &Lineage) -> Provenance {
             made.statements.push(statement(&subjects, PROVENANCE, &predicate(lineage, step)));
         }
     }
+    let void = |node: &&Node| !lineage.final_marks(node).is_empty();
+    let behind = lineage.behind(stated).into_iter().filter(void);
+    made.void = behind.map(|node| (node.core.kind, node.id, lineage.final_marks(node))).collect();
     made
 }
 
@@ -74,7 +84,9 @@ fn predicate(lineage: &Lineage, step: &Node) -> Json {
     let details = step.details.iter().map(|(name, value)| (name.clone(), json_value(value)));
     external.insert("disclosed".into(), Json::Object(details.collect()));
     let models = lineage.generated(step).filter(|node| node.core.kind == Kind::Model);
-    let marked: Map<String, Json> = [step].into_iter().chain(models).filter_map(|node| marked(lineage, node)).collect();
+    // Of all that stands behind them: the statements of other steps may be read by nobody.
+    let behind = lineage.behind([step].into_iter().chain(models));
+    let marked: Map<String, Json> = behind.into_iter().filter_map(|node| marked(lineage, node)).collect();
     if !marked.is_empty() {
         external.insert("marks".into(), Json::Object(marked));
     }

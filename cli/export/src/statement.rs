@@ -4,6 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::{digest::Digest, dsse, key::Signer};
 use serde_json::{Map, Value as Json, json};
 
+use crate::{slsa::BUILD_TYPE, verdict::QUESTION};
+
 /// The type of every statement (in-toto attestation framework v1).
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 /// The payload type of a statement in an envelope.
@@ -41,17 +43,28 @@ pub fn statement(subjects: &[Subject], predicate_type: &str, predicate: &Json) -
     })
 }
 
-/// Returns how envelopes around statements of this kind begin: their first bytes, up to the first field of the predicate,
-/// which differs from kind to kind. So the file of one kind is told from that of another.
-pub fn envelope_begins(statement: &Json) -> Vec<u8> {
-    const PREDICATE: &str = "\"predicate\":{\"";
-    let payload = statement.to_string();
-    let (before, fields) = payload.split_once(PREDICATE).unwrap_or_default();
-    let field = fields.split('"').next().unwrap_or_default();
-    let begin = [before, PREDICATE, field].concat();
-    // Base64 writes three bytes at a time: what the next field begins with is not looked at.
-    let whole = begin.len().saturating_sub(begin.len() % 3);
-    format!("{{\"payload\":\"{}", STANDARD.encode(begin.get(..whole).unwrap_or_default())).into_bytes()
+/// Tells whether a file holds statements of the kind of `like` that were made here, a line each: the whole of it, and all in
+/// envelopes or none.
+pub fn holds_only(file: &[u8], like: &Json, is_signed: bool) -> bool {
+    let own = |line: &[u8]| {
+        let read: Json = serde_json::from_slice(line).ok()?;
+        let found = if is_signed { opened(&read)? } else { read };
+        let kind = found["_type"] == STATEMENT && found["predicateType"] == like["predicateType"];
+        Some(kind && is_own(&found["predicate"]))
+    };
+    let mut lines = file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).peekable();
+    lines.peek().is_some() && lines.all(|line| own(line) == Some(true))
+}
+
+/// Tells whether a predicate was made here, by what no other program writes.
+fn is_own(predicate: &Json) -> bool {
+    predicate[QUESTION].is_object() || predicate["buildDefinition"]["buildType"] == BUILD_TYPE
+}
+
+/// Takes a statement out of its envelope. Who signed it is not asked.
+fn opened(envelope: &Json) -> Option<Json> {
+    let payload = STANDARD.decode(envelope["payload"].as_str()?).ok()?;
+    serde_json::from_slice(&payload).ok().filter(|_| envelope["payloadType"] == PAYLOAD)
 }
 
 /// Signs a statement: a DSSE envelope. Its key id is the full hash of the key, which nobody has to believe.
@@ -76,12 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_envelope_begins_by_the_kind_of_its_statement() {
-        let of = |field: &str, value: &str| statement(&[], "https://p.example/v1", &json!({ field: value }));
-        let begins = envelope_begins(&of("asked", "x"));
+    fn a_file_of_statements_is_told_from_those_of_others() {
+        let of = |field: &str| statement(&[], "https://p.example/v1", &json!({ field: {} }));
+        let (own, other) = (of(QUESTION), of("asked"));
         let key = SecretKey::from_bytes(Algorithm::Ed25519, &[7; 32]).unwrap();
-        let written = |statement: &Json| envelope(statement, &key).to_string().into_bytes();
-        assert!(written(&of("asked", "anything else")).starts_with(&begins));
-        assert!(!written(&of("build", "x")).starts_with(&begins));
+        let sealed = |statement: &Json| envelope(statement, &key).to_string();
+        let is = |file: &str, signed| holds_only(file.as_bytes(), &own, signed);
+        assert!(is(&sealed(&own), true) && is(&format!("{own}\n{own}\n"), false));
+        assert!(!is(&sealed(&other), true) && !is(&format!("{own}\n{other}\n"), false));
+        assert!(!is(&sealed(&own), false) && !is(&own.to_string(), true) && !is("", false));
+        let elsewhere = statement(&[], "https://q.example/v1", &json!({ QUESTION: {} }));
+        assert!(!is(&sealed(&elsewhere), true));
     }
 }

@@ -23,7 +23,7 @@ const VSA: &str = "https://slsa.dev/verification_summary/v1";
 /// What our words begin with among those of others.
 const PREFIX: &str = "GRIPTRACE_";
 /// The extension field of both predicates that says what was asked (in-toto attestation framework v1, parsing rules).
-const QUESTION: &str = "griptrace_question";
+pub(crate) const QUESTION: &str = "griptrace_question";
 
 /// What was judged, by whom, under what, and what came of it.
 #[derive(Clone, Copy, Debug)]
@@ -166,13 +166,12 @@ impl Judged<'_> {
             return None;
         }
         let verdict = word(self.report.verdict);
-        let mut words = vec![
+        // No word says that a purpose was found in order: only assessments that the policy asks for are compared with one.
+        Some(vec![
             format!("{PREFIX}POLICY_MET_FOR_{destination}"),
             format!("{verdict}_FOR_{destination}"),
             format!("{PREFIX}AS_OF_{}", self.question.now),
-        ];
-        words.extend(self.question.purposes(self.trust).iter().map(|purpose| format!("{PREFIX}PURPOSE_{purpose}")));
-        Some(words)
+        ])
     }
 
     /// Counts the sources by verdict: the worse of the two times.

@@ -14,6 +14,7 @@ use griptrace_core::{
 use griptrace_store::{AdoptError, AdoptedBundle};
 use griptrace_verifier::{
     finding::{Finding, Verdict},
+    known::Known,
     render::{causes, meaning},
     report::Report,
     verify::holds_together,
@@ -95,7 +96,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let (Judged { report, file: bytes, .. }, _) = judge(path, (trust, policy), &question(args))?;
     causes(&report).iter().for_each(|line| context.output.warn(line));
     let met = (report.policy_met, report.verdict);
-    refuse(&report, met, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &load_trust(trust)?)))?;
+    refuse(&report, met, args.accept.as_deref(), &file, || {
+        Ok(holds_together(&bytes, &load_trust(trust)?, &Known::default()))
+    })?;
     let id = match &args.node {
         Some(text) => by_digits(&bytes, text)?,
         None => only_model(&report)?,

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     commands::verify::{errors_json, judge, verdict_lines},
-    context::{Answer, Context, read_bundle, write_output},
+    context::{Answer, Context, read_bundle, refuse_inside, write_output},
     dossier::{self, Dossier, Language, MAGIC},
     error::CommandError,
 };
@@ -39,19 +39,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let (bytes, judged) = match (&args.trust, &args.policy) {
-        (Some(trust), Some(policy)) => {
-            let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;
-            let asked = dossier::Asked::of(&judged.question, &inputs, args.asked.at.is_some());
-            (judged.file, Some(dossier::Judged::new(judged.report, asked)))
-        }
-        _ => (read_bundle(&args.bundle)?, None),
+    refuse_inside(&args.output, args.asked.model.as_slice())?;
+    let (bytes, given, judged) = if let (Some(trust), Some(policy)) = (&args.trust, &args.policy) {
+        let (judged, inputs) = judge(&args.bundle, (trust, policy), &args.asked)?;
+        let asked = dossier::Asked::of(&judged.question, &inputs, &args.asked);
+        let given = dossier::Given::new(&inputs.given, &inputs.updates);
+        (judged.file, given, Some(dossier::Judged::new(judged.report, asked)))
+    } else {
+        let bytes = read_bundle(&args.bundle)?;
+        let given = dossier::Given::new(&bytes, &[]);
+        (bytes, given, None)
     };
-    let bundle = Bundle::from_bytes(&bytes)
-        .map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
+    // Of what does not hold together nothing is repeated, and it need not even be readable.
+    let is_told = !judged.as_ref().is_some_and(dossier::Judged::is_broken);
+    let bundle = is_told.then(|| Bundle::from_bytes(&bytes)).transpose();
+    let bundle = bundle.map_err(|e| CommandError::because(format!("cannot read {}", args.bundle.display()), e))?;
     let report = judged.as_ref().map(|judged| &judged.report);
     let verdict = report.map(|report| (report.policy_met, verdict_lines(report), errors_json(report)));
-    let dossier = Dossier::read(&bytes, &bundle, judged, args.language)?;
+    let dossier = Dossier::read(&bytes, bundle.as_ref(), given, judged, args.language)?;
     let inputs: Vec<&Path> = [Some(&args.bundle), args.trust.as_ref(), args.policy.as_ref(), args.asked.model.as_ref()]
         .into_iter()
         .flatten()

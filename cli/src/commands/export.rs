@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    context::{Answer, Context, write_output},
+    context::{Answer, Context, IsOwn, write_recognised},
     error::CommandError,
 };
 
@@ -52,8 +52,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 struct Written<'a> {
     path: &'a Path,
     bytes: &'a [u8],
-    /// What the file is, and how such files begin: only such a one is replaced.
-    kind: (&'a str, &'a [u8]),
+    /// What the file is, and whether another is such a one that was written here: only that is replaced.
+    kind: (&'a str, IsOwn<'a>),
     /// The command's own inputs, which are never replaced.
     inputs: &'a [&'a Path],
     /// What else is told.
@@ -62,7 +62,7 @@ struct Written<'a> {
 
 /// Writes the file and tells so.
 fn write(context: &Context, written: &Written<'_>) -> Result<(), CommandError> {
-    write_output(written.path, written.bytes, written.kind, written.inputs)?;
+    write_recognised(written.path, written.bytes, written.kind, written.inputs)?;
     let (file, bytes) = (written.path.display().to_string(), written.bytes.len());
     let line = format!("wrote {file}: {}, {bytes} bytes", written.kind.0);
     let mut object = Map::new();

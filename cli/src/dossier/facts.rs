@@ -159,6 +159,29 @@ impl Facts {
         Ok(Self { digest: bundle_digest(bytes), bytes: bytes.len(), items, root, logs, noted, noted_all })
     }
 
+    /// Says nothing of a file of which nothing is to be repeated, but what is computed of its bytes.
+    pub(crate) fn untold(bytes: &[u8]) -> Self {
+        Self {
+            digest: bundle_digest(bytes),
+            bytes: bytes.len(),
+            items: Vec::new(),
+            root: 0,
+            logs: Vec::new(),
+            noted: Vec::new(),
+            noted_all: 0,
+        }
+    }
+
+    /// Returns the root, if anything is told.
+    pub(crate) fn told_root(&self) -> Option<&Item> {
+        self.items.get(self.root)
+    }
+
+    /// Tells whether this is of a model that was not shipped yet.
+    pub(crate) fn is_pre_check(&self) -> bool {
+        self.told_root().is_some_and(|root| root.core.kind != Kind::Shipment)
+    }
+
     /// Returns the nodes of one letter, in order.
     pub(crate) fn of(&self, letter: Letter) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(move |item| item.label.letter == letter)

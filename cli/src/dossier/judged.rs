@@ -1,8 +1,9 @@
 //! What the verifier said, and what it was asked: for the page, arranged by assessment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use griptrace_core::{
+    bundle::bundle_digest,
     date::Date,
     digest::Digest,
     id::NodeId,
@@ -10,7 +11,7 @@ use griptrace_core::{
 };
 use griptrace_verifier::{
     finding::{Code, Finding, Verdict, When},
-    question::Question,
+    question::{ModelInHand, Question},
     report::{AssessmentReport, Report, SourceReport, Strength},
 };
 use griptrace_verify::Inputs;
@@ -27,6 +28,8 @@ const NAMED: &str = ": assessment ";
 pub(crate) enum Standing {
     /// It covers.
     Covers(Strength),
+    /// It covered on the day that counts, and this was its last day.
+    Lapsed(Date),
     /// It does not, by this finding.
     CoversNot {
         /// What was found.
@@ -51,6 +54,10 @@ pub(crate) struct Asked {
     pub(crate) consignee: Option<String>,
     /// What the buyer uses the model for, sorted.
     pub(crate) purposes: Vec<Word>,
+    /// The model as the reader has it.
+    pub(crate) model: ModelInHand,
+    /// The folder that it lies in, if it is one.
+    pub(crate) folder: Option<String>,
     /// SHA-256 of the trust file, as it was read.
     pub(crate) trust_sha256: Digest,
     /// SHA-256 of the policy, as it was read.
@@ -59,17 +66,39 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Fills in what the trust file expects, as the verifier does.
-    pub(crate) fn of(question: &Question, inputs: &Inputs, is_now_given: bool) -> Self {
-        let sha256 = |text: &str| Digest::from_bytes(Sha256::digest(text).into());
+    pub(crate) fn of(question: &Question, inputs: &Inputs, asked: &griptrace_verify::Asked) -> Self {
+        let folder = asked.model.as_ref().filter(|_| matches!(question.model, ModelInHand::Folder(_)));
         Self {
             now: question.now,
-            is_now_given,
+            is_now_given: asked.at.is_some(),
             destination: question.destination(&inputs.trust),
             consignee: question.consignee(&inputs.trust).map(str::to_owned),
             purposes: question.purposes(&inputs.trust),
+            model: question.model.clone(),
+            folder: folder.map(|path| path.display().to_string()),
             trust_sha256: sha256(&inputs.trust_file),
             policy_sha256: sha256(&inputs.policy_file),
         }
+    }
+}
+
+fn sha256(bytes: impl AsRef<[u8]>) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
+
+/// The file that was given. What is told may be of what updates made of it, and papers name what was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Given {
+    /// The digest that reports and labels name it by.
+    pub(crate) digest: Digest,
+    pub(crate) bytes: usize,
+    /// SHA-256 of each update, in order.
+    pub(crate) updates: Vec<Digest>,
+}
+
+impl Given {
+    pub(crate) fn new(file: &[u8], updates: &[Vec<u8>]) -> Self {
+        Self { digest: bundle_digest(file), bytes: file.len(), updates: updates.iter().map(sha256).collect() }
     }
 }
 
@@ -86,6 +115,7 @@ impl Judged {
     pub(crate) fn new(report: Report, asked: Asked) -> Self {
         let at = |when, of: fn(&SourceReport) -> Option<&AssessmentReport>| Standings {
             covers: report.sources.iter().filter_map(of).map(|a| ((a.id, a.subject), a.strength)).collect(),
+            lapsed: if when == When::Now { lapsed(&report, of) } else { BTreeMap::new() },
             misses: misses(&report.findings, when),
         };
         let at_shipment = at(When::AtShipment, |source| source.assessment_at_shipment.as_ref());
@@ -129,12 +159,17 @@ impl Judged {
 struct Standings {
     /// By assessment and what it opens.
     covers: BTreeMap<(NodeId, NodeId), Strength>,
+    /// What covered and has ended since: its last day.
+    lapsed: BTreeMap<(NodeId, NodeId), Date>,
     /// By assessment, and by the source that it does not cover.
     misses: BTreeMap<NodeId, BTreeMap<NodeId, (Code, String)>>,
 }
 
 impl Standings {
     fn of(&self, assessment: &NodeId, subject: &Item) -> Standing {
+        if let Some(end) = self.lapsed.get(&(*assessment, subject.id)) {
+            return Standing::Lapsed(*end);
+        }
         if let Some(strength) = self.covers.get(&(*assessment, subject.id)) {
             return Standing::Covers(*strength);
         }
@@ -146,6 +181,14 @@ impl Standings {
         let miss = misses.and_then(|misses| misses.get(&subject.id).cloned().or_else(|| any(misses)));
         miss.map_or(Standing::Unnamed, |(code, why)| Standing::CoversNot { code, why })
     }
+}
+
+/// Finds which assessments covered and have ended since, by the sources of which the verifier says so.
+fn lapsed(report: &Report, of: fn(&SourceReport) -> Option<&AssessmentReport>) -> BTreeMap<(NodeId, NodeId), Date> {
+    let lapsed = |finding: &&Finding| finding.code == Code::LapsedSince;
+    let sources: BTreeSet<NodeId> = report.findings.iter().filter(lapsed).filter_map(|finding| finding.node).collect();
+    let told = report.sources.iter().filter(|source| sources.contains(&source.id)).filter_map(of);
+    told.filter_map(|told| Some(((told.id, told.subject), told.valid_to?))).collect()
 }
 
 /// Finds which assessments do not cover what, and why. Of several findings on both the first, which is the heaviest, counts.

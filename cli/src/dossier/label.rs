@@ -34,7 +34,7 @@ impl Form {
     pub(crate) const fn magic(self) -> &'static str {
         match self {
             Self::Text => "Griptrace evidence file\n",
-            Self::Svg => "<svg xmlns=",
+            Self::Svg => "<svg id=\"griptrace-label\" ",
             Self::Html => "<!DOCTYPE html>\n<!-- griptrace label -->\n",
         }
     }
@@ -45,6 +45,8 @@ impl Form {
 pub(crate) struct Label {
     bundle: Digest,
     root: NodeId,
+    /// Whether it is of a model that was not shipped yet.
+    is_pre_check: bool,
 }
 
 impl Label {
@@ -55,7 +57,7 @@ impl Label {
     /// A bundle of which a part can't be read.
     pub(crate) fn read(bytes: &[u8], bundle: &Bundle) -> Result<Self, CommandError> {
         let facts = Facts::read(bytes, bundle)?;
-        Ok(Self { bundle: facts.digest, root: facts.root().id })
+        Ok(Self { bundle: facts.digest, root: facts.root().id, is_pre_check: facts.is_pre_check() })
     }
 
     /// Writes it in a form.
@@ -63,7 +65,7 @@ impl Label {
         let square = payload(&self.bundle, &self.root);
         match form {
             Form::Text => square,
-            Form::Svg => svg(&square, SIDE),
+            Form::Svg => svg(&square, SIDE).replacen("<svg ", form.magic(), 1),
             Form::Html => self.page(&square, language),
         }
     }
@@ -71,11 +73,13 @@ impl Label {
     /// Returns it for programs.
     pub(crate) fn to_json(&self) -> Json {
         let text = payload(&self.bundle, &self.root);
-        json!({ "bundle_digest": self.bundle.to_string(), "root": self.root.to_string(), "text": text })
+        json!({ "bundle_digest": self.bundle.to_string(), "root": self.root.to_string(), "text": text,
+                "pre_check": self.is_pre_check })
     }
 
     fn page(&self, square: &str, language: Language) -> String {
-        let texts = language.texts().label;
+        let texts = language.texts();
+        let texts = if self.is_pre_check { texts.of_pre_check().label } else { texts.label };
         let mut body = Html::default();
         body.raw("<table><tr><td class=\"square\">")
             .svg(&svg(square, SIDE))

@@ -31,6 +31,7 @@ const CARDS_MAX: usize = 200;
 /// Writes a dossier as HTML.
 pub(super) fn write(dossier: &Dossier) -> String {
     let texts = dossier.language.texts();
+    let texts = if dossier.facts.is_pre_check() { texts.of_pre_check() } else { texts };
     let page = Page { dossier, texts: &texts };
     let mut body = Html::default();
     page.front(&mut body);
@@ -71,14 +72,21 @@ impl Page<'_> {
         let texts = &self.texts.page;
         let css = |text: &str| text.replace(['\\', '"', '\n'], "");
         let [page, of, all] = &texts.page_of;
+        let given = &self.dossier.given;
+        let mut foot = css(&format!("{} {}", texts.foot, given.digest));
+        if !given.updates.is_empty() {
+            let digest = self.dossier.facts.digest.to_string();
+            foot.push_str("\\a ");
+            foot.push_str(&css(&fill(&texts.foot_updated, &[("digest", &digest)])));
+        }
         let style = fill_style(&[
             ("STATE", &css(&self.state())),
-            ("FOOT", &css(&format!("{} {}", texts.foot, self.dossier.facts.digest))),
+            ("FOOT", &foot),
             ("PAGE", &css(page)),
             ("OF", &css(of)),
             ("ALL", &css(all)),
         ]);
-        let title = format!("{} {}", texts.title, self.dossier.facts.digest);
+        let title = format!("{} {}", texts.title, given.digest);
         document(MAGIC, self.dossier.language.tag(), &title, &style, body.as_str())
     }
 

@@ -52,7 +52,7 @@ macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {
         $(
             $(#[$doc])*
-            #[derive(Debug, Deserialize)]
+            #[derive(Debug, Default, Deserialize)]
             #[serde(deny_unknown_fields)]
             pub(crate) struct $name {
                 $(pub(crate) $field: $type,)*
@@ -66,13 +66,13 @@ texts! {
     Texts {
         page: Page, about: About, verdict: VerdictTexts, shipped: Shipped, picture: Picture, checklist: Checklist,
         sources: Sources, steps: Steps, derived: Section, models: Section, assessments: Assessments, marks: Marks,
-        gaps: Gaps, index: Index, label: LabelTexts, kinds: Names, words: Names, fields: Names,
+        gaps: Gaps, index: Index, label: LabelTexts, pre_check: PreCheck, kinds: Names, words: Names, fields: Names,
     }
     /// What stands on every page, and what is said anywhere.
     Page {
         title: String, foot: String, foot_unverified: String, foot_met: String, foot_not_met: String,
         foot_broken: String, colon: String, comma: String, semicolon: String, brackets: String,
-        page_of: [String; 3], made_from: String, root: String, size: String, bytes: String,
+        page_of: [String; 3], made_from: String, given: String, update: String, updated: String, foot_updated: String, root: String, size: String, bytes: String,
         program: String, log: String, log_at: String, log_untimed: String, compare: String,
         not_disclosed: String, and_more: String, none: String, yes: String, no: String,
     }
@@ -83,10 +83,10 @@ texts! {
         heading: String, none: String, met: String, not_met: String, by: String, question: String, answer: String, destination: String,
         consignee: String, purposes: String, unsaid: String, no_purposes: String, judged_for: String,
         day_given: String, day_of_clock: String, policy: String, trust: String, reference: String, binding: String,
-        at_shipment: String, now: String, at_time: String, time_unknown: String, model: String, matched: String, matched_partly: String,
-        unmatched: String, not_compared: String, findings: String, no_findings: String,
+        at_shipment: String, now: String, at_time: String, time_unknown: String, model: String, findings: String, no_findings: String, more_findings: String,
+        hand_none: String, hand_digest: String, hand_file: String, hand_folder: String, hand_more: String,
         severity: String, finding: String, places: String, means: String, keys: String, broken: String,
-        untrusted: String, shows: String, english: String, whose: Names, severities: Names, roles: Names,
+        untrusted: String, shows: String, english: String, whose: Names, severities: Names, roles: Names, hand: Names,
     }
     /// The shipment and its models.
     Shipped {
@@ -120,7 +120,7 @@ texts! {
         strength: String, grade: String, purposes: String, modalities: String, destinations: String, anywhere: String,
         valid: String, no_end: String, issued: String, of: String, judged: String,
         recorded: String, at_shipment: String, now: String, covers_signed: String, covers_stated: String,
-        covers_not: String, unnamed: String,
+        lapsed: String, covers_not: String, unnamed: String,
     }
     /// The marks and erasures.
     Marks { heading: String, none: String, on: String }
@@ -132,11 +132,33 @@ texts! {
     }
     /// The index.
     Index { heading: String, about: String, label: String, name: String, id: String, content: String }
+    /// What is said in the place of other texts where nothing was shipped yet.
+    PreCheck {
+        title: String, foot: String, compare: String, at_shipment: String, lapsed: String, shipped: String,
+        picture: String, judged_at: String, label_title: String, label_about: String, hand: Names,
+    }
     /// The label.
     LabelTexts { title: String, bundle: String, root: String, about: String, is_not: String }
 }
 
 impl Texts {
+    /// Puts the texts of a pre-check in the place of those of a delivery.
+    pub(crate) fn of_pre_check(self) -> Self {
+        let pre = self.pre_check;
+        let at_shipment = pre.at_shipment.clone();
+        Self {
+            page: Page { title: pre.title, foot: pre.foot, compare: pre.compare, ..self.page },
+            verdict: VerdictTexts { at_shipment: pre.at_shipment, hand: pre.hand, ..self.verdict },
+            shipped: Shipped { heading: pre.shipped, ..self.shipped },
+            picture: Picture { about: pre.picture, ..self.picture },
+            sources: Sources { judged_at: pre.judged_at, ..self.sources },
+            assessments: Assessments { at_shipment, lapsed: pre.lapsed, ..self.assessments },
+            label: LabelTexts { title: pre.label_title, about: pre.label_about, ..self.label },
+            pre_check: PreCheck::default(),
+            ..self
+        }
+    }
+
     /// Returns what a field is called; one that these texts don't know, by its own name.
     pub(crate) fn field<'t>(&'t self, name: &'t str) -> &'t str {
         self.fields.get(name).map_or(name, String::as_str)

@@ -15,7 +15,10 @@ use griptrace_verifier::question::ModelInHand;
 use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{arguments::Asked, trouble::Trouble};
+use crate::{
+    arguments::{Args, Asked},
+    trouble::Trouble,
+};
 
 /// Bytes that are read at once: enough for BLAKE3 to use all processors.
 const CHUNK: usize = 1 << 20;
@@ -32,6 +35,26 @@ pub(crate) fn model_in_hand(asked: &Asked) -> Result<ModelInHand, Trouble> {
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes().to_vec();
     Ok(ModelInHand::File(hash_file(path, name)?))
+}
+
+/// Tells whether a file lies in a folder, or would if it was written: a link where it leads to.
+pub fn is_inside(file: &Path, folder: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = file.canonicalize().or_else(|_| parent.canonicalize());
+    let folder = folder.canonicalize().ok().filter(|folder| folder.is_dir());
+    place.is_ok_and(|place| folder.is_some_and(|folder| place.starts_with(folder)))
+}
+
+/// Refuses to write into the model's folder, whose files are compared.
+pub(crate) fn refuse_inside(args: &Args) -> Result<(), Trouble> {
+    let Some(folder) = &args.asked.model else { return Ok(()) };
+    match args.write_updated.iter().chain(&args.fork_evidence).find(|file| is_inside(file, folder)) {
+        None => Ok(()),
+        Some(file) => {
+            let text = format!("{} would be one of the model's files, and the model another one", file.display());
+            Err(Trouble::new(text).with_hint(Some("write the file outside the model's folder".into())))
+        }
+    }
 }
 
 fn cannot_read(path: &Path, error: &dyn core::fmt::Display) -> Trouble {

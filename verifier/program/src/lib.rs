@@ -36,6 +36,7 @@ use griptrace_verifier::{
     trust::{self, Trust},
     verify::verify,
 };
+pub use hand::is_inside;
 use output::Output;
 use trouble::Trouble;
 use updating::write_new;
@@ -86,6 +87,7 @@ pub fn check(args: &Args, today: Date, out: &mut dyn Write, err: &mut dyn Write)
 }
 
 fn check_all(args: &Args, today: Date, out: &mut Output<'_>, err: &mut dyn Write) -> Result<u8, Trouble> {
+    hand::refuse_inside(args)?;
     let prepared = prepare(args, today)?;
     args.bundles.iter().try_fold(MET, |worst, file| Ok(worst.max(check_one(args, &prepared, file, out, err)?)))
 }
@@ -103,6 +105,36 @@ pub fn report(args: &Args, today: Date, bytes: Vec<u8>) -> Result<(Judged, Input
         Ok((judged, Inputs { given: bytes, updates, trust, trust_file, policy_file }))
     });
     judged.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
+}
+
+/// A bundle as it is read for who does not judge it: brought up to date, and what is known beside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// The bundle: the bytes that were given, or what the updates made of them.
+    pub file: Vec<u8>,
+    /// Whom the reader believes.
+    pub trust: Trust,
+    /// What the updates brought, and the history that the bundle must not rewrite.
+    pub known: Known,
+}
+
+/// Reads a trust file and updates as [`check`] does, and brings the bytes of a bundle of this name up to date. Nothing is
+/// verified.
+///
+/// # Errors
+/// What could not be read, in words, and a hint if there is one.
+pub fn evidence(
+    bytes: Vec<u8>,
+    name: &Path,
+    trust: &Path,
+    updates: &[PathBuf],
+) -> Result<Evidence, (String, Option<String>)> {
+    let brought = read_trust(trust).and_then(|(trust, _)| {
+        let (files, mut known) = (updating::read_each(updates)?, Known::default());
+        let file = updating::bring(bytes, name, (updates, &files), &trust, &mut known)?;
+        Ok(Evidence { file, trust, known })
+    });
+    brought.map_err(|trouble| (trouble.text().to_owned(), trouble.hint()))
 }
 
 /// What a judgement was made from, each file as it was read then: read again, it may be another.

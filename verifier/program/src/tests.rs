@@ -66,6 +66,19 @@ fn a_file_that_only_begins_like_a_bundle_is_broken() {
 }
 
 #[test]
+fn nothing_is_written_into_the_model_that_is_compared() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("model")).unwrap();
+    desk.put("model/weights", b"w");
+    let why = "would be one of the model's files";
+    for output in ["--update @cut.griptrace --write-updated", "--against @cut.griptrace --fork-evidence"] {
+        desk.assert_could_not(&format!("@cut.griptrace {OWN} --model @model {output} @model/new"), why);
+        let (_, _, err) = desk.run(&format!("@cut.griptrace {OWN} --model @model {output} @new"));
+        assert!(!err.contains(why), "{err}");
+    }
+}
+
+#[test]
 fn what_could_not_be_checked_says_why() {
     let desk = Desk::new();
     desk.assert_could_not(&format!("@cat.png {OWN}"), "cat.png: the file does not begin like a bundle");

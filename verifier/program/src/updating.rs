@@ -16,7 +16,7 @@ use griptrace_core::{
 };
 use griptrace_verifier::{
     finding::{Code, Verdict},
-    known::History,
+    known::{History, Known},
     question::Question,
     report::Report,
     trust::Trust,
@@ -45,7 +45,12 @@ pub(crate) fn read_updates(args: &Args) -> Result<Vec<Vec<u8>>, Trouble> {
     if args.write_updated.is_some() && args.bundles.len() > 1 {
         return Err(Trouble::new("--write-updated goes with one bundle"));
     }
-    args.asked.updates.iter().map(|path| read_limited(path, UPDATE_BYTES_MAX)).collect()
+    read_each(&args.asked.updates)
+}
+
+/// Reads updates, in order.
+pub(crate) fn read_each(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Trouble> {
+    paths.iter().map(|path| read_limited(path, UPDATE_BYTES_MAX)).collect()
 }
 
 /// Applies the updates to a bundle; returns what comes of it, and the question about that.
@@ -56,12 +61,23 @@ pub(crate) fn apply(
     name: &Path,
 ) -> Result<(Vec<u8>, Question), Trouble> {
     let mut question = prepared.question.clone();
-    let newest = bring_up_to_date(bundle, &prepared.updates, &prepared.trust, &mut question.known);
-    let newest = newest.map_err(|error| {
-        let path = error.number().and_then(|number| args.asked.updates.get(number)).map_or(name, PathBuf::as_path);
-        Trouble::new(format!("{}: {error}", path.display()))
-    })?;
+    let updates = (args.asked.updates.as_slice(), prepared.updates.as_slice());
+    let newest = bring(bundle, name, updates, &prepared.trust, &mut question.known)?;
     Ok((newest, question))
+}
+
+/// Applies updates, each with its path, to a bundle of this name.
+pub(crate) fn bring(
+    bundle: Vec<u8>,
+    name: &Path,
+    (paths, updates): (&[PathBuf], &[Vec<u8>]),
+    trust: &Trust,
+    known: &mut Known,
+) -> Result<Vec<u8>, Trouble> {
+    bring_up_to_date(bundle, updates, trust, known).map_err(|error| {
+        let path = error.number().and_then(|number| paths.get(number)).map_or(name, PathBuf::as_path);
+        Trouble::new(format!("{}: {error}", path.display()))
+    })
 }
 
 /// Writes the newer bundle where the buyer asked for it, and says what it does not hold.

@@ -6,6 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
+use griptrace_core::node::Mark;
 use serde_json::{Map, Value, json};
 
 use super::safe::{is_unseen, iso};
@@ -214,6 +215,7 @@ fn graph_node(node: &GraphNode) -> Value {
         "country": text(node.country.as_ref()),
         "date": text(node.date.as_ref()),
         "grade": text(node.grade.as_ref()),
+        "mark": node.mark.map(Mark::word),
         "log": node.log,
         "party": node.party,
     })

@@ -1,5 +1,5 @@
 // What was asked: a verdict says nothing without its question, on paper least of all.
-import { bytes, day, el, others } from "./dom.js";
+import { bytes, day, el, others, own } from "./dom.js";
 import { rows } from "./rows.js";
 import { pieces, t } from "./words.js";
 
@@ -35,7 +35,7 @@ const code = (digest) => el("code", {}, digest);
 /** What was asked, or what the trust file says in its place; what nobody asked was not checked. */
 function told(one) {
   if (!one) return el("em", {}, t("not-asked"));
-  return one.from_trust ? pieces("from-trust", { value: others(one.value, NAME) }) : others(one.value, NAME);
+  return one.from_trust ? pieces("from-trust", { value: own(one.value, NAME) }) : own(one.value, NAME);
 }
 
 function purposes(list) {
@@ -44,7 +44,7 @@ function purposes(list) {
 }
 
 function standing({ id, version, status }) {
-  const name = others(`${id} ${version}`, 200);
+  const name = own(`${id} ${version}`, 200);
   return el("span", {}, pieces(status === "reference" ? "policy-reference" : "policy-binding", { name }));
 }
 

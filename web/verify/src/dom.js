@@ -1,4 +1,5 @@
 // Elements of the page. Text goes in as text, never as markup: most of it is whoever made the evidence's.
+import { t } from "./words.js";
 
 // What is not itself to be seen, or turns the direction of writing, as verifier/src/render/safe.rs has it.
 const UNSEEN =
@@ -25,11 +26,28 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Text of others, apart from the text around it whichever way it is written. What has no space is broken anywhere. */
-export function others(text, limit) {
+const long = (shown) => /\S{25}/u.test(shown) && "long";
+
+/** Text of the reader's or the verifier's, whichever way it is written. What has no space is broken anywhere. */
+export function own(text, limit) {
   const shown = plain(text, limit);
-  return el("bdi", { class: /\S{25}/u.test(shown) ? "long" : undefined }, shown);
+  return el("bdi", { class: long(shown) }, shown);
 }
+
+/** Text of others in quotation marks, of which it can hold none itself. */
+export const quoted = (text, limit) => `${t("quote-open")}${unquoted(text, limit)}${t("quote-close")}`;
+
+const unquoted = (text, limit) => plain(text, limit).replace(/[“”„‟「」『』]/gu, '"');
+
+/** Text of others, so that none of it can pass for the page's: in quotation marks, underlined (style.css), and not long. */
+export function others(text, limit = 200) {
+  const shown = unquoted(text, limit);
+  if (shown === "") return "";
+  return el("span", { class: ["foreign", long(shown)].filter(Boolean).join(" ") }, t("quote-open"), el("bdi", {}, shown), t("quote-close"));
+}
+
+/** Several texts of others. */
+export const all = (texts, limit) => texts.flatMap((text, place) => [place ? t("comma") : "", others(text, limit)]);
 
 /** Words of ours with what is written in backquotes as code. */
 export const marked = (text) => text.split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));

@@ -1,7 +1,7 @@
 // The ancestry: drawn, and as a list for those who can't see a drawing.
 import cytoscape from "cytoscape";
 import dagre from "cytoscape-dagre";
-import { day, el, others, plain, short } from "./dom.js";
+import { day, el, others, quoted, short } from "./dom.js";
 import { reduce } from "./reduce.js";
 import { table } from "./report.js";
 import { heading, known, t } from "./words.js";
@@ -153,11 +153,14 @@ async function copyForPrint(cy, printed) {
   printed.lastChild.replaceWith(legend(), canvas);
 }
 
+/** What a record is; of a mark, which. */
+const kindOf = ({ kind, mark }) => (mark ? `${t(`kind-${kind}`)}${t("colon")}${t(`mark-${mark}`)}` : t(`kind-${kind}`));
+
 function look(graph, places, worst) {
   const node = graph.nodes[places[0]];
   const [shape, colour] = KINDS[node.kind] ?? KINDS.dataset;
-  const name = node.name ? plain(node.name, LABEL_MAX) : node.id.slice(0, 12);
-  const kind = known("kind-", node.kind);
+  const name = node.name ? quoted(node.name, LABEL_MAX) : node.id.slice(0, 12);
+  const kind = kindOf(node);
   const many = places.length > 1;
   const label = many ? t("group", { count: places.length, kind }) : `${name}\n${[kind, node.country].filter(Boolean).join(" · ")}`;
   return { label, shape, colour, severity: worst.get(node.id) };
@@ -181,7 +184,7 @@ function records(graph, reduced, drawing) {
     drawn.has(place)
       ? el("button", { type: "button", title: t("find"), click: () => find(place) }, node.id.slice(0, 12))
       : short(node.id),
-    others(node.name ?? "", 120), known("kind-", node.kind), node.country ?? "", day(node.date ?? ""), others(node.grade ?? "", 64),
+    others(node.name ?? "", 120), kindOf(node), node.country ?? "", day(node.date ?? ""), others(node.grade ?? "", 64),
     others(node.party, 120), leads[place].slice(0, 12).flatMap(named).concat(leads[place].length > 12 ? "…" : []),
   ];
   const places = new Map(graph.nodes.map((node, place) => [node, place]));

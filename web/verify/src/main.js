@@ -1,10 +1,10 @@
 // The page: what the buyer gives, the worker that checks it, and what came of it.
 /* global WORKER */
-import { bytes, el, others } from "./dom.js";
+import { all, bytes, el, others } from "./dom.js";
 import { chosenFolder, dropped, guess } from "./files.js";
 import { ancestry } from "./graph.js";
 import { couldNot, sections } from "./report.js";
-import { preferred, speak, t, translate } from "./words.js";
+import { pieces, preferred, speak, t, translate } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const LISTS = ["updates", "against"];
@@ -14,6 +14,8 @@ const given = { bundle: null, trust: null, policy: null, model: null, updates: [
 /** What was found last, to be shown again in another language. */
 let last = null;
 let worker = null;
+/** Whether the day is the reader's: otherwise it is the clock's when Verify is pressed, however long the page was open. */
+let isDaySet = false;
 /** When the drawing is there for paper too. */
 let printable = Promise.resolve();
 /** The style of what changes in the margin of printed pages. */
@@ -38,13 +40,13 @@ function giveModel(model) {
 function tellChosen() {
   for (const slot of ["bundle", "trust", "policy", ...LISTS]) {
     const files = [given[slot]].flat().filter(Boolean);
-    chosen(slot, files.length && ["chosen", { name: files.map(({ name }) => name).join(t("comma")) }]);
+    chosen(slot, files.length && ["chosen", { name: el("span", {}, all(files.map(({ name }) => name), 300)) }]);
   }
   const { model } = given;
   const size = () => bytes(model.files.reduce((sum, { file }) => sum + file.size, 0));
   chosen("model", model && (model.folder === undefined
-    ? ["chosen", { name: model.files[0].path }]
-    : ["chosen-folder", { name: model.folder, count: model.files.length, size: size() }]));
+    ? ["chosen", { name: others(model.files[0].path, 300) }]
+    : ["chosen-folder", { name: others(model.folder, 300), count: model.files.length, size: size() }]));
 }
 
 function chosen(slot, said) {
@@ -56,7 +58,7 @@ function chosen(slot, said) {
   };
   const name = t(slot);
   place.replaceChildren(...(said
-    ? [others(t(...said), 300), " ", el("button", { type: "button", click: clear, "aria-label": `${t("remove")}${t("colon")}${name}` }, t("remove"))]
+    ? [...pieces(...said), " ", el("button", { type: "button", click: clear, "aria-label": `${t("remove")}${t("colon")}${name}` }, t("remove"))]
     : []));
   place.closest(".slot").classList.toggle("filled", Boolean(said));
 }
@@ -89,7 +91,10 @@ function listen() {
     document.body.classList.remove("over");
     take(event.dataTransfer).catch((error) => show({ failed: { key: "cannot-read", name: "", why: String(error) } }));
   });
-  at("form").addEventListener("input", ({ target }) => target.type === "file" || changed());
+  at("form").addEventListener("input", ({ target }) => {
+    if (target.id === "now") isDaySet = target.value !== "";
+    if (target.type !== "file") changed();
+  });
   at("form").addEventListener("submit", (event) => {
     event.preventDefault();
     verify();
@@ -129,12 +134,14 @@ function verify() {
   stop();
   forget();
   const digest = at("model-digest").value.trim();
+  if (given.model && digest) return show({ failed: { key: "both-given" } });
   const model = given.model ?? (digest ? { digest } : null);
+  if (!isDaySet) at("now").value = today();
   const url = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
   worker = new Worker(url);
   URL.revokeObjectURL(url);
   const asks = question();
-  const isNowSet = asks.now !== today();
+  const isNowSet = isDaySet;
   worker.addEventListener("message", ({ data }) => hear(data, isNowSet));
   worker.addEventListener("error", ({ message }) => hear({ failed: { key: "trap", why: message } }));
   busy(true);
@@ -171,7 +178,7 @@ function busy(is) {
 function tellProgress({ name, done, total, seconds }) {
   at("progress").value = total ? done / total : 1;
   const rate = bytes(seconds > 0 ? done / seconds : 0);
-  at("said").replaceChildren(others(t("hashing", { name }), 200), el("br"), t("hashed", { done: bytes(done), total: bytes(total), rate }));
+  at("said").replaceChildren(...pieces("hashing", { name: others(name) }), el("br"), t("hashed", { done: bytes(done), total: bytes(total), rate }));
 }
 
 function say(text) {
@@ -212,9 +219,12 @@ function showReport(answer) {
   const report = JSON.parse(answer.report);
   const { before, after } = sections(report, answer.asked);
   const graph = ancestry(answer.graph, report);
-  at("result").replaceChildren(...before, graph.section, ...after, graph.picture);
+  const about = t("about", { version: answer.version });
+  // On paper before the drawing, which may leave it no room behind.
+  const onPaper = el("p", { class: "paper", "aria-hidden": "true" }, about);
+  at("result").replaceChildren(...before, graph.section, ...after, onPaper, graph.picture);
   at("result").dataset.milliseconds = answer.milliseconds.toFixed(1);
-  at("about").textContent = t("about", { version: answer.version });
+  at("about").textContent = about;
   at("after").hidden = false;
   inMargin(report);
   printable = graph.shown();

@@ -41,9 +41,9 @@ function together(graph, group, kept) {
     beside[to].add(`<${role} ${group[from]}`);
   }
   const seen = new Map();
-  return graph.nodes.map(({ kind, party, country }, place) => {
+  return graph.nodes.map(({ kind, party, country, mark }, place) => {
     if (place === 0 || kept(place)) return place;
-    const alike = JSON.stringify([kind, party, country, [...beside[place]].sort()]);
+    const alike = JSON.stringify([kind, mark, party, country, [...beside[place]].sort()]);
     if (!seen.has(alike)) seen.set(alike, place);
     return seen.get(alike);
   });

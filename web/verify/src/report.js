@@ -1,6 +1,6 @@
 // The report as a page: what the program says in words, in the same order.
 import { asked } from "./asked.js";
-import { day, el, marked, others, short } from "./dom.js";
+import { all, day, el, marked, others, own, short } from "./dom.js";
 import { rows } from "./rows.js";
 import { heading, known, maybe, meaning, pieces, t } from "./words.js";
 
@@ -30,9 +30,9 @@ export function couldNot({ text, hint, of, why }) {
   return section(
     "could-not",
     { class: "verdict bad", role: "alert", tabindex: "-1" },
-    el("p", { class: "said" }, what ? what + t("colon") : "", means ?? others(text)),
-    means && text ? el("p", { class: "aside" }, t("detail"), t("colon"), others(text)) : "",
-    hint ? el("p", { class: "aside" }, t("hint"), t("colon"), others(hint)) : "",
+    el("p", { class: "said" }, what ? what + t("colon") : "", means ?? own(text)),
+    means && text ? el("p", { class: "aside" }, t("detail"), t("colon"), own(text)) : "",
+    hint ? el("p", { class: "aside" }, t("hint"), t("colon"), own(hint)) : "",
     el("p", {}, t("could-not-means")),
   );
 }
@@ -49,6 +49,9 @@ function nameOf(report) {
 
 // --- The verdict ---
 
+/** A key of the words, or what stands in its place where nothing was shipped yet. */
+const shipped = (report, key) => (report.findings.some(({ code }) => code === "no-shipment") ? `${key}-pre` : key);
+
 const isKeyUnknown = ({ findings: list }) => list.some(({ code }) => UNKNOWN_KEY.includes(code));
 
 function verdict(report, question) {
@@ -62,19 +65,20 @@ function verdict(report, question) {
     el("p", {}, unknown ? t("not-judged") : t(`verdict-${report.verdict}`)),
     asked(question, report),
     el("h3", {}, t("found-title")),
-    el("dl", {}, facts(report).map(([name, ...text]) => el("div", {}, el("dt", {}, t(name)), el("dd", {}, text)))),
+    el("dl", {}, facts(report, question).map(([name, ...text]) => el("div", {}, el("dt", {}, t(name)), el("dd", {}, text)))),
+    el("p", { class: "aside" }, t("of-others")),
   );
 }
 
-function facts(report) {
+function facts(report, question) {
   const { shipment } = report;
   const consignee = shipment?.consignee === undefined ? t("not-disclosed") : others(shipment.consignee, 200);
   const where = { date: shipment?.date ?? "?", destination: shipment?.destination ?? "?", consignee };
   return [
-    ["at-shipment", ...judgement(report.at_shipment)],
+    [shipped(report, "at-shipment"), ...judgement(report.at_shipment)],
     ["at-now", ...judgement(report.now)],
-    ["model", ...model(report)],
-    ["shipment", ...(shipment ? pieces("shipment-text", where) : [t("no-shipment")])],
+    ["model", ...model(report, question)],
+    ["shipment", ...(shipment ? pieces("shipment-text", where) : [t(shipped(report, "no-shipment"))])],
     ...(report.findings.some(({ code }) => code === "log-untrusted") ? [["log", t("log-unknown")]] : []),
     ...report.logs.map((log) => ["log", ...logText(log)]),
     ...report.history.map(({ origin, from_size: from, to_size: to }) =>
@@ -90,16 +94,19 @@ const whose = (from) => t(`from-${from}`);
 const judgement = ({ verdict: word, time, time_from: from }) =>
   pieces(time ? "time-at" : "time-at-unknown", { verdict: el("code", {}, word), time, whose: whose(from) });
 
-function model({ model: found, findings: list }) {
+/** What came of the comparison. A digest that was typed is nothing that the reader has. */
+function model(report, question) {
+  const { model: found, findings: list } = report;
   const partly = list.some(({ code }) => code === "model-partly-checked");
-  const same = { true: partly ? "model-partly" : "model-same", false: "model-other", null: "model-none" }[found.matched];
+  const outcome = { true: partly ? "partly" : "same", false: "other" }[found.matched];
+  const same = outcome ? shipped(report, `${question.model?.digest ? "typed" : "model"}-${outcome}`) : "model-none";
   const names = found.names.map((name) => [others(name, 120), t("comma")]).flat();
   const digest = found.digest ? el("code", {}, found.digest) : t("not-disclosed");
   return [...names, t(same), t("semicolon"), ...pieces("model-files", { count: found.files, digest })];
 }
 
 function logText(log) {
-  const list = (names) => (names.length ? others(names.join(t("comma"))) : t("no-witness"));
+  const list = (names) => (names.length ? el("span", {}, all(names, 120)) : t("no-witness"));
   const asOf = log.as_of && log.as_of !== log.time ? t("as-of", { time: log.as_of }) : "";
   return pieces("log-text", {
     as_of: asOf,
@@ -117,7 +124,7 @@ function findings(report, names) {
     "findings",
     {},
     el("p", {}, report.findings.length ? t("findings-count", { errors, warnings, notes }) : t("no-findings")),
-    el("ul", { class: "findings" }, [...groups.values()].map((group) => finding(group, names))),
+    el("ul", { class: "findings" }, [...groups.values()].map((group) => finding(group, names, report))),
   );
 }
 
@@ -127,12 +134,12 @@ function grouped(list) {
   return groups;
 }
 
-function finding(group, names) {
+function finding(group, names, report) {
   const [{ code, severity, step }] = group;
   const { means, clear } = meaning(code) ?? { means: code, clear: "" };
   const item = (one) =>
-    el("li", {}, el("span", { class: "when" }, t(`when-${one.when}`)), " ",
-      one.node ? [...names(one.node), t("colon")] : "", others(one.text, 4000));
+    el("li", {}, el("span", { class: "when" }, t(one.when === "at-shipment" ? shipped(report, "when-at-shipment") : `when-${one.when}`)), " ",
+      one.node ? [...names(one.node), t("colon")] : "", own(one.text, 4000));
   return el(
     "li",
     { class: `finding ${severity}`, "data-code": code },
@@ -171,12 +178,12 @@ const none = ({ nodes }) => el("p", {}, t(nodes ? "no-sources" : "not-judged-her
 function sources(report) {
   const { sources: list, verdict: whole } = report;
   if (list.length === 0) return section("sources", {}, none(report));
-  const heads = ["source", "modality", "origin", "grade", "country", "covered-by", "at-shipment", "at-now", "recorded-by"];
+  const heads = ["source", "modality", "origin", "grade", "country", "covered-by", shipped(report, "at-shipment"), "at-now", "recorded-by"];
   const isOfOne = whole === "TRACED_ASSESSED" || list.some((source) => [source.at_shipment, source.now].includes(whole));
   const remark = isOfOne ? "" : el("p", {}, t("not-of-a-source", { verdict: whole }));
   return section("sources", {}, remark, table("sources", heads, list, (source) => [
     [short(source.id), " ", source.hidden ? el("em", {}, t("hidden")) : others(source.name ?? "", 120)],
-    others(source.modality.join(t("comma")), 200),
+    all(source.modality, 64),
     known("origin-", source.origin),
     known("grade-word-", source.effective_grade),
     source.country ?? "?",
@@ -203,13 +210,13 @@ function crossings(report, names) {
   const heads = ["date", "from", "to", "what-crossed", "by-step", "basis", "asked", "covered", "recorded-by"];
   return section("crossings", {}, table("crossings", heads, list, (one) => [
     day(one.date), one.from ?? "?", one.to ?? "?", names(one.node), names(one.by),
-    others(one.basis ?? "–", 64), one.required, one.covered, others(one.party, 120)]));
+    one.basis ? others(one.basis, 64) : "–", one.required, one.covered, others(one.party, 120)]));
 }
 
 function details({ details: list }, names) {
   if (list.length === 0) return "";
   const head = el("summary", { id: "h-details" }, t("details", { count: list.length }));
-  const row = ({ node, name, value }) => [names(node), others(name, 64), others(value, 1000)];
+  const row = ({ node, name, value }) => [names(node), own(name, 64), others(value, 1000)];
   return el("details", {}, head, table("details", ["record", "name", "value"], list, row));
 }
 
@@ -220,7 +227,7 @@ function restsOn(report) {
     el("li", {}, pieces("rests-key", { role: known("role-name-", role), party: others(party, 200), key: el("code", {}, id) }));
   return section("rests-on", {}, el("ul", {},
     el("li", {}, t("rests-own")), el("li", {}, t("rests-page")), report.keys.map(key),
-    el("li", {}, t("at-shipment"), t("colon"), whose(report.at_shipment.time_from)),
+    el("li", {}, t(shipped(report, "at-shipment")), t("colon"), whose(report.at_shipment.time_from)),
     el("li", {}, t("at-now"), t("colon"), whose(report.now.time_from))));
 }
 

@@ -5,7 +5,7 @@ import zhFindings from "./findings/zh.json";
 import de from "./words/de.json";
 import en from "./words/en.json";
 import zh from "./words/zh.json";
-import { el, plain } from "./dom.js";
+import { el, others } from "./dom.js";
 
 const ALL = { en: [en, enFindings], de: [de, deFindings], zh: [zh, zhFindings] };
 
@@ -27,8 +27,8 @@ export const t = (key, given = {}) => (words[key] ?? key).replace(/\{(\w+)\}/g, 
 /** Returns the words of a key, if there are any. */
 export const maybe = (key) => words[key];
 
-/** Returns the words of a key that may have none: then the word of the format, made harmless. */
-export const known = (prefix, word) => words[`${prefix}${word}`] ?? plain(word, 64);
+/** Returns the words of a key that may have none: then the word of the format, which somebody else may have chosen. */
+export const known = (prefix, word) => words[`${prefix}${word}`] ?? others(word, 64);
 
 /** Returns the words of a key as pieces, elements or text of others put in where `{name}` stands. */
 export const pieces = (key, given) =>

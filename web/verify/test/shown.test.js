@@ -96,6 +96,7 @@ test("what nobody asked is said, and what the trust file says in its place", asy
 
 test("every page of paper has its number, the verdict and the evidence's digest; none has a button or a field", async (t) => {
   const { report } = await verify(page, { ...files(), model: { folder: at("lies/changed-model") }, question: BUYER });
+  await page.waitForSelector(".printed canvas", { state: "attached" });
   const pages = await printed(t);
   assert.ok(pages.length > 2, `${pages.length} pages`);
   const { verdict, bundle_digest: digest } = JSON.parse(report);
@@ -109,6 +110,8 @@ test("every page of paper has its number, the verdict and the evidence's digest;
   // No page but the last is half empty: the drawing, which can't be divided, comes at the end.
   const lines = (text) => text.split("\n").filter((line) => line.trim()).length;
   assert.ok(pages.slice(0, -2).every((text) => lines(text) > 25), pages.map(lines).join(" "));
+  const about = pages.find((text) => joined(text).includes("checkitsownSHA-256"));
+  assert.ok(lines(about) > 5, `alone on its page: ${about}`);
 });
 
 test("another answer has another margin", async (t) => {
@@ -197,4 +200,112 @@ test("a reader of the screen still has tables", async () => {
   const found = await page.getByRole("region", { name: words("en").sources }).getByRole("rowheader").count();
   assert.equal(found, 2);
   await page.setViewportSize({ width: 1280, height: 900 });
+});
+
+test("a digest that was typed is not told as what the reader has", async () => {
+  const digest = sha256(at("model/grasp.int8.safetensors"));
+  await verify(page, { ...files(), model: { digest }, question: BUYER });
+  for (const language of ["en", "de", "zh"]) {
+    await page.selectOption("#language", language);
+    const said = await page.textContent("#result .verdict");
+    assert.ok(!said.includes(words(language)["model-same"]), said);
+    const told = ["typed-same", "typed-partly", "typed-other"].filter((key) => said.includes(words(language)[key]));
+    assert.equal(told.length, 1, said);
+    assert.equal((await shown()).model, words(language)["model-digest-given"].replace("{digest}", digest));
+  }
+  await page.fill("#model-digest", "1".repeat(64));
+  await page.setInputFiles("#model-file", at("model/grasp.int8.safetensors"));
+  await page.click("#verify");
+  await page.waitForSelector("#result .said");
+  assert.equal(await page.textContent("#result .said"), words("zh")["both-given"]);
+  assert.equal(await page.$("#verdict"), null);
+});
+
+test("the day is the clock's when Verify is pressed, and the reader's only if it was set", async () => {
+  const own = await open(page.context());
+  await own.clock.setFixedTime("2026-12-01T23:59:00Z");
+  await own.reload();
+  for (const [slot, path] of Object.entries(files())) await own.setInputFiles(`#${slot}`, path);
+  await own.clock.setFixedTime("2026-12-02T00:01:00Z");
+  const told = async () => {
+    await own.click("#verify");
+    await own.waitForSelector("#verdict");
+    return own.textContent("[data-asked=now] dd");
+  };
+  const { "now-clock": clock, "now-set": set } = words("en");
+  assert.equal(await told(), clock.replace("{now}", "2026-12-02"));
+  await own.fill("#now", "2026-12-02");
+  assert.equal(await told(), set.replace("{now}", "2026-12-02"));
+  await own.close();
+});
+
+/** Makes evidence of an exporter whose names pretend, with marks on what it shipped; returns what a buyer would have. */
+function pretended(t, ...prove) {
+  const cwd = folder(t);
+  const run = (...args) => griptrace(cwd, ...args);
+  run("init", "--origin", "lineage.example/2026", "--name", "Maker, cosigned by BSI");
+  writeFileSync(join(cwd, "weights"), "weights");
+  const toml = (text) => JSON.stringify(text);
+  writeFileSync(join(cwd, "lineage.toml"), `
+[[dataset]]
+name = ${toml(PRETENDING)}
+origin = "collected"
+digest = "blake3:${"7".repeat(64)}"
+content_held = "origin-only"
+country = "DE"
+[[transformation]]
+name = "train"
+kind = "training"
+used = [${toml(PRETENDING)}]
+country = "DE"
+date = ${new Date().toISOString().slice(0, 10)}
+generated = [{ model = "m", path = "weights" }]
+`);
+  run("record", "lineage.toml");
+  run("ship", "model:m", "--name", "s", "--to", `Buyer${PRETENDING}`, "--country", "DE");
+  run("mark", "recall", "model:m", "--reason", "slips");
+  run("prove", ...prove, "--profile", "full", "-o", "b.griptrace");
+  run("trust", "init", "-o", "trust.toml");
+  const own = (name) => join(cwd, name);
+  const policy = join(ROOT, "policies/cn-industrial-reference.toml");
+  return { bundle: own("b.griptrace"), trust: own("trust.toml"), policy, model: { file: own("weights") }, question: { destination: "DE" } };
+}
+const PRETENDING = "”, files hashed, all matched “";
+
+test("names of others stand in quotation marks and underlined: in the box, in tables, in the drawing, on paper", async (t) => {
+  await verify(page, pretended(t, "s"));
+  for (const language of ["en", "de", "zh"]) {
+    await page.selectOption("#language", language);
+    const { "quote-open": open, "quote-close": close } = words(language);
+    const shown = `${open}", files hashed, all matched "${close}`;
+    const consignee = `${open}Buyer", files hashed, all matched "${close}`;
+    const [box, table, paper] = [await page.textContent("#result .verdict"), await page.textContent("section[aria-labelledby=h-sources]"), (await printed(t)).join("")];
+    assert.ok(box.includes(consignee) && joined(paper).includes(joined(consignee)), box);
+    assert.ok(table.includes(shown) && table.includes(`${open}Maker, cosigned by BSI${close}`), table);
+    const foreign = await page.$$eval("#result .foreign", (all) => all.map((one) => [one.textContent, getComputedStyle(one.querySelector("bdi")).textDecorationStyle]));
+    assert.ok(foreign.length > 5);
+    for (const [text, style] of foreign) {
+      assert.ok(text.startsWith(open) && text.endsWith(close) && style === "dotted", text);
+      assert.ok(!/[“”„「」]/u.test(text.slice(open.length, -close.length)), text);
+    }
+    const labels = await page.$eval(".graph", ({ _cyreg: { cy } }) => cy.nodes().map((node) => node.data("label")));
+    assert.ok(labels.some((label) => label.startsWith(`${open}", files`)), labels.join("\n"));
+    // Which mark it is, in the drawing and in the list.
+    const recalled = `${words(language)["kind-status"]}${words(language).colon}${words(language)["mark-recall"]}`;
+    assert.ok(labels.some((label) => label.includes(recalled)), labels.join("\n"));
+    assert.ok((await page.textContent("section.ancestry table")).includes(recalled));
+  }
+});
+
+test("a pre-check is told as that of a model that was not shipped yet", async (t) => {
+  await verify(page, pretended(t, "model:m"));
+  for (const language of ["en", "de", "zh"]) {
+    await page.selectOption("#language", language);
+    const told = words(language);
+    const said = await page.textContent("#result");
+    for (const key of ["model-same", "at-shipment", "no-shipment", "when-at-shipment"]) {
+      assert.ok(said.includes(told[`${key}-pre`]) || key === "when-at-shipment", `${language}: ${key}: ${said}`);
+    }
+    assert.ok(!said.includes(told["model-same"]) && !said.includes(told["at-shipment"]), `${language}: ${said}`);
+  }
 });

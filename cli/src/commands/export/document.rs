@@ -2,22 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use griptrace_core::{id::NodeId, node::Kind};
 use griptrace_export::{
     cyclonedx,
     lineage::Lineage,
     prov, slsa,
-    statement::{envelope, envelope_begins},
+    statement::{envelope, holds_only},
 };
+use griptrace_verify::Evidence;
 use serde_json::{Value as Json, json};
 
 use super::{Written, json_file, write};
 use crate::{
-    commands::check::load_trust,
-    context::{Answer, Context, read_bundle},
+    context::{Answer, Context, IsOwn, read_bundle},
     error::CommandError,
     keyfile,
     view::short,
 };
+
+/// Nodes that are named of those that bear a mark.
+pub(super) const MARKED_TOLD: usize = 5;
 
 /// A document about a bundle
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,9 @@ pub(crate) struct Args {
     /// Whom you believe: the bundle's evidence has to hold together under this trust file
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: PathBuf,
+    /// Bring the bundle up to date with this update first; may be given several times, in order
+    #[arg(long = "update", value_name = "FILE")]
+    pub(crate) updates: Vec<PathBuf>,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -43,20 +50,22 @@ pub(crate) struct SlsaArgs {
 }
 
 pub(super) fn cyclonedx(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let begins = br#"{"$schema":"http://cyclonedx.org/schema/bom-1.6.schema.json""#;
-    let lineage = lineage(&args.bundle, &args.trust)?;
-    put(context, args, &json_file(&cyclonedx::bom(&lineage)), ("CycloneDX BOM", begins), (&lineage, None, &[]))
+    let lineage = lineage(&args.bundle, &args.trust, &args.updates)?;
+    let bytes = json_file(&cyclonedx::bom(&lineage));
+    put(context, args, &bytes, ("CycloneDX BOM", &cyclonedx::is_bom), (&lineage, None, &[]))
 }
 
 pub(super) fn prov(context: &Context, args: &Args) -> Result<Answer, CommandError> {
-    let lineage = lineage(&args.bundle, &args.trust)?;
+    let lineage = lineage(&args.bundle, &args.trust, &args.updates)?;
     let bytes = json_file(&prov::document(&lineage));
-    put(context, args, &bytes, ("PROV-JSON", br#"{"activity":{"#), (&lineage, None, &[]))
+    put(context, args, &bytes, ("PROV-JSON", &prov::is_document), (&lineage, None, &[]))
 }
 
 pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, CommandError> {
-    let lineage = lineage(&args.document.bundle, &args.document.trust)?;
+    let Args { bundle, trust, updates, .. } = &args.document;
+    let lineage = lineage(bundle, trust, updates)?;
     let made = slsa::provenance(&lineage);
+    warn_of_marks(context, &made.void);
     for model in &made.left_out {
         let model = short(model);
         context.output.warn(format_args!(
@@ -73,24 +82,42 @@ pub(super) fn slsa(context: &Context, args: &SlsaArgs) -> Result<Answer, Command
         None => json_file(statement),
     };
     let bytes: Vec<u8> = made.statements.iter().flat_map(line).collect();
-    let begins = match made.statements.first().filter(|_| key.is_some()) {
-        Some(statement) => envelope_begins(statement),
-        None => br#"{"_type":"https://in-toto.io/Statement/v1""#.to_vec(),
-    };
+    let is_own = |old: &[u8]| made.statements.iter().take(1).any(|like| holds_only(old, like, key.is_some()));
+    let void = |(kind, id, marks): &(Kind, NodeId, Vec<String>)| json!({ "kind": kind.word(), "id": id.to_string(), "marks": marks });
     let more = [
         ("statements", json!(made.statements.len())),
         ("left_out", json!(made.left_out.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        ("marked", made.void.iter().map(void).collect()),
     ];
-    let kind = ("SLSA provenance", begins.as_slice());
-    put(context, &args.document, &bytes, kind, (&lineage, args.key.as_deref(), &more))
+    put(context, &args.document, &bytes, ("SLSA provenance", &is_own), (&lineage, args.key.as_deref(), &more))
 }
 
-/// Reads a bundle whose evidence holds together.
-pub(super) fn lineage(bundle: &Path, trust: &Path) -> Result<Lineage, CommandError> {
-    let trust = load_trust(trust)?;
-    Lineage::read(&read_bundle(bundle)?, &trust).map_err(|e| {
-        CommandError::because(format!("{} is not exported", bundle.display()), e)
-            .with_hint("griptrace verify says more")
+/// Warns of what nothing can be based on any more, behind the models of which it is said how they were made.
+fn warn_of_marks(context: &Context, void: &[(Kind, NodeId, Vec<String>)]) {
+    for (kind, id, marks) in void.iter().take(MARKED_TOLD) {
+        let (id, marks) = (short(id), marks.join(", "));
+        context
+            .output
+            .warn(format_args!("the {kind} {id}, behind what the provenance is about, bears the mark {marks}"));
+    }
+    if let Some(more) = void.len().checked_sub(MARKED_TOLD).filter(|more| *more > 0) {
+        context.output.warn(format_args!("the same holds of {more} more"));
+    }
+    if !void.is_empty() {
+        context.output.talk("hint: a provenance is no verdict; griptrace verify judges");
+    }
+}
+
+/// Reads a bundle, brought up to date, whose evidence holds together.
+pub(super) fn lineage(bundle: &Path, trust: &Path, updates: &[PathBuf]) -> Result<Lineage, CommandError> {
+    let name = bundle.display();
+    let evidence = griptrace_verify::evidence(read_bundle(bundle)?, bundle, trust, updates);
+    let Evidence { file, trust, known } = evidence.map_err(|(text, hint)| {
+        let error = CommandError::failed(format!("{name} is not exported: {text}"));
+        hint.into_iter().fold(error, CommandError::with_hint)
+    })?;
+    Lineage::read(&file, &trust, &known).map_err(|e| {
+        CommandError::because(format!("{name} is not exported"), e).with_hint("griptrace verify says more")
     })
 }
 
@@ -98,10 +125,11 @@ fn put(
     context: &Context,
     args: &Args,
     bytes: &[u8],
-    kind: (&str, &[u8]),
+    kind: (&str, IsOwn<'_>),
     (lineage, key, more): (&Lineage, Option<&Path>, &[(&str, Json)]),
 ) -> Result<Answer, CommandError> {
-    let inputs: Vec<&Path> = [args.bundle.as_path(), &args.trust].into_iter().chain(key).collect();
+    let updates = args.updates.iter().map(PathBuf::as_path);
+    let inputs: Vec<&Path> = [args.bundle.as_path(), &args.trust].into_iter().chain(updates).chain(key).collect();
     let bundle = [("bundle_digest", json!(lineage.digest.to_string()))];
     let more: Vec<(&str, Json)> = bundle.iter().chain(more).cloned().collect();
     write(context, &Written { path: &args.output, bytes, kind, inputs: &inputs, more: &more })?;

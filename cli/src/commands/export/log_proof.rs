@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use griptrace_core::{
     bundle::{Bundle, LogPart},
     entry::Entry,
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use super::{Written, document::lineage, write};
 use crate::{
-    context::{Answer, Context, read_bundle},
+    context::{Answer, Context, IsOwn, read_bundle},
     error::CommandError,
     keyfile,
     log_source::Log,
@@ -51,9 +52,22 @@ pub(crate) struct TlogProofArgs {
     pub(crate) output: PathBuf,
 }
 
-/// What every COSE_Sign1 with a tag begins with (RFC 9052, section 2).
-const STATEMENT: (&str, &[u8]) = ("transparent statement", &[0xd2, 0x84]);
-const TLOG_PROOF: (&str, &[u8]) = ("tlog-proof", b"c2sp.org/tlog-proof@v1\n");
+const STATEMENT: (&str, IsOwn<'static>) = ("transparent statement of an entry", &is_statement);
+const TLOG_PROOF: (&str, IsOwn<'static>) = ("tlog-proof of an entry", &is_tlog_proof);
+
+/// Tells whether a file is a transparent statement whose signed statement is an entry, with receipts as a log here signs.
+fn is_statement(file: &[u8]) -> bool {
+    let Ok((entry, receipts)) = receipt::registered(file) else { return false };
+    Entry::parse(&entry).is_ok() && receipts.iter().all(|receipt| Receipt::parse(receipt).is_ok())
+}
+
+/// Tells whether a file is a tlog-proof whose line `extra` is an entry.
+fn is_tlog_proof(file: &[u8]) -> bool {
+    let text = core::str::from_utf8(file).unwrap_or_default();
+    let extra = text.strip_prefix("c2sp.org/tlog-proof@v1\nextra ").and_then(|text| text.lines().next());
+    let entry = extra.and_then(|extra| STANDARD.decode(extra).ok());
+    entry.is_some_and(|entry| Entry::parse(&entry).is_ok())
+}
 
 pub(super) fn statement(context: &Context, args: &StatementArgs) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
@@ -160,7 +174,7 @@ fn log_key(workspace: &Workspace) -> Result<SecretKey, CommandError> {
 /// Narrows a bundle's proof to the one entry.
 fn from_bundle(path: &Path, trust: Option<&Path>, commit: &str) -> Result<(String, u64, u64), CommandError> {
     if let Some(trust) = trust {
-        lineage(path, trust)?;
+        lineage(path, trust, &[])?;
     }
     let bundle = Bundle::from_bytes(&read_bundle(path)?)?;
     let (log, index) = find(&bundle, commit)?;

@@ -2,22 +2,19 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use griptrace_core::{id::NodeId, node::Kind};
+use griptrace_core::{id::NodeId, key::Signer as _, node::Kind};
 use griptrace_export::oms;
 use serde_json::json;
 
-use super::{Written, json_file, write};
+use super::{Written, document::MARKED_TOLD, json_file, write};
 use crate::{
-    context::{Answer, Context},
+    context::{Answer, Context, IsOwn, refuse_inside},
     error::CommandError,
     keyfile,
     resolve::{hash, resolve_aside},
     view::{headline, short},
     workspace::Workspace,
 };
-
-/// Nodes that are named of those that bear a mark.
-const MARKED_TOLD: usize = 5;
 
 /// A recorded model's files
 #[derive(Debug, clap::Args)]
@@ -39,12 +36,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let workspace = context.workspace()?;
     let key = keyfile::read(&args.key)?.signer()?;
     let folder = args.model.canonicalize().map_err(|e| CommandError::file("find", &args.model, e))?;
-    let beside = args.output.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let beside = beside.map_or_else(std::env::current_dir, std::fs::canonicalize)?;
-    if folder.is_dir() && beside.starts_with(&folder) {
-        let text = format!("{} would be one of the model's files, and the model another one", args.output.display());
-        return Err(CommandError::failed(text).with_hint("write the signature outside the model's folder"));
-    }
+    refuse_inside(&args.output, &[&args.model])?;
     let path = folder.display().to_string();
     // What is signed is what the log has: a model that is not recorded has no lineage.
     let node = model(context, &workspace, &path, args.despite_mark)?;
@@ -54,7 +46,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let signature = oms::sign(&name, &hashed.files, !hashed.is_single_file, &key);
     let signature = signature.map_err(|e| CommandError::failed(format!("no OMS signature of {path}: {e}")))?;
     let more = [("model", json!(node.to_string())), ("files", json!(hashed.files.len()))];
-    let kind = ("OMS signature", br#"{"dsseEnvelope":{"#.as_slice());
+    let public = key.public_key();
+    let is_own = |old: &[u8]| oms::is_signature(old, &public);
+    let kind: (&str, IsOwn<'_>) = ("OMS signature by this key", &is_own);
     let inputs = [args.key.as_path(), &args.model];
     let bytes = json_file(&signature);
     write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &inputs, more: &more })?;

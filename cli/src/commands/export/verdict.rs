@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use griptrace_core::key::Signer as _;
 use griptrace_export::{
     lineage::Lineage,
-    statement::{envelope, envelope_begins},
+    statement::{envelope, holds_only},
     verdict::Judged,
 };
+use griptrace_verifier::known::Known;
 use griptrace_verify::Asked;
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use super::{Written, json_file, write};
 use crate::{
     clock,
     commands::verify::{errors_json, judge, verdict_lines},
-    context::{Answer, Context},
+    context::{Answer, Context, IsOwn, refuse_inside},
     error::CommandError,
     keyfile,
 };
@@ -63,10 +64,16 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answer, CommandError> {
+    let today = clock::today();
+    if let Some(day) = args.asked.at.filter(|day| *day > today) {
+        let text = format!("--at {day} is after today, {today}: nobody can sign what holds on a day that is to come");
+        return Err(CommandError::failed(text).with_hint("griptrace verify --at tells what would hold then"));
+    }
+    refuse_inside(&args.output, args.asked.model.as_slice())?;
     let key = keyfile::read(&args.key)?.signer()?;
     let (judged, inputs) = judge(&args.bundle, (&args.trust, &args.policy), &args.asked)?;
     let report = &judged.report;
-    let lineage = Lineage::read(&judged.file, &inputs.trust).ok();
+    let lineage = Lineage::read(&judged.file, &inputs.trust, &Known::default()).ok();
     let verifier = args.verifier.clone().unwrap_or_else(|| format!("urn:griptrace:key:{}", key.public_key().id()));
     let verdict = Judged {
         report,
@@ -97,8 +104,8 @@ pub(super) fn run(context: &Context, args: &Args, format: Format) -> Result<Answ
         ("policy_met", json!(report.policy_met)),
         ("errors", errors_json(report)),
     ];
-    let begins = envelope_begins(&statement);
-    let kind = (name, begins.as_slice());
+    let is_own = |old: &[u8]| holds_only(old, &statement, true);
+    let kind: (&str, IsOwn<'_>) = (name, &is_own);
     write(context, &Written { path: &args.output, bytes: &bytes, kind, inputs: &files, more: &more })?;
     if !context.output.is_json() {
         verdict_lines(report).iter().try_for_each(|line| context.output.line(line))?;

@@ -17,7 +17,9 @@ use griptrace_core::{
 };
 use griptrace_service::check::{self, blocking, verdict};
 use griptrace_store::{ForeignNode, Store, StoredNode};
-use griptrace_verifier::{policy::Policy, render::causes, report::Report, trust::Trust, verify::holds_together};
+use griptrace_verifier::{
+    known::Known, policy::Policy, render::causes, report::Report, trust::Trust, verify::holds_together,
+};
 use griptrace_witness::fetch::Fetcher;
 
 use crate::{
@@ -137,7 +139,9 @@ pub(super) fn run(context: &Context, fleet: &Fleet, args: &Args) -> Result<Answe
     causes(&report).iter().for_each(|line| context.output.warn(line));
     let file = format!("the evidence of plant {}", plant.name);
     let met = (blocking(&report).is_empty(), verdict(&report));
-    refuse(&report, met, args.accept.as_deref(), &file, || Ok(holds_together(&bytes, &judge.trust)))?;
+    refuse(&report, met, args.accept.as_deref(), &file, || {
+        Ok(holds_together(&bytes, &judge.trust, &Known::default()))
+    })?;
     let called = args.called.clone().or_else(|| name(&node));
     let evidence = Evidence { bytes: &bytes, report: &report, file: &file, trust: &judge.trust_file };
     take_over(context, &own, &evidence, &at.id, called.as_deref())?;
@@ -307,7 +311,7 @@ fn refresh_plant(
         let bytes = prove(context, plant, site, &root, "minimal")?;
         let report = judge.judge(&bytes)?;
         // Bad news is what this is for: only what proves nothing is not taken over.
-        holds_together(&bytes, &judge.trust).map_err(|finding| {
+        holds_together(&bytes, &judge.trust, &Known::default()).map_err(|finding| {
             CommandError::failed(format!("its evidence does not hold together ({}): {}", finding.code, finding.text))
         })?;
         let blocking = blocking(&report);

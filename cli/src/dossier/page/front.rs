@@ -43,7 +43,7 @@ impl Page<'_> {
         }
         self.program(html);
         html.raw("</table>\n</div>\n<div>\n");
-        html.svg(&qr::svg(&qr::payload(&facts.digest, &facts.root().id), QR_SIZE));
+        html.svg(&qr::svg(&qr::payload(&self.dossier.given.digest, &facts.root().id), QR_SIZE));
         html.raw("<p class=\"compare\">").text(&texts.compare).raw("</p>\n</div>\n</section>\n");
     }
 
@@ -57,13 +57,25 @@ impl Page<'_> {
     }
 
     fn file(&self, html: &mut Html) {
-        let (facts, texts) = (&self.dossier.facts, &self.texts.page);
-        html.row(&texts.made_from, |html| {
-            html.raw("<code id=\"bundle-digest\">").text(&qr::grouped(&facts.digest)).raw("</code>");
+        let (facts, given, texts) = (&self.dossier.facts, &self.dossier.given, &self.texts.page);
+        let is_updated = !given.updates.is_empty();
+        let size = |bytes: usize| fill(&texts.bytes, &[("n", &bytes.to_string())]);
+        html.row(if is_updated { &texts.given } else { &texts.made_from }, |html| {
+            html.raw("<code id=\"bundle-digest\">").text(&qr::grouped(&given.digest)).raw("</code>");
         });
         html.row(&texts.size, |html| {
-            html.text(&fill(&texts.bytes, &[("n", &facts.bytes.to_string())]));
+            html.text(&size(given.bytes));
         });
+        if is_updated {
+            html.row(&texts.update, |html| {
+                given.updates.iter().take(ENTRIES_MAX).for_each(|digest| super::question::sha256(html, digest));
+                self.more(html, given.updates.len().saturating_sub(ENTRIES_MAX));
+            });
+            html.row(&texts.updated, |html| {
+                html.raw("<code id=\"updated-digest\">").text(&qr::grouped(&facts.digest)).raw("</code>");
+                html.raw("<div>").text(&size(facts.bytes)).raw("</div>");
+            });
+        }
     }
 
     fn program(&self, html: &mut Html) {

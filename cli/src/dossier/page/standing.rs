@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use griptrace_core::assessment::assessed;
-use griptrace_verifier::report::Strength;
+use griptrace_verifier::{finding::Code, report::Strength};
 
-use super::{ENTRIES_MAX, Page, anchor};
+use super::{ENTRIES_MAX, Page, anchor, fill};
 use crate::dossier::{
     facts::{Item, Label},
     html::Html,
@@ -76,6 +76,10 @@ impl Page<'_> {
         match standing {
             Standing::Covers(Strength::Signed) => html.text(&texts.covers_signed),
             Standing::Covers(Strength::Stated) => html.text(&texts.covers_stated),
+            Standing::Lapsed(end) => {
+                html.text(&fill(&texts.lapsed, &[("date", &end.to_string())]));
+                html.raw(" <code>").show(Code::LapsedSince).raw("</code>")
+            }
             Standing::Unnamed => html.text(&texts.unnamed),
             Standing::CoversNot { code, why } => {
                 html.raw("<b>").text(&texts.covers_not).raw("</b>").text(&self.texts.page.colon);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use griptrace_core::id::NodeId;
 use griptrace_verifier::{
-    finding::{Code, Finding},
+    finding::{Code, Finding, When},
+    question::ModelInHand,
     render::meaning,
     report::Report,
 };
 
-use super::{ENTRIES_MAX, Page, one_line, section};
+use super::{ENTRIES_MAX, Page, fill, section};
 use crate::{
     dossier::{facts::Label, html::Html, judged::Judged},
     keyfile::fingerprint,
@@ -55,21 +56,27 @@ impl Page<'_> {
     fn keys(&self, html: &mut Html, report: &Report) {
         for key in report.keys.iter().take(ENTRIES_MAX) {
             let role = self.texts.verdict.roles.get(&key.role).unwrap_or(&key.role);
-            html.raw("<div>").text(role).raw(" ").text(&one_line(&key.party));
+            html.raw("<div>").text(role).raw(" ").foreign(&key.party);
             html.raw("<br><code>").text(&fingerprint(&key.key)).raw("</code></div>");
         }
         self.more(html, report.keys.len().saturating_sub(ENTRIES_MAX));
     }
 
-    pub(super) fn in_hand(&self, report: &Report) -> &str {
-        let texts = &self.texts.verdict;
+    /// Says what came of the comparison of what the reader gave.
+    pub(super) fn in_hand(&self, judged: &Judged) -> &str {
+        let report = &judged.report;
         let partly = report.findings.iter().any(|finding| finding.code == Code::ModelPartlyChecked);
-        match report.model.matched {
-            Some(true) if partly => &texts.matched_partly,
-            Some(true) => &texts.matched,
-            Some(false) => &texts.unmatched,
-            None => &texts.not_compared,
-        }
+        let is_typed = matches!(judged.asked.model, ModelInHand::Digest(_));
+        let key = match (report.model.matched, is_typed) {
+            (None, _) => "not-compared",
+            (Some(true), false) if partly => "partly",
+            (Some(true), false) => "same",
+            (Some(false), false) => "other",
+            (Some(true), true) if partly => "digest-partly",
+            (Some(true), true) => "digest-same",
+            (Some(false), true) => "digest-other",
+        };
+        self.texts.verdict.hand.get(key).map_or(key, String::as_str)
     }
 
     fn findings(&self, html: &mut Html, report: &Report) {
@@ -82,7 +89,7 @@ impl Page<'_> {
         if !texts.english.is_empty() {
             html.raw("<p class=\"about\">").text(&texts.english).raw("</p>\n");
         }
-        html.raw("<table class=\"findings\">\n<thead><tr>");
+        html.raw("<table class=\"findings tall\">\n<thead><tr>");
         [&texts.severity, &texts.finding, &texts.means].iter().for_each(|heading| {
             html.element("th", heading);
         });
@@ -115,6 +122,44 @@ impl Page<'_> {
         if let Some(meaning) = meaning(first.code) {
             html.raw("<div lang=\"en\">").text(meaning.means).raw("</div>");
         }
-        html.raw("<div class=\"absent\" lang=\"en\">").foreign(&first.text).raw("</div></td></tr>\n");
+        self.texts_of_findings(html, kind, labels);
+        html.raw("</td></tr>\n");
+    }
+
+    /// Writes every text of some findings of one kind once for each time at which it holds.
+    fn texts_of_findings(&self, html: &mut Html, kind: &[&Finding], labels: &BTreeMap<NodeId, Label>) {
+        let mut distinct: Vec<(&Finding, Vec<Label>)> = Vec::new();
+        let mut known: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for finding in kind {
+            let place = *known.entry((finding.when.as_str(), &finding.text)).or_insert(distinct.len());
+            if place == distinct.len() {
+                distinct.push((finding, Vec::new()));
+            }
+            let label = finding.node.and_then(|node| labels.get(&node));
+            if let (Some((_, places)), Some(label)) = (distinct.get_mut(place), label) {
+                places.push(*label);
+            }
+        }
+        for (finding, places) in distinct.iter().take(ENTRIES_MAX) {
+            html.raw("<div class=\"absent\">");
+            let when = match finding.when {
+                When::Always => None,
+                When::AtShipment => Some(&self.texts.assessments.at_shipment),
+                When::Now => Some(&self.texts.assessments.now),
+            };
+            if let Some(when) = when {
+                html.raw("[").text(when).raw("] ");
+            }
+            html.raw("<span lang=\"en\">").foreign(&finding.text).raw("</span>");
+            if distinct.len() > 1 && !places.is_empty() {
+                html.text(&self.texts.bracketed(&self.texts.listed(places.iter().copied())));
+            }
+            html.raw("</div>");
+        }
+        let more = distinct.len().saturating_sub(ENTRIES_MAX);
+        if more > 0 {
+            let text = fill(&self.texts.verdict.more_findings, &[("n", &more.to_string())]);
+            html.raw("<p class=\"more\">").text(&text).raw("</p>");
+        }
     }
 }
