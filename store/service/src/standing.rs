@@ -157,8 +157,10 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<(
     }
     let (tending, metrics) = (Arc::clone(post), Arc::clone(metrics));
     let store = post.store.clone();
+    let checked = store.clone();
     vec![
         tokio::spawn(async move { tend(&tending, &metrics).await }),
+        tokio::spawn(async move { check_snapshot(checked).await }),
         tokio::spawn(async move {
             loop {
                 sleep(MERGE_EVERY).await;
@@ -169,6 +171,20 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<(
             }
         }),
     ]
+}
+
+/// Holds the snapshot that a bucket brought against the log, once: it may be another one's work, and questions are
+/// answered from it at once.
+async fn check_snapshot(store: Store) {
+    match spawn_blocking(move || store.check_snapshot()).await {
+        Ok(Ok(true)) => tracing::info!("the snapshot says what the log says"),
+        Ok(Ok(false)) => {
+            tracing::warn!("the snapshot in the bucket said something else than the log; it is not used any more");
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "the snapshot could not be held against the log"),
+        // The process is ending.
+        Err(_) => {}
+    }
 }
 
 async fn tend(post: &Arc<Post>, metrics: &Metrics) {
