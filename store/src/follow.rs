@@ -102,7 +102,7 @@ impl Store {
     /// was silent for some seconds.
     ///
     /// # Errors
-    /// As [`Self::open`]; `Locked` if somebody else goes on writing.
+    /// As [`Self::open`]; `Taken` if somebody else goes on writing.
     pub fn open_in(bucket: Arc<dyn Bucket>, local: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let is_writer = options.signer.is_some();
         let store = Self::join_in(bucket, local, options)?;
@@ -146,8 +146,8 @@ impl Store {
         }
     }
 
-    /// Does what a store in a bucket has to do now and then: as a writer, shows that it is alive; else takes in what was written, and takes the turn to write if it may and nobody else does. `now` is
-    /// a clock that only goes forward, from any beginning. In a folder it does nothing.
+    /// Does what a store in a bucket has to do now and then: as a writer, shows that it is alive; else takes in what was
+    /// written, and takes the turn to write if it may and nobody else does. `now` is a clock that only goes forward, from any beginning. In a folder it does nothing.
     ///
     /// # Errors
     /// `Storage` if the bucket did not answer or is damaged, `WrongKey` if the log's key is another one than the
@@ -169,7 +169,7 @@ impl Store {
         let is_new = watch.seen.as_ref().is_none_or(|(version, _)| *version != found.1);
         watch.seen = Some((found.1.clone(), since));
         if is_new {
-            self.0.follow(found.0.head)?;
+            self.0.follow(&found.0)?;
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.0.saw(head);
@@ -282,15 +282,18 @@ impl Inner {
         writer.poison();
         self.objects.set_writer(false);
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(lease) = writer.lease().filter(|lease| !lease.is_lost()) {
-            drop(lease.release(&self.objects));
-        }
+        self.end_turn_of(writer);
     }
 
     /// Ends the turn to write, if this process has it.
     pub(crate) fn end_turn(&self) {
-        let writer = self.writer();
-        if let Some(lease) = writer.as_ref().and_then(|writer| writer.lease()).filter(|lease| !lease.is_lost()) {
+        if let Some(writer) = self.writer() {
+            self.end_turn_of(&writer);
+        }
+    }
+
+    fn end_turn_of(&self, writer: &Writer) {
+        if let Some(lease) = writer.lease().filter(|lease| !lease.is_lost()) {
             // If it fails, others wait for some seconds.
             drop(lease.release(&self.objects));
         }
@@ -332,17 +335,18 @@ impl Inner {
     }
 
     /// Takes in what was written up to the newest checkpoint.
-    fn follow(&self, head: Head) -> Result<(), OpenError> {
+    fn follow(&self, shared: &SharedHead) -> Result<(), OpenError> {
+        let head = shared.head;
         let known = self.read().catalogue.size();
         if head.size < known {
             return Err(seen::set_back(head.size, known).into());
         }
         let mut keys = Arc::clone(&self.keys());
-        let mut newest = self.newest(&keys.log);
+        let mut newest = self.newest_beside(&keys.log, shared);
         if newest.is_err() {
             // Signed with a key that came since, perhaps.
             let log = LogKeys::read(&self.objects, &self.genesis, &self.home)?;
-            newest = self.newest(&log);
+            newest = self.newest_beside(&log, shared);
             keys = Arc::new(KnownKeys { log, ..(*keys).clone() });
             self.write().keys = Arc::clone(&keys);
         }
@@ -360,6 +364,25 @@ impl Inner {
             self.write().keys = Arc::new(keys);
         }
         Ok(())
+    }
+
+    /// Finds the newest checkpoint, given the head. Another object is asked for only where the one in the head is behind it:
+    /// whoever follows does this once a second.
+    fn newest_beside(&self, keys: &LogKeys, shared: &SharedHead) -> Result<Signed, StorageError> {
+        if shared.note.is_empty() {
+            return self.newest(keys);
+        }
+        let signature = Signature { keys };
+        let (head, note) = signature.read(HEAD, shared.note.as_bytes())?;
+        let in_head = Signed { object: HEAD, head, note };
+        if head.size >= shared.head.size {
+            return Ok(in_head);
+        }
+        match signature.published(&self.objects) {
+            Ok(published) => Ok(published.filter(|published| published.head.size > head.size).unwrap_or(in_head)),
+            Err(StorageError::Corrupt { .. }) => Ok(in_head),
+            Err(error) => Err(error),
+        }
     }
 
     fn newest(&self, keys: &LogKeys) -> Result<Signed, StorageError> {
@@ -434,7 +457,7 @@ impl Inner {
 
     /// Goes on where the last writer stopped.
     fn go_on(&self, lease: &Arc<Lease>, signer: NoteSigner) -> Result<(), OpenError> {
-        self.follow(lease.head())?;
+        self.follow(&lease.now())?;
         self.objects.prepare()?;
         let known = self.keys();
         let entry = self.genesis.to_bytes().map_err(OpenError::Genesis)?;

@@ -181,6 +181,11 @@ impl Lease {
         self.held().now.turn.beat
     }
 
+    /// Returns what the head says.
+    pub(crate) fn now(&self) -> SharedHead {
+        self.held().now.clone()
+    }
+
     /// Returns how far the log is.
     pub(crate) fn head(&self) -> Head {
         self.held().now.head
