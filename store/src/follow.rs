@@ -8,7 +8,7 @@
 use core::time::Duration;
 use std::{
     path::Path,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError},
     thread,
     time::Instant,
 };
@@ -94,7 +94,7 @@ impl Store {
         let opened = open::init_on(objects, genesis, signer, now)?;
         let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
         seen::keep(&store.0.objects, &store.checkpoint());
-        keep_tending(&store.0);
+        keep_tending(&store);
         Ok(store)
     }
 
@@ -109,7 +109,7 @@ impl Store {
         if is_writer {
             store.wait_for_turn()?;
         }
-        keep_tending(&store.0);
+        keep_tending(&store);
         Ok(store)
     }
 
@@ -153,34 +153,7 @@ impl Store {
     /// `Storage` if the bucket did not answer or is damaged, `WrongKey` if the log's key is another one than the
     /// candidate's. Called again, it goes on.
     pub fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
-        let Some(bucket) = self.0.objects.bucket() else { return Ok(Standing::Writer) };
-        let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = self.0.writer() {
-            if self.0.goes_on(&writer, &mut watch, now) {
-                return Ok(Standing::Writer);
-            }
-            self.0.step_down(&writer);
-        }
-        let found = self.0.head_or_remake(bucket)?;
-        let since = match &watch.seen {
-            Some((version, since)) if *version == found.1 => *since,
-            Some(_) | None => now,
-        };
-        let is_new = watch.seen.as_ref().is_none_or(|(version, _)| *version != found.1);
-        watch.seen = Some((found.1.clone(), since));
-        if is_new {
-            self.0.follow(&found.0)?;
-        }
-        let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
-        self.0.saw(head);
-        let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
-        if is_free && self.0.take_turn(bucket, &found)? {
-            *watch = Watch { seen: None, beats: 0, moved: now };
-            self.0.saw(HeadSeen { size: self.size(), turn: head.turn.saturating_add(1) });
-            return Ok(Standing::Writer);
-        }
-        let is_nobody = found.0.turn.writer.is_none();
-        Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
+        self.0.tend(now)
     }
 }
 
@@ -219,10 +192,7 @@ impl Store {
     /// # Errors
     /// `Storage` if the bucket did not answer; called again, it goes on.
     pub fn merge_segments(&self) -> Result<u64, ReadError> {
-        let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_some()) else { return Ok(0) };
-        let size = self.size();
-        blocks.know(size);
-        Ok(blocks.fill(size).map_err(self.0.objects.failed("put together the segments in", ""))?)
+        self.0.merge_segments(&|| true)
     }
 }
 
@@ -236,27 +206,63 @@ fn in_bucket(bucket: Arc<dyn Bucket>, local: &Path) -> Result<Objects, OpenError
 }
 
 /// Tends a store from threads of its own, until its last handle is gone.
-fn keep_tending(inner: &Arc<Inner>) {
-    let begin = Instant::now();
-    // What fails now is tried again, and told to who commits.
-    every(TEND_EVERY, inner, move |store| drop(store.tend(begin.elapsed())));
-    every(MERGE_EVERY, inner, |store| drop(store.merge_segments()));
-}
-
-fn every(time: Duration, inner: &Arc<Inner>, work: impl Fn(&Store) + Send + 'static) {
-    let watched: Weak<Inner> = Arc::downgrade(inner);
-    let work = move || {
-        loop {
-            thread::sleep(time);
-            let Some(inner) = watched.upgrade() else { return };
-            work(&Store(inner));
+fn keep_tending(store: &Store) {
+    let (inner, begin) = (store.0.inner(), Instant::now());
+    // What fails now is tried again, and told to who commits. Without a thread the turn is over after some seconds, and
+    // commits say so.
+    store.0.tending.send("tend", move |end| {
+        while !end.wait(TEND_EVERY) {
+            drop(inner.tend(begin.elapsed()));
         }
-    };
-    // Without a thread the turn is over after some seconds, and commits say so.
-    drop(thread::Builder::new().name("tend".to_owned()).spawn(work));
+    });
+    let inner = store.0.inner();
+    store.0.tending.send("merge", move |end| {
+        while !end.wait(MERGE_EVERY) {
+            drop(inner.merge_segments(&|| !end.has_come()));
+        }
+    });
 }
 
 impl Inner {
+    fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
+        let Some(bucket) = self.objects.bucket() else { return Ok(Standing::Writer) };
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = self.writer() {
+            if self.goes_on(&writer, &mut watch, now) {
+                return Ok(Standing::Writer);
+            }
+            self.step_down(&writer);
+        }
+        let found = self.head_or_remake(bucket)?;
+        let since = match &watch.seen {
+            Some((version, since)) if *version == found.1 => *since,
+            Some(_) | None => now,
+        };
+        let is_new = watch.seen.as_ref().is_none_or(|(version, _)| *version != found.1);
+        watch.seen = Some((found.1.clone(), since));
+        if is_new {
+            self.follow(&found.0)?;
+        }
+        let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
+        self.saw(head);
+        let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
+        if is_free && self.take_turn(bucket, &found)? {
+            *watch = Watch { seen: None, beats: 0, moved: now };
+            self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
+            return Ok(Standing::Writer);
+        }
+        let is_nobody = found.0.turn.writer.is_none();
+        Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
+    }
+
+    /// Puts small segments together, as long as `goes_on` says so.
+    fn merge_segments(&self, goes_on: &dyn Fn() -> bool) -> Result<u64, ReadError> {
+        let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
+        let size = self.read().catalogue.size();
+        blocks.know(size);
+        Ok(blocks.fill(size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
+    }
+
     fn saw(&self, head: HeadSeen) {
         *self.head_seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }

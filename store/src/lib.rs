@@ -31,6 +31,7 @@
 
 mod adopted;
 mod appender;
+mod background;
 pub mod bucket;
 mod catalogue;
 mod closed;

@@ -7,7 +7,6 @@ use core::{
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    thread,
 };
 
 use griptrace_core::{
@@ -23,6 +22,7 @@ use griptrace_core::{
 };
 
 use crate::{
+    background::{End, Shared},
     catalogue::{Catalogue, map_of},
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
@@ -80,7 +80,7 @@ pub struct StoredNode {
 
 /// A log with its nodes, on disk.
 #[derive(Clone, Debug)]
-pub struct Store(pub(crate) Arc<Inner>);
+pub struct Store(pub(crate) Arc<Shared>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -100,8 +100,6 @@ pub(crate) struct Inner {
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
     /// Held by who adopts a bundle.
     pub(crate) adopting: Mutex<()>,
-    /// Held by who publishes in the background; says whether the last handle is gone.
-    publishing: Arc<Mutex<bool>>,
     /// Held by who adds cosignatures to those that are kept.
     pub(crate) cosigning: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
@@ -148,7 +146,7 @@ impl Store {
     pub(crate) fn from_opened(opened: Opened) -> Self {
         let Opened { objects, genesis, keys, catalogue, note, desk, candidate } = opened;
         let is_snapshot_bad = !catalogue.has_snapshot() && objects.exists(snapshot::NAME).unwrap_or_default();
-        Self(Arc::new(Inner {
+        Self(Arc::new(Shared::new(Inner {
             objects,
             genesis,
             home: catalogue.home,
@@ -160,11 +158,10 @@ impl Store {
             index: Mutex::new(None),
             older: Mutex::new(None),
             adopting: Mutex::new(()),
-            publishing: Arc::default(),
             cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),
             is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
-        }))
+        })))
     }
 
     /// Returns the log's first entry.
@@ -268,9 +265,38 @@ impl Store {
 
     fn after_commit(&self, writer: &Writer) {
         if writer.promises_to_publish() {
-            publish_later(&self.0);
+            self.publish_later();
         }
-        self.0.keep_snapshot(Share::LARGE);
+        if self.0.is_snapshot_due(Share::LARGE) {
+            self.keep_snapshot_aside();
+        }
+    }
+
+    /// Has what waits published in a while, should no commit or the end come before.
+    fn publish_later(&self) {
+        if !self.0.has_threads() {
+            return;
+        }
+        let (inner, after) = (self.0.inner(), publish_after(&self.0.objects));
+        let publish = move |end: &End| {
+            // At the end who closes the store does it.
+            if !end.wait(after) {
+                inner.publish();
+            }
+        };
+        if !self.0.errands.send("publish", publish) {
+            self.0.publish();
+        }
+    }
+
+    /// Has a snapshot written, while commits go on and are acknowledged. Closing waits for it.
+    fn keep_snapshot_aside(&self) {
+        if !self.0.has_threads() {
+            return self.0.keep_snapshot(Share::LARGE);
+        }
+        let inner = self.0.inner();
+        // Without a thread the next commit tries again, or closing.
+        self.0.errands.send("snapshot", move |_| inner.keep_snapshot(Share::LARGE));
     }
 
     /// Returns a node, with everything that is kept of it.
@@ -413,25 +439,38 @@ impl Inner {
         }
     }
 
-    /// Writes a snapshot when much came after the last one, or that one is of no use. That it can't be written costs time
-    /// on opening, and nothing else.
+    /// Tells whether the store may use threads beside the caller's.
+    fn has_threads(&self) -> bool {
+        self.objects.bucket().is_none_or(|bucket| bucket.has_threads())
+    }
+
+    /// Tells whether this process has to write a snapshot: much came after the last one, or that one is of no use.
+    fn is_snapshot_due(&self, share: Share) -> bool {
+        // Held by who is writing one.
+        let not_before = self.snapshot.try_lock().ok().map(|not_before| *not_before);
+        self.writer().is_some() && not_before.is_some_and(|not_before| self.is_tail_long(share, not_before))
+    }
+
+    fn is_tail_long(&self, share: Share, not_before: Number) -> bool {
+        let state = self.read();
+        let tail = state.catalogue.tail_len();
+        let before = state.catalogue.len().saturating_sub(tail);
+        let is_bad = self.is_snapshot_bad.load(Ordering::Relaxed);
+        (tail >= TAIL_NODES_MIN.max(before / share.0) || is_bad) && tail >= not_before
+    }
+
+    /// Writes a snapshot if one is due. That it can't be written costs time on opening, and nothing else.
     fn keep_snapshot(&self, share: Share) {
-        if self.writer().is_none() {
+        if !self.is_snapshot_due(share) {
             return;
         }
         let Ok(mut not_before) = self.snapshot.try_lock() else { return };
-        let catalogue = {
-            let state = self.read();
-            let tail = state.catalogue.tail_len();
-            let before = state.catalogue.len().saturating_sub(tail);
-            let is_bad = self.is_snapshot_bad.load(Ordering::Relaxed);
-            if (tail < TAIL_NODES_MIN.max(before / share.0) && !is_bad) || tail < *not_before {
-                return;
-            }
-            // A copy of what is in memory, so that commits need not wait for the disk.
-            state.catalogue.clone()
-        };
+        // A copy of what is in memory, so that commits need not wait for the disk.
+        let catalogue = self.read().catalogue.clone();
+        // Crash here: the older snapshot stands, or none, and more segments are read on opening. What was written of the new
+        // one is under no name, and the next writer removes it.
         match catalogue.write_snapshot(&self.objects) {
+            // Crash here, or the turn is lost meanwhile: it stands, and is of a log that is the beginning of the one there is.
             Ok(Some(snapshot)) => {
                 *not_before = 0;
                 self.is_snapshot_bad.store(false, Ordering::Relaxed);
@@ -441,43 +480,13 @@ impl Inner {
             Ok(None) | Err(_) => *not_before = catalogue.tail_len().saturating_mul(2),
         }
     }
-}
 
-/// Has what waits published in a while, should no commit or the end come before.
-fn publish_later(inner: &Arc<Inner>) {
-    if inner.objects.bucket().is_some_and(|bucket| !bucket.has_threads()) {
-        return;
-    }
-    let (waiting, publishing) = (Arc::downgrade(inner), Arc::clone(&inner.publishing));
-    let after = publish_after(&inner.objects);
-    let publish = move || {
-        thread::sleep(after);
-        let is_closed = publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inner) = waiting.upgrade().filter(|_| !*is_closed) {
-            inner.publish();
-        }
-    };
-    // Without a thread the next commit publishes, or closing.
-    if thread::Builder::new().name("publish".to_owned()).spawn(publish).is_err() {
-        inner.publish();
-    }
-}
-
-impl Drop for Store {
-    /// Waits for who publishes in the background, so that the store is closed when its last handle is
-    /// gone, and not a little later.
-    fn drop(&mut self) {
-        let publishing = Arc::clone(&self.0.publishing);
-        let mut is_closed = publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        *is_closed = Arc::strong_count(&self.0) == 1;
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
+    /// Ends what this process does with the store, when its last handle goes and its threads have ended.
+    pub(crate) fn close(&self) {
         self.publish();
-        self.keep_snapshot(Share::SMALL);
+        // First the turn: others may wait for it, and need no snapshot. In a folder the lock is held until all is done.
         self.end_turn();
+        self.keep_snapshot(Share::SMALL);
         seen::keep(&self.objects, &self.read().note);
     }
 }

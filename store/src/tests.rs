@@ -20,5 +20,6 @@ mod rot;
 mod sea;
 mod signed;
 mod sim;
+mod turns;
 mod weather;
 mod world;

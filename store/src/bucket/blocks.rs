@@ -146,21 +146,21 @@ impl Blocks {
     }
 
     /// Puts the segments of every block that a log of `size` entries has filled together, beginning with the oldest that
-    /// lie about; returns how many blocks were made.
+    /// lie about, as long as `goes_on` says so; returns how many blocks were made.
     ///
     /// # Errors
     /// If the bucket failed. What was done is done, and the rest is done by the next call.
-    pub(crate) fn fill(&self, size: u64) -> io::Result<u64> {
+    pub(crate) fn fill(&self, size: u64, goes_on: &dyn Fn() -> bool) -> io::Result<u64> {
         let (mut made, mut after) = (0_u64, None::<String>);
         loop {
             let next = self.bucket.list(segment::FOLDER, after.as_deref(), 1)?;
             let Some(first) = next.first().and_then(|name| name.parse::<u64>().ok()) else { return Ok(made) };
             let block = first / BLOCK_ENTRIES;
             let end = block.saturating_add(1).saturating_mul(BLOCK_ENTRIES);
-            if end > size {
+            if end > size || !goes_on() {
                 return Ok(made);
             }
-            if self.fill_one(block)? {
+            if self.fill_one(block, goes_on)? {
                 made = made.saturating_add(1);
             }
             after = Some(segment::name_in_folder(end.saturating_sub(1)));
@@ -172,7 +172,7 @@ impl Blocks {
         self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
     }
 
-    fn fill_one(&self, block: u64) -> io::Result<bool> {
+    fn fill_one(&self, block: u64, goes_on: &dyn Fn() -> bool) -> io::Result<bool> {
         let first = block.saturating_mul(BLOCK_ENTRIES);
         let after = first.checked_sub(1).map(segment::name_in_folder);
         let names = self.bucket.list(segment::FOLDER, after.as_deref(), narrow(BLOCK_ENTRIES))?;
@@ -184,6 +184,9 @@ impl Blocks {
         if made.is_none() {
             let mut bytes = 0_u64;
             for first in &firsts {
+                if !goes_on() {
+                    return Ok(false);
+                }
                 let Some(part) = self.bucket.get(&segment::name(*first), None)? else { return Ok(false) };
                 bytes = bytes.saturating_add(part.length);
                 if bytes > BLOCK_BYTES_MAX {
@@ -195,7 +198,9 @@ impl Blocks {
         }
         // Only what the block has, as it was read again, is removed.
         let Some(table) = self.read_table(block)? else { return Ok(false) };
-        for first in firsts.iter().filter(|first| table.iter().any(|place| place.first == **first)) {
+        let is_in_it = |first: &&u64| table.iter().any(|place| place.first == **first);
+        // Crash here, or an end: the rest is removed when the oldest that lie about are looked for again.
+        for first in firsts.iter().filter(is_in_it).take_while(|_| goes_on()) {
             self.bucket.remove(&segment::name(*first))?;
         }
         Ok(made.is_none())

@@ -59,7 +59,7 @@ impl<'a> Sink<'a> {
                 bucket.flush()?;
                 let failed = bucket.objects.failed("put together the segments in", "");
                 bucket.blocks.know(bucket.size);
-                bucket.blocks.fill(bucket.size).map(|_| ()).map_err(failed)
+                bucket.blocks.fill(bucket.size, &|| true).map(|_| ()).map_err(failed)
             }
         }
     }

@@ -25,60 +25,63 @@ use crate::{
 };
 
 /// A process, and what it sees of the bucket.
-struct Process {
-    weather: Weather,
-    local: TempDir,
-    store: Store,
+pub(super) struct Process {
+    pub(super) weather: Weather,
+    pub(super) local: TempDir,
+    pub(super) store: Store,
 }
 
-fn init(weather: &Weather) -> Process {
-    let local = tempfile::tempdir().unwrap();
+pub(super) fn genesis() -> Genesis {
     let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
-    let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() }
+}
+
+pub(super) fn init(weather: &Weather) -> Process {
+    let (local, genesis) = (tempfile::tempdir().unwrap(), genesis());
     let objects = Objects::in_bucket(Arc::new(weather.clone()), local.path());
     let store = Store::from_opened(init_on(objects, &genesis, signer(), NOW).unwrap());
     Process { weather: weather.clone(), local, store }
 }
 
 /// A process that takes the turn when it is free.
-fn join(bucket: &MemoryBucket, address: &str) -> Process {
+pub(super) fn join(bucket: &MemoryBucket, address: &str) -> Process {
     let (weather, local) = (Weather::over(bucket), tempfile::tempdir().unwrap());
     let options = OpenOptions { signer: Some(signer()), address: address.to_owned(), ..OpenOptions::default() };
     let store = Store::join_in(Arc::new(weather.clone()), local.path(), options).unwrap();
     Process { weather, local, store }
 }
 
-fn look(bucket: &MemoryBucket) -> Process {
+pub(super) fn look(bucket: &MemoryBucket) -> Process {
     let (weather, local) = (Weather::over(bucket), tempfile::tempdir().unwrap());
     let store = Store::join_in(Arc::new(weather.clone()), local.path(), OpenOptions::default()).unwrap();
     Process { weather, local, store }
 }
 
 impl Process {
-    fn commit(&self, nodes: Vec<NodeRecord>) -> Result<Vec<NodeId>, CommitError> {
+    pub(super) fn commit(&self, nodes: Vec<NodeRecord>) -> Result<Vec<NodeId>, CommitError> {
         let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
         self.store.commit(nodes, &committer, "Maker", NOW).map(|receipt| receipt.ids)
     }
 
-    fn source(&self, name: &str) -> NodeRecord {
+    pub(super) fn source(&self, name: &str) -> NodeRecord {
         World::at(&self.store).source(name, "CN")
     }
 
-    fn tend(&self, seconds: u64) -> Standing {
+    pub(super) fn tend(&self, seconds: u64) -> Standing {
         self.store.tend(Duration::from_secs(seconds)).unwrap()
     }
 
     /// Takes the turn over from one who is silent.
-    fn take_over(&self, from: u64) {
+    pub(super) fn take_over(&self, from: u64) {
         assert!(matches!(self.tend(from), Standing::Reader(_)));
         assert_eq!(self.tend(from + TAKE_OVER_AFTER.as_secs()), Standing::Writer);
     }
 
-    fn has(&self, id: &NodeId) -> bool {
+    pub(super) fn has(&self, id: &NodeId) -> bool {
         self.store.node(id).unwrap().is_some()
     }
 
-    fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         let report = self.store.fsck(&|_, _, _| {}).unwrap();
         assert!(report.is_clean(), "{:?}", report.faults);
         true
@@ -235,6 +238,7 @@ fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_doe
     let world = World::at(&writer.store);
     let many: Vec<NodeRecord> = (0..1100).map(|i| world.source(&format!("s{i}"), "CN")).collect();
     let mut ids = writer.commit(many).unwrap();
+    writer.store.0.errands.wait();
     ids.extend(writer.commit(vec![world.source("behind it", "CN")]).unwrap());
     writer.store.0.publish();
     let copies = |process: &Process| std::fs::read_dir(process.local.path().join("copies")).map_or(0, Iterator::count);
@@ -276,6 +280,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     let steps: Vec<NodeRecord> =
         (0..500).flat_map(|i| world.derive(&format!("d{i}"), &sources[i % 100..][..2], "CN")).collect();
     writer.commit(steps).unwrap();
+    writer.store.0.errands.wait();
     writer.store.0.publish();
     let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
     let head = usize::try_from(u64::from_le_bytes(whole[..8].try_into().unwrap())).unwrap();

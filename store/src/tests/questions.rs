@@ -125,6 +125,7 @@ fn a_snapshot_gives_the_same_answers() {
     world.add(world.assessment(&[source]));
     let many = (0..1100).map(|i| world.source(&format!("many {i}"), "CN")).collect();
     world.commit(many);
+    world.store.0.errands.wait();
     let path = world.dir.path().join("snapshots/catalogue");
     assert!(path.exists(), "written after so many nodes");
     world.add(world.status(source, Mark::Withdraw, None));
