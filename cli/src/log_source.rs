@@ -244,7 +244,7 @@ impl Log {
             Self::Remote(remote) => return remote.commit(&records, signer, issuer),
         };
         store.commit(records, signer, issuer, clock::now()).map_err(|e| {
-            let may_be_in_it = matches!(e, CommitError::Storage(_) | CommitError::Poisoned);
+            let may_be_in_it = matches!(e, CommitError::Storage(_) | CommitError::Poisoned | CommitError::Stopped);
             let error = CommandError::because("cannot commit", e);
             let hint = "it may be in the log all the same: griptrace log shows; recording the same again is safe";
             if may_be_in_it { error.with_hint(hint) } else { error }

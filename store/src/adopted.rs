@@ -98,7 +98,7 @@ impl Store {
         }
         let origin = supplied.origin_of(id).unwrap_or_default().to_owned();
         let adopted = ForeignNode { name, kind, origin, home: node.core.home, id: *id };
-        // One after another, or a name would be lost; the bundle before the name, which would else lead to nothing.
+        // The bundle before the name, which would else lead to nothing.
         let _turn = self.0.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let object = object_of(&digest);
         let is_there = self.0.objects.exists(&object)?;
@@ -107,10 +107,13 @@ impl Store {
         if !is_there {
             self.0.objects.put(&object, bundle)?;
         }
-        let mut names = read_names(&self.0.objects)?;
-        names.retain(|other| (other.kind, &other.name) != (kind, &adopted.name));
-        names.push(adopted.clone());
-        self.0.objects.put(&names_object(), &write_names(&names))?;
+        // In a bucket another process that believes to write may adopt at the same time.
+        self.0.objects.change(&names_object(), |there| {
+            let mut names = parse_lines(there, &names_object(), read_name)?;
+            names.retain(|other| (other.kind, &other.name) != (kind, &adopted.name));
+            names.push(adopted.clone());
+            Ok::<_, StorageError>(Some(write_names(&names)))
+        })?;
         Ok(adopted)
     }
 
@@ -217,9 +220,17 @@ fn write_lines(lines: &str) -> Vec<u8> {
 
 /// Reads what [`write_lines`] wrote; nothing of it is there before anything was adopted.
 fn read_lines<T>(objects: &Objects, object: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StorageError> {
-    let Some(bytes) = objects.read(object)? else { return Ok(Vec::new()) };
+    parse_lines(objects.read(object)?.as_deref(), object, read)
+}
+
+fn parse_lines<T>(
+    bytes: Option<&[u8]>,
+    object: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, StorageError> {
+    let Some(bytes) = bytes else { return Ok(Vec::new()) };
     let corrupt = || StorageError::corrupt(object, "its last line is not the digest of those before it");
-    let text = String::from_utf8(bytes).map_err(|_| corrupt())?;
+    let text = core::str::from_utf8(bytes).map_err(|_| corrupt())?;
     let body = text.strip_suffix('\n').ok_or_else(corrupt)?;
     let lines = body.rfind('\n').map_or(0, |at| at.saturating_add(1));
     let (lines, last) = text.split_at(lines);

@@ -29,11 +29,12 @@ use crate::{
     State,
     delta::Delta,
     error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
+    head::CHECKPOINT,
     lease::Lease,
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
-    publish::Desk,
+    publish::{Desk, Publication},
     record::NodeRecord,
     segment::{GroupWriter, Groups},
     signing::{self, check_nodes, sign},
@@ -202,7 +203,7 @@ impl Writer {
         let pending = Pending { entry, nodes: named, lines: payload.statuses, key, time: now };
         let mut taken = self.sequence_checked(inner, vec![Ok(pending)]);
         // One was handed in, and one comes back.
-        taken.pop().unwrap_or(Err(CommitError::Poisoned)).map(|published| published.receipt(ids))
+        taken.pop().unwrap_or_else(|| Err(self.refusal())).map(|published| published.receipt(ids))
     }
 
     /// Takes commits that were signed elsewhere; returns when they are durable and under a signed checkpoint. One that
@@ -266,7 +267,12 @@ impl Writer {
     }
 
     fn check_poison(&self) -> Result<(), CommitError> {
-        if self.is_poisoned() { Err(CommitError::Poisoned) } else { Ok(()) }
+        if self.is_poisoned() { Err(self.refusal()) } else { Ok(()) }
+    }
+
+    /// Says what is to be done after a write that failed.
+    fn refusal(&self) -> CommitError {
+        if self.lease.is_some() { CommitError::Stopped } else { CommitError::Poisoned }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -327,7 +333,7 @@ impl Writer {
         let led = catch_unwind(AssertUnwindSafe(|| self.lead(inner, batch)));
         let answers = led.unwrap_or_else(|_| {
             self.poison();
-            tickets.into_iter().map(|ticket| (ticket, Err(CommitError::Poisoned))).collect()
+            tickets.into_iter().map(|ticket| (ticket, Err(self.refusal()))).collect()
         });
         {
             let mut queue = self.queue();
@@ -342,7 +348,7 @@ impl Writer {
     /// Brings a batch into the log.
     fn lead(&self, inner: &Inner, batch: Vec<(Arc<Ticket>, Pending)>) -> Vec<Answer> {
         if self.check_poison().is_err() {
-            return batch.into_iter().map(|(ticket, _)| (ticket, Err(CommitError::Poisoned))).collect();
+            return batch.into_iter().map(|(ticket, _)| (ticket, Err(self.refusal()))).collect();
         }
         let mut desk = self.desk();
         let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(state, &batch))) {
@@ -486,11 +492,18 @@ impl Writer {
         // One after the other, and commits wait for none of it.
         let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let publication = self.desk().publisher.take_waiting();
-        if let Some(publication) = publication
-            && !publication.write(objects)
-        {
-            self.desk().publisher.put_back(publication);
+        if let Some(publication) = publication {
+            self.write_publication(objects, publication);
         }
+    }
+
+    fn write_publication(&self, objects: &Objects, publication: Publication) {
+        let Err(error) = publication.write(objects) else { return };
+        if matches!(&error, StorageError::Corrupt { object, .. } if object == CHECKPOINT) {
+            // More was signed than the head tells: going on would fork the log. Whoever takes the turn is told.
+            self.poison();
+        }
+        self.desk().publisher.put_back(publication);
     }
 }
 

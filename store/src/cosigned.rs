@@ -63,12 +63,16 @@ impl Store {
         let _one_at_a_time = self.0.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
         let signed = self.checkpoint_at(size)?.ok_or(ReadError::NoCheckpoint { size })?;
         let signed = Note::parse(signed.as_bytes()).map_err(|e| StorageError::corrupt(name(size), e))?;
-        let kept = read(&self.0.objects, size)?.filter(|kept| kept.text() == signed.text());
         let wrong = |why| ReadError::Cosignature { size, why };
-        let note = merged(&kept.unwrap_or(signed), lines, &witnesses.keys).map_err(wrong)?;
-        let cosigned = witnesses.judge(&note).map_err(wrong)?;
-        self.0.objects.put(&name(size), &encode(&note))?;
-        Ok(cosigned)
+        let mut cosigned = Err(ReadError::NoCheckpoint { size });
+        // In a bucket another process may keep others at the same time.
+        self.0.objects.change(&name(size), |there| {
+            let kept = there.map(|bytes| decode(size, bytes)).transpose()?.filter(|kept| kept.text() == signed.text());
+            let note = merged(kept.as_ref().unwrap_or(&signed), lines, &witnesses.keys).map_err(wrong)?;
+            cosigned = Ok(witnesses.judge(&note).map_err(wrong)?);
+            Ok::<_, ReadError>(Some(encode(&note)))
+        })?;
+        cosigned
     }
 
     /// Returns the cosigned checkpoint of a size, with what these witnesses said of it; `None` if nothing is kept.
@@ -212,7 +216,10 @@ pub(crate) fn name(size: u64) -> String {
 
 /// Reads a cosigned checkpoint, none of its signatures verified.
 pub(crate) fn read(objects: &Objects, size: u64) -> Result<Option<Note>, StorageError> {
-    let Some(bytes) = objects.read(&name(size))? else { return Ok(None) };
+    objects.read(&name(size))?.map(|bytes| decode(size, &bytes)).transpose()
+}
+
+fn decode(size: u64, bytes: &[u8]) -> Result<Note, StorageError> {
     let corrupt = |why: &dyn core::fmt::Display| StorageError::corrupt(name(size), why);
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| corrupt(&"it is cut short"))?;
     let (sum, note) = bytes.split_at_checked(end).ok_or_else(|| corrupt(&"it is cut short"))?;
@@ -220,7 +227,7 @@ pub(crate) fn read(objects: &Objects, size: u64) -> Result<Option<Note>, Storage
     if blake3::hash(note).to_hex().as_bytes() != sum {
         return Err(corrupt(&"it has another checksum than its bytes"));
     }
-    Note::parse(note).map(Some).map_err(|e| corrupt(&e))
+    Note::parse(note).map_err(|e| corrupt(&e))
 }
 
 fn encode(note: &Note) -> Vec<u8> {

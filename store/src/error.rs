@@ -195,8 +195,8 @@ pub enum CopyError {
     Storage(#[from] StorageError),
 }
 
-/// Why nodes were not committed. Nothing of them is in the log then, but for `Storage` and `Poisoned`:
-/// there only reopening tells.
+/// Why nodes were not committed. Nothing of them is in the log then, but for `Storage`, `Poisoned` and `Stopped`:
+/// there only reopening tells, or whoever writes next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
@@ -284,9 +284,14 @@ pub enum CommitError {
         /// The size.
         size: u64,
     },
-    /// An earlier write failed: what is on disk has to be looked at again first.
+    /// An earlier write failed: what is in the folder has to be looked at again first.
     #[error("an earlier write failed; close the store and reopen it")]
     Poisoned,
+    /// In a bucket: this process does not write at the moment. It follows whoever does, and takes the turn again when it is free.
+    #[error(
+        "this process does not write to the bucket at the moment: an earlier write failed, or another process took over; it takes part again by itself within seconds, so send the same again"
+    )]
+    Stopped,
     /// The disk failed, or what it holds is bad. Whether the commit is in the log shows after reopening.
     #[error(transparent)]
     Storage(#[from] StorageError),

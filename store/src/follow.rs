@@ -8,7 +8,7 @@
 use core::time::Duration;
 use std::{
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Instant,
 };
@@ -27,6 +27,7 @@ use crate::{
     number::narrow,
     objects::Objects,
     open::{self, GENESIS, Opened, Reading},
+    publish::unknown_to,
     seen,
     segment::{self, Group, Groups},
     store::{Inner, OpenOptions, Store},
@@ -34,6 +35,8 @@ use crate::{
 
 /// How often a store in a bucket is tended by its own thread.
 const TEND_EVERY: Duration = Duration::from_millis(250);
+/// Over how many milliseconds candidates spread who see a head stand still.
+pub(crate) const SPREAD_MILLIS: u64 = 500;
 /// How often it puts small segments together.
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long who opens a store to write waits for another one's turn to end.
@@ -42,10 +45,32 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Who may take the turn to write.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    signer: NoteSigner,
+    /// The log's key, and those that followed it in this process, the newest last.
+    signers: Mutex<Vec<NoteSigner>>,
     writer: WriterId,
     /// Where commits of others are taken.
     address: String,
+}
+
+impl Candidate {
+    fn new(signer: NoteSigner, writer: WriterId, address: String) -> Self {
+        Self { signers: Mutex::new(vec![signer]), writer, address }
+    }
+
+    fn signers(&self) -> MutexGuard<'_, Vec<NoteSigner>> {
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs with another key too, if the log is signed with it from now on.
+    pub(crate) fn may_sign_with(&self, successor: NoteSigner) {
+        self.signers().push(successor);
+    }
+
+    /// How long the head has to stand still before this one takes the turn: many may be watching it, and would all swap it at once.
+    fn takes_over_after(&self) -> Duration {
+        let chance = self.writer.as_bytes().first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        TAKE_OVER_AFTER.saturating_add(Duration::from_millis(u64::from(chance) % SPREAD_MILLIS))
+    }
 }
 
 /// What was seen of the head, and since when it stands still.
@@ -90,7 +115,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
         // Should the turn be lost, it is taken again like any other.
-        let candidate = Candidate { signer: signer.clone(), writer: new_writer()?, address: String::new() };
+        let candidate = Candidate::new(signer.clone(), new_writer()?, String::new());
         let opened = open::init_on(objects, genesis, signer, now)?;
         let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
         seen::keep(&store.0.objects, &store.checkpoint());
@@ -118,14 +143,21 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn join_in(bucket: Arc<dyn Bucket>, local: &Path, mut options: OpenOptions) -> Result<Self, OpenError> {
+    pub fn join_in(bucket: Arc<dyn Bucket>, local: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        Self::join_as(new_writer()?, bucket, local, options)
+    }
+
+    pub(crate) fn join_as(
+        writer: WriterId,
+        bucket: Arc<dyn Bucket>,
+        local: &Path,
+        mut options: OpenOptions,
+    ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
-        let candidate = options.signer.clone().map(|signer| {
-            let address = core::mem::take(&mut options.address);
-            Ok::<_, StorageError>(Candidate { signer, writer: new_writer()?, address })
-        });
+        let address = core::mem::take(&mut options.address);
+        let candidate = options.signer.clone().map(|signer| Candidate::new(signer, writer, address));
         let mut opened = open::open_on(objects, options)?;
-        opened.candidate = candidate.transpose()?;
+        opened.candidate = candidate;
         if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
             seen::keep(&opened.objects, &opened.note);
         }
@@ -245,8 +277,7 @@ impl Inner {
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
-        let is_free = found.0.turn.writer.is_none() || now.saturating_sub(since) >= TAKE_OVER_AFTER;
-        if is_free && self.take_turn(bucket, &found)? {
+        if self.may_take(&found.0.turn, now.saturating_sub(since)) && self.take_turn(bucket, &found)? {
             *watch = Watch { seen: None, beats: 0, moved: now };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
@@ -364,8 +395,9 @@ impl Inner {
     }
 
     fn catch_up(&self, keys: &LogKeys, newest: &Signed) -> Result<(), StorageError> {
-        let has_changes = self.take_in(keys, newest)?;
-        if has_changes {
+        self.take_in(keys, newest)?;
+        // Not only those of now: what was taken in before may have ended with an error.
+        if self.ask(|state| Ok::<_, StorageError>(state.catalogue.changes().count() != state.keys.changes.len()))? {
             let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
             self.write().keys = Arc::new(keys);
         }
@@ -401,10 +433,9 @@ impl Inner {
         Reading { objects: &self.objects, genesis: &self.genesis, home: self.home, signature, progress }
     }
 
-    /// Takes in groups until the log has the size that was signed; tells whether keys changed. Each is shown together
+    /// Takes in groups until the log has the size that was signed. Each is shown together
     /// with the checkpoint over it: the one that stands before the next group, and for the last one `newest`.
-    fn take_in(&self, keys: &LogKeys, newest: &Signed) -> Result<bool, StorageError> {
-        let mut has_changes = false;
+    fn take_in(&self, keys: &LogKeys, newest: &Signed) -> Result<(), StorageError> {
         let mut pending = None::<Delta>;
         let mut first = self.read().catalogue.size();
         let ahead = self.objects.read_ahead(first, newest.head.size);
@@ -424,7 +455,6 @@ impl Inner {
                     self.show(delta, note);
                 }
                 let delta = self.ask(|state| Delta::of(&state.catalogue, &group))?;
-                has_changes |= !delta.changes.is_empty();
                 first = delta.head().size;
                 pending = Some(delta);
                 if first >= newest.head.size {
@@ -439,7 +469,7 @@ impl Inner {
             is_head(&delta, newest)?;
             self.show(delta, newest.note.clone());
         }
-        Ok(has_changes)
+        Ok(())
     }
 
     fn show(&self, delta: Delta, note: String) {
@@ -448,12 +478,29 @@ impl Inner {
         state.note = note;
     }
 
+    /// Tells whether the turn to write is to be taken: it was ended, the head has stood still for too long, or it is this process'
+    /// own, which does not know any more how far it came.
+    fn may_take(&self, turn: &Turn, unmoved: Duration) -> bool {
+        let Some(candidate) = &self.candidate else { return false };
+        turn.writer.is_none_or(|writer| writer == candidate.writer) || unmoved >= candidate.takes_over_after()
+    }
+
     /// Takes the turn to write, if there is a candidate and nobody was faster.
     fn take_turn(&self, bucket: &Arc<dyn Bucket>, seen: &(SharedHead, Version)) -> Result<bool, OpenError> {
-        let Some(Candidate { signer, writer, address }) = &self.candidate else { return Ok(false) };
+        let Some(candidate) = &self.candidate else { return Ok(false) };
+        let Candidate { writer, address, .. } = candidate;
         let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
         let lease = Arc::new(lease);
-        let taken = closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signer.clone()));
+        let signers = candidate.signers().clone();
+        let go_on = |signer| closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signer));
+        let mut taken = Ok(());
+        // The newest first: it is another one's turn to sign only if the log never came to know it.
+        for signer in signers.into_iter().rev() {
+            taken = go_on(signer);
+            if !matches!(taken, Err(OpenError::WrongKey { .. })) {
+                break;
+            }
+        }
         if taken.is_err() {
             self.objects.set_writer(false);
             drop(lease.release(&self.objects));
@@ -475,6 +522,12 @@ impl Inner {
         }
         let reading = self.reading(&known.log);
         let mut newest = reading.newest()?;
+        let told = lease.head();
+        if newest.head.size > told.size {
+            return Err(unknown_to(newest.object, newest.head, told).into());
+        }
+        // Whoever had the turn before may have published since, what it signed in time.
+        self.catch_up(&known.log, &newest)?;
         let (catalogue, note) = {
             let state = self.read();
             (state.catalogue.clone(), state.note.clone())

@@ -241,11 +241,19 @@ pub(crate) fn slot_bytes(note: &str) -> Result<Vec<u8>, StorageError> {
     Ok(bytes)
 }
 
+#[cfg(test)]
+thread_local! {
+    /// What this thread signed, for tests to see: also what nobody was told of.
+    pub(crate) static SIGNED: core::cell::RefCell<Vec<Head>> = const { core::cell::RefCell::new(Vec::new()) };
+}
+
 /// Rule R11: no honest fork. What is signed is exactly what the end of a durable group says, after
 /// it was derived once more from the bytes read back.
 pub(crate) fn sign(signer: &NoteSigner, origin: &str, head: Head) -> Result<String, StorageError> {
     let checkpoint = Checkpoint::new(origin, head.size, head.root).map_err(|e| StorageError::corrupt(HEAD, e))?;
     let text = checkpoint.to_text();
+    #[cfg(test)]
+    SIGNED.with_borrow_mut(|signed| signed.push(head));
     let note = Note::new(&text, vec![signer.sign(&text)]).map_err(|e| StorageError::corrupt(HEAD, e))?;
     Ok(note.to_text())
 }

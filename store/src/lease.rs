@@ -191,6 +191,14 @@ impl Lease {
         self.held().now.head
     }
 
+    /// Reads the head from the bucket: how far the log is, and whether this turn goes on.
+    pub(crate) fn look(&self, objects: &Objects) -> Result<(Head, bool), StorageError> {
+        let found = SharedHead::read(objects, &*self.bucket)?;
+        let (found, _) = found.ok_or_else(|| StorageError::corrupt(HEAD, "it is missing"))?;
+        let turn = self.held().now.turn.clone();
+        Ok((found.head, (found.turn.number, found.turn.writer) == (turn.number, turn.writer)))
+    }
+
     /// Keeps a checkpoint, to go into the bucket with the next move.
     pub(crate) fn keep(&self, note: &str) {
         note.clone_into(&mut self.held().now.note);

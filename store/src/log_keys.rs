@@ -84,9 +84,15 @@ impl LogKeys {
         Self::of(genesis, known.chain([(index, entry.to_vec())]).collect())
     }
 
-    /// Writes the keys, durably.
+    /// Writes the keys, durably, unless more are there: a change that is under the head stays, and who lost its turn takes
+    /// back none.
     pub(crate) fn write(&self, objects: &Objects) -> Result<(), StorageError> {
-        objects.put(KEYS, &self.to_bytes())
+        let bytes = self.to_bytes();
+        objects.change(KEYS, |there| {
+            let known = there.and_then(|there| decode(there).ok());
+            let is_older = known.is_none_or(|known| known.len() <= self.changes.len());
+            Ok((is_older && there != Some(&*bytes)).then(|| bytes.clone()))
+        })
     }
 
     /// Returns every key that the log has had, the newest first.

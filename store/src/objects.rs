@@ -209,7 +209,7 @@ impl Objects {
     pub(crate) fn read_ahead(&self, from: u64, size: u64) -> Option<Ahead> {
         let InBucket { bucket, blocks } = self.bucket.as_ref()?;
         // A group or two are read as they come.
-        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN || !bucket.has_threads() {
+        if size.saturating_sub(from) <= AHEAD_ENTRIES_MIN {
             return None;
         }
         Ahead::begin(Arc::clone(bucket), Arc::clone(blocks), from, size)
@@ -264,16 +264,33 @@ impl Objects {
         &self,
         name: &str,
         bytes: &[u8],
-        is_older: impl Fn(&[u8]) -> bool,
+        is_older: impl Fn(&[u8]) -> Result<bool, StorageError>,
     ) -> Result<(), StorageError> {
-        let Some(bucket) = self.bucket() else { return self.put_soft(name, bytes) };
+        if self.bucket.is_none() {
+            return self.put_soft(name, bytes);
+        }
+        self.change(name, |there| {
+            let is_as_new = there.map(|there| Ok::<_, StorageError>(!is_older(there)?)).transpose()?.unwrap_or(false);
+            Ok((!is_as_new).then(|| bytes.to_vec()))
+        })
+    }
+
+    /// Replaces an object, durably, by what `change` makes of what is there; `None` leaves that. Where another process came in
+    /// between, it is made anew, so that what that one wrote is not lost.
+    pub(crate) fn change<E: From<StorageError>>(
+        &self,
+        name: &str,
+        mut change: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<(), E> {
+        let Some(bucket) = self.bucket() else {
+            let changed = change(self.read(name)?.as_deref())?;
+            return Ok(changed.map(|bytes| self.put(name, &bytes)).transpose().map(drop)?);
+        };
         loop {
             let found = bucket.get(name, None).map_err(self.failed("read", name))?;
-            if found.as_ref().is_some_and(|part| !is_older(&part.bytes)) {
-                return Ok(());
-            }
+            let Some(bytes) = change(found.as_ref().map(|part| &*part.bytes))? else { return Ok(()) };
             let when = found.map_or(When::Absent, |part| When::Is(part.version));
-            if let Put::Done(_) = bucket.put(name, bytes, &when).map_err(self.failed("write", name))? {
+            if let Put::Done(_) = bucket.put(name, &bytes, &when).map_err(self.failed("write", name))? {
                 return Ok(());
             }
         }

@@ -28,7 +28,7 @@ use crate::{
     log_keys::{KnownKeys, LogKeys},
     number::narrow,
     objects::Objects,
-    publish::{Desk, Publisher, size_of},
+    publish::{Desk, Publisher, is_behind},
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
@@ -312,7 +312,9 @@ impl Reading<'_> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
         head.write(self.objects, &newest.note)?;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
-        drop(self.publish_again(&newest, &edge));
+        if let Err(error @ StorageError::Corrupt { .. }) = self.publish_again(&newest, &edge, &head) {
+            return Err(error.into());
+        }
         let mut publisher = Publisher::new(signer, self.genesis.clone(), self.signature.keys.clone(), edge, head);
         let mut note = newest.note;
         while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher)? {
@@ -327,7 +329,7 @@ impl Reading<'_> {
     }
 
     /// Publishes what was signed, if it is not what is published.
-    fn publish_again(&self, newest: &Signed, edge: &Edge) -> Result<(), StorageError> {
+    fn publish_again(&self, newest: &Signed, edge: &Edge, head: &HeadFile) -> Result<(), StorageError> {
         if self.objects.read(CHECKPOINT)?.as_deref() == Some(newest.note.as_bytes()) {
             return Ok(());
         }
@@ -335,7 +337,10 @@ impl Reading<'_> {
             self.objects.put_soft(&name, &bytes)?;
         }
         // By now somebody else may have published more.
-        self.objects.put_newer(CHECKPOINT, newest.note.as_bytes(), |there| size_of(there) <= newest.head.size)
+        self.objects.put_newer(CHECKPOINT, newest.note.as_bytes(), |there| match head {
+            HeadFile::Shared(lease) => is_behind(self.objects, self.signature, lease, newest.head, there),
+            HeadFile::Slots { .. } => Ok(true),
+        })
     }
 
     /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and

@@ -14,7 +14,7 @@ use crate::{
     delta::Delta,
     edge::{Edge, Tiles},
     error::StorageError,
-    head::{CHECKPOINT, HeadFile, sign},
+    head::{CHECKPOINT, Head, HeadFile, Signature, sign},
     lease::Lease,
     lock::WriterLock,
     log_keys::LogKeys,
@@ -142,7 +142,7 @@ impl Publisher {
     /// on it.
     pub(crate) fn publish(&mut self, objects: &Objects) {
         if let Some(publication) = self.take_waiting()
-            && !publication.write(objects)
+            && publication.write(objects).is_err()
         {
             self.put_back(publication);
         }
@@ -156,7 +156,8 @@ impl Publisher {
             self.waiting = Some(note);
             return None;
         };
-        Some(Publication { note, partial, superfluous: core::mem::take(&mut self.superfluous) })
+        let superfluous = core::mem::take(&mut self.superfluous);
+        Some(Publication { note, partial, superfluous, keys: self.keys.clone(), lease: self.lease() })
     }
 
     /// Lets what could not be published wait again, unless something newer does.
@@ -174,24 +175,72 @@ pub(crate) struct Publication {
     partial: Tiles,
     /// Folders of partial tiles that are superfluous.
     superfluous: Vec<String>,
+    /// What verifies what is published.
+    keys: LogKeys,
+    /// The turn in which it was signed, in a bucket.
+    lease: Option<Arc<Lease>>,
 }
 
 impl Publication {
-    /// Writes it: partial tiles, then the checkpoint. Tells whether all of it was.
-    pub(crate) fn write(&self, objects: &Objects) -> bool {
-        self.try_write(objects).is_ok()
-    }
-
-    fn try_write(&self, objects: &Objects) -> Result<(), StorageError> {
+    /// Writes it: partial tiles, then the checkpoint.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the checkpoint as the object, if more was signed than the head tells; `Io`.
+    pub(crate) fn write(&self, objects: &Objects) -> Result<(), StorageError> {
         for (name, bytes) in &self.partial {
             objects.put_soft(name, bytes)?;
         }
         let note = self.note.as_bytes();
-        objects.put_newer(CHECKPOINT, note, |there| size_of(there) < size_of(note))?;
+        let signature = Signature { keys: &self.keys };
+        let (ours, _) = signature.read(CHECKPOINT, note)?;
+        objects.put_newer(CHECKPOINT, note, |there| match &self.lease {
+            Some(lease) => is_behind(objects, signature, lease, ours, there),
+            None => Ok(true),
+        })?;
         for folder in &self.superfluous {
             // Crash here: partial tiles stay beside the full one. They are right, and nobody reads them.
             objects.remove_folder(folder)?;
         }
         Ok(())
     }
+}
+
+/// Tells whether what is published in a bucket is to be replaced by a checkpoint over `ours`. What it says of itself counts only if
+/// the log signed it, and the head knows the truth: damage that claims a larger log is replaced by whoever has the turn.
+///
+/// # Errors
+/// `Corrupt` if the log signed what the head does not know (Rule R11); `Io`.
+pub(crate) fn is_behind(
+    objects: &Objects,
+    signature: Signature<'_>,
+    lease: &Lease,
+    ours: Head,
+    there: &[u8],
+) -> Result<bool, StorageError> {
+    let found = signature.read(CHECKPOINT, there);
+    match &found {
+        Ok((head, _)) if *head == ours => return Ok(false),
+        Ok((head, _)) if head.size < ours.size => return Ok(true),
+        Err(_) if size_of(there) < ours.size => return Ok(true),
+        Ok(_) | Err(_) => {}
+    }
+    // Read after what is published: the head moves first.
+    let (shared, is_ours) = lease.look(objects)?;
+    match found {
+        Ok((head, _)) if head.size == ours.size => Err(unknown_to(CHECKPOINT, head, ours)),
+        // Another process has gone on, and this one does not know yet.
+        Ok((head, _)) if head.size < shared.size || head == shared => Ok(false),
+        Ok((head, _)) => Err(unknown_to(CHECKPOINT, head, shared)),
+        // Perhaps it was signed with a key that came when another one had the turn.
+        Err(_) => Ok(is_ours),
+    }
+}
+
+/// Makes the error of a checkpoint that was signed, and is not of the log that the head tells of.
+pub(crate) fn unknown_to(object: &str, signed: Head, head: Head) -> StorageError {
+    let why = format!(
+        "the log signed size {} and root {} in it, and its head says size {} and root {}: the head was set back, or two histories were signed; keep both, and put the newest copy back",
+        signed.size, signed.root, head.size, head.root
+    );
+    StorageError::corrupt(object, why)
 }

@@ -194,7 +194,7 @@ impl Store {
     ///
     /// # Errors
     /// `Refused` with the node and the reason, `Commit`, `ReadOnly`, `Full`; `Storage` if a write
-    /// failed, and `Poisoned` from then on.
+    /// failed, and from then on `Poisoned`, or `Stopped` in a bucket.
     pub fn commit(
         &self,
         nodes: Vec<NodeRecord>,
@@ -230,9 +230,13 @@ impl Store {
     ///
     /// # Errors
     /// `KeyChange` for one that is malformed, not signed by who has to, or has no place in this log; `ReadOnly`, `Full`,
-    /// `Storage`, `Poisoned`.
+    /// `Storage`, `Poisoned`, `Stopped`.
     pub fn change_key(&self, entry: &[u8], successor: Option<NoteSigner>, now: u64) -> Result<Receipt, CommitError> {
         let writer = self.0.writer().ok_or(CommitError::ReadOnly)?;
+        if let (Some(candidate), Some(successor)) = (&self.0.candidate, &successor) {
+            // Should the turn be lost, it is taken again with it.
+            candidate.may_sign_with(successor.clone());
+        }
         let receipt = writer.change_key(&self.0, entry, successor, now)?;
         self.after_commit(&writer);
         Ok(receipt)

@@ -191,6 +191,7 @@ impl Ground {
             error,
             CommitError::ReadOnly
                 | CommitError::Poisoned
+                | CommitError::Stopped
                 | CommitError::Storage(StorageError::Fenced { .. } | StorageError::Io { .. })
         );
         is_over && self.store.is_in_bucket()

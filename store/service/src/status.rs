@@ -201,6 +201,7 @@ pub(crate) fn commit(error: CommitError, place: impl Fn(&NodeId) -> Option<usize
             "STORE_CLOSED",
             "an earlier write failed, and the store takes nothing until it is opened again; sending this again is safe",
         ),
+        CommitError::Stopped => not_writer(""),
         CommitError::Storage(error) => storage(error),
         CommitError::RootsDiffer { .. } | _ => broken(error),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use griptrace_core::digest::Digest;
 
-use super::{FOLDER, read_lines, write_lines};
+use super::{FOLDER, parse_lines, read_lines, write_lines};
 use crate::{error::StorageError, objects::Objects};
 
 /// The list of sizes, beside the bundles.
@@ -17,13 +17,15 @@ pub(crate) type Sizes = BTreeMap<Digest, u64>;
 ///
 /// It is noted before the bundle is put there: after a crash between the two it is noted anew, with the bundle.
 pub(super) fn note_size(objects: &Objects, digest: &Digest, is_there: bool, size: u64) -> Result<(), StorageError> {
-    let mut sizes = read_sizes(objects)?;
-    if is_there && sizes.contains_key(digest) {
-        return Ok(());
-    }
-    sizes.insert(*digest, size);
-    let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
-    objects.put(&object(), &write_lines(&lines.concat()))
+    objects.change(&object(), |there| {
+        let mut sizes: Sizes = parse_lines(there, &object(), read_size)?.into_iter().collect();
+        if is_there && sizes.contains_key(digest) {
+            return Ok(None);
+        }
+        sizes.insert(*digest, size);
+        let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
+        Ok(Some(write_lines(&lines.concat())))
+    })
 }
 
 /// Reads when each bundle was adopted.

@@ -2,9 +2,10 @@
 //! one answer after the other.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
     },
     thread,
@@ -25,42 +26,76 @@ type Read = io::Result<Segment>;
 
 /// The segments of a log in their order, from one on.
 #[derive(Debug)]
-pub(crate) struct Ahead(Receiver<Read>);
+pub(crate) enum Ahead {
+    /// A thread reads them.
+    Thread(Receiver<Read>),
+    /// Where there are no threads, whoever asks does.
+    Caller(Mutex<(Rest, VecDeque<Read>)>),
+}
+
+/// What is still to be read.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    bucket: Arc<dyn Bucket>,
+    blocks: Arc<Blocks>,
+    from: u64,
+    size: u64,
+}
 
 impl Ahead {
     /// Begins to read at the segment whose first entry is `from`, up to those that begin below `size`. `None` if no thread
     /// can be had.
     pub(crate) fn begin(bucket: Arc<dyn Bucket>, blocks: Arc<Blocks>, from: u64, size: u64) -> Option<Self> {
+        let mut rest = Rest { bucket, blocks, from, size };
+        if !rest.bucket.has_threads() {
+            return Some(Self::Caller(Mutex::new((rest, VecDeque::new()))));
+        }
         let (sender, receiver) = sync_channel(WAITING);
         let read = move || {
-            let mut first = from;
-            while first < size {
-                for read in read_some(&*bucket, &blocks, first, size) {
-                    let is_last = read.is_err();
-                    if let Ok((found, _)) = &read {
-                        first = found.saturating_add(1);
-                    }
-                    // Whoever waited has gone, or will ask for what failed by itself.
-                    if sender.send(read).is_err() || is_last {
-                        return;
-                    }
-                }
-            }
+            // Whoever waited may have gone.
+            while rest.from < rest.size && rest.more().into_iter().all(|read| sender.send(read).is_ok()) {}
         };
         thread::Builder::new().name("read ahead".to_owned()).spawn(read).ok()?;
-        Some(Self(receiver))
+        Some(Self::Thread(receiver))
     }
 
     /// Returns the bytes of a segment, if it is the next one; `None` sends the caller to the bucket.
     pub(crate) fn next(&self, first: u64) -> Option<Vec<u8>> {
         loop {
-            match self.0.recv() {
-                Ok(Ok((found, bytes))) if found == first => return Some(bytes),
+            match self.read()? {
+                Ok((found, bytes)) if found == first => return Some(bytes),
                 // Of a group that began before, and ended behind it.
-                Ok(Ok((found, _))) if found < first => {}
-                Ok(Ok(_) | Err(_)) | Err(_) => return None,
+                Ok((found, _)) if found < first => {}
+                Ok(_) | Err(_) => return None,
             }
         }
+    }
+
+    fn read(&self) -> Option<Read> {
+        match self {
+            Self::Thread(receiver) => receiver.recv().ok(),
+            Self::Caller(rest) => {
+                let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+                let (rest, read) = &mut *rest;
+                if read.is_empty() && rest.from < rest.size {
+                    read.extend(rest.more());
+                }
+                read.pop_front()
+            }
+        }
+    }
+}
+
+impl Rest {
+    /// Reads some more; behind an error nothing.
+    fn more(&mut self) -> Vec<Read> {
+        let mut read = read_some(&*self.bucket, &self.blocks, self.from, self.size);
+        let failed = read.iter().position(Result::is_err);
+        // Whoever waits asks for what failed by itself.
+        read.truncate(failed.map_or(read.len(), |at| at.saturating_add(1)));
+        let last = read.iter().flatten().map(|(first, _)| first.saturating_add(1)).max();
+        self.from = if failed.is_some() { self.size } else { last.unwrap_or(self.size) };
+        read
     }
 }
 
@@ -70,7 +105,7 @@ fn read_some(bucket: &dyn Bucket, blocks: &Blocks, from: u64, size: u64) -> Vec<
     let block = from / BLOCK_ENTRIES;
     if block < whole {
         let some: Vec<u64> = (block..whole).take(AT_ONCE).collect();
-        let read = on_threads(&some, |block| blocks.whole(*block));
+        let read = at_once(bucket, &some, |block| blocks.whole(*block));
         let mut found = Vec::new();
         for (block, segments) in some.iter().zip(read) {
             match segments {
@@ -106,10 +141,13 @@ fn one_by_one(bucket: &dyn Bucket, from: u64, end: u64) -> Vec<Read> {
         let part = bucket.get(&segment::name(*first), None)?.ok_or_else(gone)?;
         Ok((*first, part.bytes))
     };
-    firsts.chunks(AT_ONCE).flat_map(|some| on_threads(some, read)).collect()
+    firsts.chunks(AT_ONCE).flat_map(|some| at_once(bucket, some, read)).collect()
 }
 
-fn on_threads<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+fn at_once<T: Sync, R: Send>(bucket: &dyn Bucket, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if !bucket.has_threads() {
+        return items.iter().map(work).collect();
+    }
     thread::scope(|scope| {
         let work = &work;
         let running: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();

@@ -74,7 +74,7 @@ impl Process {
     /// Takes the turn over from one who is silent.
     pub(super) fn take_over(&self, from: u64) {
         assert!(matches!(self.tend(from), Standing::Reader(_)));
-        assert_eq!(self.tend(from + TAKE_OVER_AFTER.as_secs()), Standing::Writer);
+        assert_eq!(self.tend(from + TAKE_OVER_AFTER.as_secs() + 1), Standing::Writer);
     }
 
     pub(super) fn has(&self, id: &NodeId) -> bool {

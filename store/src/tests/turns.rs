@@ -7,15 +7,19 @@ use std::{
     time::Instant,
 };
 
+use griptrace_core::{checkpoint::Checkpoint, note::Note};
+
 use super::{
-    bucket::{Process, genesis, init, look},
-    weather::Weather,
-    world::{NOW, signer},
+    bucket::{Process, genesis, init, join, look},
+    weather::{Storm, Weather},
+    world::{NOW, ORIGIN, signer},
 };
 use crate::{
-    OpenOptions, Store,
-    bucket::{Bucket as _, MemoryBucket},
-    lease::SharedHead,
+    CommitError, OpenError, OpenOptions, Standing, StorageError, Store,
+    bucket::{Bucket as _, MemoryBucket, When},
+    follow::SPREAD_MILLIS,
+    head::{Head, SIGNED, sign},
+    lease::{SharedHead, TAKE_OVER_AFTER, WriterId},
     record::NodeRecord,
 };
 
@@ -28,6 +32,14 @@ fn begun() -> Process {
 
 fn head(bucket: &MemoryBucket) -> SharedHead {
     SharedHead::parse(&bucket.get("head", None).unwrap().unwrap().bytes).unwrap()
+}
+
+fn published(bucket: &MemoryBucket) -> Vec<u8> {
+    bucket.get("checkpoint", None).unwrap().unwrap().bytes
+}
+
+fn size_of(note: &str) -> u64 {
+    Checkpoint::parse(Note::parse(note.as_bytes()).unwrap().text()).unwrap().size
 }
 
 /// Its thread had the store in hand when the last handle went: the turn went on until the thread was done, or for ever if the program
@@ -50,11 +62,11 @@ fn whoever_drops_the_last_handle_has_ended_the_turn_and_published() {
         } else {
             (hold(), commit())
         };
-        hear.recv().unwrap();
+        hear.recv_timeout(Duration::from_secs(9)).unwrap();
         let (bucket, checkpoint) = (first.weather.bucket.clone(), first.store.checkpoint());
         drop(first.store);
         assert_eq!(head(&bucket).turn.writer, None, "a thread was about to write {object}");
-        assert_eq!(bucket.get("checkpoint", None).unwrap().unwrap().bytes, checkpoint.into_bytes());
+        assert_eq!(published(&bucket), checkpoint.into_bytes());
         let (local, begun) = (tempfile::tempdir().unwrap(), Instant::now());
         let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
         drop(Store::open_in(Arc::new(bucket), local.path(), options).unwrap());
@@ -82,4 +94,130 @@ fn nobody_waits_for_a_snapshot_but_who_closes_the_store() {
     assert_eq!(head(&bucket).turn.writer, None);
     let again = look(&bucket);
     assert!(again.has(&after[0]) && again.store.0.read().catalogue.has_snapshot() && again.is_clean());
+}
+
+/// Rule R11: the head first. A checkpoint of a group that is under no head may be of another history than the log's.
+#[test]
+fn nothing_is_signed_of_a_group_whose_head_was_not_moved() {
+    for is_fenced in [true, false] {
+        let first = init(&Weather::default());
+        drop(first.commit(vec![first.source("before")]).unwrap());
+        let (bucket, size, checkpoint) = (first.weather.bucket.clone(), first.store.size(), first.store.checkpoint());
+        if is_fenced {
+            join(&bucket, "").take_over(10);
+        } else {
+            // The segment is there, and the head is not.
+            first.weather.brew(1, Storm::Crash);
+        }
+        SIGNED.with_borrow_mut(Vec::clear);
+        let lost = first.commit(vec![first.source("lost")]);
+        assert!(matches!(lost, Err(CommitError::Storage(_))), "{lost:?}");
+        assert!(bucket.get(&crate::segment::name(size), None).unwrap().is_some(), "its place was taken");
+        assert_eq!(SIGNED.take(), [], "fenced off: {is_fenced}");
+        let head = head(&bucket);
+        assert_eq!((head.head.size, size_of(&head.note) <= size), (size, true));
+        assert_eq!((first.store.size(), first.store.checkpoint()), (size, checkpoint));
+    }
+}
+
+/// It stood there until the log had passed it.
+#[test]
+fn a_published_checkpoint_that_only_claims_to_be_larger_is_replaced() {
+    let first = init(&Weather::default());
+    let bucket = first.weather.bucket.clone();
+    drop(first.commit(vec![first.source("one")]).unwrap());
+    let size = first.store.size();
+    let forged = first.store.checkpoint().replace(&format!("\n{size}\n"), "\n4000\n");
+    let same_size = first.store.checkpoint().replace("\u{2014}", "-");
+    for damaged in [forged.as_str(), same_size.as_str(), "nothing"] {
+        bucket.put("checkpoint", damaged.as_bytes(), &When::Always).unwrap();
+        drop(first.commit(vec![first.source(damaged)]).unwrap());
+        first.store.0.publish();
+        assert_eq!(published(&bucket), first.store.checkpoint().into_bytes());
+    }
+    // Nor does it stand in the way of whoever takes the turn.
+    bucket.put("checkpoint", forged.as_bytes(), &When::Always).unwrap();
+    let second = join(&bucket, "");
+    second.take_over(10);
+    assert_eq!(published(&bucket), second.store.checkpoint().into_bytes());
+    // Whoever has lost the turn can't tell damage from what was signed with a key that it doesn't know.
+    drop(second.commit(vec![second.source("two")]).unwrap());
+    bucket.put("checkpoint", forged.as_bytes(), &When::Always).unwrap();
+    first.store.0.publish();
+    assert_eq!(published(&bucket), forged.as_bytes());
+    second.store.0.publish();
+    assert_eq!(published(&bucket), second.store.checkpoint().into_bytes());
+}
+
+/// A log that signed more than its head tells has two histories, or is about to.
+#[test]
+fn a_published_checkpoint_that_the_log_signed_and_the_head_does_not_know_is_refused_loudly() {
+    for larger in [0, 10] {
+        let first = join(&init(&Weather::default()).weather.bucket, "");
+        assert_eq!(first.tend(0), Standing::Writer);
+        let bucket = first.weather.bucket.clone();
+        drop(first.commit(vec![first.source("one")]).unwrap());
+        let size = first.store.size() + 2 + larger;
+        let other = sign(&signer(), ORIGIN, Head { size, root: WriterId::ZERO }).unwrap();
+        bucket.put("checkpoint", other.as_bytes(), &When::Always).unwrap();
+        drop(first.commit(vec![first.source("two")]).unwrap());
+        assert_eq!(first.store.size(), size - larger);
+        first.store.0.publish();
+        assert_eq!(published(&bucket), other.as_bytes(), "it is evidence");
+        let refused = first.commit(vec![first.source("three")]);
+        assert!(matches!(refused, Err(CommitError::Stopped)), "{refused:?}");
+        for seconds in [20, 30] {
+            let told = first.store.tend(Duration::from_secs(seconds));
+            let Err(OpenError::Storage(StorageError::Corrupt { object, why })) = told else { panic!("{told:?}") };
+            assert!(object == "checkpoint" && why.contains(&format!("size {size}")), "{object}: {why}");
+        }
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        let opened = Store::open_in(Arc::new(bucket), first.local.path(), options);
+        assert!(matches!(opened, Err(OpenError::Storage(StorageError::Corrupt { .. }))), "{opened:?}");
+    }
+}
+
+/// All of them swapped the head at once, and an object store that has them wait for one another answered late.
+#[test]
+fn candidates_who_see_a_silent_head_do_not_all_swap_it_at_once() {
+    let first = init(&Weather::default());
+    let bucket = first.weather.bucket.clone();
+    let soonest = |chance: u16| {
+        let local = tempfile::tempdir().unwrap();
+        let mut id = [7; 32];
+        id[..2].copy_from_slice(&chance.to_le_bytes());
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        let store = Store::join_as(WriterId::from_bytes(id), Arc::new(bucket.clone()), local.path(), options).unwrap();
+        let is_taken = |millis| store.tend(Duration::from_millis(millis)).unwrap() == Standing::Writer;
+        assert!(!is_taken(0));
+        (1..200).map(|step| step * 50).find(|millis| is_taken(*millis)).unwrap()
+    };
+    // The one who makes the log falls silent.
+    let least = u64::try_from(TAKE_OVER_AFTER.as_millis()).unwrap();
+    assert_eq!(SPREAD_MILLIS, 500);
+    for (chance, expected) in [(0, 0), (250, 250), (499, 500), (500, 0), (60_450, 450)] {
+        assert_eq!(soonest(chance) - least, expected, "{chance}");
+        // The store was dropped, and has ended its turn: somebody who falls silent has it again.
+        assert_eq!(head(&bucket).turn.writer, None);
+        let silent = join(&bucket, "");
+        assert_eq!(silent.tend(0), Standing::Writer);
+        silent.weather.cut_off(true);
+    }
+    drop(first);
+}
+
+/// The advice was to close the store and open it again, which is for a folder.
+#[test]
+fn after_a_write_that_failed_a_process_takes_part_again_by_itself_and_says_so() {
+    let first = join(&init(&Weather::default()).weather.bucket, "");
+    assert_eq!(first.tend(0), Standing::Writer);
+    first.weather.brew(0, Storm::Crash);
+    assert!(matches!(first.commit(vec![first.source("one")]), Err(CommitError::Storage(_))));
+    let told = first.commit(vec![first.source("one")]).unwrap_err();
+    assert!(matches!(told, CommitError::Stopped) && told.to_string().contains("takes part again by itself"), "{told}");
+    first.weather.cut_off(false);
+    // The turn in the head is its own: it need not wait for itself to fall silent.
+    assert_eq!(first.tend(1), Standing::Writer);
+    let ids = first.commit(vec![first.source("one")]).unwrap();
+    assert!(first.has(&ids[0]) && first.is_clean());
 }

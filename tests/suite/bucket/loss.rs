@@ -46,7 +46,7 @@ impl Work {
             let nodes = vec![factory.source(&format!("{number}/{made}"))];
             match self.store.commit(nodes, &committer(), ISSUER, NOW) {
                 Ok(receipt) => self.acknowledged.lock().unwrap().extend(receipt.ids),
-                Err(CommitError::Storage(_) | CommitError::Poisoned | CommitError::ReadOnly) => {
+                Err(CommitError::Storage(_) | CommitError::Stopped | CommitError::ReadOnly) => {
                     thread::sleep(Duration::from_millis(100));
                 }
                 Err(error) => panic!("{error}"),
