@@ -491,13 +491,18 @@ impl Writer {
         }
         // One after the other, and commits wait for none of it.
         let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let publication = self.desk().publisher.take_waiting();
-        if let Some(publication) = publication {
+        if let Some(publication) = self.take_publication() {
             self.write_publication(objects, publication);
         }
     }
 
-    fn write_publication(&self, objects: &Objects, publication: Publication) {
+    /// Takes what waits to be published.
+    pub(crate) fn take_publication(&self) -> Option<Publication> {
+        self.desk().publisher.take_waiting()
+    }
+
+    /// Publishes it; it waits again if that fails.
+    pub(crate) fn write_publication(&self, objects: &Objects, publication: Publication) {
         let Err(error) = publication.write(objects) else { return };
         if matches!(&error, StorageError::Corrupt { object, .. } if object == CHECKPOINT) {
             // More was signed than the head tells: going on would fork the log. Whoever takes the turn is told.

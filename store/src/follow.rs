@@ -522,9 +522,12 @@ impl Inner {
         }
         let reading = self.reading(&known.log);
         let mut newest = reading.newest()?;
-        let told = lease.head();
-        if newest.head.size > told.size {
-            return Err(unknown_to(newest.object, newest.head, told).into());
+        if newest.head.size > lease.head().size {
+            // Either another one has the turn by now, or the log signed what no head tells of.
+            let (told, _) = lease.look(&self.objects)?;
+            let is_evidence = newest.head.size > told.size;
+            let fenced = || StorageError::Fenced { path: self.objects.root().to_path_buf() };
+            return Err(if is_evidence { unknown_to(newest.object, newest.head, told) } else { fenced() }.into());
         }
         // Whoever had the turn before may have published since, what it signed in time.
         self.catch_up(&known.log, &newest)?;

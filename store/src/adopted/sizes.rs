@@ -15,14 +15,16 @@ pub(crate) type Sizes = BTreeMap<Digest, u64>;
 
 /// Notes the size at which a bundle is adopted. One that is there keeps the size that it has.
 ///
-/// It is noted before the bundle is put there: after a crash between the two it is noted anew, with the bundle.
+/// It is noted before the bundle is put there: after a crash between the two it is noted anew, with the bundle. Where another
+/// process adopts it at the same time, the later size stays.
 pub(super) fn note_size(objects: &Objects, digest: &Digest, is_there: bool, size: u64) -> Result<(), StorageError> {
     objects.change(&object(), |there| {
         let mut sizes: Sizes = parse_lines(there, &object(), read_size)?.into_iter().collect();
         if is_there && sizes.contains_key(digest) {
             return Ok(None);
         }
-        sizes.insert(*digest, size);
+        let noted = sizes.entry(*digest).or_insert(size);
+        *noted = size.max(*noted);
         let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
         Ok(Some(write_lines(&lines.concat())))
     })

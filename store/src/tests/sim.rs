@@ -7,6 +7,7 @@
 //! `GRIPTRACE_STEPS` and `GRIPTRACE_SEED` (decimal, `0x` hexadecimal or `random`) say how many steps are made and from which world
 //! on; with `GRIPTRACE_SIM_TOLD` each of them is printed (CONTRIBUTING.md).
 
+mod beside;
 mod clients;
 mod dice;
 mod director;
@@ -24,15 +25,16 @@ use griptrace_core::{
 };
 
 use self::{
+    beside::bundles,
     clients::Clients,
     dice::Dice,
     director::{Director, MILLI, SECOND},
     ledger::Ledger,
     place::{Flaw, Place},
-    process::Shared,
+    process::SharedWorld,
 };
 use super::world::{NOW, ORIGIN, signer};
-use crate::{OpenOptions, Standing, Store, objects::Objects, open::init_on};
+use crate::{OpenOptions, Standing, Store, bucket::Bucket as _, objects::Objects, open::init_on};
 
 /// Steps of one world; then another begins, with the next seed.
 const STEPS_EACH: u64 = 20_000;
@@ -45,6 +47,8 @@ struct Run {
     steps: u64,
     trace: blake3::Hash,
     commits: usize,
+    /// Key changes, cosigned sizes, adopted names.
+    beside: [usize; 3],
     seconds: u64,
     /// The longest time without commits after a fault, in milliseconds.
     longest: u64,
@@ -65,11 +69,14 @@ fn play(seed: u64, steps: u64, flaw: Flaw) -> Result<Run, String> {
 impl Play {
     fn new(seed: u64, flaw: Flaw) -> Self {
         let mut dice = Dice::new(seed, 3);
+        // Made by no process: it would be seen signing.
+        assert!(!bundles().is_empty());
         let processes = dice.place(4) + 2;
         let place = Arc::new(Mutex::new(Place::new(flaw)));
-        let shared = |home| Shared {
+        let shared = |home| SharedWorld {
             ledger: Mutex::new(Ledger::new()),
             clients: Mutex::new(Clients::new(seed, home, processes)),
+            beside: Mutex::default(),
             standings: Mutex::default(),
             answers: Mutex::default(),
             is_stormy: false.into(),
@@ -77,10 +84,12 @@ impl Play {
         };
         let genesis = Self::genesis();
         let home = griptrace_core::entry::genesis_hash(&genesis.to_bytes().unwrap());
-        let mut director = Director::new(seed, place, Arc::new(shared(home)));
+        let mut director = Director::new(seed, Arc::clone(&place), Arc::new(shared(home)));
         let local = tempfile::tempdir().unwrap();
         let objects = Objects::in_bucket(director.still_port(), local.path());
         drop(Store::from_opened(init_on(objects, &genesis, signer(), NOW).unwrap()));
+        let head = place.lock().unwrap().objects.get("head", None).unwrap().unwrap();
+        director.shared.ledger.lock().unwrap().moved(&head.bytes);
         // One of several may be a reader only; two at least may write.
         let reader = dice.place(processes * 2);
         for number in 0..processes {
@@ -111,8 +120,9 @@ impl Play {
         self.settle()?;
         let Director { steps, trace, shared, now, .. } = &self.director;
         let commits = shared.clients.lock().unwrap().count();
+        let beside = shared.beside.lock().unwrap().counts();
         let (steps, trace, seconds) = (*steps, trace.finalize(), now / SECOND);
-        Ok(Run { steps, trace, commits, seconds, longest: self.longest / MILLI })
+        Ok(Run { steps, trace, commits, beside, seconds, longest: self.longest / MILLI })
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -197,6 +207,9 @@ impl Play {
         let mut ledger = director.shared.ledger.lock().unwrap();
         ledger.shown(&store, "who opens it at the end");
         ledger.compare(&entries, &commits);
+        if let Some(index) = director.shared.beside.lock().unwrap().missing_change(&entries) {
+            ledger.fail(format!("the log's key was changed in entry {index}, and it is not there"));
+        }
         Ok(())
     }
 }
@@ -222,7 +235,7 @@ fn a_log_in_a_bucket_holds_whatever_goes_wrong() {
     while done < steps {
         let run = play(seed, STEPS_EACH.min(steps - done), Flaw::None);
         let run = run.unwrap_or_else(|why| panic!("GRIPTRACE_SEED={seed}: {why}"));
-        println!("seed {seed}: {} steps, {} s, {} commits", run.steps, run.seconds, run.commits);
+        println!("seed {seed}: {} steps, {} s, {} commits, {:?}", run.steps, run.seconds, run.commits, run.beside);
         (done, commits, longest) = (done + run.steps, commits + run.commits, longest.max(run.longest));
         seed += 1;
     }

@@ -18,8 +18,8 @@ use std::{
 use super::{
     dice::Dice,
     place::{Answer, Ask, Place, no_answer},
-    port::{Call, Port, Reply},
-    process::{Process, Shared},
+    port::{Call, Port, Reply, Said},
+    process::{Process, SharedWorld},
 };
 use crate::bucket::Put;
 
@@ -42,7 +42,7 @@ enum Event {
 #[derive(Debug)]
 struct Actor {
     replies: Sender<Reply>,
-    calls: Receiver<Call>,
+    calls: Receiver<Said>,
     thread: Option<JoinHandle<()>>,
     /// Counts the crashes: what was meant for an earlier life is dropped.
     life: u64,
@@ -77,7 +77,7 @@ pub(super) struct Director {
     dice: Dice,
     actors: Vec<Actor>,
     pub(super) place: Arc<Mutex<Place>>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedWorld>,
     pub(super) steps: u64,
     pub(super) trace: blake3::Hasher,
     /// How much goes wrong in bad weather, in hundredths of the usual.
@@ -88,7 +88,7 @@ pub(super) struct Director {
 }
 
 impl Director {
-    pub(super) fn new(seed: u64, place: Arc<Mutex<Place>>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(seed: u64, place: Arc<Mutex<Place>>, shared: Arc<SharedWorld>) -> Self {
         let mut dice = Dice::new(seed, 1);
         let severity = dice.between(10, 250);
         Self {
@@ -122,6 +122,8 @@ impl Director {
             local: tempfile::tempdir().unwrap(),
             is_candidate,
             rate: self.dice.between(95, 106),
+            key: 0,
+            has_old_key: false,
         };
         let thread = Some(thread::Builder::new().spawn(|| process.run()).unwrap());
         let (life, is_alive, stopped_until, cut_off_until) = (0, false, 0, 0);
@@ -189,10 +191,13 @@ impl Director {
     fn arrive(&mut self, ask: &Ask) -> Answer {
         let answer = self.place.lock().unwrap().serve(ask);
         self.tell(&format!("{} -> {}", ask.words(), answer.words()));
-        if let (Ask::Put(name, bytes, _), Answer::Put(Put::Done(_))) = (ask, &answer)
-            && name == "checkpoint"
-        {
-            self.shared.ledger.lock().unwrap().published(bytes);
+        if let (Ask::Put(name, bytes, _), Answer::Put(Put::Done(_))) = (ask, &answer) {
+            let mut ledger = self.shared.ledger.lock().unwrap();
+            match &**name {
+                "checkpoint" => ledger.published(bytes),
+                "head" => ledger.moved(bytes),
+                _ => {}
+            }
         }
         answer
     }
@@ -214,7 +219,13 @@ impl Director {
     fn go_on(&mut self, process: usize, reply: Reply) {
         self.actors[process].replies.send(reply).unwrap();
         let life = self.actors[process].life;
-        match self.actors[process].calls.recv() {
+        let said = self.actors[process].calls.recv();
+        let said = said.map(|(signed, call)| {
+            let mut ledger = self.shared.ledger.lock().unwrap();
+            signed.into_iter().for_each(|head| ledger.signed(head, &format!("process {process}")));
+            call
+        });
+        match said {
             Ok(Call::Sleep(time)) => {
                 let time = u64::try_from(time.as_micros()).unwrap();
                 self.after(time, Event::Reply { process, life, reply: Reply::Woken });

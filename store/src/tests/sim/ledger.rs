@@ -5,19 +5,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use griptrace_core::{
     checkpoint::Checkpoint,
     digest::Digest,
+    entry::Entry,
     note::{Note, NoteVerifier},
     tree::{LeafIndex, Rfc9162, TreeSize, verify_consistency, verify_inclusion},
 };
 
-use crate::{
-    Receipt, Store,
-    tests::world::{ORIGIN, signer},
-};
+use super::beside::verifiers;
+use crate::{Receipt, Store, head::Head, lease::SharedHead, tests::world::ORIGIN};
 
 /// The notes, entries and receipts that were seen, and the first thing that was wrong.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    key: NoteVerifier,
+    keys: Vec<NoteVerifier>,
+    /// Which key signed each size.
+    signers: BTreeMap<u64, usize>,
+    /// The sizes and roots that the head was moved to.
+    heads: HashSet<(u64, Digest)>,
     known: HashSet<String>,
     /// The root of each size that was signed.
     pub(super) roots: BTreeMap<u64, Digest>,
@@ -33,7 +36,9 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new() -> Self {
         Self {
-            key: signer().verifier().clone(),
+            keys: verifiers(),
+            signers: BTreeMap::new(),
+            heads: HashSet::new(),
             known: HashSet::new(),
             roots: BTreeMap::new(),
             leaves: BTreeMap::new(),
@@ -65,17 +70,43 @@ impl Ledger {
         let (size, root) = (checkpoint.size, checkpoint.root);
         if !self.known.contains(text) {
             let note = Note::parse(text.as_bytes()).unwrap();
-            if note.verify(core::slice::from_ref(&self.key)).is_ok_and(|by| by.len() == 1) {
-                self.known.insert(text.to_owned());
-            } else {
-                self.fail(format!("{who} shows a checkpoint of size {size} that the log did not sign"));
+            match note.verify(&self.keys).as_deref() {
+                Ok([by]) => {
+                    self.known.insert(text.to_owned());
+                    self.signed_by(size, by.key, who);
+                }
+                _ => self.fail(format!("{who} shows a checkpoint of size {size} that the log did not sign")),
             }
+            self.signed(Head { size, root }, who);
         }
         let before = *self.roots.entry(size).or_insert(root);
         if before != root {
             self.fail(format!("{who} shows root {root} at size {size}, where {before} was signed: the log forked"));
         }
         (size, root)
+    }
+
+    /// Takes note of where the head was moved.
+    pub(super) fn moved(&mut self, bytes: &[u8]) {
+        match SharedHead::parse(bytes) {
+            Ok(SharedHead { head: Head { size, root }, .. }) => drop(self.heads.insert((size, root))),
+            Err(error) => self.fail(format!("a head was written that can't be read: {error}")),
+        }
+    }
+
+    /// Looks at what was signed, whether anybody was told or not: the head was moved there before (Rule R11).
+    pub(super) fn signed(&mut self, head: Head, who: &str) {
+        let Head { size, root } = head;
+        if !self.heads.contains(&(size, root)) {
+            self.fail(format!("{who} signs size {size} and root {root}, and no head was moved there"));
+        }
+    }
+
+    fn signed_by(&mut self, size: u64, key: usize, who: &str) {
+        let before = *self.signers.entry(size).or_insert(key);
+        if before != key {
+            self.fail(format!("{who} shows a checkpoint of size {size} by key {key}, and key {before} signed it"));
+        }
     }
 
     /// Looks at bytes that a process wants to write: at every checkpoint in them. So what was signed is seen,
@@ -177,6 +208,10 @@ impl Ledger {
         if let Some(size) = other {
             self.fail(format!("size {size} was signed over another root than the log has at its end"));
         }
+        let by = self.signers.iter().find(|(size, key)| key_at(entries, **size) != **key);
+        if let Some((size, key)) = by {
+            self.fail(format!("size {size} was signed by key {key}, and the log's is {}", key_at(entries, *size)));
+        }
         for (number, commit) in commits.iter().enumerate() {
             let found = places.get(&**commit).map_or(&[][..], Vec::as_slice);
             match (self.acknowledged.get(&number), found) {
@@ -186,6 +221,12 @@ impl Ledger {
             }
         }
     }
+}
+
+/// Which key signs a log of a size: a change of it counts from the next size on.
+fn key_at(entries: &[Vec<u8>], size: u64) -> usize {
+    let before = entries.iter().take(usize::try_from(size).unwrap());
+    before.filter(|entry| matches!(Entry::parse(entry), Ok(Entry::KeyChange(_)))).count()
 }
 
 fn read(text: &str) -> Option<Checkpoint> {

@@ -18,7 +18,10 @@ use std::{
 };
 
 use super::place::{Answer, Ask, Place, no_answer};
-use crate::bucket::{Bucket, Part, Put, When};
+use crate::{
+    bucket::{Bucket, Part, Put, When},
+    head::{Head, SIGNED},
+};
 
 /// What a process wants of the director.
 #[derive(Debug)]
@@ -28,6 +31,9 @@ pub(super) enum Call {
     /// It is dead, and its memory gone.
     Ended,
 }
+
+/// What a process signed since it was heard last, and what it wants.
+pub(super) type Said = (Vec<Head>, Call);
 
 /// What the director lets it go on with.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub(super) enum Reply {
 
 #[derive(Debug)]
 pub(super) struct Port {
-    calls: Sender<Call>,
+    calls: Sender<Said>,
     replies: Mutex<Receiver<Reply>>,
     place: Arc<Mutex<Place>>,
     is_dead: AtomicBool,
@@ -56,7 +62,7 @@ pub(super) struct Port {
 
 impl Port {
     pub(super) fn new(
-        calls: Sender<Call>,
+        calls: Sender<Said>,
         replies: Receiver<Reply>,
         place: Arc<Mutex<Place>>,
         now: Arc<AtomicU64>,
@@ -83,6 +89,7 @@ impl Port {
         match self.replies.lock().unwrap().recv() {
             Ok(Reply::Begin { is_fresh }) => {
                 self.is_dead.store(false, Ordering::SeqCst);
+                drop(SIGNED.take());
                 Some(is_fresh)
             }
             Ok(reply) => panic!("{reply:?} to a process that was not begun"),
@@ -93,14 +100,14 @@ impl Port {
     /// Says that the process ended.
     pub(super) fn end(&self) {
         self.is_dead.store(true, Ordering::SeqCst);
-        drop(self.calls.send(Call::Ended));
+        drop(self.calls.send((Vec::new(), Call::Ended)));
     }
 
     fn call(&self, call: Call) -> Option<Reply> {
         if self.is_dead() {
             return None;
         }
-        let reply = self.calls.send(call).ok().and_then(|()| self.replies.lock().unwrap().recv().ok());
+        let reply = self.calls.send((SIGNED.take(), call)).ok().and_then(|()| self.replies.lock().unwrap().recv().ok());
         if matches!(reply, None | Some(Reply::Dead)) {
             self.is_dead.store(true, Ordering::SeqCst);
             return None;

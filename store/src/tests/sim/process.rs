@@ -12,10 +12,16 @@ use std::{
 use griptrace_core::{id::NodeId, tree::Rfc9162};
 use tempfile::TempDir;
 
-use super::{clients::Clients, dice::Dice, ledger::Ledger, port::Port};
+use super::{
+    beside::{Beside, key_of, signer},
+    clients::Clients,
+    dice::Dice,
+    ledger::Ledger,
+    port::Port,
+};
 use crate::{
-    Found, OpenError, OpenOptions, ReadError, Standing, Store,
-    tests::world::{NOW, signer},
+    Found, OpenError, OpenOptions, ReadError, Standing, Store, commit::Writer, lease::WriterId, publish::Publication,
+    tests::world::NOW,
 };
 
 /// What stood on a node at a size; `None` where it was not there yet.
@@ -23,9 +29,10 @@ type Answers = HashMap<(NodeId, u64), Option<Vec<Found>>>;
 
 /// What everybody shares. One thread goes at a time, so that nobody ever waits for a lock here.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedWorld {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) clients: Mutex<Clients>,
+    pub(super) beside: Mutex<Beside>,
     /// What each process does, if it is open, and how many entries it shows.
     pub(super) standings: Mutex<Vec<Option<(Standing, u64)>>>,
     /// What readers were answered at pinned sizes.
@@ -41,13 +48,17 @@ pub(super) struct Shared {
 pub(super) struct Process {
     pub(super) number: usize,
     pub(super) port: Arc<Port>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedWorld>,
     pub(super) dice: Dice,
     pub(super) local: TempDir,
     /// Whether it may write.
     pub(super) is_candidate: bool,
     /// How fast its clock goes, in hundredths.
     pub(super) rate: u64,
+    /// Which of the log's keys it has, as far as it knows the newest.
+    pub(super) key: u8,
+    /// Whether it has to begin again with another one.
+    pub(super) has_old_key: bool,
 }
 
 /// When what is to be done next, by the process' own clock in microseconds.
@@ -56,6 +67,17 @@ struct Due {
     tend: u64,
     publish: u64,
     merge: u64,
+    /// What is being published meanwhile, as a server does it from another thread, and by whom.
+    publication: Option<(Arc<Writer>, Publication)>,
+}
+
+impl Due {
+    /// Ends what is being published.
+    fn publish_now(&mut self, store: &Store) {
+        if let Some((writer, publication)) = self.publication.take() {
+            writer.write_publication(&store.0.objects, publication);
+        }
+    }
 }
 
 impl Process {
@@ -64,15 +86,18 @@ impl Process {
             if is_fresh {
                 self.local = tempfile::tempdir().unwrap();
             }
-            if let Some(store) = self.open() {
-                self.live(&store);
+            while let Some(store) = self.open() {
+                if self.live(&store) {
+                    break;
+                }
+                self.shared.standings.lock().unwrap()[self.number] = None;
             }
             self.shared.standings.lock().unwrap()[self.number] = None;
             self.port.end();
         }
     }
 
-    fn who(&self) -> String {
+    pub(super) fn who(&self) -> String {
         format!("process {}", self.number)
     }
 
@@ -80,22 +105,24 @@ impl Process {
         Duration::from_micros(self.port.now() * self.rate / 100)
     }
 
-    fn ledger<T>(&self, tell: impl FnOnce(&mut Ledger) -> T) -> T {
+    pub(super) fn ledger<T>(&self, tell: impl FnOnce(&mut Ledger) -> T) -> T {
         tell(&mut self.shared.ledger.lock().unwrap())
     }
 
-    fn error(&self, error: &dyn core::error::Error) {
+    pub(super) fn error(&self, error: &dyn core::error::Error) {
         // What a process hears when it is dead is not the world's doing.
         if !self.port.is_dead() {
             self.ledger(|ledger| ledger.error(error, &self.who()));
         }
     }
 
-    fn open(&self) -> Option<Store> {
+    fn open(&mut self) -> Option<Store> {
         while !self.port.is_dead() {
-            let signer = self.is_candidate.then(signer);
+            let signer = self.is_candidate.then(|| signer(self.key));
+            let mut writer = [0; 32];
+            self.dice.fill(&mut writer);
             let options = OpenOptions { signer, address: self.number.to_string(), ..OpenOptions::default() };
-            match Store::join_in(self.port.clone(), self.local.path(), options) {
+            match Store::join_as(WriterId::from_bytes(writer), self.port.clone(), self.local.path(), options) {
                 Ok(store) => return Some(store),
                 Err(error) => self.error(&error),
             }
@@ -104,14 +131,22 @@ impl Process {
         None
     }
 
-    fn live(&mut self, store: &Store) {
+    /// Goes on with a store; `false` if it has to be opened with another key.
+    fn live(&mut self, store: &Store) -> bool {
         let mut due = Due::default();
+        self.has_old_key = false;
         while !self.port.is_dead() {
             if self.shared.is_over.load(Ordering::SeqCst) {
                 self.port.still();
-                return self.audit(store);
+                due.publish_now(store);
+                self.audit(store);
+                return true;
             }
             self.round(store, &mut due);
+            if self.has_old_key {
+                due.publish_now(store);
+                return false;
+            }
             let size = self.ledger(|ledger| ledger.shown(store, &format!("process {}", self.number)));
             if let Some((_, shown)) = &mut self.shared.standings.lock().unwrap()[self.number] {
                 *shown = size;
@@ -120,6 +155,7 @@ impl Process {
                 self.port.sleep(Duration::from_micros(self.dice.between(5_000, 60_000)));
             }
         }
+        true
     }
 
     fn round(&mut self, store: &Store, due: &mut Due) {
@@ -137,7 +173,15 @@ impl Process {
             self.commit(store);
         }
         if now >= due.publish {
-            store.0.publish();
+            if due.publication.is_none() && self.dice.hits(5_000) {
+                due.publication = store.0.writer().and_then(|writer| {
+                    let publication = writer.take_publication()?;
+                    Some((writer, publication))
+                });
+            } else {
+                due.publish_now(store);
+                store.0.publish();
+            }
             due.publish = now + self.dice.between(500_000, 1_500_000);
         }
         if now >= due.merge {
@@ -149,25 +193,34 @@ impl Process {
         if self.dice.hits(1_000) {
             self.look(store);
         }
+        self.go_beside(store);
         // It takes seconds here, since a process has one thread: not while it is measured how soon commits go on.
         if self.dice.hits(5) && self.shared.is_stormy.load(Ordering::SeqCst) {
             self.check(store);
         }
     }
 
-    fn tend(&self, store: &Store) {
+    fn tend(&mut self, store: &Store) {
         let tended = store.tend(self.clock());
         let standing = match tended {
             Ok(standing) => standing,
             Err(error) => {
                 self.error(&error);
-                if matches!(error, OpenError::WrongKey { .. }) {
-                    self.ledger(|ledger| ledger.fail(format!("{error} on taking the turn")));
+                if let OpenError::WrongKey { expected, .. } = &error {
+                    self.change_to(expected);
                 }
                 Standing::Reader(String::new())
             }
         };
         self.shared.standings.lock().unwrap()[self.number] = Some((standing, store.size()));
+    }
+
+    /// Hears that the log has another key than this process, which may only be a newer one.
+    fn change_to(&mut self, expected: &str) {
+        match key_of(expected).filter(|key| *key > self.key) {
+            Some(key) => (self.key, self.has_old_key) = (key, true),
+            None => self.ledger(|l| l.fail(format!("{} has key {}, and hears of {expected}", self.who(), self.key))),
+        }
     }
 
     fn commit(&self, store: &Store) {
@@ -269,12 +322,15 @@ impl Process {
     }
 
     /// Looks at everything when the simulation is over, and nothing fails any more.
-    fn audit(&self, store: &Store) {
+    fn audit(&mut self, store: &Store) {
         if let Err(error) = store.tend(self.clock() + Duration::from_secs(1)) {
             self.ledger(|ledger| ledger.fail(format!("process {} can't be tended at the end: {error}", self.number)));
         }
         store.0.publish();
         self.check(store);
+        if let Err(error) = self.look_beside(store) {
+            self.error(&error);
+        }
         self.ledger(|ledger| ledger.shown(store, &self.who()));
         let clients = self.shared.clients.lock().unwrap();
         for chance in 0..64 {
