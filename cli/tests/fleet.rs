@@ -11,45 +11,9 @@ use std::{
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-const CAMERA: &str = r#"
-[[dataset]]
-name = "wrist"
-origin = "collected"
-path = "raw"
-modality = ["visual"]
-purpose = ["train-adaptive-grasp-control"]
-grade = { value = "general", basis = "own", by = "Data office", on = 2026-04-02 }
-country = "DE"
-detail = { collected_from = 2026-03-01, collected_to = 2026-03-20, licence = { name = "own", allows = true }, persons = "none found (all frames)" }
-
-[[transformation]]
-name = "pretrain"
-kind = "training"
-used = ["wrist"]
-country = "DE"
-date = 2026-04-10
-generated = [{ model = "backbone", path = "model.bin", country = "DE" }]
-"#;
-
-const TRAINING: &str = r#"
-[[transformation]]
-name = "train"
-kind = "training"
-used = ["model:backbone"]
-country = "DE"
-date = 2026-04-20
-generated = [{ model = "grasp", path = "model.bin", country = "DE" }]
-"#;
-
-const PACKAGING: &str = r#"
-[[transformation]]
-name = "package"
-kind = "packaging"
-used = ["model:grasp"]
-country = "DE"
-date = 2026-04-30
-generated = [{ model = "packed", path = "model.bin", country = "DE" }]
-"#;
+const CAMERA: &str = include_str!("../../tests/support/fleet/camera.toml");
+const TRAINING: &str = include_str!("../../tests/support/fleet/training.toml");
+const PACKAGING: &str = include_str!("../../tests/support/fleet/packaging.toml");
 
 const PLANTS: [&str; 3] = ["camera", "training", "packaging"];
 

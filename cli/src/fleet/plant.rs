@@ -151,7 +151,7 @@ impl Plant {
     pub(crate) fn tiles(&self, fetcher: &Fetcher) -> Result<Tiles, CommandError> {
         let in_bucket = |bucket: &BucketPlace| Ok(Tiles::Other(Arc::new(InBucket(bucket.open()?))));
         let folder = match &self.tiles {
-            Spot::Url(url) => return Ok(Tiles::at(url, fetcher)),
+            Spot::Url(url) => return Ok(Tiles::at(url, &self.fetcher(fetcher)?)),
             Spot::Bucket(bucket) => return in_bucket(bucket),
             Spot::Folder(folder) => folder,
         };
@@ -169,6 +169,14 @@ impl Plant {
             // What is published lies in a store's own folder; another folder is itself what is published.
             None => Ok(Tiles::Folder(bare_store(folder).unwrap_or_else(|| folder.clone()))),
         }
+    }
+
+    /// Returns who asks for its tiles: where the plant names an authority, one who believes that too.
+    fn fetcher(&self, of_all: &Fetcher) -> Result<Fetcher, CommandError> {
+        let Some(path) = &self.server.ca else { return Ok(of_all.clone()) };
+        let authorities = fs::read(path).map_err(|e| CommandError::file("read", path, e))?;
+        Fetcher::also_believing(&authorities)
+            .map_err(|e| CommandError::because(format!("cannot use the authority in {}", path.display()), e))
     }
 
     /// Opens its log, to ask.
