@@ -16,6 +16,8 @@ pub(crate) enum ErrorKind {
     BrokenPipe,
     /// What was checked is not what was asked for: exit code 1.
     Refused,
+    /// What was named may be one of several nodes: exit code 2.
+    Ambiguous,
     /// The command could not do or check what it was asked: exit code 2.
     CouldNot,
 }
@@ -65,6 +67,11 @@ impl CommandError {
         Self { kind: ErrorKind::Refused, ..Self::failed(text) }
     }
 
+    /// Makes the error of a name that several nodes bear.
+    pub(crate) fn ambiguous(text: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Ambiguous, ..Self::failed(text) }
+    }
+
     /// Makes an error of a sentence and what caused it.
     pub(crate) fn because(text: impl Into<String>, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = Box::new(Message { text: text.into(), source: Some(cause.into()) });
@@ -110,7 +117,7 @@ impl CommandError {
         match self.kind {
             ErrorKind::BrokenPipe => 0,
             ErrorKind::Refused => 1,
-            ErrorKind::CouldNot => 2,
+            ErrorKind::Ambiguous | ErrorKind::CouldNot => 2,
         }
     }
 }

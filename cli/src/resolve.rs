@@ -285,7 +285,7 @@ fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, Comman
 }
 
 fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError {
-    let mut error = CommandError::failed(text);
+    let mut error = CommandError::ambiguous(text);
     for id in ids.iter().take(CANDIDATES_MAX) {
         let what = workspace.node(id).map_or_else(|_| id.to_string(), |node| candidate(&node));
         error = error.with_hint(format!("candidate: {what}"));

@@ -361,8 +361,7 @@ impl Workspace {
     pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, CommandError> {
         if let Some(named) = named.map(Path::to_owned).or_else(environment::store) {
             place::refuse_address(&named)?;
-            let inner = named.join(FOLDER);
-            return first_store([named.clone(), inner])?.ok_or_else(|| {
+            return first_store([named.clone(), named.join(FOLDER)])?.ok_or_else(|| {
                 CommandError::failed(format!("no store in {}", named.display()))
                     .with_hint(format!("griptrace init {} --origin ORIGIN makes one", named.display()))
             });
@@ -651,6 +650,13 @@ fn committer_of(
 /// Returns who commits to a log if nobody says otherwise.
 pub(crate) fn party_of(origin: &str) -> String {
     origin.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// Returns the settings of a folder, or those in it, and where they are.
+pub(crate) fn settings_in(folder: &Path) -> Result<Option<(PathBuf, Config)>, CommandError> {
+    let Some(at) = first_store([folder.to_owned(), folder.join(FOLDER)])? else { return Ok(None) };
+    let config = Config::read(&at)?;
+    Ok(Some((at, config)))
 }
 
 /// Returns the first folder that has settings. One that can't be looked at is not passed over: a store further up would be

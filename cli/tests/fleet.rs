@@ -11,45 +11,10 @@ use std::{
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-const CAMERA: &str = r#"
-[[dataset]]
-name = "wrist"
-origin = "collected"
-path = "raw"
-modality = ["visual"]
-purpose = ["train-adaptive-grasp-control"]
-grade = { value = "general", basis = "own", by = "Data office", on = 2026-04-02 }
-country = "DE"
-detail = { collected_from = 2026-03-01, collected_to = 2026-03-20, licence = { name = "own", allows = true }, persons = "none found (all frames)" }
-
-[[transformation]]
-name = "pretrain"
-kind = "training"
-used = ["wrist"]
-country = "DE"
-date = 2026-04-10
-generated = [{ model = "backbone", path = "model.bin", country = "DE" }]
-"#;
-
-const TRAINING: &str = r#"
-[[transformation]]
-name = "train"
-kind = "training"
-used = ["model:backbone"]
-country = "DE"
-date = 2026-04-20
-generated = [{ model = "grasp", path = "model.bin", country = "DE" }]
-"#;
-
-const PACKAGING: &str = r#"
-[[transformation]]
-name = "package"
-kind = "packaging"
-used = ["model:grasp"]
-country = "DE"
-date = 2026-04-30
-generated = [{ model = "packed", path = "model.bin", country = "DE" }]
-"#;
+const CAMERA: &str = include_str!("../../tests/support/fleet/camera.toml");
+const DATA: &str = include_str!("../../tests/support/fleet/data.toml");
+const TRAINING: &str = include_str!("../../tests/support/fleet/training.toml");
+const PACKAGING: &str = include_str!("../../tests/support/fleet/packaging.toml");
 
 const PLANTS: [&str; 3] = ["camera", "training", "packaging"];
 
@@ -205,6 +170,44 @@ fn a_bundle_spans_three_plants_and_a_withdrawal_at_the_first_is_in_its_verdict_a
     assert!(told(&fleet.plant("packaging"), "fleet refresh").1.contains("plant camera: nothing new"));
     let (code, said) = told(&fleet.plant("packaging"), "show model:grasp");
     assert!(code == 0 && said.contains("training.example/1"), "{said}");
+}
+
+/// Rule R3 has no data set as a root, so that what is fitted to the data sets stands for them; no buyer sees it.
+#[test]
+fn a_plant_that_only_hands_data_sets_over_proves_them_by_what_it_fits_to_all_of_them() {
+    const FIT: &str = "[[transformation]]\nname = \"fit\"\nkind = \"training\"\nused = [\"wrist\", \"force\"]\ncountry = \"DE\"\n\
+                       date = 2026-04-10\ngenerated = [{ model = \"scaling\", path = \"scaling.json\", country = \"DE\" }]\n";
+    let fleet = Fleet::new();
+    fs::write(fleet.plant("camera").join("force"), "forces").unwrap();
+    fs::write(fleet.plant("camera").join("scaling.json"), "{\"mean\": 0.5}").unwrap();
+    fleet.record("camera", DATA);
+    let adopt = |name: &str| format!("fleet --fleet ../hub/fleet.toml adopt dataset:{name} --destination DE");
+    let (code, said) = told(&fleet.plant("training"), &adopt("wrist"));
+    assert!(code == 2 && said.contains("no model and no shipment of plant camera stands on"), "{said}");
+    assert!(said.contains("fits to all of them"), "{said}");
+
+    fleet.record("camera", FIT);
+    fleet.at("training", &adopt("wrist"));
+    let (code, said) = told(&fleet.plant("training"), &adopt("force"));
+    assert!(code == 0 && !said.contains("no shipment of plant camera covers"), "{said}");
+    fleet.record("training", &TRAINING.replace("\"model:backbone\"", "\"dataset:wrist\", \"dataset:force\""));
+    fleet.at("packaging", "fleet --fleet ../hub/fleet.toml adopt model:grasp --plant training --destination DE");
+    fleet.record("packaging", PACKAGING);
+    fleet.at("packaging", "ship model:packed --to Buyer --country DE --serial S-1 --name first");
+    let (report, _) = fleet.judged();
+    assert_eq!((&report["policy_met"], report["sources"].as_array().unwrap().len()), (&true.into(), 2), "{report}");
+    let inspected = objects(&fleet.plant("packaging"), "inspect s.griptrace");
+    let camera = say(&fleet.plant("camera"), "--json show model:scaling");
+    let scaling: Json = serde_json::from_str(&camera).unwrap();
+    assert!(!format!("{inspected:?}").contains(scaling["id"].as_str().unwrap()), "what was fitted is in no bundle");
+    let wrist: Json = serde_json::from_str(&say(&fleet.plant("camera"), "--json show dataset:wrist")).unwrap();
+    assert!(format!("{inspected:?}").contains(wrist["id"].as_str().unwrap()), "{inspected:?}");
+
+    // A withdrawal reaches the buyer over both plants.
+    fleet.at("camera", "mark withdraw dataset:force --reason spoilt");
+    let (code, said) = told(&fleet.plant("packaging"), "fleet --fleet ../hub/fleet.toml refresh --destination DE");
+    assert!(code == 1 && said.contains("withdrawn"), "{said}");
+    assert_eq!(fleet.judged().0["verdict"], "WITHDRAWN");
 }
 
 #[test]

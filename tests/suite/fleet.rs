@@ -1,6 +1,9 @@
 //! The mirror of a log in a bucket, served as files: another implementation reads the whole tree from it, the crate
 //! `tlog_tiles`, a port of Go's.
 
+mod forward;
+mod plants;
+
 use std::{io, path::Path, sync::Arc};
 
 use griptrace_core::{checkpoint::Checkpoint, note::Note, tile::entry_bundles};

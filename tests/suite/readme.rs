@@ -1,4 +1,4 @@
-//! The README's commands, run in their order in an empty folder, as a newcomer would.
+//! The commands of the README and of docs/fleet.md, run in their order in an empty folder, as a newcomer would.
 //!
 //! Lines in `sh` fences are commands. `cargo run --release -- X` stands for `griptrace X`. A line
 //! that ends in `# exit N` must leave with N; all others with 0. The server's port is a free one.
@@ -91,16 +91,29 @@ fn commands(page: &str) -> Vec<String> {
     commands
 }
 
-#[test]
-fn the_commands_of_the_readme_work() {
-    let page = fs::read_to_string(paths::workspace_root().join("README.md")).unwrap();
-    let commands = commands(&page);
-    assert!(commands.len() > 12, "the README has {} commands", commands.len());
-    let folder = tempfile::tempdir().unwrap();
-    let bin = programs(folder.path());
-    let desk = folder.path().join("desk");
+/// Runs a command, which has to end with the code that it says, and returns what it said.
+fn ends_as_it_says(bin: &Path, desk: &Path, command: &str) -> String {
+    let (line, expected) =
+        command.rsplit_once("# exit ").map_or((command, 0), |(line, code)| (line, code.trim().parse().unwrap()));
+    let (code, said) = run(bin, desk, line);
+    assert_eq!(code, expected, "$ {line}\n{said}");
+    said
+}
+
+/// Returns the commands of a page, the programs, and an empty folder but for the policies.
+fn prepared(page: &str, folder: &Path) -> (Vec<String>, PathBuf, PathBuf) {
+    let commands = commands(&fs::read_to_string(paths::workspace_root().join(page)).unwrap());
+    assert!(commands.len() > 12, "{page} has {} commands", commands.len());
+    let (bin, desk) = (programs(folder), folder.join("desk"));
     fs::create_dir(&desk).unwrap();
     std::os::unix::fs::symlink(paths::workspace_root().join("policies"), desk.join("policies")).unwrap();
+    (commands, bin, desk)
+}
+
+#[test]
+fn the_commands_of_the_readme_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let (commands, bin, desk) = prepared("README.md", folder.path());
     let _started = Started(desk.join("serve.pid"));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let mut starts = 0;
@@ -110,15 +123,30 @@ fn the_commands_of_the_readme_work() {
         }
         let command = command.replace("cargo run --release -- ", "griptrace ").replace("7400", &port);
         starts += usize::from(command.contains(" serve --config "));
-        let (line, expected) = command
-            .rsplit_once("# exit ")
-            .map_or((command.as_str(), 0), |(line, code)| (line, code.trim().parse().unwrap()));
-        let (code, said) = run(&bin, &desk, line);
-        assert_eq!(code, expected, "$ {line}\n{said}");
+        ends_as_it_says(&bin, &desk, &command);
     }
     assert_eq!(starts, 1, "the README starts a server");
     let log = fs::read_to_string(desk.join("serve.log")).unwrap();
     assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");
+}
+
+#[test]
+fn the_commands_about_many_logs_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let (commands, bin, desk) = prepared("docs/fleet.md", folder.path());
+    let said: Vec<(&String, String)> =
+        commands.iter().map(|command| (command, ends_as_it_says(&bin, &desk, command))).collect();
+    for (part, expected) in [
+        ("fleet status", "consistent"),
+        ("fleet show", "training"),
+        ("fleet trace", "wrist"),
+        ("fleet impact", "grasp"),
+        ("fleet refresh", "withdrawn"),
+        ("griptrace verify", "WITHDRAWN"),
+    ] {
+        let (_, last) = said.iter().rfind(|(command, _)| command.contains(part)).expect(part);
+        assert!(last.contains(expected), "{part}: {last}");
+    }
 }
 
 #[test]

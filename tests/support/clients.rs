@@ -141,7 +141,7 @@ fn checkpoint(log: &NoteVerifier, text: &str) -> Checkpoint {
 }
 
 /// Makes a token, and returns the lines of the settings that let its holder in.
-fn let_in(at: &Path, party: &str, roles: &str) -> String {
+pub(crate) fn let_in(at: &Path, party: &str, roles: &str) -> String {
     let line = works(at, &["key", "token", "-o", &format!("{party}.token")]);
     format!("[[client]]\nname = \"{party}\"\nroles = [{roles}]\n{line}")
 }

@@ -1,5 +1,6 @@
 //! Questions across the logs of a fleet: each is asked in its own log, and an edge into another one is followed there.
 
+use core::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
 use griptrace_core::{
@@ -8,8 +9,14 @@ use griptrace_core::{
 };
 use griptrace_store::StoredNode;
 
-use super::{Fleet, abroad::Abroad, contact::one_line};
-use crate::{error::CommandError, output::Output, resolve::resolve_here, view::headline, workspace::Workspace};
+use super::{Fleet, Plant, abroad::Abroad, contact::one_line};
+use crate::{
+    error::{CommandError, ErrorKind},
+    output::Output,
+    resolve::resolve_here,
+    view::headline,
+    workspace::Workspace,
+};
 
 /// The plants, as far as they can be asked.
 #[derive(Debug)]
@@ -25,6 +32,8 @@ struct Site {
     /// Its log, also of one that can't be asked, if it was mirrored.
     home: Option<GenesisHash>,
     workspace: Result<Workspace, String>,
+    /// Why it can't be asked any more, if it was lost in between.
+    lost: OnceCell<String>,
 }
 
 /// A node, and at which plant it is: its place in the fleet.
@@ -48,7 +57,7 @@ impl<'f> Across<'f> {
         let sites = fleet.plants.iter().map(|plant| {
             let workspace = plant.open(output).map_err(|error| one_line(error.source.as_ref()));
             let home = workspace.as_ref().map_or_else(|_| plant.home(), |workspace| Some(workspace.home()));
-            Site { name: plant.name.clone(), home, workspace }
+            Site { name: plant.name.clone(), home, workspace, lost: OnceCell::new() }
         });
         Self { fleet, sites: sites.collect() }
     }
@@ -60,16 +69,36 @@ impl<'f> Across<'f> {
 
     /// Returns the log of a plant that can be asked.
     pub(crate) fn workspace(&self, plant: usize) -> Result<&Workspace, CommandError> {
-        let unknown = || CommandError::failed(format!("the fleet has no plant {plant}"));
-        let site = self.sites.get(plant).ok_or_else(unknown)?;
-        site.workspace
-            .as_ref()
-            .map_err(|why| CommandError::failed(format!("not reachable: plant {}: {why}", site.name)))
+        let site = self.site(plant)?;
+        match (&site.workspace, site.lost.get()) {
+            (Ok(workspace), None) => Ok(workspace),
+            (Err(why), _) | (_, Some(why)) => Err(CommandError::failed(not_reachable(&site.name, why))),
+        }
+    }
+
+    /// Asks a plant. One that has no answer is not asked again: it takes its time each time.
+    pub(crate) fn ask<T>(
+        &self,
+        plant: usize,
+        question: impl FnOnce(&Workspace) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let site = self.site(plant)?;
+        question(self.workspace(plant)?).map_err(|error| {
+            if error.kind == ErrorKind::Ambiguous {
+                return error.while_doing(format!("asking plant {}", site.name));
+            }
+            let why = site.lost.get_or_init(|| one_line(error.source.as_ref()));
+            CommandError { hints: error.hints, ..CommandError::failed(not_reachable(&site.name, why)) }
+        })
+    }
+
+    fn site(&self, plant: usize) -> Result<&Site, CommandError> {
+        self.sites.get(plant).ok_or_else(|| CommandError::failed(format!("the fleet has no plant {plant}")))
     }
 
     /// Returns a node.
     pub(crate) fn node(&self, at: At) -> Result<StoredNode, CommandError> {
-        self.workspace(at.plant)?.node(&at.id)
+        self.ask(at.plant, |workspace| workspace.node(&at.id))
     }
 
     /// Returns the plant whose log this is.
@@ -78,9 +107,14 @@ impl<'f> Across<'f> {
     }
 
     /// Says which plants can't be asked, and why.
-    pub(crate) fn unreachable(&self) -> impl Iterator<Item = String> + '_ {
-        let why = |site: &Site| Some(format!("not reachable: plant {}: {}", site.name, site.workspace.as_ref().err()?));
-        self.sites.iter().filter_map(why)
+    pub(crate) fn unreachable(&self) -> Vec<String> {
+        let never = self.sites.iter().filter_map(|site| Some((&site.name, site.workspace.as_ref().err()?)));
+        never.map(|(name, why)| not_reachable(name, why)).chain(self.lost()).collect()
+    }
+
+    /// Says which plants could be asked and then no more, and why.
+    pub(crate) fn lost(&self) -> Vec<String> {
+        self.sites.iter().filter_map(|site| Some(not_reachable(&site.name, site.lost.get()?))).collect()
     }
 
     /// Finds the one node that `text` means, in the log of the plant that is named, or in whichever has it.
@@ -89,24 +123,20 @@ impl<'f> Across<'f> {
             self.fleet.plant(plant)?;
         }
         let mut found = Vec::new();
-        for (number, site) in
-            self.sites.iter().enumerate().filter(|(_, site)| plant.is_none_or(|name| name == site.name))
+        for (number, _) in self.sites.iter().enumerate().filter(|(_, site)| plant.is_none_or(|name| name == site.name))
         {
-            match &site.workspace {
-                Ok(workspace) => {
-                    let id = resolve_here(workspace, output, text)
-                        .map_err(|e| e.while_doing(format!("asking plant {}", site.name)))?;
-                    found.extend(id.map(|id| At { plant: number, id }));
-                }
-                Err(why) => output.warn(format_args!("not reachable: plant {}: {why}", site.name)),
+            match self.ask(number, |workspace| resolve_here(workspace, output, text)) {
+                Ok(id) => found.extend(id.map(|id| At { plant: number, id })),
+                Err(error) if error.kind == ErrorKind::Ambiguous => return Err(error),
+                Err(error) => output.warn(one_line(error.source.as_ref())),
             }
         }
         match found.as_slice() {
             [one] => Ok(*one),
             [] => Err(CommandError::failed(format!("no node {text:?} at any plant that can be reached"))),
             several => {
-                let mut error =
-                    CommandError::failed(format!("several plants have a node {text:?}; name one with --plant"));
+                let text = format!("several plants have a node {text:?}; name one with --plant");
+                let mut error = CommandError::ambiguous(text);
                 for at in several {
                     let (name, title) = (self.name(at.plant), headline(&self.node(*at)?));
                     error = error.with_hint(format!("candidate: {title} of plant {name}"));
@@ -117,7 +147,7 @@ impl<'f> Across<'f> {
     }
 
     /// Walks to everything that a node came from, over the borders of logs.
-    pub(crate) fn ancestors(&self, from: At) -> Result<Walked, CommandError> {
+    pub(crate) fn ancestors(&self, from: At) -> Walked {
         self.walk(
             from,
             |workspace, at| {
@@ -148,18 +178,17 @@ impl<'f> Across<'f> {
         let plant = self
             .plant_of(home)
             .ok_or_else(|| format!("{id} in the log {home}, which is of no plant that was ever reached"))?;
-        let workspace = self.workspace(plant).map_err(|e| format!("{id}: {}", one_line(e.source.as_ref())))?;
-        match workspace.store.node(&id) {
+        match self.ask(plant, |workspace| workspace.store.node(&id)) {
             Ok(Some(_)) => Ok(At { plant, id }),
             Ok(None) => Err(format!("{id}, which plant {} does not have", self.name(plant))),
-            Err(error) => Err(format!("{id} of plant {}: {}", self.name(plant), one_line(error.source.as_ref()))),
+            Err(error) => Err(format!("{id}: {}", one_line(error.source.as_ref()))),
         }
     }
 
     /// Walks to everything that stands on a node, over the borders of logs.
-    pub(crate) fn descendants(&self, from: At) -> Result<Walked, CommandError> {
-        let abroad = self.references()?;
-        let mut walked = self.walk(
+    pub(crate) fn descendants(&self, from: At) -> Walked {
+        let abroad = self.references();
+        self.walk(
             from,
             |workspace, at| {
                 let found =
@@ -167,39 +196,43 @@ impl<'f> Across<'f> {
                 Ok(found.into_iter().map(|found| (found.id, found.kind, found.depth)).collect())
             },
             |workspace, (at, _), _| Ok(users(&abroad, workspace.home(), at.id)),
-        )?;
-        // Whoever can't be asked may have used anything.
-        walked.gaps.extend(self.unreachable());
-        Ok(walked)
+        )
     }
 
     /// Returns the nodes of other plants that name this one.
     pub(crate) fn users(&self, at: At) -> Result<Vec<At>, CommandError> {
-        Ok(users(&self.references()?, self.workspace(at.plant)?.home(), at.id))
+        let home = self.workspace(at.plant)?.home();
+        Ok(users(&self.references(), home, at.id))
     }
 
-    /// Reads what each plant's nodes name in other logs.
-    fn references(&self) -> Result<Vec<(usize, Abroad)>, CommandError> {
-        let open = self.sites.iter().zip(&self.fleet.plants).enumerate();
-        let open = open.filter_map(|(number, (site, plant))| Some((number, site.workspace.as_ref().ok()?, plant)));
-        open.map(|(number, workspace, plant)| Ok((number, Abroad::of(workspace, &plant.folder)?))).collect()
+    /// Reads what the nodes of each plant that can be asked name in other logs.
+    fn references(&self) -> Vec<(usize, Abroad)> {
+        let plants = self.fleet.plants.iter().enumerate();
+        let read = |(number, plant): (usize, &Plant)| {
+            let abroad = self.ask(number, |workspace| Abroad::of(workspace, &plant.folder));
+            Some((number, abroad.ok()?))
+        };
+        plants.filter_map(read).collect()
     }
 
-    /// Walks, in each log by itself, and over borders from every node that names others or may be named.
+    /// Walks, in each log by itself, and over borders from every node that names others or may be named. A plant that is lost on
+    /// the way ends it there alone.
     fn walk(
         &self,
         from: At,
         inside: impl Fn(&Workspace, At) -> Result<Vec<(NodeId, Kind, u64)>, CommandError>,
         over: impl Fn(&Workspace, (At, Kind), &mut Vec<String>) -> Result<Vec<At>, CommandError>,
-    ) -> Result<Walked, CommandError> {
+    ) -> Walked {
         let mut depths: BTreeMap<At, u64> = BTreeMap::from([(from, 0)]);
         let (mut order, mut gaps) = (vec![from], Vec::new());
         let mut todo = VecDeque::from([(from, 0_u64)]);
         while let Some((entry, depth)) = todo.pop_front() {
-            let workspace = self.workspace(entry.plant)?;
-            let mut found = inside(workspace, entry)?;
-            found.insert(0, (entry.id, workspace.node(&entry.id)?.core.kind, 0));
-            for (id, kind, further) in found {
+            let found = self.ask(entry.plant, |workspace| {
+                let own = (entry.id, workspace.node(&entry.id)?.core.kind, 0);
+                let further = inside(workspace, entry)?;
+                Ok([own].into_iter().chain(further).collect::<Vec<_>>())
+            });
+            for (id, kind, further) in found.unwrap_or_default() {
                 let (at, depth) = (At { plant: entry.plant, id }, depth.saturating_add(further));
                 let known = depths.insert(at, depth.min(depths.get(&at).copied().unwrap_or(u64::MAX)));
                 if known.is_some() && at != entry {
@@ -208,7 +241,8 @@ impl<'f> Across<'f> {
                 if known.is_none() {
                     order.push(at);
                 }
-                for next in over(workspace, (at, kind), &mut gaps)? {
+                let borders = self.ask(at.plant, |workspace| over(workspace, (at, kind), &mut gaps));
+                for next in borders.unwrap_or_default() {
                     if let Entry::Vacant(entry) = depths.entry(next) {
                         entry.insert(depth.saturating_add(1));
                         order.push(next);
@@ -219,8 +253,12 @@ impl<'f> Across<'f> {
         }
         let depth = |at: &At| depths.get(at).copied().unwrap_or_default();
         order.sort_by_key(depth);
-        Ok(Walked { met: order.into_iter().map(|at| (at, depth(&at))).collect(), gaps })
+        Walked { met: order.into_iter().map(|at| (at, depth(&at))).collect(), gaps }
     }
+}
+
+fn not_reachable(plant: &str, why: &str) -> String {
+    format!("not reachable: plant {plant}: {why}")
 }
 
 fn users(abroad: &[(usize, Abroad)], home: GenesisHash, id: NodeId) -> Vec<At> {

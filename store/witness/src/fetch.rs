@@ -14,7 +14,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -81,6 +81,13 @@ struct Target {
     path: String,
 }
 
+fn of_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // A system without any is told by the first https address, and not by those that need none.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -90,9 +97,26 @@ impl Fetcher {
     /// # Errors
     /// What is wrong with the versions of TLS that were built in.
     pub fn new() -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        // A system without any is told by the first https address, and not by those that need none.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::with_roots(of_system())
+    }
+
+    /// Makes a client that believes these authorities too, in PEM.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, or that there is none.
+    pub fn also_believing(authorities: &[u8]) -> Result<Self, rustls::Error> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(authorities)
+            .collect::<Result<_, _>>()
+            .map_err(|e| rustls::Error::General(e.to_string()))?;
+        if certificates.is_empty() {
+            return Err(rustls::Error::General("it holds no certificate".to_owned()));
+        }
+        let mut roots = of_system();
+        certificates.into_iter().try_for_each(|certificate| roots.add(certificate))?;
+        Self::with_roots(roots)
+    }
+
+    fn with_roots(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = config.with_root_certificates(roots).with_no_client_auth();

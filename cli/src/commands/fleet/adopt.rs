@@ -169,7 +169,8 @@ fn root_of(
 
 fn nothing_to_prove(plant: &Plant, title: &str) -> CommandError {
     CommandError::failed(format!("no model and no shipment of plant {} stands on {title}", plant.name)).with_hint(
-        "evidence is made for a model or a shipment: have the plant record the model that is made of it, or ship one",
+        "evidence is made for a model or a shipment: have the plant record the model that it makes of it; one that only \
+         hands data sets over records what it fits to all of them, as docs/fleet.md shows",
     )
 }
 

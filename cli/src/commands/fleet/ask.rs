@@ -41,11 +41,12 @@ pub(super) fn show(context: &Context, fleet: &Fleet, node: &Node) -> Result<Answ
     lines.extend(show::lines(workspace, &found, false)?);
     let mut users = Vec::new();
     for user in across.users(at)? {
-        let title = headline(&across.node(user)?);
-        lines.push(format!("  {:<18} {title}, of plant {}", "used by", across.name(user.plant)));
+        // What is not told here is told with the plant that was lost.
+        let Ok(node) = across.node(user) else { continue };
+        lines.push(format!("  {:<18} {}, of plant {}", "used by", headline(&node), across.name(user.plant)));
         users.push(json!({ "plant": across.name(user.plant), "id": user.id.to_string() }));
     }
-    let gaps: Vec<String> = across.unreachable().collect();
+    let gaps = across.unreachable();
     if let Some(map) = object.as_object_mut() {
         map.insert("plant".to_owned(), json!(across.name(at.plant)));
         map.insert("used_by".to_owned(), json!(users));
@@ -57,31 +58,36 @@ pub(super) fn show(context: &Context, fleet: &Fleet, node: &Node) -> Result<Answ
 
 pub(super) fn trace(context: &Context, fleet: &Fleet, node: &Node) -> Result<Answer, CommandError> {
     let across = Across::open(fleet, &context.output);
-    let walked = across.ancestors(node.find(context, &across)?)?;
-    list(context, &across, &walked)
+    let walked = across.ancestors(node.find(context, &across)?);
+    list(context, &across, &walked)?;
+    let mut gaps = walked.gaps;
+    gaps.extend(across.lost());
+    list_gaps(context, &gaps)
 }
 
 pub(super) fn impact(context: &Context, fleet: &Fleet, node: &Node) -> Result<Answer, CommandError> {
     let across = Across::open(fleet, &context.output);
     let from = node.find(context, &across)?;
-    let walked = across.descendants(from)?;
-    let answer = list(context, &across, &walked)?;
+    let walked = across.descendants(from);
+    let kinds = list(context, &across, &walked)?;
+    // Whoever can't be asked may have used anything.
+    let mut gaps = walked.gaps;
+    gaps.extend(across.unreachable());
+    let answer = list_gaps(context, &gaps)?;
     for kind in [Kind::Model, Kind::Shipment] {
-        let mut hit = 0_usize;
-        for (at, _) in walked.met.iter().filter(|(at, _)| *at != from) {
-            hit += usize::from(across.node(*at)?.core.kind == kind);
-        }
+        let hit = kinds.iter().filter(|(at, of)| *at != from && *of == kind).count();
         context.output.talk(format_args!("{hit} {kind}{} on it", if hit == 1 { " stands" } else { "s stand" }));
     }
     Ok(answer)
 }
 
-/// Lists what was met, nearest first, and then what is not known.
-fn list(context: &Context, across: &Across<'_>, walked: &Walked) -> Result<Answer, CommandError> {
+/// Lists what was met, nearest first, and returns the kind of each. What a plant does not tell any more is told with the plant.
+fn list(context: &Context, across: &Across<'_>, walked: &Walked) -> Result<Vec<(At, Kind)>, CommandError> {
+    let mut kinds = Vec::new();
     for (at, depth) in &walked.met {
-        let workspace = across.workspace(at.plant)?;
-        let node = workspace.node(&at.id)?;
-        let (plant, aside) = (across.name(at.plant), workspace.put_aside(&at.id)?);
+        let told = across.ask(at.plant, |workspace| Ok((workspace.node(&at.id)?, workspace.put_aside(&at.id)?)));
+        let Ok((node, aside)) = told else { continue };
+        let plant = across.name(at.plant);
         let mut object = view::node_json(&node);
         if let Some(map) = object.as_object_mut() {
             map.insert("plant".to_owned(), json!(plant));
@@ -90,11 +96,17 @@ fn list(context: &Context, across: &Across<'_>, walked: &Walked) -> Result<Answe
         }
         let aside = aside.map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(mark)));
         context.output.either(&object, &[format!("{depth:>3}  {plant:<16} {}{aside}", headline(&node))])?;
+        kinds.push((*at, node.core.kind));
     }
+    Ok(kinds)
+}
+
+/// Says what a list lacks.
+fn list_gaps(context: &Context, gaps: &[String]) -> Result<Answer, CommandError> {
     if context.output.is_json() {
-        walked.gaps.iter().try_for_each(|gap| context.output.object(&json!({ "not_known": gap })))?;
+        gaps.iter().try_for_each(|gap| context.output.object(&json!({ "not_known": gap })))?;
     }
-    Ok(tell_gaps(context, &walked.gaps))
+    Ok(tell_gaps(context, gaps))
 }
 
 /// Says what the answer lacks: one that lacks something is not whole.
