@@ -474,10 +474,10 @@ fn first_where(from: u32, to: u32, question: impl Fn(u32) -> bool) -> u32 {
 
 /// Returns the first place in the order of the ids whose prefix is at least this one. Ids are
 /// hashes, evenly spread: the search begins where the prefix should be.
-fn first_at_least(base: &Snapshot, wanted: u64) -> u64 {
+fn first_at_least(base: &Snapshot, wanted: u32) -> u64 {
     let count = base.count(Column::ById);
     let is_before = |at: u64| by_id_from_record(&base.record(Column::ById, at)).0 < wanted;
-    let guess = u64::try_from((u128::from(wanted) * u128::from(count)) >> 64).unwrap_or(0);
+    let guess = u64::from(wanted).saturating_mul(count) >> u32::BITS;
     let (mut low, mut high) = (guess, guess);
     let mut step = 64;
     while low > 0 && !is_before(low) {
