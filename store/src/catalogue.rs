@@ -215,15 +215,9 @@ impl Catalogue {
 
     /// Returns the first entry of the segment that an entry is in.
     pub(crate) fn segment_of(&self, leaf: u64) -> u64 {
-        // The first commit from here on is in the same segment, unless the entry is the status head
-        // before a new one.
-        let next = first_where(0, self.commits(), |at| self.commit(at).leaf >= leaf);
-        let next = if next < self.commits() { self.commit(next).segment } else { self.reached.segment };
-        if next <= leaf {
-            return next;
-        }
-        let before = first_where(0, self.commits(), |at| self.commit(at).segment >= next);
-        before.checked_sub(1).map_or(0, |before| self.commit(before).segment)
+        // Every group ends in a status head, and all of it is in one segment; a commit need not be in it.
+        let head = self.first_head(leaf);
+        if head < self.heads() { self.head(head).segment() } else { self.reached.segment }
     }
 
     /// Returns how many status heads there are.

@@ -160,6 +160,11 @@ impl PlacedCommit {
 }
 
 impl PlacedHead {
+    /// Returns the first entry of its segment.
+    pub(crate) fn segment(&self) -> u64 {
+        self.before.map_or(0, |(segment, _)| segment)
+    }
+
     pub(crate) fn to_record(self) -> [u8; 28] {
         let (segment, frame) = self.before.unwrap_or((0, FramePlace { offset: 0, length: 0 }));
         record(&[

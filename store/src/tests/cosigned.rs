@@ -225,3 +225,11 @@ fn a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned() {
     let entries = Bundle::from_bytes(&bytes).unwrap().logs.remove(0).entries;
     assert!(entries.iter().any(|(leaf, _)| *leaf == index) && entries.iter().all(|(leaf, _)| *leaf + 2 != index));
 }
+
+super::world::in_a_bucket_too! {
+    cosignatures_are_merged_and_the_first_and_last_of_each_key_stay,
+    what_no_known_witness_said_is_not_kept,
+    a_bundle_stands_on_what_the_quorum_cosigned,
+    what_came_after_the_last_cosigned_checkpoint_is_shown_all_the_same,
+    a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned,
+}

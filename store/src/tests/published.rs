@@ -93,3 +93,8 @@ fn nothing_is_there_before_its_checkpoint_is_published() {
     }
     assert!(entries(store.size()).is_some());
 }
+
+super::world::in_a_bucket_too! {
+    a_tile_is_there_at_each_of_its_widths_and_at_no_other,
+    nothing_is_there_before_its_checkpoint_is_published,
+}

@@ -148,3 +148,9 @@ fn a_snapshot_gives_the_same_answers() {
     std::fs::remove_file(path).unwrap();
     assert_eq!(answers(&open(dir.path())), expected);
 }
+
+super::world::in_a_bucket_too! {
+    ancestry_and_impact_are_walked_nearest_first,
+    nodes_are_found_by_id_name_kind_and_content,
+    what_is_recorded_again_is_found_again,
+}
