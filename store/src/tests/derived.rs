@@ -8,10 +8,13 @@ use griptrace_core::{
     node::Kind,
 };
 
-use super::world::{NOW, World, open, reader};
+use super::world::{NOW, World, object, open, put, reader};
 use crate::{
-    Disclose, Found, LogEntry, ProveOptions, Store, catalogue::Catalogue, delta::Delta, objects::Objects,
-    snapshot::blocks_of,
+    Disclose, Found, LogEntry, ProveOptions, Store,
+    catalogue::Catalogue,
+    delta::Delta,
+    objects::Objects,
+    snapshot::{NAME as SNAPSHOT, blocks_of},
 };
 
 /// What a store answers.
@@ -78,8 +81,7 @@ const DAMAGES: [Damage; 8] = [
 #[test]
 fn a_damaged_snapshot_answers_the_same() {
     let (dir, source) = large();
-    let path = dir.path().join("snapshots/catalogue");
-    let whole = fs::read(&path).unwrap();
+    let whole = object(dir.path(), SNAPSHOT).unwrap();
     let blocks = blocks_of(&whole);
     assert!(blocks.len() > 6 && blocks[0].len() == 32 << 10, "{blocks:?}");
     let expected = ask(&reader(dir.path()), &source);
@@ -87,16 +89,16 @@ fn a_damaged_snapshot_answers_the_same() {
     for (what, damage) in DAMAGES {
         let mut bytes = whole.clone();
         damage(&mut bytes);
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         assert!(ask(&reader(dir.path()), &source) == expected, "{what}");
         let faults = reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
-        assert!(faults.iter().any(|fault| fault.object == "snapshots/catalogue"), "{what}: {faults:?}");
+        assert!(faults.iter().any(|fault| fault.object == SNAPSHOT), "{what}: {faults:?}");
     }
     // The head, and every block, one by one.
     for at in [40, blocks[0].start - 1].into_iter().chain(blocks.iter().map(|block| block.end - 1)) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         assert!(ask(&reader(dir.path()), &source) == expected, "byte {at}");
     }
     // A writer makes it anew.
@@ -104,19 +106,18 @@ fn a_damaged_snapshot_answers_the_same() {
     assert!(ask(&store, &source) == expected);
     drop(store);
     assert!(reader(dir.path()).fsck(&|_, _, _| {}).unwrap().is_clean());
-    fs::remove_file(&path).unwrap();
+    put(dir.path(), SNAPSHOT, None);
     assert!(ask(&reader(dir.path()), &source) == expected, "deleted");
 }
 
 #[test]
 fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
     let (dir, _) = large();
-    let path = dir.path().join("snapshots/catalogue");
-    let whole = fs::read(&path).unwrap();
+    let whole = object(dir.path(), SNAPSHOT).unwrap();
     for at in (0..whole.len()).step_by(24 * 1024) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         let store = open(dir.path());
         let size = store.size();
         let some = store.of_kind(Kind::Dataset).unwrap()[5];
@@ -127,7 +128,7 @@ fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
         assert_eq!(store.size(), size);
         // What nobody asked for is only seen by an audit.
         let faults = store.fsck(&|_, _, _| {}).unwrap().faults;
-        assert!(faults.iter().all(|fault| fault.object == "snapshots/catalogue"), "byte {at}: {faults:?}");
+        assert!(faults.iter().all(|fault| fault.object == SNAPSHOT), "byte {at}: {faults:?}");
     }
 }
 
@@ -135,17 +136,16 @@ fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
 fn another_logs_or_an_older_snapshot_is_not_believed() {
     let (dir, source) = large();
     let (other, _) = large();
-    let name = "snapshots/catalogue";
     let expected = ask(&reader(dir.path()), &source);
-    let own = fs::read(dir.path().join(name)).unwrap();
+    let own = object(dir.path(), SNAPSHOT).unwrap();
     // Two logs of one genesis, as it happens: the nodes differ.
-    fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&object(other.path(), SNAPSHOT).unwrap()));
     assert!(ask(&reader(dir.path()), &source) == expected);
-    fs::write(dir.path().join(name), &own).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&own));
     let world = World::at(&open(dir.path()));
     let late = world.add(world.source("late", "CN"));
     drop(world);
-    fs::write(dir.path().join(name), own).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&own));
     assert!(reader(dir.path()).node(&late).unwrap().is_some());
 }
 
@@ -273,4 +273,11 @@ fn an_index_that_took_nothing_in_yet_is_no_fault() {
     assert!(dir.path().join("index").exists());
     let report = reader(dir.path()).fsck(&|_, _, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.faults);
+}
+
+super::world::in_a_bucket_too! {
+    a_damaged_snapshot_answers_the_same,
+    a_writer_over_a_damaged_snapshot_records_nothing_twice,
+    another_logs_or_an_older_snapshot_is_not_believed,
+    an_index_that_took_nothing_in_yet_is_no_fault,
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     sea::{Fault, Sea},
-    world::{NOW, ORIGIN, World, reader, signer},
+    world::{NOW, ORIGIN, World, object, put, reader, signer},
 };
 use crate::{
     CommitError, KeyChangeRefusal, OpenError, OpenOptions, ProveOptions, Store,
@@ -119,17 +119,13 @@ fn a_log_key_signs_up_to_its_size_and_the_next_one_from_there() {
     assert!(matches!(open_with(&world, signer()), Err(OpenError::WrongKey { .. })), "the old key opens nothing");
     // What can be lost is made again, by whoever opens.
     for damage in [None, Some("not it")] {
-        let keys = world.dir.path().join(KEYS);
-        match damage {
-            None => std::fs::remove_file(&keys).unwrap(),
-            Some(other) => std::fs::write(&keys, other).unwrap(),
-        }
+        put(world.dir.path(), KEYS, damage.map(str::as_bytes));
         let faults = reader(world.dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
         assert!(matches!(&*faults, [fault] if fault.object == KEYS && fault.heals), "{damage:?}: {faults:?}");
         let store = open_with(&world, second()).unwrap();
         let more = World::at(&store);
         more.add(more.source("again", "CN"));
-        assert!(keys.exists() && is_clean(&store));
+        assert!(object(world.dir.path(), KEYS).is_some() && is_clean(&store));
     }
 }
 
@@ -290,6 +286,7 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
 }
 
 super::world::in_a_bucket_too! {
+    a_log_key_signs_up_to_its_size_and_the_next_one_from_there,
     a_committers_key_that_retired_signs_nothing_more,
     a_change_that_has_no_place_is_refused_and_nothing_is_written,
     a_key_that_ended_names_no_successor,

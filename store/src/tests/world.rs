@@ -6,6 +6,7 @@ use core::{
 };
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -30,7 +31,7 @@ use tempfile::TempDir;
 
 use crate::{
     OpenError, OpenOptions, Store,
-    bucket::MemoryBucket,
+    bucket::{Bucket as _, MemoryBucket, When},
     record::{ManifestRecord, NodeRecord, SubjectsRecord, total_bytes},
 };
 
@@ -88,6 +89,24 @@ pub(super) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) 
     IN_A_BUCKET.set(Some(made + 1));
     let bucket = BUCKETS.lock().unwrap().entry(dir.to_path_buf()).or_default().clone();
     Store::init_in(Arc::new(bucket), dir, genesis, signer, now)
+}
+
+/// Returns the bytes of an object of the log that was made with this folder.
+pub(super) fn object(dir: &Path, name: &str) -> Option<Vec<u8>> {
+    match BUCKETS.lock().unwrap().get(dir) {
+        Some(bucket) => bucket.get(name, None).unwrap().map(|part| part.bytes),
+        None => fs::read(dir.join(name)).ok(),
+    }
+}
+
+/// Writes an object of that log as it may come to lie there, or removes it.
+pub(super) fn put(dir: &Path, name: &str, bytes: Option<&[u8]>) {
+    match (BUCKETS.lock().unwrap().get(dir), bytes) {
+        (Some(bucket), Some(bytes)) => drop(bucket.put(name, bytes, &When::Always).unwrap()),
+        (Some(bucket), None) => bucket.remove(name).unwrap(),
+        (None, Some(bytes)) => fs::write(dir.join(name), bytes).unwrap(),
+        (None, None) => fs::remove_file(dir.join(name)).unwrap(),
+    }
 }
 
 /// Opens the log that was made with this folder.
