@@ -141,10 +141,10 @@ impl Catalogue {
 
     /// Returns the number of the node with this id.
     pub(crate) fn number(&self, id: &NodeId) -> Option<Number> {
-        self.tail.by_id.get(id).copied().or_else(|| {
+        self.tail.number_of(id).or_else(|| {
             let base = self.base.as_ref()?;
             let from = first_at_least(base, prefix(id));
-            let same = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            let same = (from..base.count(Column::ById)).map(|at| by_id_from_record(base.record(Column::ById, at)));
             let mut same = same.take_while(|(found, _)| *found == prefix(id)).map(|(_, number)| number);
             same.find(|number| self.id(*number) == *id)
         })
@@ -155,7 +155,7 @@ impl Catalogue {
         let within = |id: &NodeId| (least..=greatest).contains(&id);
         let base = self.base.iter().flat_map(|base| {
             let from = first_at_least(base, prefix(least));
-            let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(base.record(Column::ById, at)));
             let found = found.take_while(|(found, _)| *found <= prefix(greatest));
             found.filter(|(_, number)| *number < end).map(|(_, number)| self.id(number))
         });
@@ -470,7 +470,7 @@ fn first_where(from: u32, to: u32, question: impl Fn(u32) -> bool) -> u32 {
 /// hashes, evenly spread: the search begins where the prefix should be.
 fn first_at_least(base: &Snapshot, wanted: u32) -> u64 {
     let count = base.count(Column::ById);
-    let is_before = |at: u64| by_id_from_record(&base.record(Column::ById, at)).0 < wanted;
+    let is_before = |at: u64| by_id_from_record(base.record(Column::ById, at)).0 < wanted;
     let guess = u64::from(wanted).saturating_mul(count) >> u32::BITS;
     let (mut low, mut high) = (guess, guess);
     let mut step = 64;

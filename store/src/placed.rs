@@ -124,15 +124,16 @@ impl Placed {
 
     pub(crate) fn from_record(bytes: &[u8; 20]) -> Option<Self> {
         let mut fields = Fields(bytes);
-        let (offset, commit) = (fields.take::<OFFSET_BYTES>(), fields.small());
+        let mut offset = [0; 8];
+        offset.iter_mut().zip(fields.take::<OFFSET_BYTES>()).for_each(|(to, from)| *to = from);
+        let commit = fields.small();
         let (length, first_edge) = (fields.small(), fields.small());
         let (kind, mark) = (fields.byte(), fields.byte());
-        let [a, b, c, d, e, f] = offset;
         Some(Self {
             kind: Kind::ALL.iter().copied().find(|known| known.number() == kind & !ATTACHED)?,
             mark: Mark::ALL.iter().copied().find(|known| known.number() == mark),
             commit,
-            frame: FramePlace { offset: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), length },
+            frame: FramePlace { offset: u64::from_le_bytes(offset), length },
             attached: kind & ATTACHED != 0,
             first_edge,
         })
@@ -216,8 +217,8 @@ pub(crate) fn by_id_to_record(id: &NodeId, number: Number) -> [u8; 8] {
     record(&[&prefix(id).to_le_bytes(), &number.to_le_bytes()])
 }
 
-pub(crate) fn by_id_from_record(bytes: &[u8; 8]) -> (u32, Number) {
-    let mut fields = Fields(bytes);
+pub(crate) fn by_id_from_record(bytes: [u8; 8]) -> (u32, Number) {
+    let mut fields = Fields(&bytes);
     (fields.small(), fields.small())
 }
 

@@ -216,13 +216,11 @@ impl Snapshot {
         let inside = narrow(at % wide(column.in_block())).saturating_mul(N);
         let found =
             self.block(column, narrow(at / wide(column.in_block()))).and_then(|b| b.get(inside..)?.first_chunk::<N>());
-        match found {
-            Some(record) => *record,
-            None => {
-                self.damaged.store(true, Ordering::Relaxed);
-                [0; N]
-            }
-        }
+        let Some(record) = found else {
+            self.damaged.store(true, Ordering::Relaxed);
+            return [0; N];
+        };
+        *record
     }
 
     /// Tells whether any answer since opening rests on a damaged block.

@@ -100,7 +100,7 @@ impl Catalogue {
         let mut fresh: Vec<(NodeId, Number)> = self.tail.ids.iter().copied().zip(numbers).collect();
         fresh.sort_unstable();
         let mut fresh = fresh.into_iter().peekable();
-        let old = self.old(Column::ById).map(|record| by_id_from_record(&record));
+        let old = self.old(Column::ById).map(by_id_from_record);
         let mut old = old.map(|(_, number)| (self.id(number), number)).peekable();
         let merged = core::iter::from_fn(|| match (old.peek(), fresh.peek()) {
             (Some(a), Some(b)) if a <= b => old.next(),

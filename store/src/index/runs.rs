@@ -218,17 +218,17 @@ mod tests {
         for commit in 0..200_u32 {
             // One key that all have, one that two have, and one of its own.
             let mut pairs: Vec<_> =
-                (0..50).map(|i| (u64::from(commit) << 20 | i, commit * 100)).chain([(7 << 39, commit)]).collect();
-            pairs.push((u64::from(commit / 2) << 28 | 1 << 38, commit));
+                (0..50).map(|i| ((u64::from(commit) << 20) + i, commit * 100)).chain([(7 << 39, commit)]).collect();
+            pairs.push(((u64::from(commit / 2) << 28) + (1 << 38), commit));
             pairs.sort_unstable();
             add(&mut place, &mut runs, commit + 1, pairs).unwrap();
             place.keep(&names(&runs));
         }
         assert!(runs.len() < 10, "{} runs", runs.len());
         assert_eq!(find(&place, &runs, 7 << 39).unwrap(), (0..200).collect::<Vec<_>>());
-        assert_eq!(find(&place, &runs, 99 << 28 | 1 << 38).unwrap(), [198, 199]);
-        assert_eq!(find(&place, &runs, 3 << 20 | 49).unwrap(), [300]);
-        assert_eq!(find(&place, &runs, 3 << 20 | 50).unwrap(), [0; 0]);
+        assert_eq!(find(&place, &runs, (99 << 28) + (1 << 38)).unwrap(), [198, 199]);
+        assert_eq!(find(&place, &runs, (3 << 20) + 49).unwrap(), [300]);
+        assert_eq!(find(&place, &runs, (3 << 20) + 50).unwrap(), [0; 0]);
         let (mut begin, mut all) = (0, 0);
         for run in &runs {
             let pairs = run.load(&place).unwrap();

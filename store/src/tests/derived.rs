@@ -193,6 +193,7 @@ fn ids_that_begin_alike_stand_in_their_order() {
     let id = |first: u32, last: u8| {
         let mut bytes = [last; 32];
         bytes[..4].copy_from_slice(&first.to_be_bytes());
+        bytes[4..8].fill(0);
         NodeId::new(Digest::from_bytes(bytes))
     };
     let home = GenesisHash::new(Digest::ZERO);
@@ -204,6 +205,7 @@ fn ids_that_begin_alike_stand_in_their_order() {
             lasts.iter().flat_map(|last| [1, 1 << 20, u32::MAX].map(|first| id(first, *last))).collect();
         all.extend(ids.iter().copied());
         catalogue.apply(Delta::of_ids(&catalogue, ids));
+        assert!((0..).zip(&all).all(|(number, id)| catalogue.number(id) == Some(number)), "not in the snapshot yet");
         let snapshot = catalogue.write_snapshot(&objects).unwrap().unwrap();
         catalogue.rebase(snapshot);
     }
