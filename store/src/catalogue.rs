@@ -141,10 +141,10 @@ impl Catalogue {
 
     /// Returns the number of the node with this id.
     pub(crate) fn number(&self, id: &NodeId) -> Option<Number> {
-        self.tail.by_id.get(id).copied().or_else(|| {
+        self.tail.number_of(id).or_else(|| {
             let base = self.base.as_ref()?;
             let from = first_at_least(base, prefix(id));
-            let same = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            let same = (from..base.count(Column::ById)).map(|at| by_id_from_record(base.record(Column::ById, at)));
             let mut same = same.take_while(|(found, _)| *found == prefix(id)).map(|(_, number)| number);
             same.find(|number| self.id(*number) == *id)
         })
@@ -155,7 +155,7 @@ impl Catalogue {
         let within = |id: &NodeId| (least..=greatest).contains(&id);
         let base = self.base.iter().flat_map(|base| {
             let from = first_at_least(base, prefix(least));
-            let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(&base.record(Column::ById, at)));
+            let found = (from..base.count(Column::ById)).map(|at| by_id_from_record(base.record(Column::ById, at)));
             let found = found.take_while(|(found, _)| *found <= prefix(greatest));
             found.filter(|(_, number)| *number < end).map(|(_, number)| self.id(number))
         });
@@ -215,9 +215,9 @@ impl Catalogue {
 
     /// Returns the first entry of the segment that an entry is in.
     pub(crate) fn segment_of(&self, leaf: u64) -> u64 {
-        // Each group ends with a status head, which knows where the checkpoint before the group stands.
-        let end = first_where(0, self.heads(), |at| self.head(at).index >= leaf);
-        if end < self.heads() { self.head(end).before.map_or(0, |(segment, _)| segment) } else { self.reached.segment }
+        // Every group ends in a status head, and all of it is in one segment; a commit need not be in it.
+        let head = self.first_head(leaf);
+        if head < self.heads() { self.head(head).segment() } else { self.reached.segment }
     }
 
     /// Returns how many status heads there are.
@@ -468,10 +468,10 @@ fn first_where(from: u32, to: u32, question: impl Fn(u32) -> bool) -> u32 {
 
 /// Returns the first place in the order of the ids whose prefix is at least this one. Ids are
 /// hashes, evenly spread: the search begins where the prefix should be.
-fn first_at_least(base: &Snapshot, wanted: u64) -> u64 {
+fn first_at_least(base: &Snapshot, wanted: u32) -> u64 {
     let count = base.count(Column::ById);
-    let is_before = |at: u64| by_id_from_record(&base.record(Column::ById, at)).0 < wanted;
-    let guess = u64::try_from((u128::from(wanted) * u128::from(count)) >> 64).unwrap_or(0);
+    let is_before = |at: u64| by_id_from_record(base.record(Column::ById, at)).0 < wanted;
+    let guess = u64::from(wanted).saturating_mul(count) >> u32::BITS;
     let (mut low, mut high) = (guess, guess);
     let mut step = 64;
     while low > 0 && !is_before(low) {

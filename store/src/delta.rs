@@ -58,7 +58,17 @@ impl Delta {
             let why = format!("a group begins at entry {}, and the log before it has {}", group.first, base.size());
             return Err(StorageError::corrupt(group.name, why));
         }
-        let delta = Self {
+        let delta = Self::nothing(base, group.segment, group.end);
+        let mut builder = Builder { base, group, delta, fresh: HashMap::new() };
+        for entry in &group.entries {
+            builder.entry(entry)?;
+        }
+        builder.finish()
+    }
+
+    /// Begins with nothing beyond a catalogue.
+    fn nothing(base: &Catalogue, segment: u64, end: u64) -> Self {
+        Self {
             ids: Vec::new(),
             nodes: Vec::new(),
             edges: Vec::new(),
@@ -72,14 +82,18 @@ impl Delta {
             leaves: Vec::new(),
             map: base.map().clone(),
             frontier: base.frontier().clone(),
-            segment: group.segment,
-            end: group.end,
-        };
-        let mut builder = Builder { base, group, delta, fresh: HashMap::new() };
-        for entry in &group.entries {
-            builder.entry(entry)?;
+            segment,
+            end,
         }
-        builder.finish()
+    }
+
+    /// Returns what a group adds of which nothing is known but ids.
+    #[cfg(test)]
+    pub(crate) fn of_ids(base: &Catalogue, ids: Vec<NodeId>) -> Self {
+        let frame = crate::segment::FramePlace { offset: 0, length: 0 };
+        let first_edge = base.edges();
+        let node = Placed { kind: Kind::Dataset, mark: None, commit: 0, frame, attached: false, first_edge };
+        Self { nodes: vec![node; ids.len()], ids, ..Self::nothing(base, 0, 0) }
     }
 
     /// Returns the size and root of the tree with this group.

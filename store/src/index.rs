@@ -1,18 +1,21 @@
 //! The index: nodes by name, by content and by what was recorded. Derived and disposable.
 //!
 //! For each key a node goes by there is a pair: a fingerprint of the key and the node's number. Pairs
-//! stand in sorted runs, new ones at the end; runs of about one size are merged. A run rests in
-//! sled (`shelf`) as a few large values, since many small ones cost it far more time and memory
-//! than all the rest of a commit (benches/README.md). What a fingerprint leads to is read and
-//! compared, so that the index can leave something out, but never make something up.
+//! stand in sorted runs, new ones at the end; runs of about one size are merged. A run is a file. What
+//! a fingerprint leads to is read and compared, so that the index can leave something out, but never
+//! make something up.
 //!
 //! It catches up with the log when it is asked, and is filled anew from the segments when it is
 //! missing, broken or of another log. Where another process has it open, this one keeps its own in
 //! memory.
 
+mod files;
 mod runs;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use bincode::{Decode, Encode};
 use griptrace_core::{
@@ -23,7 +26,8 @@ use griptrace_core::{
 };
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use self::runs::{Place, Run};
+pub(crate) use self::files::Broken;
+use self::{files::Place, runs::Run};
 use crate::{
     State, Store,
     catalogue::Catalogue,
@@ -34,16 +38,17 @@ use crate::{
     reading::SegmentReader,
     record::NodeRecord,
     recorded::{Unit, units},
-    shelf::{Broken, Shelf},
     snapshot,
 };
 
 /// A fingerprint of a key, and the number of a node that goes by it.
 pub(crate) type Pair = (u64, Number);
 
-const META: &[u8] = b"meta";
-/// The version of the keys and values: another one is filled anew.
-const VERSION: u32 = 2;
+/// The file that says how far the index is. Another version has another name, is not seen, and goes when the index is filled.
+const META: &str = "meta-3";
+const SUM_BYTES: usize = 32;
+/// Bits of a fingerprint: of 10^9 keys one in a thousand has the fingerprint of another, which costs reading a node.
+const FINGERPRINT_BITS: u32 = 40;
 /// Commits that are taken in while others wait.
 const BEHIND_COMMITS_MAX: u32 = 256;
 /// Nodes whose pairs are gathered before they become a run.
@@ -52,7 +57,6 @@ const BATCH_NODES: u32 = 1 << 17;
 /// How far the index is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Meta {
-    version: u32,
     home: [u8; 32],
     /// What makes the fingerprints private.
     secret: [u8; 32],
@@ -79,15 +83,8 @@ impl Index {
     /// Opens the index of a store, on disk if that can be had.
     pub(crate) fn open(objects: &Objects, catalogue: &Catalogue) -> Self {
         let path = objects.local().join("index");
-        if path.is_file() {
-            // Nothing else of the store's has this name.
-            std::fs::remove_file(&path).unwrap_or_default();
-        }
-        let place = Shelf::open(&path).map_or_else(Place::memory, Place::Disk);
-        let fresh = fresh_meta(catalogue);
-        let mut index = Self { path, place, meta: fresh };
-        let found = index.place.get(META).ok().flatten();
-        let found = found.and_then(|bytes| decode::<Meta>(&bytes)).filter(|meta| is_of(meta, catalogue));
+        let mut index = Self { place: Place::open(&path), path, meta: fresh_meta(catalogue) };
+        let found = index.found().ok().flatten().filter(|meta| is_of(meta, catalogue));
         // Nobody is ahead of the writer: it is of a log that was set back since.
         let found = found.filter(|meta| !objects.is_writer() || meta.commits <= catalogue.commits());
         match found {
@@ -99,34 +96,35 @@ impl Index {
         index
     }
 
+    /// Returns what is there, if it is of this version.
+    fn found(&self) -> Result<Option<Meta>, Broken> {
+        let Some(bytes) = self.place.read(META) else { return Ok(None) };
+        meta_of(&bytes).map(Some).ok_or(Broken)
+    }
+
     /// Tells how many commits it has taken in.
     pub(crate) const fn commits(&self) -> u32 {
         self.meta.commits
     }
 
-    /// Opens the index of a store as it is, for an audit. `None` if there is none, another process has it, or
-    /// nothing was taken in yet: it was made when the log was empty, or whoever made it was stopped.
+    /// Opens the index of a store as it is, for an audit. `None` if there is none, another process has it, nothing was taken in
+    /// yet, or another version made it.
     pub(crate) fn inspect(folder: &Path, catalogue: &Catalogue) -> Result<Option<Self>, Broken> {
         let path = folder.join("index");
-        if !path.exists() {
-            return Ok(None);
+        let Some(place) = Place::inspect(&path) else { return Ok(None) };
+        let mut index = Self { path, place, meta: fresh_meta(catalogue) };
+        let Some(meta) = index.found()? else { return Ok(None) };
+        if !is_of(&meta, catalogue) {
+            return Err(Broken);
         }
-        let Some(shelf) = Shelf::try_open(&path)? else { return Ok(None) };
-        let place = Place::Disk(shelf);
-        let Some(bytes) = place.get(META)? else { return Ok(None) };
-        let meta = decode::<Meta>(&bytes).filter(|meta| is_of(meta, catalogue));
-        Ok(Some(Self { path, place, meta: meta.ok_or(Broken)? }))
+        index.meta = meta;
+        Ok(Some(index))
     }
 
     /// Throws away what there is.
     fn renew(&mut self, catalogue: &Catalogue) {
         self.meta = fresh_meta(catalogue);
-        let place = core::mem::replace(&mut self.place, Place::memory());
-        if let Place::Disk(disk) = place
-            && let Some(disk) = disk.renew()
-        {
-            self.place = Place::Disk(disk);
-        }
+        self.place.keep(&BTreeSet::new());
     }
 
     /// Asks for the numbers that a fingerprint leads to, in log order, and where the index breaks,
@@ -146,7 +144,7 @@ impl Index {
                 self.meta = fresh_meta(catalogue);
             }
             if self.catch_up(objects, catalogue)? == Ok(())
-                && let Ok(numbers) = self.place.find(&self.meta.runs, fingerprint(&self.meta.secret))
+                && let Ok(numbers) = runs::find(&self.place, &self.meta.runs, fingerprint(&self.meta.secret))
             {
                 return Ok(numbers.into_iter().filter(|number| *number < catalogue.len()).collect());
             }
@@ -180,26 +178,37 @@ impl Index {
     }
 
     fn take(&mut self, mut meta: Meta, pairs: Vec<Pair>) -> Result<(), Broken> {
-        let (mut written, gone) = self.place.add(&mut meta.runs, pairs)?;
-        written.push((META.to_vec(), encode(&meta)?));
-        self.place.write(written, gone)?;
+        runs::add(&mut self.place, &mut meta.runs, meta.commits, pairs)?;
+        let bytes = encode(&meta)?;
+        self.place.write(META, [blake3::hash(&bytes).as_bytes().as_slice(), &bytes].concat())?;
+        let mut names = runs::names(&meta.runs);
+        names.insert(META.to_owned());
+        self.place.keep(&names);
         self.meta = meta;
         Ok(())
     }
 
-    /// Returns the pairs of the first `commits` commits as they should be.
-    pub(crate) fn expected(&self, objects: &Objects, catalogue: &Catalogue) -> Result<Vec<Pair>, StorageError> {
-        pairs_of_commits(objects, catalogue, 0, self.meta.commits.min(catalogue.commits()), &self.meta.secret)
-    }
-
-    /// Returns all pairs, sorted.
-    pub(crate) fn all(&self) -> Result<Vec<Pair>, Broken> {
-        let mut pairs = Vec::new();
+    /// Compares the index with the segments, run by run; returns how many pairs it has and how many it should have where it
+    /// differs. The outer error is of the log, the inner one of the index.
+    pub(crate) fn difference(
+        &self,
+        objects: &Objects,
+        catalogue: &Catalogue,
+    ) -> Result<Result<Option<(usize, usize)>, Broken>, StorageError> {
+        let mut from = 0;
         for run in &self.meta.runs {
-            pairs.extend(self.place.load(run)?);
+            let to = run.end.min(catalogue.commits());
+            let expected = pairs_of_commits(objects, catalogue, from, to, &self.meta.secret)?;
+            let Ok(mut found) = run.load(&self.place) else { return Ok(Err(Broken)) };
+            // Another process may have gone on, and its index with it.
+            found.retain(|(_, number)| *number < catalogue.len());
+            if found != expected {
+                return Ok(Ok(Some((found.len(), expected.len()))));
+            }
+            from = to;
         }
-        pairs.sort_unstable();
-        Ok(pairs)
+        let whole = from == self.meta.commits.min(catalogue.commits());
+        Ok(if whole { Ok(None) } else { Err(Broken) })
     }
 }
 
@@ -217,6 +226,12 @@ pub(crate) fn is_meta(bytes: &[u8]) -> bool {
     decode::<Meta>(bytes).is_some()
 }
 
+/// Reads how far an index is, behind its checksum.
+fn meta_of(bytes: &[u8]) -> Option<Meta> {
+    let (sum, bytes) = bytes.split_first_chunk::<SUM_BYTES>()?;
+    decode(bytes).filter(|_| blake3::hash(bytes).as_bytes() == sum)
+}
+
 fn encode(value: &impl Encode) -> Result<Vec<u8>, Broken> {
     bincode::encode_to_vec(value, bincode::config::standard()).map_err(|_| Broken)
 }
@@ -226,14 +241,14 @@ fn fresh_meta(catalogue: &Catalogue) -> Meta {
     // Without randomness the keys are less private, in an index that lies beside the plain text.
     random(&mut secret).unwrap_or_default();
     let home = *catalogue.home.as_bytes();
-    Meta { version: VERSION, home, secret, commits: 0, last: [0; 32], runs: Vec::new() }
+    Meta { home, secret, commits: 0, last: [0; 32], runs: Vec::new() }
 }
 
 /// Tells whether an index is of this log. One that is ahead (another process's) is.
 fn is_of(meta: &Meta, catalogue: &Catalogue) -> bool {
     let last = meta.commits.checked_sub(1).filter(|at| *at < catalogue.commits());
     let same = last.is_none_or(|at| first_id(catalogue, at) == meta.last);
-    meta.version == VERSION && meta.home == *catalogue.home.as_bytes() && same
+    meta.home == *catalogue.home.as_bytes() && same
 }
 
 fn first_id(catalogue: &Catalogue, commit: u32) -> [u8; 32] {
@@ -294,7 +309,8 @@ fn unit_fingerprint(secret: &[u8; 32], unit: &Unit) -> u64 {
 }
 
 fn beginning(digest: &Digest) -> u64 {
-    digest.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    let bits = digest.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    bits >> u64::BITS.saturating_sub(FINGERPRINT_BITS)
 }
 
 fn text(kind: Kind, record: &NodeRecord, name: &str) -> Option<String> {

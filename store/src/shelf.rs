@@ -8,7 +8,7 @@ use core::panic::AssertUnwindSafe;
 use std::{
     fs, io,
     panic::{PanicHookInfo, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// A shelf failed: throw it away.
@@ -22,7 +22,6 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 pub(crate) struct Shelf {
     /// Gone only while it is being dropped.
     db: Option<sled::Db>,
-    path: PathBuf,
 }
 
 /// Bytes of memory that a shelf may take for what it read.
@@ -46,7 +45,7 @@ impl Shelf {
         }
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         match guarded(|| Ok(config.open())) {
-            Ok(Ok(db)) => Ok(Some(Self { db: Some(db), path: path.to_path_buf() })),
+            Ok(Ok(db)) => Ok(Some(Self { db: Some(db) })),
             // What sled says of a lock that another process holds, and of a disk that may not be written.
             Ok(Err(sled::Error::Io(error))) if error.to_string().contains("lock") || is_of_the_disk(&error) => Ok(None),
             Ok(Err(_)) | Err(Broken) => Err(Broken),
@@ -75,23 +74,6 @@ impl Shelf {
         let mut batch = sled::Batch::default();
         pairs.into_iter().for_each(|(key, value)| batch.insert(key, value));
         guarded(|| db.apply_batch(batch))
-    }
-
-    /// Writes pairs and removes keys, all or none as long as nothing fails.
-    pub(crate) fn swap(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Result<(), Broken> {
-        let db = self.db.as_ref().ok_or(Broken)?;
-        let mut batch = sled::Batch::default();
-        gone.into_iter().for_each(|key| batch.remove(key));
-        pairs.into_iter().for_each(|(key, value)| batch.insert(key, value));
-        guarded(|| db.apply_batch(batch))
-    }
-
-    /// Throws everything away and begins anew; `None` if that fails too.
-    pub(crate) fn renew(self) -> Option<Self> {
-        let path = self.path.clone();
-        drop(self);
-        fs::remove_dir_all(&path).ok()?;
-        Self::try_open(&path).ok().flatten()
     }
 }
 

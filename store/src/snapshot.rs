@@ -1,8 +1,8 @@
 //! Snapshots: the catalogue of a log up to some size in one compact file, so that opening reads
 //! neither every segment nor all of the snapshot.
 //!
-//! `snapshots/catalogue` is a head and blocks. A block holds whole records of one column; the head
-//! has the checksum of every block, and its own. A block is read and checked when it is first
+//! `snapshots/catalogue` is a head and blocks. A block holds whole records of one column, the last of a column
+//! what is left of them; the head has the checksum of every block, and its own. A block is read and checked when it is first
 //! asked for. A snapshot that is missing, broken, of another version or of another log is no fault:
 //! the segments are read instead, and it is written again. A block that turns out damaged later
 //! gives zeros and marks the snapshot as damaged: whoever asked throws the answer away and the
@@ -84,18 +84,17 @@ impl Column {
     const fn width(self) -> usize {
         match self {
             Self::Id | Self::Subject => 32,
-            Self::Node => 24,
+            Self::Node => 20,
             Self::EdgeTo | Self::IncomingFirst | Self::IncomingFrom => 4,
             Self::EdgeRole | Self::IncomingRole => 1,
-            Self::ById => 12,
+            Self::ById | Self::Change => 8,
             Self::Commit | Self::Assessment => 40,
             Self::Head => 28,
             Self::Line => 72,
-            Self::Change => 8,
         }
     }
 
-    /// Returns how many records a block holds.
+    /// Returns how many records a block holds, but for the last.
     const fn in_block(self) -> usize {
         BLOCK_BYTES / self.width()
     }
@@ -136,8 +135,7 @@ pub(crate) struct Snapshot {
     file: Arc<dyn DiskFile>,
     pub(crate) reached: Reached,
     counts: [u64; COLUMNS.len()],
-    /// The first block of each column.
-    first_block: [usize; COLUMNS.len()],
+    layout: Layout,
     /// Where the blocks begin in the file.
     begin: u64,
     sums: Vec<[u8; SUM_BYTES]>,
@@ -146,28 +144,35 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v3";
+    pub(crate) const MAGIC: &[u8] = b"griptrace snapshot v4";
+    /// What every version begins with.
+    const MAGIC_OF_ANY: &[u8] = b"griptrace snapshot v";
 
     /// Opens the snapshot, if there is one that can be read and believed: whatever is wrong with it,
     /// the segments have the same.
     pub(crate) fn open(objects: &Objects, home: &GenesisHash) -> Option<Self> {
+        let (head, file) = Self::head(objects)?;
+        Self::parse(&head, wide(head.len()).saturating_add(8), file, home)
+    }
+
+    /// Tells whether another version wrote it: then it is whole, but says nothing here.
+    pub(crate) fn is_of_another_version(objects: &Objects) -> bool {
+        let head = Self::head(objects);
+        let body = head.as_ref().and_then(|(head, _)| checked(head));
+        body.is_some_and(|body| body.starts_with(Self::MAGIC_OF_ANY) && !body.starts_with(Self::MAGIC))
+    }
+
+    fn head(objects: &Objects) -> Option<(Vec<u8>, Arc<dyn DiskFile>)> {
         let file = objects.open(NAME).ok()??;
         let lead = objects.read_part(NAME, &*file, 0, 8).ok()?;
         let length = u64::from_le_bytes(lead.try_into().ok()?);
         let head = objects.read_part(NAME, &*file, 8, length).ok()?;
-        if wide(head.len()) != length {
-            return None;
-        }
-        Self::parse(&head, length.saturating_add(8), file, home)
+        (wide(head.len()) == length).then_some((head, file))
     }
 
     /// Reads the head: its checksum and all that follows. The blocks begin at `begin` of the file.
     pub(crate) fn parse(head: &[u8], begin: u64, file: Arc<dyn DiskFile>, home: &GenesisHash) -> Option<Self> {
-        let (sum, body) = head.split_first_chunk::<32>()?;
-        if blake3::hash(body).as_bytes() != sum {
-            return None;
-        }
-        let mut rest = body.strip_prefix(Self::MAGIC)?.strip_prefix(home.as_bytes().as_slice())?;
+        let mut rest = checked(head)?.strip_prefix(Self::MAGIC)?.strip_prefix(home.as_bytes().as_slice())?;
         let mut number = || {
             let (number, after) = rest.split_first_chunk::<8>()?;
             rest = after;
@@ -183,7 +188,8 @@ impl Snapshot {
         let nodes = nodes.as_chunks::<32>().0.iter().map(|bytes| Digest::from_bytes(*bytes)).collect();
         let frontier = Frontier::from_parts(Rfc9162, TreeSize::new(size), nodes).ok()?;
         let (sums, odd) = sums.as_chunks::<SUM_BYTES>();
-        let (first_block, blocks) = layout(&counts)?;
+        let layout = Layout::of(&counts)?;
+        let blocks = layout.blocks;
         if !odd.is_empty() || sums.len() != blocks {
             return None;
         }
@@ -191,7 +197,7 @@ impl Snapshot {
             file,
             reached: Reached { frontier, segment, end },
             counts,
-            first_block,
+            layout,
             begin,
             sums: sums.to_vec(),
             blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
@@ -208,15 +214,13 @@ impl Snapshot {
     pub(crate) fn record<const N: usize>(&self, column: Column, at: u64) -> [u8; N] {
         debug_assert_eq!(N, column.width(), "a record has the width of its column");
         let inside = narrow(at % wide(column.in_block())).saturating_mul(N);
-        let block = narrow(at / wide(column.in_block())).saturating_add(self.first_block[column.place()]);
-        let found = self.block(block).and_then(|block| block.get(inside..)?.first_chunk::<N>());
-        match found {
-            Some(record) if at < self.count(column) => *record,
-            Some(_) | None => {
-                self.damaged.store(true, Ordering::Relaxed);
-                [0; N]
-            }
-        }
+        let found =
+            self.block(column, narrow(at / wide(column.in_block()))).and_then(|b| b.get(inside..)?.first_chunk::<N>());
+        let Some(record) = found else {
+            self.damaged.store(true, Ordering::Relaxed);
+            return [0; N];
+        };
+        *record
     }
 
     /// Tells whether any answer since opening rests on a damaged block.
@@ -231,22 +235,40 @@ impl Snapshot {
 
     /// Reads every block; returns the first that is damaged.
     pub(crate) fn first_damaged(&self) -> Option<usize> {
-        (0..self.blocks.len()).find(|block| self.block(*block).is_none())
+        let blocks = COLUMNS.iter().flat_map(|column| (0..self.blocks_of(*column)).map(move |at| (*column, at)));
+        blocks.enumerate().find(|(_, (column, at))| self.block(*column, *at).is_none()).map(|(place, _)| place)
     }
 
-    fn block(&self, at: usize) -> Option<&[u8]> {
-        let cell = self.blocks.get(at)?;
+    fn blocks_of(&self, column: Column) -> usize {
+        narrow(self.count(column)).div_ceil(column.in_block())
+    }
+
+    fn block(&self, column: Column, at: usize) -> Option<&[u8]> {
+        if at >= self.blocks_of(column) {
+            return None;
+        }
+        let (first, begin) = self.layout.columns.get(column.place())?;
+        let place = first.saturating_add(at);
+        let cell = self.blocks.get(place)?;
         if let Some(block) = cell.get() {
             return Some(block);
         }
-        let mut bytes = vec![0; BLOCK_BYTES];
-        let offset = self.begin.saturating_add(wide(at.saturating_mul(BLOCK_BYTES)));
-        let read = self.file.read_at(&mut bytes, offset).ok()?;
-        if read != BLOCK_BYTES || &sum(&bytes) != self.sums.get(at)? {
+        let before = at.saturating_mul(column.in_block());
+        let records = narrow(self.count(column)).saturating_sub(before).min(column.in_block());
+        let mut bytes = vec![0; records.saturating_mul(column.width())];
+        let offset = begin.saturating_add(wide(before.saturating_mul(column.width())));
+        let read = self.file.read_at(&mut bytes, self.begin.saturating_add(offset)).ok()?;
+        if read != bytes.len() || &sum(&bytes) != self.sums.get(place)? {
             return None;
         }
         Some(cell.get_or_init(|| bytes.into_boxed_slice()))
     }
+}
+
+/// Returns what stands behind the checksum of a head, if that is right.
+fn checked(head: &[u8]) -> Option<&[u8]> {
+    let (sum, body) = head.split_first_chunk::<32>()?;
+    (blake3::hash(body).as_bytes() == sum).then_some(body)
 }
 
 fn sum(block: &[u8]) -> [u8; SUM_BYTES] {
@@ -255,15 +277,25 @@ fn sum(block: &[u8]) -> [u8; SUM_BYTES] {
     half
 }
 
-/// Returns the first block of each column, and how many blocks there are.
-fn layout(counts: &[u64; COLUMNS.len()]) -> Option<([usize; COLUMNS.len()], usize)> {
-    let mut first = [0; COLUMNS.len()];
-    let mut blocks: usize = 0;
-    for ((column, count), first) in COLUMNS.iter().zip(counts).zip(&mut first) {
-        *first = blocks;
-        blocks = blocks.checked_add(usize::try_from(*count).ok()?.div_ceil(column.in_block()))?;
+/// Where the columns are: one behind the other.
+#[derive(Clone, Debug)]
+struct Layout {
+    /// The first block of each column, and where it begins behind the head.
+    columns: [(usize, u64); COLUMNS.len()],
+    blocks: usize,
+}
+
+impl Layout {
+    fn of(counts: &[u64; COLUMNS.len()]) -> Option<Self> {
+        let mut layout = Self { columns: [(0, 0); COLUMNS.len()], blocks: 0 };
+        let mut begin: u64 = 0;
+        for ((column, count), place) in COLUMNS.iter().zip(counts).zip(&mut layout.columns) {
+            *place = (layout.blocks, begin);
+            layout.blocks = layout.blocks.checked_add(usize::try_from(*count).ok()?.div_ceil(column.in_block()))?;
+            begin = begin.checked_add(count.checked_mul(wide(column.width()))?)?;
+        }
+        Some(layout)
     }
-    Some((first, blocks))
 }
 
 /// Writes a snapshot: the columns in their order, each from its first record to its last.
@@ -273,7 +305,8 @@ pub(crate) struct SnapshotWriter<'a> {
     temporary: String,
     file: Arc<dyn DiskFile>,
     head: Vec<u8>,
-    begin: u64,
+    /// Where the next block goes.
+    next: u64,
     counts: [u64; COLUMNS.len()],
     block: Vec<u8>,
     sums: Vec<u8>,
@@ -308,7 +341,7 @@ impl<'a> SnapshotWriter<'a> {
             head.extend(number.to_le_bytes());
         }
         nodes.iter().for_each(|node| head.extend(node.as_bytes()));
-        let blocks = layout(&by_place).map_or(0, |(_, blocks)| blocks);
+        let blocks = Layout::of(&by_place).map_or(0, |layout| layout.blocks);
         let length = wide(head.len()).saturating_add(32).saturating_add(wide(blocks.saturating_mul(SUM_BYTES)));
         let (temporary, file) = objects.begin()?;
         Ok(Self {
@@ -316,7 +349,7 @@ impl<'a> SnapshotWriter<'a> {
             temporary,
             file,
             head,
-            begin: length.saturating_add(8),
+            next: length.saturating_add(8),
             counts: by_place,
             block: Vec::with_capacity(BLOCK_BYTES),
             sums: Vec::new(),
@@ -346,9 +379,8 @@ impl<'a> SnapshotWriter<'a> {
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
-        self.block.resize(BLOCK_BYTES, 0);
-        let offset = self.begin.saturating_add(wide(self.sums.len() / SUM_BYTES * BLOCK_BYTES));
-        self.file.write_at(&self.block, offset).map_err(self.objects.failed("write", &self.temporary))?;
+        self.file.write_at(&self.block, self.next).map_err(self.objects.failed("write", &self.temporary))?;
+        self.next = self.next.saturating_add(wide(self.block.len()));
         self.sums.extend(sum(&self.block));
         self.block.clear();
         Ok(())
@@ -365,4 +397,21 @@ impl<'a> SnapshotWriter<'a> {
         self.is_finished = true;
         Ok(())
     }
+}
+
+/// Returns where the blocks of a whole snapshot are in its bytes.
+#[cfg(test)]
+pub(crate) fn blocks_of(file: &[u8]) -> Vec<core::ops::Range<usize>> {
+    let number = |at: usize| u64::from_le_bytes(file[at..][..8].try_into().unwrap());
+    let counts = 8 + 32 + Snapshot::MAGIC.len() + 32 + 24;
+    let mut begin = 8 + narrow(number(0));
+    let mut blocks = Vec::new();
+    for column in COLUMNS {
+        let end = begin + narrow(number(counts + column.place() * 8)) * column.width();
+        let step = column.in_block() * column.width();
+        blocks.extend((begin..end).step_by(step).map(|at| at..end.min(at + step)));
+        begin = end;
+    }
+    assert_eq!(begin, file.len());
+    blocks
 }

@@ -1,13 +1,13 @@
 //! Writing the catalogue as a snapshot: the old snapshot's records, and those of the tail.
 
-use griptrace_core::node::Role;
+use griptrace_core::{id::NodeId, node::Role};
 
 use super::{Catalogue, count_of};
 use crate::{
     error::StorageError,
     number::place,
     objects::Objects,
-    placed::{Number, by_id_from_record, by_id_to_record, line_to_record, prefix},
+    placed::{Number, by_id_from_record, by_id_to_record, line_to_record},
     snapshot::{Column, Snapshot, SnapshotWriter},
 };
 
@@ -97,17 +97,17 @@ impl Catalogue {
     /// Writes the nodes in the order of their ids: two sorted lists, merged.
     fn write_order(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
         let numbers = self.tail.first_node..self.len();
-        let mut fresh: Vec<(u64, Number)> =
-            self.tail.ids.iter().zip(numbers).map(|(id, number)| (prefix(id), number)).collect();
+        let mut fresh: Vec<(NodeId, Number)> = self.tail.ids.iter().copied().zip(numbers).collect();
         fresh.sort_unstable();
         let mut fresh = fresh.into_iter().peekable();
-        let mut old = self.old(Column::ById).map(|record| by_id_from_record(&record)).peekable();
+        let old = self.old(Column::ById).map(by_id_from_record);
+        let mut old = old.map(|(_, number)| (self.id(number), number)).peekable();
         let merged = core::iter::from_fn(|| match (old.peek(), fresh.peek()) {
             (Some(a), Some(b)) if a <= b => old.next(),
             (Some(_), None) => old.next(),
             _ => fresh.next(),
         });
-        writer.column(Column::ById, merged.map(|(_, number)| by_id_to_record(&self.id(number), number)))
+        writer.column(Column::ById, merged.map(|(id, number)| by_id_to_record(&id, number)))
     }
 
     fn write_rest(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {

@@ -1,6 +1,6 @@
 //! What came after the snapshot, in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use griptrace_core::{commit::StatusLine, id::NodeId, node::Role};
 
@@ -24,7 +24,9 @@ pub(super) struct Tail {
     pub(super) lines: Vec<(u64, StatusLine)>,
     pub(super) changes: Vec<u64>,
     pub(super) assessments: Vec<PlacedAssessment>,
-    pub(super) by_id: HashMap<NodeId, Number>,
+    /// By the first eight bytes of the id. Where another node has the same ones, by the whole id.
+    by_prefix: HashMap<u64, Number>,
+    by_id: HashMap<NodeId, Number>,
     /// For each node that an edge of the tail leads to: the first and the last such edge.
     led_to: HashMap<Number, (u32, u32)>,
     /// For each edge of the tail: where it comes from, and the next one that leads to the same node.
@@ -41,8 +43,7 @@ impl Tail {
     /// Takes in what a group adds.
     pub(super) fn extend(&mut self, delta: Delta) {
         let at = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        let number = self.first_node.saturating_add(at);
-        self.by_id.extend(delta.ids.iter().copied().zip(number..));
+        self.number(&delta.ids, self.first_node.saturating_add(at));
         self.ids.extend(delta.ids);
         self.nodes.extend(delta.nodes);
         self.edges.extend(delta.edges);
@@ -103,7 +104,30 @@ impl Tail {
         self.lines = old.lines.into_iter().filter(|(leaf, _)| *leaf >= size).collect();
         let first = self.first_node;
         self.assessments = old.assessments.into_iter().filter(|assessment| assessment.node >= first).collect();
-        self.by_id = self.ids.iter().copied().zip(first..).collect();
+        let ids = core::mem::take(&mut self.ids);
+        self.number(&ids, first);
+        self.ids = ids;
         self.link(0);
     }
+
+    /// Notes which numbers nodes have, from `first` on.
+    fn number(&mut self, ids: &[NodeId], first: Number) {
+        for (id, number) in ids.iter().zip(first..) {
+            match self.by_prefix.entry(beginning(id)) {
+                Entry::Vacant(free) => drop(free.insert(number)),
+                Entry::Occupied(_) => drop(self.by_id.insert(*id, number)),
+            }
+        }
+    }
+
+    /// Returns the number of a node.
+    pub(super) fn number_of(&self, id: &NodeId) -> Option<Number> {
+        let number = *self.by_prefix.get(&beginning(id))?;
+        let found = self.ids.get(place(number.saturating_sub(self.first_node)))?;
+        if found == id { Some(number) } else { self.by_id.get(id).copied() }
+    }
+}
+
+fn beginning(id: &NodeId) -> u64 {
+    id.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

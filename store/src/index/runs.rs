@@ -1,158 +1,240 @@
-//! Sorted runs of pairs, on a shelf.
+//! Sorted runs of pairs, a file each: chunks that are read one by one, and behind them where they begin.
+//!
+//! A chunk holds pairs one after the other, each as what its fingerprint is more than the one before, and its number. Both are
+//! written seven bits a byte, the lowest first, and a bit that says whether more follow: fingerprints are evenly spread, so
+//! that a large run needs three bytes for what five would take.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
 
-use super::{Pair, decode, encode};
-use crate::{
-    number::{narrow, wide},
-    shelf::{Broken, Pair as Value, Shelf},
+use super::{
+    Pair, decode, encode,
+    files::{Broken, Place},
 };
+use crate::number::{narrow, wide};
 
-/// Pairs in one value: what one look-up reads.
+/// Pairs of a chunk: what one look-up reads.
 const CHUNK_PAIRS: usize = 4096;
-/// Bytes of a pair at rest.
-const PAIR_BYTES: usize = 12;
 /// Runs of more pairs are not merged any more: what a merge holds in memory stays small.
 const RUN_PAIRS_MAX: u64 = 1 << 21;
 const SUM_BYTES: usize = 16;
 
-/// A sorted run.
+/// A sorted run: the pairs of the commits from where the run before it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Run {
     id: u64,
+    /// The number of the first commit that is not in it.
+    pub(super) end: u32,
     pairs: u64,
+    /// Where the list of chunks begins in the file, its length, and its checksum.
+    chunks: u64,
+    chunks_length: u64,
+    chunks_sum: [u8; SUM_BYTES],
 }
 
-/// Where the runs are.
-pub(super) enum Place {
-    Disk(Shelf),
-    Memory(BTreeMap<Vec<u8>, Vec<u8>>),
+/// Where a chunk is.
+#[derive(Clone, Debug, Encode, Decode)]
+struct Chunk {
+    /// Its first fingerprint.
+    first: u64,
+    begin: u64,
+    length: u64,
+    sum: [u8; SUM_BYTES],
 }
 
 impl Run {
-    /// Returns the key of the value that lists the first fingerprint of each chunk.
-    fn directory(&self) -> Vec<u8> {
-        [b"d".as_slice(), &self.id.to_be_bytes()].concat()
+    fn name(&self) -> String {
+        name_of(self.id)
     }
 
-    fn chunk(&self, at: usize) -> Vec<u8> {
-        [b"c".as_slice(), &self.id.to_be_bytes(), &wide(at).to_be_bytes()].concat()
-    }
-
-    fn chunks(&self) -> usize {
-        narrow(self.pairs).div_ceil(CHUNK_PAIRS)
-    }
-}
-
-impl Place {
-    /// Begins with nothing, in memory.
-    pub(super) const fn memory() -> Self {
-        Self::Memory(BTreeMap::new())
-    }
-
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
-        match self {
-            Self::Disk(disk) => disk.get(key),
-            Self::Memory(values) => Ok(values.get(key).cloned()),
+    /// Writes sorted pairs as a run.
+    fn write(place: &mut Place, id: u64, end: u32, pairs: &[Pair]) -> Result<Self, Broken> {
+        let (mut file, mut chunks) = (Vec::new(), Vec::new());
+        for pairs in pairs.chunks(CHUNK_PAIRS) {
+            let bytes = to_bytes(pairs);
+            let first = pairs.first().map_or(0, |(fingerprint, _)| *fingerprint);
+            chunks.push(Chunk { first, begin: wide(file.len()), length: wide(bytes.len()), sum: sum(&bytes) });
+            file.extend(bytes);
         }
+        let (begin, list) = (wide(file.len()), encode(&chunks)?);
+        let run = Self {
+            id,
+            end,
+            pairs: wide(pairs.len()),
+            chunks: begin,
+            chunks_length: wide(list.len()),
+            chunks_sum: sum(&list),
+        };
+        file.extend(list);
+        place.write(&run.name(), file)?;
+        Ok(run)
     }
 
-    /// Writes values and removes others, all or none as long as nothing fails.
-    pub(super) fn write(&mut self, written: Vec<Value>, gone: Vec<Vec<u8>>) -> Result<(), Broken> {
-        match self {
-            Self::Disk(disk) => disk.swap(written, gone),
-            Self::Memory(values) => {
-                gone.iter().for_each(|key| drop(values.remove(key)));
-                values.extend(written);
-                Ok(())
-            }
+    /// Returns where the chunks are.
+    fn chunks(&self, place: &Place) -> Result<Vec<Chunk>, Broken> {
+        let bytes = place.part(&self.name(), self.chunks, narrow(self.chunks_length))?;
+        if sum(&bytes) != self.chunks_sum {
+            return Err(Broken);
         }
+        decode(&bytes).ok_or(Broken)
     }
 
-    /// Returns the numbers under a fingerprint in all runs, sorted, each once.
-    pub(super) fn find(&self, runs: &[Run], fingerprint: u64) -> Result<Vec<u32>, Broken> {
-        let mut numbers = Vec::new();
-        for run in runs {
-            let directory: Vec<u64> = decode(&self.get(&run.directory())?.ok_or(Broken)?).ok_or(Broken)?;
-            let first = directory.partition_point(|first| *first < fingerprint).saturating_sub(1);
-            let after = directory.partition_point(|first| *first <= fingerprint);
-            for at in first..after {
-                let pairs = self.chunk(run, at)?;
-                let from = pairs.partition_point(|(found, _)| *found < fingerprint);
-                let same = pairs.iter().skip(from).take_while(|(found, _)| *found == fingerprint);
-                numbers.extend(same.map(|(_, number)| *number));
-            }
+    fn chunk(&self, place: &Place, chunk: &Chunk) -> Result<Vec<Pair>, Broken> {
+        let bytes = place.part(&self.name(), chunk.begin, narrow(chunk.length))?;
+        if sum(&bytes) != chunk.sum {
+            return Err(Broken);
         }
-        numbers.sort_unstable();
-        numbers.dedup();
-        Ok(numbers)
-    }
-
-    /// Adds sorted pairs as a run, merged with those before it that are not much larger. Returns what
-    /// is to be written and what is to be removed.
-    pub(super) fn add(&self, runs: &mut Vec<Run>, pairs: Vec<Pair>) -> Result<(Vec<Value>, Vec<Vec<u8>>), Broken> {
-        let mut pairs = pairs;
-        let mut gone = Vec::new();
-        let next = runs.iter().map(|run| run.id).max().map_or(0, |id| id.saturating_add(1));
-        while let Some(last) = runs.last() {
-            let count = wide(pairs.len());
-            if last.pairs / 2 > count || last.pairs.saturating_add(count) > RUN_PAIRS_MAX {
-                break;
-            }
-            pairs = merge(self.load(last)?, pairs);
-            gone.push(last.directory());
-            gone.extend((0..last.chunks()).map(|at| last.chunk(at)));
-            runs.pop();
-        }
-        let run = Run { id: next, pairs: wide(pairs.len()) };
-        let directory: Vec<u64> = pairs.chunks(CHUNK_PAIRS).filter_map(|chunk| Some(chunk.first()?.0)).collect();
-        let mut written = vec![(run.directory(), encode(&directory)?)];
-        written.extend(pairs.chunks(CHUNK_PAIRS).enumerate().map(|(at, chunk)| (run.chunk(at), chunk_bytes(chunk))));
-        runs.push(run);
-        Ok((written, gone))
+        from_bytes(&bytes).ok_or(Broken)
     }
 
     /// Returns all pairs of a run.
-    pub(super) fn load(&self, run: &Run) -> Result<Vec<Pair>, Broken> {
+    pub(super) fn load(&self, place: &Place) -> Result<Vec<Pair>, Broken> {
         let mut pairs = Vec::new();
-        for at in 0..run.chunks() {
-            pairs.extend(self.chunk(run, at)?);
+        for chunk in self.chunks(place)? {
+            pairs.extend(self.chunk(place, &chunk)?);
         }
-        if wide(pairs.len()) == run.pairs { Ok(pairs) } else { Err(Broken) }
-    }
-
-    fn chunk(&self, run: &Run, at: usize) -> Result<Vec<Pair>, Broken> {
-        let bytes = self.get(&run.chunk(at))?.ok_or(Broken)?;
-        let (sum, body) = bytes.split_first_chunk::<SUM_BYTES>().ok_or(Broken)?;
-        let (pairs, odd) = body.as_chunks::<PAIR_BYTES>();
-        if !odd.is_empty() || blake3::hash(body).as_bytes().first_chunk() != Some(sum) {
-            return Err(Broken);
-        }
-        Ok(pairs.iter().map(to_pair).collect())
+        if wide(pairs.len()) == self.pairs { Ok(pairs) } else { Err(Broken) }
     }
 }
 
-fn to_pair(bytes: &[u8; PAIR_BYTES]) -> Pair {
-    let fingerprint = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    (fingerprint, bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)))
+fn name_of(id: u64) -> String {
+    format!("{id}.run")
 }
 
-fn chunk_bytes(pairs: &[Pair]) -> Vec<u8> {
-    let mut bytes = vec![0; SUM_BYTES];
+/// Returns the names of the files of runs.
+pub(super) fn names(runs: &[Run]) -> BTreeSet<String> {
+    runs.iter().map(Run::name).collect()
+}
+
+/// Returns the numbers under a fingerprint in all runs, sorted, each once.
+pub(super) fn find(place: &Place, runs: &[Run], fingerprint: u64) -> Result<Vec<u32>, Broken> {
+    let mut numbers = Vec::new();
+    for run in runs {
+        let chunks = run.chunks(place)?;
+        let first = chunks.partition_point(|chunk| chunk.first < fingerprint).saturating_sub(1);
+        let meant = chunks.iter().skip(first).take_while(|chunk| chunk.first <= fingerprint);
+        for chunk in meant {
+            let pairs = run.chunk(place, chunk)?;
+            let from = pairs.partition_point(|(found, _)| *found < fingerprint);
+            let same = pairs.iter().skip(from).take_while(|(found, _)| *found == fingerprint);
+            numbers.extend(same.map(|(_, number)| *number));
+        }
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// Adds the sorted pairs of the commits before `end` as a run, merged with those before it that are not much larger. The files of
+/// the merged ones stay until what names the runs is written.
+pub(super) fn add(place: &mut Place, runs: &mut Vec<Run>, end: u32, pairs: Vec<Pair>) -> Result<(), Broken> {
+    let mut pairs = pairs;
+    let next = runs.iter().map(|run| run.id).max().map_or(0, |id| id.saturating_add(1));
+    while let Some(last) = runs.last() {
+        let count = wide(pairs.len());
+        if last.pairs / 2 > count || last.pairs.saturating_add(count) > RUN_PAIRS_MAX {
+            break;
+        }
+        pairs.extend(last.load(place)?);
+        pairs.sort_unstable();
+        runs.pop();
+    }
+    runs.push(Run::write(place, next, end, &pairs)?);
+    Ok(())
+}
+
+fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
+    let mut half = [0; SUM_BYTES];
+    half.iter_mut().zip(blake3::hash(bytes).as_bytes()).for_each(|(to, from)| *to = *from);
+    half
+}
+
+fn to_bytes(pairs: &[Pair]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut before = 0;
     for (fingerprint, number) in pairs {
-        bytes.extend(fingerprint.to_le_bytes());
-        bytes.extend(number.to_le_bytes());
+        put(&mut bytes, fingerprint.saturating_sub(before));
+        put(&mut bytes, (*number).into());
+        before = *fingerprint;
     }
-    let (sum, body) = bytes.split_at_mut(SUM_BYTES);
-    sum.iter_mut().zip(blake3::hash(body).as_bytes()).for_each(|(to, from)| *to = *from);
     bytes
 }
 
-fn merge(old: Vec<Pair>, new: Vec<Pair>) -> Vec<Pair> {
-    let mut all = old;
-    all.extend(new);
-    all.sort_unstable();
-    all
+fn from_bytes(bytes: &[u8]) -> Option<Vec<Pair>> {
+    let (mut rest, mut before) = (bytes, 0_u64);
+    let mut pairs = Vec::new();
+    while !rest.is_empty() {
+        before = before.checked_add(take(&mut rest)?)?;
+        pairs.push((before, u32::try_from(take(&mut rest)?).ok()?));
+    }
+    Some(pairs)
+}
+
+fn put(bytes: &mut Vec<u8>, number: u64) {
+    let mut rest = number;
+    while rest > 0x7f {
+        bytes.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest.to_le_bytes()[0]);
+}
+
+fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..63).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add, find, from_bytes, names, to_bytes};
+    use crate::index::files::Place;
+
+    #[test]
+    fn pairs_come_back_as_they_were() {
+        let most = (1 << 40) - 1;
+        for pairs in [vec![], vec![(0, 0)], vec![(0, u32::MAX), (0x7f, 0), (0x7f, 1), (0x80, 127), (most, 128)]] {
+            let bytes = to_bytes(&pairs);
+            assert_eq!(from_bytes(&bytes), Some(pairs));
+            for cut in 1..bytes.len() {
+                assert!(from_bytes(&bytes[..cut]).is_none_or(|found| found.len() < bytes.len() / 2));
+            }
+        }
+        assert_eq!(from_bytes(&[0xff; 10]), None);
+        assert_eq!(from_bytes(&[0, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "no number is as large");
+    }
+
+    #[test]
+    fn what_is_added_is_found_whatever_was_merged() {
+        let (mut place, mut runs) = (Place::memory(), Vec::new());
+        for commit in 0..200_u32 {
+            // One key that all have, one that two have, and one of its own.
+            let mut pairs: Vec<_> =
+                (0..50).map(|i| ((u64::from(commit) << 20) + i, commit * 100)).chain([(7 << 39, commit)]).collect();
+            pairs.push(((u64::from(commit / 2) << 28) + (1 << 38), commit));
+            pairs.sort_unstable();
+            add(&mut place, &mut runs, commit + 1, pairs).unwrap();
+            place.keep(&names(&runs));
+        }
+        assert!(runs.len() < 10, "{} runs", runs.len());
+        assert_eq!(find(&place, &runs, 7 << 39).unwrap(), (0..200).collect::<Vec<_>>());
+        assert_eq!(find(&place, &runs, (99 << 28) + (1 << 38)).unwrap(), [198, 199]);
+        assert_eq!(find(&place, &runs, (3 << 20) + 49).unwrap(), [300]);
+        assert_eq!(find(&place, &runs, (3 << 20) + 50).unwrap(), [0; 0]);
+        let (mut begin, mut all) = (0, 0);
+        for run in &runs {
+            let pairs = run.load(&place).unwrap();
+            assert!(pairs.is_sorted() && pairs.len() == usize::try_from(run.end - begin).unwrap() * 52);
+            (begin, all) = (run.end, all + pairs.len());
+        }
+        assert_eq!((begin, all), (200, 200 * 52));
+    }
 }

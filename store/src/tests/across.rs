@@ -271,3 +271,12 @@ fn a_damaged_bundle_or_list_is_named() {
         std::fs::write(&path, &before).unwrap();
     }
 }
+
+super::world::in_a_bucket_too! {
+    the_part_that_a_later_bundle_takes_is_what_the_supplier_itself_would_prove_of_the_node,
+    without_the_supplier_s_bundle_the_edge_leads_nowhere_and_a_newer_one_takes_the_place_of_an_older,
+    a_supplier_s_supplier_comes_along_and_each_log_comes_from_one_bundle,
+    two_bundles_of_one_log_that_each_have_a_part_are_both_named,
+    a_log_that_is_met_again_behind_another_one_is_this_log,
+    what_is_no_evidence_for_a_parent_is_not_adopted,
+}

@@ -22,6 +22,7 @@ use crate::{
     open::init_on,
     record::NodeRecord,
     signed_commit,
+    snapshot::blocks_of,
 };
 
 /// A process, and what it sees of the bucket.
@@ -256,14 +257,14 @@ fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_doe
     }
 }
 
-/// Changes a snapshot at a byte of its blocks, and puts right every checksum.
-fn forge(snapshot: &[u8], at: usize, blocks: usize) -> Vec<u8> {
+/// Changes the first byte of a block of a snapshot, and puts right every checksum.
+fn forge(snapshot: &[u8], block: usize) -> Vec<u8> {
     let mut bytes = snapshot.to_vec();
-    let begin = bytes.len() - blocks * 32_768;
-    bytes[begin + at] ^= 1;
-    let block = at / 32_768;
-    let block_sum = blake3::hash(&bytes[begin + block * 32_768..][..32_768]);
-    let sums = begin - blocks * 16;
+    let blocks = blocks_of(snapshot);
+    let (place, begin) = (blocks[block].clone(), blocks[0].start);
+    bytes[place.start] ^= 1;
+    let block_sum = blake3::hash(&bytes[place]);
+    let sums = begin - blocks.len() * 16;
     bytes[sums + block * 16..][..16].copy_from_slice(&block_sum.as_bytes()[..16]);
     let head_sum = blake3::hash(&bytes[40..begin]);
     bytes[8..40].copy_from_slice(head_sum.as_bytes());
@@ -283,8 +284,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     writer.store.0.errands.wait();
     writer.store.0.publish();
     let whole = bucket.get("snapshots/catalogue", None).unwrap().unwrap().bytes;
-    let head = usize::try_from(u64::from_le_bytes(whole[..8].try_into().unwrap())).unwrap();
-    let blocks = (whole.len() - 8 - head) / 32_768;
+    let blocks = blocks_of(&whole).len();
     let fine = look(&bucket);
     assert!(fine.store.0.read().catalogue.has_snapshot() && fine.store.check_snapshot().unwrap());
     let ancestors = |process: &Process| -> Vec<_> {
@@ -294,7 +294,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     let expected = ancestors(&fine);
     // The first byte of each block is one of a record, whatever the column.
     for block in 0..blocks {
-        bucket.put("snapshots/catalogue", &forge(&whole, block * 32_768, blocks), &When::Always).unwrap();
+        bucket.put("snapshots/catalogue", &forge(&whole, block), &When::Always).unwrap();
         let fooled = look(&bucket);
         assert!(!fooled.store.check_snapshot().unwrap(), "block {block} of {blocks}");
         assert_eq!(ancestors(&fooled), expected, "block {block} of {blocks}");

@@ -301,3 +301,14 @@ fn what_was_assessed_after_the_shipment_is_dated_soon_after() {
     let size = |note: &str| note.lines().nth(1).unwrap().parse::<u64>().unwrap();
     assert!(bundle.logs[0].anchors.iter().any(|anchor| size(&anchor.note) == assessed_at));
 }
+
+super::world::in_a_bucket_too! {
+    a_bundle_holds_the_closure_and_every_proof_leads_to_its_root,
+    disclosures_follow_the_options,
+    one_signed_assessment_that_was_recorded_twice_opens_alike,
+    only_shipments_and_models_are_proven,
+    growth_is_shown_since_any_size_that_was_signed,
+    an_update_takes_a_fraction_of_the_bundle,
+    what_each_key_signed_is_dated_soon_after,
+    what_was_assessed_after_the_shipment_is_dated_soon_after,
+}

@@ -11,7 +11,7 @@ use griptrace_core::{
 
 use super::{
     keys::{key, rotation},
-    world::{NOW, World, reader},
+    world::{NOW, World, object, put, reader},
 };
 use crate::{Cosigned, ProveOptions, ReadError, Store, Witnesses};
 
@@ -117,19 +117,19 @@ fn damage_to_a_cosigned_checkpoint_is_named() {
     world.add(world.source("camera", "CN"));
     let size = world.store.size();
     cosign(&world.store, size, 1, NOW);
-    let path = world.dir.path().join(format!("cosigned/{size}"));
-    let bytes = std::fs::read(&path).unwrap();
+    let name = format!("cosigned/{size}");
+    let bytes = object(world.dir.path(), &name).unwrap();
     for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
-        std::fs::write(&path, &damaged).unwrap();
+        put(world.dir.path(), &name, Some(&damaged));
         let error = world.store.cosigned(size, &both()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cosigned/{size} is damaged")), "{error}");
         let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;
         assert!(faults.iter().any(|fault| fault.object == format!("cosigned/{size}") && !fault.heals), "{faults:?}");
     }
     // The whole object of another size.
-    std::fs::write(world.dir.path().join("cosigned/2"), &bytes).unwrap();
+    put(world.dir.path(), "cosigned/2", Some(&bytes));
     assert!(world.store.cosigned(2, &both()).is_err());
 }
 
@@ -224,4 +224,13 @@ fn a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned() {
     assert_eq!(anchors(&bytes), [(size, 3), (world.store.size(), 1)], "that is not left out for a cosignature");
     let entries = Bundle::from_bytes(&bytes).unwrap().logs.remove(0).entries;
     assert!(entries.iter().any(|(leaf, _)| *leaf == index) && entries.iter().all(|(leaf, _)| *leaf + 2 != index));
+}
+
+super::world::in_a_bucket_too! {
+    damage_to_a_cosigned_checkpoint_is_named,
+    cosignatures_are_merged_and_the_first_and_last_of_each_key_stay,
+    what_no_known_witness_said_is_not_kept,
+    a_bundle_stands_on_what_the_quorum_cosigned,
+    what_came_after_the_last_cosigned_checkpoint_is_shown_all_the_same,
+    a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned,
 }

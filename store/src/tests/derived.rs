@@ -2,10 +2,20 @@
 
 use std::{fs, path::Path};
 
-use griptrace_core::{id::NodeId, node::Kind};
+use griptrace_core::{
+    digest::Digest,
+    id::{GenesisHash, NodeId},
+    node::Kind,
+};
 
-use super::world::{NOW, World, open, reader};
-use crate::{Disclose, Found, LogEntry, ProveOptions, Store};
+use super::world::{NOW, World, object, open, put, reader};
+use crate::{
+    Disclose, Found, LogEntry, ProveOptions, Store,
+    catalogue::Catalogue,
+    delta::Delta,
+    objects::Objects,
+    snapshot::{NAME as SNAPSHOT, blocks_of},
+};
 
 /// What a store answers.
 #[derive(PartialEq, Debug)]
@@ -71,24 +81,24 @@ const DAMAGES: [Damage; 8] = [
 #[test]
 fn a_damaged_snapshot_answers_the_same() {
     let (dir, source) = large();
-    let path = dir.path().join("snapshots/catalogue");
-    let whole = fs::read(&path).unwrap();
-    assert!(whole.len() > 6 * 32 * 1024, "{} bytes", whole.len());
+    let whole = object(dir.path(), SNAPSHOT).unwrap();
+    let blocks = blocks_of(&whole);
+    assert!(blocks.len() > 6 && blocks[0].len() == 32 << 10, "{blocks:?}");
     let expected = ask(&reader(dir.path()), &source);
     assert_eq!(expected.ancestors.len(), 2101);
     for (what, damage) in DAMAGES {
         let mut bytes = whole.clone();
         damage(&mut bytes);
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         assert!(ask(&reader(dir.path()), &source) == expected, "{what}");
         let faults = reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
-        assert!(faults.iter().any(|fault| fault.object == "snapshots/catalogue"), "{what}: {faults:?}");
+        assert!(faults.iter().any(|fault| fault.object == SNAPSHOT), "{what}: {faults:?}");
     }
-    // Every block of it, one by one.
-    for at in (40..whole.len()).step_by(16 * 1024) {
+    // The head, and every block, one by one.
+    for at in [40, blocks[0].start - 1].into_iter().chain(blocks.iter().map(|block| block.end - 1)) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         assert!(ask(&reader(dir.path()), &source) == expected, "byte {at}");
     }
     // A writer makes it anew.
@@ -96,19 +106,18 @@ fn a_damaged_snapshot_answers_the_same() {
     assert!(ask(&store, &source) == expected);
     drop(store);
     assert!(reader(dir.path()).fsck(&|_, _, _| {}).unwrap().is_clean());
-    fs::remove_file(&path).unwrap();
+    put(dir.path(), SNAPSHOT, None);
     assert!(ask(&reader(dir.path()), &source) == expected, "deleted");
 }
 
 #[test]
 fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
     let (dir, _) = large();
-    let path = dir.path().join("snapshots/catalogue");
-    let whole = fs::read(&path).unwrap();
+    let whole = object(dir.path(), SNAPSHOT).unwrap();
     for at in (0..whole.len()).step_by(24 * 1024) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        fs::write(&path, &bytes).unwrap();
+        put(dir.path(), SNAPSHOT, Some(&bytes));
         let store = open(dir.path());
         let size = store.size();
         let some = store.of_kind(Kind::Dataset).unwrap()[5];
@@ -119,7 +128,7 @@ fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
         assert_eq!(store.size(), size);
         // What nobody asked for is only seen by an audit.
         let faults = store.fsck(&|_, _, _| {}).unwrap().faults;
-        assert!(faults.iter().all(|fault| fault.object == "snapshots/catalogue"), "byte {at}: {faults:?}");
+        assert!(faults.iter().all(|fault| fault.object == SNAPSHOT), "byte {at}: {faults:?}");
     }
 }
 
@@ -127,18 +136,88 @@ fn a_writer_over_a_damaged_snapshot_records_nothing_twice() {
 fn another_logs_or_an_older_snapshot_is_not_believed() {
     let (dir, source) = large();
     let (other, _) = large();
-    let name = "snapshots/catalogue";
     let expected = ask(&reader(dir.path()), &source);
-    let own = fs::read(dir.path().join(name)).unwrap();
+    let own = object(dir.path(), SNAPSHOT).unwrap();
     // Two logs of one genesis, as it happens: the nodes differ.
-    fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&object(other.path(), SNAPSHOT).unwrap()));
     assert!(ask(&reader(dir.path()), &source) == expected);
-    fs::write(dir.path().join(name), &own).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&own));
     let world = World::at(&open(dir.path()));
     let late = world.add(world.source("late", "CN"));
     drop(world);
-    fs::write(dir.path().join(name), own).unwrap();
+    put(dir.path(), SNAPSHOT, Some(&own));
     assert!(reader(dir.path()).node(&late).unwrap().is_some());
+}
+
+/// An upgrade is no damage: what an older version derived is derived again, and an audit has nothing to say of it.
+#[test]
+fn what_another_version_derived_is_made_again_without_a_word() {
+    let (dir, source) = large();
+    let expected = ask(&reader(dir.path()), &source);
+    let (snapshot, index) = (dir.path().join("snapshots/catalogue"), dir.path().join("index"));
+    let magic = |version: u8| [b"griptrace snapshot v".as_slice(), &[version]].concat();
+    let mut bytes = fs::read(&snapshot).unwrap();
+    let begin = blocks_of(&bytes)[0].start;
+    assert_eq!(bytes[40..][..21], magic(b'4'));
+    bytes[40..][..21].copy_from_slice(&magic(b'3'));
+    let sum = blake3::hash(&bytes[40..begin]);
+    bytes[8..40].copy_from_slice(sum.as_bytes());
+    fs::write(&snapshot, &bytes).unwrap();
+    fs::remove_dir_all(&index).unwrap();
+    fs::create_dir_all(index.join("blobs")).unwrap();
+    for name in ["conf", "db", "snap.0000000000000100", "blobs/12"] {
+        fs::write(index.join(name), "of an older version").unwrap();
+    }
+    let audit = || assert_eq!(reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults, []);
+    audit();
+    assert!(ask(&reader(dir.path()), &source) == expected);
+    audit();
+    let mut names: Vec<_> = files_below(&index).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["0.run", "lock", "meta-3"]);
+    assert_eq!(fs::read(&snapshot).unwrap(), bytes, "a reader leaves it");
+    drop(open(dir.path()));
+    assert_eq!(fs::read(&snapshot).unwrap()[40..][..21], magic(b'4'));
+    audit();
+    // A head that does not fit its checksum is damage, whatever it says.
+    bytes[60] ^= 1;
+    fs::write(&snapshot, &bytes).unwrap();
+    assert_eq!(reader(dir.path()).fsck(&|_, _, _| {}).unwrap().faults.len(), 1);
+}
+
+/// Ids that begin alike are in their order all the same: a list of ids between two is cut where it should be.
+#[test]
+fn ids_that_begin_alike_stand_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = Objects::new(dir.path());
+    let id = |first: u32, last: u8| {
+        let mut bytes = [last; 32];
+        bytes[..4].copy_from_slice(&first.to_be_bytes());
+        bytes[4..8].fill(0);
+        NodeId::new(Digest::from_bytes(bytes))
+    };
+    let home = GenesisHash::new(Digest::ZERO);
+    let mut catalogue = Catalogue::new(home);
+    let mut all = Vec::new();
+    // The second and the third snapshot are merged with the one before.
+    for lasts in [[9, 3, 6], [2, 8, 4], [7, 1, 5]] {
+        let ids: Vec<NodeId> =
+            lasts.iter().flat_map(|last| [1, 1 << 20, u32::MAX].map(|first| id(first, *last))).collect();
+        all.extend(ids.iter().copied());
+        catalogue.apply(Delta::of_ids(&catalogue, ids));
+        assert!((0..).zip(&all).all(|(number, id)| catalogue.number(id) == Some(number)), "not in the snapshot yet");
+        let snapshot = catalogue.write_snapshot(&objects).unwrap().unwrap();
+        catalogue.rebase(snapshot);
+    }
+    let numbers: Vec<_> = all.iter().map(|id| catalogue.number(id)).collect();
+    assert_eq!(numbers, (0..27).map(Some).collect::<Vec<_>>());
+    assert_eq!(catalogue.number(&id(1, 10)), None);
+    let (least, greatest) = (id(1 << 20, 2), id(1 << 20, 8));
+    let expected: Vec<_> = (2..=8).map(|last| id(1 << 20, last)).collect();
+    for limit in 0..9 {
+        let found = catalogue.ids_between(&least, &greatest, 27, limit);
+        assert_eq!(found, expected[..limit.min(7)], "{limit}");
+    }
 }
 
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -196,4 +275,11 @@ fn an_index_that_took_nothing_in_yet_is_no_fault() {
     assert!(dir.path().join("index").exists());
     let report = reader(dir.path()).fsck(&|_, _, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.faults);
+}
+
+super::world::in_a_bucket_too! {
+    a_damaged_snapshot_answers_the_same,
+    a_writer_over_a_damaged_snapshot_records_nothing_twice,
+    another_logs_or_an_older_snapshot_is_not_believed,
+    an_index_that_took_nothing_in_yet_is_no_fault,
 }

@@ -7,7 +7,7 @@ use griptrace_core::id::NodeId;
 use tempfile::TempDir;
 
 use super::world::{NOW, World, open, reader, signer};
-use crate::{OpenError, OpenOptions, Store};
+use crate::{OpenError, OpenOptions, Store, snapshot::blocks_of};
 
 const SEGMENT: &str = "segments/0000000000000000";
 const SNAPSHOT: &str = "snapshots/catalogue";
@@ -39,10 +39,9 @@ fn singles(count: usize) -> (TempDir, Vec<NodeId>) {
 
 /// Returns the snapshot, once for each of its blocks with a bit in it flipped.
 fn damaged(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    let begin = 8 + usize::try_from(u64::from_le_bytes(whole[..8].try_into().unwrap())).unwrap();
-    (begin..whole.len()).step_by(32 << 10).map(|at| {
+    blocks_of(whole).into_iter().map(|block| {
         let mut bytes = whole.to_vec();
-        bytes[at] ^= 1;
+        bytes[block.start] ^= 1;
         bytes
     })
 }

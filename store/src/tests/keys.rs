@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     sea::{Fault, Sea},
-    world::{NOW, ORIGIN, World, reader, signer},
+    world::{NOW, ORIGIN, World, object, put, reader, signer},
 };
 use crate::{
     CommitError, KeyChangeRefusal, OpenError, OpenOptions, ProveOptions, Store,
@@ -45,7 +45,7 @@ fn log_rotation(home: GenesisHash) -> Vec<u8> {
 }
 
 fn open_with(world: &World, signer: NoteSigner) -> Result<Store, OpenError> {
-    Store::open(world.dir.path(), OpenOptions { signer: Some(signer), ..OpenOptions::default() })
+    super::world::open_with(world.dir.path(), OpenOptions { signer: Some(signer), ..OpenOptions::default() })
 }
 
 /// A log that was made with a revoker: key 9.
@@ -53,7 +53,7 @@ fn guarded() -> World {
     let dir = tempfile::tempdir().unwrap();
     let revokers = vec![key(9).public_key().id()];
     let genesis = Genesis { origin: ORIGIN.into(), key: key(1).public_key(), time: NOW, nonce: [3; 16], revokers };
-    let store = Store::init(dir.path(), &genesis, signer(), NOW).unwrap();
+    let store = super::world::init(dir.path(), &genesis, signer(), NOW).unwrap();
     World { dir, store, committer: key(2) }
 }
 
@@ -119,17 +119,13 @@ fn a_log_key_signs_up_to_its_size_and_the_next_one_from_there() {
     assert!(matches!(open_with(&world, signer()), Err(OpenError::WrongKey { .. })), "the old key opens nothing");
     // What can be lost is made again, by whoever opens.
     for damage in [None, Some("not it")] {
-        let keys = world.dir.path().join(KEYS);
-        match damage {
-            None => std::fs::remove_file(&keys).unwrap(),
-            Some(other) => std::fs::write(&keys, other).unwrap(),
-        }
+        put(world.dir.path(), KEYS, damage.map(str::as_bytes));
         let faults = reader(world.dir.path()).fsck(&|_, _, _| {}).unwrap().faults;
         assert!(matches!(&*faults, [fault] if fault.object == KEYS && fault.heals), "{damage:?}: {faults:?}");
         let store = open_with(&world, second()).unwrap();
         let more = World::at(&store);
         more.add(more.source("again", "CN"));
-        assert!(keys.exists() && is_clean(&store));
+        assert!(object(world.dir.path(), KEYS).is_some() && is_clean(&store));
     }
 }
 
@@ -215,6 +211,7 @@ fn what_counts_for_nobody_is_recorded_again_and_is_then_the_new_committers() {
     let step = world.commit(world.derive("small", &[again], "CN"));
     assert!(step.iter().all(|id| !derived.contains(id)));
     // The same from a store that was opened again, and from a bundle: nothing of the dead commits is in it.
+    world.store.0.publish();
     for store in [&world.store, &reader(world.dir.path())] {
         assert_eq!(store.find_recorded(&[world.source("camera", "CN")]).unwrap(), Some(vec![again]));
         assert_eq!(store.find_recorded(&world.derive("small", &[again], "CN")).unwrap(), Some(step.clone()));
@@ -286,4 +283,13 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
         }
     }
     assert!(old > 4 && new > 8, "the fault came before and after: {old}, {new}");
+}
+
+super::world::in_a_bucket_too! {
+    a_log_key_signs_up_to_its_size_and_the_next_one_from_there,
+    a_committers_key_that_retired_signs_nothing_more,
+    a_change_that_has_no_place_is_refused_and_nothing_is_written,
+    a_key_that_ended_names_no_successor,
+    what_counts_for_nobody_is_recorded_again_and_is_then_the_new_committers,
+    a_bundle_shows_a_checkpoint_of_the_revoked_first_key,
 }

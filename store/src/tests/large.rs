@@ -126,3 +126,11 @@ fn commits_do_not_wait_for_an_older_status_map() {
     });
     assert_eq!(asking.join().unwrap().statuses, []);
 }
+
+super::world::in_a_bucket_too! {
+    what_an_id_stands_for_at_a_size_is_the_same_for_ever,
+    nodes_with_many_files_are_read_one_by_one,
+    long_ways_are_fewer_and_that_is_said,
+    commits_at_once_do_not_exceed_the_marks_of_a_node_together,
+    commits_do_not_wait_for_an_older_status_map,
+}

@@ -91,6 +91,7 @@ fn a_reopened_store_goes_on() {
     let world = World { dir, store, committer };
     let second = world.commit(world.derive("features", &[first], "CN"));
     assert_eq!(world.store.ancestors(&second[1], None).unwrap().len(), 2);
+    world.store.0.publish();
     assert_eq!(reader(world.dir.path()).size(), world.store.size());
 }
 
@@ -195,4 +196,14 @@ fn statuses_are_listed_in_log_order_under_the_key_of_what_they_mark() {
     assert_eq!(under(assessment), [third]);
     assert_ne!(world.store.status_key(&assessment).unwrap().digest(), assessment.digest());
     assert_eq!(world.store.assessments_of(&source).unwrap(), [assessment]);
+}
+
+super::world::in_a_bucket_too! {
+    what_is_committed_reads_back,
+    a_receipt_proves_the_commit_under_its_checkpoint,
+    committers_in_threads_share_the_log,
+    one_node_is_recorded_once_however_many_try,
+    a_reopened_store_goes_on,
+    nodes_that_do_not_fit_are_refused_with_a_reason,
+    statuses_are_listed_in_log_order_under_the_key_of_what_they_mark,
 }

@@ -189,3 +189,11 @@ fn every_proof_leads_to_the_checkpoint_of_its_size() {
     assert_eq!(world.store.status_changes(changes[0].index + 1, newest, 100).unwrap(), []);
     assert_eq!(world.store.status_changes(0, changes[0].index, 100).unwrap(), []);
 }
+
+super::world::in_a_bucket_too! {
+    a_walk_is_the_same_in_steps_of_any_size_and_says_what_a_limit_cut,
+    an_assessment_stands_for_its_subjects,
+    what_is_pinned_stays_the_same_while_the_log_grows,
+    a_scan_goes_through_everything_once_in_log_order,
+    every_proof_leads_to_the_checkpoint_of_its_size,
+}

@@ -1,13 +1,13 @@
 //! What the world may read of a log.
 
-use std::{fs, thread, time::Instant};
+use std::{thread, time::Instant};
 
 use core::time::Duration;
 
 use griptrace_core::tile::{EntryBundle, Tile, TilePath, decode_entries, decode_hashes, entry_bundles, tiles};
 use griptrace_core::tree::Rfc9162;
 
-use super::world::{World, open};
+use super::world::{World, object, open, put};
 use crate::Store;
 
 /// A store of more than 256 entries, closed and opened again, so that all is published.
@@ -34,15 +34,17 @@ fn tiles_that_are_gone_or_cut_short_are_the_same_again() {
         all(store.size()).into_iter().map(|path| (path, store.published(path).unwrap().unwrap())).collect();
     assert_eq!(whole.len(), 5);
     for (path, bytes) in &whole {
-        let file = dir.path().join(path.path());
-        assert_eq!(&fs::read(&file).unwrap(), bytes, "{}", path.path());
-        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        let name = path.path();
+        assert_eq!(object(dir.path(), &name).as_ref(), Some(bytes), "{name}");
+        put(dir.path(), &name, Some(&bytes[..bytes.len() - 1]));
         assert_eq!(store.published(*path).unwrap().as_ref(), Some(bytes), "{}: cut", path.path());
-        fs::remove_file(&file).ok();
+        if object(dir.path(), &name).is_some() {
+            put(dir.path(), &name, None);
+        }
         assert_eq!(store.published(*path).unwrap().as_ref(), Some(bytes), "{}: gone", path.path());
     }
     let note = store.published_checkpoint().unwrap();
-    fs::remove_file(dir.path().join("checkpoint")).unwrap();
+    put(dir.path(), "checkpoint", None);
     assert_eq!(store.published_checkpoint().unwrap(), note);
 }
 
@@ -92,4 +94,10 @@ fn nothing_is_there_before_its_checkpoint_is_published() {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(entries(store.size()).is_some());
+}
+
+super::world::in_a_bucket_too! {
+    tiles_that_are_gone_or_cut_short_are_the_same_again,
+    a_tile_is_there_at_each_of_its_widths_and_at_no_other,
+    nothing_is_there_before_its_checkpoint_is_published,
 }

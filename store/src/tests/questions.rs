@@ -4,8 +4,8 @@ use griptrace_core::{
     node::{Kind, Mark},
 };
 
-use super::world::{World, open};
-use crate::{ReadError, Resolved};
+use super::world::{World, object, open, put};
+use crate::{ReadError, Resolved, snapshot::NAME as SNAPSHOT};
 
 /// Two sources, a merge, a model, a shipment: in log order.
 fn pipeline(world: &World) -> Vec<NodeId> {
@@ -126,8 +126,7 @@ fn a_snapshot_gives_the_same_answers() {
     let many = (0..1100).map(|i| world.source(&format!("many {i}"), "CN")).collect();
     world.commit(many);
     world.store.0.errands.wait();
-    let path = world.dir.path().join("snapshots/catalogue");
-    assert!(path.exists(), "written after so many nodes");
+    assert!(object(world.dir.path(), SNAPSHOT).is_some(), "written after so many nodes");
     world.add(world.status(source, Mark::Withdraw, None));
     let answers = |store: &crate::Store| {
         let key = store.status_key(&source).unwrap();
@@ -146,6 +145,14 @@ fn a_snapshot_gives_the_same_answers() {
     assert_eq!(answers(&with), expected);
     assert!(with.fsck(&|_, _, _| {}).unwrap().is_clean());
     drop(with);
-    std::fs::remove_file(path).unwrap();
+    put(dir.path(), SNAPSHOT, None);
     assert_eq!(answers(&open(dir.path())), expected);
+}
+
+super::world::in_a_bucket_too! {
+    a_deleted_or_broken_index_answers_the_same,
+    a_snapshot_gives_the_same_answers,
+    ancestry_and_impact_are_walked_nearest_first,
+    nodes_are_found_by_id_name_kind_and_content,
+    what_is_recorded_again_is_found_again,
 }

@@ -189,3 +189,12 @@ fn what_is_wrong_with_a_signed_commit_is_told_and_nothing_is_written() {
     assert_eq!(world.store.size(), size, "nothing was written");
     world.send(&entry, &both).unwrap();
 }
+
+super::world::in_a_bucket_too! {
+    a_commit_signed_elsewhere_is_taken_once_however_often_it_is_sent,
+    a_commit_that_several_send_at_once_is_in_the_log_once,
+    of_commits_taken_together_each_is_answered_for_itself,
+    the_status_head_is_dated_by_the_logs_clock,
+    marks_are_signed_for_under_the_key_of_what_they_mark,
+    what_is_wrong_with_a_signed_commit_is_told_and_nothing_is_written,
+}

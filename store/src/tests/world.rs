@@ -1,7 +1,15 @@
 //! A small factory: keys, a store in a temporary folder, and nodes of every kind.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::path::Path;
+use core::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 use griptrace_core::{
     assessment::{Assessment, Destinations, Outcome, lay_out_subjects, subjects_root},
@@ -22,7 +30,8 @@ use griptrace_core::{
 use tempfile::TempDir;
 
 use crate::{
-    OpenOptions, Store,
+    OpenError, OpenOptions, Store,
+    bucket::{Bucket as _, MemoryBucket, When},
     record::{ManifestRecord, NodeRecord, SubjectsRecord, total_bytes},
 };
 
@@ -46,12 +55,75 @@ pub(super) fn signer() -> NoteSigner {
     NoteSigner::new(ORIGIN, &[1; 32]).unwrap()
 }
 
+thread_local! {
+    /// How many logs this test made in buckets, if that is where they go.
+    static IN_A_BUCKET: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// The buckets that logs were made in, by the folder of the machine that made it.
+static BUCKETS: Mutex<BTreeMap<PathBuf, MemoryBucket>> = Mutex::new(BTreeMap::new());
+
+/// Runs a test with every log that it makes in a bucket in memory.
+pub(super) fn in_a_bucket(test: fn()) {
+    IN_A_BUCKET.set(Some(0));
+    test();
+    assert_ne!(IN_A_BUCKET.replace(None), Some(0), "it makes no log where it could be in a bucket");
+}
+
+/// Runs tests of a module once more, each with its logs in a bucket in memory.
+macro_rules! in_a_bucket_too {
+    ($($test:ident),+ $(,)?) => {
+        mod in_a_bucket {
+            $(#[test]
+            fn $test() {
+                crate::tests::world::in_a_bucket(super::$test);
+            })+
+        }
+    };
+}
+pub(super) use in_a_bucket_too;
+
+/// Makes a log in a folder, or in a bucket of which it is this machine's.
+pub(super) fn init(dir: &Path, genesis: &Genesis, signer: NoteSigner, now: u64) -> Result<Store, OpenError> {
+    let Some(made) = IN_A_BUCKET.get() else { return Store::init(dir, genesis, signer, now) };
+    IN_A_BUCKET.set(Some(made + 1));
+    let bucket = BUCKETS.lock().unwrap().entry(dir.to_path_buf()).or_default().clone();
+    Store::init_in(Arc::new(bucket), dir, genesis, signer, now)
+}
+
+/// Returns the bytes of an object of the log that was made with this folder.
+pub(super) fn object(dir: &Path, name: &str) -> Option<Vec<u8>> {
+    match BUCKETS.lock().unwrap().get(dir) {
+        Some(bucket) => bucket.get(name, None).unwrap().map(|part| part.bytes),
+        None => fs::read(dir.join(name)).ok(),
+    }
+}
+
+/// Writes an object of that log as it may come to lie there, or removes it.
+pub(super) fn put(dir: &Path, name: &str, bytes: Option<&[u8]>) {
+    match (BUCKETS.lock().unwrap().get(dir), bytes) {
+        (Some(bucket), Some(bytes)) => drop(bucket.put(name, bytes, &When::Always).unwrap()),
+        (Some(bucket), None) => bucket.remove(name).unwrap(),
+        (None, Some(bytes)) => fs::write(dir.join(name), bytes).unwrap(),
+        (None, None) => fs::remove_file(dir.join(name)).unwrap(),
+    }
+}
+
+/// Opens the log that was made with this folder.
+pub(super) fn open_with(dir: &Path, options: OpenOptions) -> Result<Store, OpenError> {
+    let bucket = BUCKETS.lock().unwrap().get(dir).cloned();
+    match bucket {
+        Some(bucket) => Store::open_in(Arc::new(bucket), dir, options),
+        None => Store::open(dir, options),
+    }
+}
+
 pub(super) fn open(dir: &Path) -> Store {
-    Store::open(dir, OpenOptions { signer: Some(signer()), ..OpenOptions::default() }).unwrap()
+    open_with(dir, OpenOptions { signer: Some(signer()), ..OpenOptions::default() }).unwrap()
 }
 
 pub(super) fn reader(dir: &Path) -> Store {
-    Store::open(dir, OpenOptions::default()).unwrap()
+    open_with(dir, OpenOptions::default()).unwrap()
 }
 
 impl World {
@@ -65,7 +137,7 @@ impl World {
         let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
         let genesis = Genesis { origin: origin.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
         let signer = NoteSigner::new(origin, &[1; 32]).unwrap();
-        let store = Store::init(dir.path(), &genesis, signer, NOW).unwrap();
+        let store = init(dir.path(), &genesis, signer, NOW).unwrap();
         Self { dir, store, committer: SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap() }
     }
 

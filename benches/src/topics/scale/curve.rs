@@ -44,7 +44,7 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
     let folder = setup.folder()?;
     let path = folder.path().join("log");
     let marks: &[usize] = if setup.smoke { &SMOKE_MARKS } else { &MARKS };
-    let mut found = Vec::new();
+    let (mut found, mut all) = (Vec::new(), 0.0);
     for (before, nodes) in [0].iter().chain(marks).zip(marks) {
         progress(&format!("growing a log from {before} to {nodes} nodes"));
         let (each, commits, proofs) = (setup.size(EACH, 20), setup.size(COMMITS, 3), setup.size(PROOFS, 2));
@@ -52,12 +52,14 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<(), Failure>
         let mut arguments = vec![path.as_os_str()];
         arguments.extend(words.iter().map(std::ffi::OsStr::new));
         let answer = child::ask("scale-grow", &arguments)?;
-        found.push(mark(setup, &path, *nodes, &answer)?);
+        all += told(&answer, "made")?;
+        found.push(mark(setup, &path, *nodes, all, &answer)?);
     }
     tell(report, &found)
 }
 
-fn mark(setup: &Setup, path: &Path, nodes: usize, answer: &Json) -> Result<Mark, Failure> {
+/// Measures a log that has grown to `nodes`, and to `all` with those that were measured with.
+fn mark(setup: &Setup, path: &Path, nodes: usize, all: f64, answer: &Json) -> Result<Mark, Failure> {
     let model = answer.get("model").and_then(Json::as_str).ok_or("no model was told")?;
     let (mut opening, mut memory) = (Vec::new(), 0.0_f64);
     for _ in 0..setup.size(OPENINGS, 1) {
@@ -71,7 +73,7 @@ fn mark(setup: &Setup, path: &Path, nodes: usize, answer: &Json) -> Result<Mark,
         Ok(Runs::new(values.iter().filter_map(Json::as_f64).collect()))
     };
     let (commit, proof) = (seconds("commit")?, seconds("proof")?);
-    let index = bytes(index) / number(nodes);
+    let index = bytes(index) / all;
     Ok(Mark { nodes, commit, proof, opening: Runs::new(opening), memory, index })
 }
 
@@ -152,7 +154,8 @@ pub(crate) fn grown(words: &[String]) -> Result<Json, Failure> {
     }
     // What the index costs shows when it is asked.
     log.store.by_name("a-00000001")?;
-    Ok(json!({ "commit": commit, "proof": proof, "model": newest.ok_or("no proof")?.to_string() }))
+    let made = to - from + commits + proofs * (2 * STEPS + 1);
+    Ok(json!({ "made": made, "commit": commit, "proof": proof, "model": newest.ok_or("no proof")?.to_string() }))
 }
 
 /// Commits a model behind a chain of steps.
