@@ -215,15 +215,12 @@ impl Catalogue {
 
     /// Returns the first entry of the segment that an entry is in.
     pub(crate) fn segment_of(&self, leaf: u64) -> u64 {
-        // The first commit from here on is in the same segment, unless the entry is the status head
-        // before a new one.
-        let next = first_where(0, self.commits(), |at| self.commit(at).leaf >= leaf);
-        let next = if next < self.commits() { self.commit(next).segment } else { self.reached.segment };
-        if next <= leaf {
-            return next;
+        // Each group ends with a status head, which knows the group's segment by the checkpoint that the group begins with.
+        let head = self.first_head(leaf);
+        if head >= self.heads() {
+            return self.reached.segment;
         }
-        let before = first_where(0, self.commits(), |at| self.commit(at).segment >= next);
-        before.checked_sub(1).map_or(0, |before| self.commit(before).segment)
+        self.head(head).before.map_or(0, |(segment, _)| segment)
     }
 
     /// Returns how many status heads there are.

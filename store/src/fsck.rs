@@ -21,7 +21,7 @@ use crate::{
     catalogue::Catalogue,
     closed, cosigned,
     delta::Delta,
-    edge::Edge,
+    edge::{self, Edge},
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -244,6 +244,7 @@ impl<'a> Audit<'a> {
                 GENESIS => has_genesis,
                 object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
             };
+            in_block(self.objects, fault);
         }
         self.report
     }
@@ -276,7 +277,9 @@ impl<'a> Audit<'a> {
         let mut is_whole = true;
         let ahead = if self.size < u64::MAX { self.objects.read_ahead(0, self.size) } else { None };
         let names = self.objects.list(segment::FOLDER);
-        for name in self.note(names)?.unwrap_or_default() {
+        // Without them nothing can be said of what is missing.
+        let Some(names) = self.note(names)? else { return Ok(()) };
+        for name in names {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
@@ -390,7 +393,12 @@ impl<'a> Audit<'a> {
         self.tiles(&writes.full, None)?;
         let Head { size, root } = delta.head();
         if self.published == Some(size) {
-            self.tiles(&self.edge.partial()?, Some(size))?;
+            let partial = self.edge.partial()?;
+            self.tiles(&partial, Some(size))?;
+            // In a folder they are not flushed, and a power cut leaves anything of them.
+            if self.objects.bucket().is_some() {
+                self.narrower(&partial)?;
+            }
         }
         self.roots.insert(size, root);
         let marks = delta.lines.iter().filter(|(leaf, _)| !delta.changes.contains(leaf));
@@ -422,6 +430,21 @@ impl<'a> Audit<'a> {
                 // A writer that went on removes partial tiles once the full one stands, and it published before.
                 None if partial_of.map_or(Ok(false), |size| self.is_published_beyond(size))? => {}
                 None => self.fault(name, "it is missing"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what partial tiles were before they grew: whoever has an older checkpoint still asks for them.
+    fn narrower(&mut self, partial: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        for (name, bytes) in partial {
+            let Some((folder, widest)) = name.rsplit_once('/') else { continue };
+            let widths = self.objects.list(folder)?;
+            let widest = widest.parse().unwrap_or(0);
+            for width in widths.iter().filter_map(|width| width.parse().ok()).filter(|width| *width < widest) {
+                if let Some(expected) = edge::narrowed(name, bytes, width) {
+                    self.tiles(&[(format!("{folder}/{width}"), expected)], None)?;
+                }
             }
         }
         Ok(())
@@ -544,6 +567,15 @@ impl<'a> Audit<'a> {
             None if self.derived.size() < size => {}
             None => self.fault(object, format!("it is of size {size}, which ends within a group")),
         }
+    }
+}
+
+/// Names the block of a segment that was put into one: that is the object which can be put back.
+fn in_block(objects: &Objects, fault: &mut Fault) {
+    let block = || objects.blocks()?.name_of(segment::first_of(&fault.object)?);
+    if let Some(block) = block() {
+        let segment = core::mem::replace(&mut fault.object, block);
+        fault.why = format!("{segment} in it: {}", fault.why);
     }
 }
 

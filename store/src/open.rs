@@ -416,7 +416,10 @@ impl Reading<'_> {
         let Head { size, root } = signed.head;
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.reached.frontier.size().get() <= size) {
             let mut catalogue = Catalogue::on(self.home, snapshot);
-            if self.replay(&mut catalogue, size).is_ok() && catalogue.root() == root && !catalogue.is_damaged() {
+            let is_replayed = self.replay(&mut catalogue, size).is_ok() && catalogue.root() == root;
+            // Of what is in the snapshot, the key changes are read on opening.
+            catalogue.changes().for_each(drop);
+            if is_replayed && !catalogue.is_damaged() {
                 return Ok(catalogue);
             }
         }

@@ -37,6 +37,7 @@ use crate::{
     record::NodeRecord,
     scan::Nodes,
     seen, snapshot,
+    tiles::RightEdge,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -98,6 +99,8 @@ pub(crate) struct Inner {
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
+    /// The right edge of the tree that was published last, as it was read.
+    pub(crate) edge: Mutex<Option<(Head, RightEdge)>>,
     /// Held by who adopts a bundle.
     pub(crate) adopting: Mutex<()>,
     /// Held by who publishes in the background; says whether the last handle is gone.
@@ -159,6 +162,7 @@ impl Store {
             head_seen: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
+            edge: Mutex::new(None),
             adopting: Mutex::new(()),
             publishing: Arc::default(),
             cosigning: Mutex::new(()),

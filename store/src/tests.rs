@@ -10,6 +10,7 @@ mod derived;
 mod faults;
 mod found;
 mod keys;
+mod kinds;
 mod large;
 mod log;
 mod measure;
