@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
-    entry::{Entry, Genesis},
+    entry::{Entry, Genesis, genesis_hash},
     id::NodeId,
     node::{Kind, Role},
 };
@@ -261,12 +261,12 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Compares the genesis with the entry that the log begins with.
+    /// Compares the genesis with the name of the log, which the entry that the log begins with gave.
     fn genesis(&mut self) -> Result<(), StorageError> {
-        let (begins, genesis) = (segment::name(0), self.objects.read(GENESIS)?);
-        let Some(bytes) = self.objects.read(&begins)? else { return Ok(()) };
-        if segment::first_entry(&bytes).map(|(_, entry)| entry) != genesis.as_deref() {
-            self.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
+        match self.objects.read(GENESIS)? {
+            Some(entry) if genesis_hash(&entry) == self.derived.home => {}
+            Some(_) => self.fault(GENESIS, format!("it is not the entry with which {} begins", segment::name(0))),
+            None => self.fault(GENESIS, "it is missing"),
         }
         Ok(())
     }

@@ -48,10 +48,20 @@ pub type Progress = Box<dyn Fn(&str, u64, u64) + Send + Sync>;
 pub struct OpenOptions {
     /// The log's key, to write; without it the store is read only, and no lock is taken.
     pub signer: Option<NoteSigner>,
+    /// The key that is to follow the log's, to sign from the entry on that says so.
+    pub next_signer: Option<NoteSigner>,
     /// Hears of long work.
     pub progress: Option<Progress>,
     /// For a store in a bucket: where this process takes commits while it writes, told to the others; empty if it takes none.
     pub address: String,
+}
+
+impl OpenOptions {
+    /// Returns the keys that may sign; none to read only.
+    pub(crate) fn signers(&self) -> Vec<NoteSigner> {
+        let next = self.next_signer.iter().filter(|_| self.signer.is_some());
+        self.signer.iter().chain(next).cloned().collect()
+    }
 }
 
 impl fmt::Debug for OpenOptions {

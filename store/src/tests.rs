@@ -21,5 +21,6 @@ mod rot;
 mod sea;
 mod signed;
 mod sim;
+mod successor;
 mod weather;
 mod world;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{clients::Clients, dice::Dice, ledger::Ledger, port::Port};
 use crate::{
-    Found, OpenError, OpenOptions, ReadError, Standing, Store,
+    Found, OpenOptions, ReadError, Standing, Store,
     tests::world::{NOW, signer},
 };
 
@@ -161,12 +161,12 @@ impl Process {
             Ok(standing) => standing,
             Err(error) => {
                 self.error(&error);
-                if matches!(error, OpenError::WrongKey { .. }) {
-                    self.ledger(|ledger| ledger.fail(format!("{error} on taking the turn")));
-                }
                 Standing::Reader(String::new())
             }
         };
+        if let Some(error) = store.wrong_key() {
+            self.ledger(|ledger| ledger.fail(format!("{error} on taking the turn")));
+        }
         self.shared.standings.lock().unwrap()[self.number] = Some((standing, store.size()));
     }
 
