@@ -350,8 +350,10 @@ impl Workspace {
         // A copy of a log in a bucket is served without its key too.
         let reads_only = is_replica || config.store.is_some() && config.keys.log.is_none();
         let signer = if reads_only { None } else { Some(log_signer(&folder, &config)?) };
-        let progress = Some(place::progress(&context.output));
-        let store = place.join(OpenOptions { signer, progress, address: address.to_owned() })?;
+        let next = config.keys.next_log.as_ref().filter(|_| signer.is_some());
+        let next = next.map(|path| keyfile::read(&folder.join(path))?.note_signer(&config.origin));
+        let (progress, next_signer) = (Some(place::progress(&context.output)), next.transpose()?);
+        let store = place.join(OpenOptions { signer, next_signer, progress, address: address.to_owned() })?;
         config.check_home(&place, &store)?;
         witnesses::refuse_split(&folder, &store)?;
         Ok(store)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use griptrace_core::{
     digest::Digest,
-    tile::{EntryBundle, TILE_HEIGHT, TILE_WIDTH, Tile, encode_entries, encode_hashes},
+    tile::{EntryBundle, TILE_HEIGHT, TILE_WIDTH, Tile, TilePath, decode_entries, encode_entries, encode_hashes},
     tree::{Coordinate, Rfc9162, TreeHash as _, fetch_proof, proof_coordinates},
 };
 
@@ -215,6 +215,18 @@ fn tile_of(level: u8, index: u64, hashes: &[Digest]) -> Result<(String, Vec<u8>)
     let tile = Tile::new(level, index, width).map_err(|e| StorageError::corrupt("tile", e))?;
     let bytes = encode_hashes(hashes).map_err(|e| StorageError::corrupt(tile.path(), e))?;
     Ok((tile.path(), bytes))
+}
+
+/// Returns what a partial tile, or a bundle of entries, was when it had this width; `None` if it never had.
+pub(crate) fn narrowed(name: &str, bytes: &[u8], width: u16) -> Option<Vec<u8>> {
+    let length = match TilePath::parse(name).ok()? {
+        TilePath::Hashes(_) => usize::from(width).checked_mul(32)?,
+        TilePath::Entries(bundle) => {
+            let entries = decode_entries(bytes, bundle.width()).ok()?;
+            entries.iter().take(width.into()).map(|entry| entry.len().saturating_add(2)).sum()
+        }
+    };
+    bytes.get(..length).map(<[u8]>::to_vec)
 }
 
 /// Returns how many hashes the tiles of a level hold in a tree of `size` leaves.

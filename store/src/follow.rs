@@ -45,16 +45,22 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Who may take the turn to write.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// The log's key, and those that followed it in this process, the newest last.
+    /// The keys that may be the log's, and those that followed in this process, the newest last.
     signers: Mutex<Vec<NoteSigner>>,
     writer: WriterId,
     /// Where commits of others are taken.
     address: String,
+    /// The size at which the log's key turned out to be another one, and that key: of a change that a crash left, and nobody signed yet.
+    refused: Mutex<Option<(u64, String)>>,
 }
 
 impl Candidate {
-    fn new(signer: NoteSigner, writer: WriterId, address: String) -> Self {
-        Self { signers: Mutex::new(vec![signer]), writer, address }
+    fn new(signers: Vec<NoteSigner>, writer: WriterId, address: String) -> Self {
+        Self { signers: Mutex::new(signers), writer, address, refused: Mutex::default() }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(u64, String)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn signers(&self) -> MutexGuard<'_, Vec<NoteSigner>> {
@@ -115,7 +121,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
         // Should the turn be lost, it is taken again like any other.
-        let candidate = Candidate::new(signer.clone(), new_writer()?, String::new());
+        let candidate = Candidate::new(vec![signer.clone()], new_writer()?, String::new());
         let opened = open::init_on(objects, genesis, signer, now)?;
         let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
         seen::keep(&store.0.objects, &store.checkpoint());
@@ -154,8 +160,8 @@ impl Store {
         mut options: OpenOptions,
     ) -> Result<Self, OpenError> {
         let objects = in_bucket(bucket, local)?;
-        let address = core::mem::take(&mut options.address);
-        let candidate = options.signer.clone().map(|signer| Candidate::new(signer, writer, address));
+        let (signers, address) = (options.signers(), core::mem::take(&mut options.address));
+        let candidate = (!signers.is_empty()).then(|| Candidate::new(signers, writer, address));
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate;
         if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
@@ -169,6 +175,7 @@ impl Store {
         loop {
             match self.tend(begin.elapsed())? {
                 Standing::Writer => return Ok(()),
+                Standing::Reader(_) if let Some(error) = self.wrong_key() => return Err(error),
                 Standing::Reader(address) if begin.elapsed() >= PATIENCE => {
                     let holder = if address.is_empty() { "another process".to_owned() } else { address };
                     return Err(OpenError::Taken { path: self.0.objects.root().to_path_buf(), holder });
@@ -182,8 +189,8 @@ impl Store {
     /// written, and takes the turn to write if it may and nobody else does. `now` is a clock that only goes forward, from any beginning. In a folder it does nothing.
     ///
     /// # Errors
-    /// `Storage` if the bucket did not answer or is damaged, `WrongKey` if the log's key is another one than the
-    /// candidate's. Called again, it goes on.
+    /// `Storage` if the bucket did not answer or is damaged. Called again, it goes on. Who was given another key than the log's
+    /// follows, and [`Self::wrong_key`] says so.
     pub fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
         self.0.tend(now)
     }
@@ -193,6 +200,21 @@ impl Store {
     /// Tells whether the log is in a bucket, which several processes share.
     pub fn is_in_bucket(&self) -> bool {
         self.0.objects.bucket().is_some()
+    }
+
+    /// Returns why this process, which is to take the turn to write when it is free, can't: the log's key is another one than those
+    /// that it was given. It follows all the same.
+    pub fn wrong_key(&self) -> Option<OpenError> {
+        let candidate = self.0.candidate.as_ref().filter(|_| !self.is_writing())?;
+        let keys = self.0.keys();
+        let signers = candidate.signers();
+        let mut error = open::wrong_key(&keys.log, signers.first()?);
+        match (candidate.refused().clone(), &mut error) {
+            (Some((_, coming)), OpenError::WrongKey { expected, .. }) => *expected = coming,
+            _ if open::signer_of(&keys.log, &signers).is_some() => return None,
+            _ => {}
+        }
+        Some(error)
     }
 
     /// Takes in what was written up to a checkpoint that the writer told, sooner than [`Self::tend`] finds it published. Who writes has
@@ -277,7 +299,8 @@ impl Inner {
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
-        if self.may_take(&found.0.turn, now.saturating_sub(since)) && self.take_turn(bucket, &found)? {
+        let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
+        if is_free && self.may_sign(&found.0)? && self.take_turn(bucket, &found)? {
             *watch = Watch { seen: None, beats: 0, moved: now };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
@@ -492,24 +515,43 @@ impl Inner {
         let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
         let lease = Arc::new(lease);
         let signers = candidate.signers().clone();
-        let go_on = |signer| closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signer));
-        let mut taken = Ok(());
-        // The newest first: it is another one's turn to sign only if the log never came to know it.
-        for signer in signers.into_iter().rev() {
-            taken = go_on(signer);
-            if !matches!(taken, Err(OpenError::WrongKey { .. })) {
-                break;
-            }
-        }
+        let taken = closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, &signers));
         if taken.is_err() {
             self.objects.set_writer(false);
             drop(lease.release(&self.objects));
         }
-        taken.map(|()| true)
+        match taken {
+            Ok(()) => Ok(true),
+            Err(OpenError::WrongKey { expected, .. }) => {
+                *candidate.refused() = Some((lease.head().size, expected));
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells whether there is a key here that may be the log's. One that the log does not know counts only where something was
+    /// written that nobody signed: that may be what brings it.
+    fn may_sign(&self, shared: &SharedHead) -> Result<bool, StorageError> {
+        let Some(candidate) = &self.candidate else { return Ok(false) };
+        let size = shared.head.size;
+        if candidate.refused().as_ref().is_some_and(|(at, _)| *at == size) {
+            return Ok(false);
+        }
+        *candidate.refused() = None;
+        let keys = self.keys();
+        let signers = candidate.signers();
+        if open::signer_of(&keys.log, &signers).is_some() {
+            return Ok(true);
+        }
+        let retired = keys.log.verifiers();
+        let is_new = signers.iter().any(|signer| !retired.contains(signer.verifier()));
+        let is_more = || Ok(self.read().catalogue.size() < size || self.objects.exists(&segment::name(size))?);
+        Ok(is_new && is_more()?)
     }
 
     /// Goes on where the last writer stopped.
-    fn go_on(&self, lease: &Arc<Lease>, signer: NoteSigner) -> Result<(), OpenError> {
+    fn go_on(&self, lease: &Arc<Lease>, signers: &[NoteSigner]) -> Result<(), OpenError> {
         self.follow(&lease.now())?;
         self.objects.prepare()?;
         let known = self.keys();
@@ -539,7 +581,7 @@ impl Inner {
             // This process signed it, and told of it, and lost the turn before it came into the bucket.
             newest = Signed { object: "head", head: Head { size: catalogue.size(), root: catalogue.root() }, note };
         }
-        let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signer)?;
+        let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signers)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
         let writer = Arc::new(Writer::new(desk));
         let mut state = self.write();

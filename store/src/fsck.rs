@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
-    entry::{Entry, Genesis},
+    entry::{Entry, Genesis, genesis_hash},
     id::NodeId,
     node::{Kind, Role},
 };
@@ -21,7 +21,7 @@ use crate::{
     catalogue::Catalogue,
     closed, cosigned,
     delta::Delta,
-    edge::Edge,
+    edge::{self, Edge},
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -244,6 +244,7 @@ impl<'a> Audit<'a> {
                 GENESIS => has_genesis,
                 object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
             };
+            in_block(self.objects, fault);
         }
         self.report
     }
@@ -260,12 +261,12 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Compares the genesis with the entry that the log begins with.
+    /// Compares the genesis with the name of the log, which the entry that the log begins with gave.
     fn genesis(&mut self) -> Result<(), StorageError> {
-        let (begins, genesis) = (segment::name(0), self.objects.read(GENESIS)?);
-        let Some(bytes) = self.objects.read(&begins)? else { return Ok(()) };
-        if segment::first_entry(&bytes).map(|(_, entry)| entry) != genesis.as_deref() {
-            self.fault(GENESIS, format!("it is not the entry with which {begins} begins: one of the two is damaged"));
+        match self.objects.read(GENESIS)? {
+            Some(entry) if genesis_hash(&entry) == self.derived.home => {}
+            Some(_) => self.fault(GENESIS, format!("it is not the entry with which {} begins", segment::name(0))),
+            None => self.fault(GENESIS, "it is missing"),
         }
         Ok(())
     }
@@ -276,7 +277,9 @@ impl<'a> Audit<'a> {
         let mut is_whole = true;
         let ahead = if self.size < u64::MAX { self.objects.read_ahead(0, self.size) } else { None };
         let names = self.objects.list(segment::FOLDER);
-        for name in self.note(names)?.unwrap_or_default() {
+        // Without them nothing can be said of what is missing.
+        let Some(names) = self.note(names)? else { return Ok(()) };
+        for name in names {
             let Ok(first) = name.parse::<u64>() else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
@@ -390,7 +393,12 @@ impl<'a> Audit<'a> {
         self.tiles(&writes.full, None)?;
         let Head { size, root } = delta.head();
         if self.published == Some(size) {
-            self.tiles(&self.edge.partial()?, Some(size))?;
+            let partial = self.edge.partial()?;
+            self.tiles(&partial, Some(size))?;
+            // In a folder they are not flushed, and a power cut leaves anything of them.
+            if self.objects.bucket().is_some() {
+                self.narrower(&partial)?;
+            }
         }
         self.roots.insert(size, root);
         let marks = delta.lines.iter().filter(|(leaf, _)| !delta.changes.contains(leaf));
@@ -422,6 +430,21 @@ impl<'a> Audit<'a> {
                 // A writer that went on removes partial tiles once the full one stands, and it published before.
                 None if partial_of.map_or(Ok(false), |size| self.is_published_beyond(size))? => {}
                 None => self.fault(name, "it is missing"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what partial tiles were before they grew: whoever has an older checkpoint still asks for them.
+    fn narrower(&mut self, partial: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        for (name, bytes) in partial {
+            let Some((folder, widest)) = name.rsplit_once('/') else { continue };
+            let widths = self.objects.list(folder)?;
+            let widest = widest.parse().unwrap_or(0);
+            for width in widths.iter().filter_map(|width| width.parse().ok()).filter(|width| *width < widest) {
+                if let Some(expected) = edge::narrowed(name, bytes, width) {
+                    self.tiles(&[(format!("{folder}/{width}"), expected)], None)?;
+                }
             }
         }
         Ok(())
@@ -544,6 +567,15 @@ impl<'a> Audit<'a> {
             None if self.derived.size() < size => {}
             None => self.fault(object, format!("it is of size {size}, which ends within a group")),
         }
+    }
+}
+
+/// Names the block of a segment that was put into one: that is the object which can be put back.
+fn in_block(objects: &Objects, fault: &mut Fault) {
+    let block = || objects.blocks()?.name_of(segment::first_of(&fault.object)?);
+    if let Some(block) = block() {
+        let segment = core::mem::replace(&mut fault.object, block);
+        fault.why = format!("{segment} in it: {}", fault.why);
     }
 }
 

@@ -162,19 +162,20 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     }
     let missing = || StorageError::corrupt(GENESIS, "it is missing, and the first segment does not begin with it");
     let Named { genesis, keys, home, entry } = read_genesis(&objects)?.ok_or_else(missing)?;
+    let signers = options.signers();
     let progress = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
     let signature = Signature { keys: &keys };
     let reading = Reading { objects: &objects, genesis: &genesis, home, signature, progress: &*progress };
-    let wrong_name = |signer: &NoteSigner| signer.verifier().name() != genesis.origin;
-    if let Some(signer) = options.signer.as_ref().filter(|signer| wrong_name(signer)) {
+    let wrong_name = |signer: &&NoteSigner| signer.verifier().name() != genesis.origin;
+    if let Some(signer) = signers.iter().find(wrong_name) {
         return Err(wrong_key(&keys, signer));
     }
     // In a bucket who may write takes its turn later (`follow`).
-    let Some(signer) = options.signer.filter(|_| objects.bucket().is_none()) else {
+    if signers.is_empty() || objects.bucket().is_some() {
         let (catalogue, signed) = reading.read_only()?;
         let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
         return Ok(Opened { objects, genesis, keys, catalogue, note: signed.note, desk: None, candidate: None });
-    };
+    }
     let lock = WriterLock::take(objects.root())?;
     closed::refuse(&objects)?;
     objects.prepare()?;
@@ -184,7 +185,7 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     if !keys.is_written(&objects)? {
         keys.write(&objects)?;
     }
-    let (catalogue, note, desk) = reading.for_writing(lock, signer)?;
+    let (catalogue, note, desk) = reading.for_writing(lock, &signers)?;
     let keys = KnownKeys::read(&objects, &catalogue, &genesis)?;
     Ok(Opened { objects, genesis, keys, catalogue, note, desk: Some(desk), candidate: None })
 }
@@ -233,7 +234,13 @@ fn check_signer(keys: &LogKeys, signer: &NoteSigner) -> Result<(), OpenError> {
     if keys.newest() == Some(signer.verifier()) { Ok(()) } else { Err(wrong_key(keys, signer)) }
 }
 
-fn wrong_key(keys: &LogKeys, signer: &NoteSigner) -> OpenError {
+/// Returns the signer that has the log's newest key.
+pub(crate) fn signer_of<'a>(keys: &LogKeys, signers: &'a [NoteSigner]) -> Option<&'a NoteSigner> {
+    signers.iter().find(|signer| keys.newest() == Some(signer.verifier()))
+}
+
+/// Makes the error of a signer whose key is not the log's newest.
+pub(crate) fn wrong_key(keys: &LogKeys, signer: &NoteSigner) -> OpenError {
     let expected = keys.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
     OpenError::WrongKey { origin: keys.origin().to_owned(), expected, found: signer.verifier().to_vkey() }
 }
@@ -262,13 +269,13 @@ impl Reading<'_> {
     }
 
     /// Reads the log up to what was signed, and takes up where a crash stopped the last writer.
-    fn for_writing(&self, lock: WriterLock, signer: NoteSigner) -> Result<(Catalogue, String, Desk), OpenError> {
+    fn for_writing(&self, lock: WriterLock, signers: &[NoteSigner]) -> Result<(Catalogue, String, Desk), OpenError> {
         let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
         let catalogue = self.load(snapshot, &newest)?;
         let (catalogue, edge) = self.with_edge(catalogue, &newest)?;
         let head = self.head_file(&newest)?;
-        self.take_up(catalogue, edge, newest, head, signer, Some(lock))
+        self.take_up(catalogue, edge, newest, head, signers, Some(lock))
     }
 
     /// Reads the right edge of the tree; a catalogue that turns out damaged is read again.
@@ -287,11 +294,11 @@ impl Reading<'_> {
         catalogue: Catalogue,
         newest: Signed,
         lease: &Arc<Lease>,
-        signer: NoteSigner,
+        signers: &[NoteSigner],
     ) -> Result<(Catalogue, String, Desk), OpenError> {
         let (catalogue, edge) = self.with_edge(catalogue, &newest)?;
         let head = HeadFile::Shared(Arc::clone(lease));
-        let taken = self.take_up(catalogue, edge, newest, head, signer, None)?;
+        let taken = self.take_up(catalogue, edge, newest, head, signers, None)?;
         let (acknowledged, found) = (lease.head(), taken.0.size());
         if found < acknowledged.size {
             let why = format!("it says {} entries, and the segments end with {found}", acknowledged.size);
@@ -306,7 +313,7 @@ impl Reading<'_> {
         edge: Edge,
         newest: Signed,
         mut head: HeadFile,
-        signer: NoteSigner,
+        signers: &[NoteSigner],
         lock: Option<WriterLock>,
     ) -> Result<(Catalogue, String, Desk), OpenError> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
@@ -315,9 +322,12 @@ impl Reading<'_> {
         if let Err(error @ StorageError::Corrupt { .. }) = self.publish_again(&newest, &edge, &head) {
             return Err(error.into());
         }
-        let mut publisher = Publisher::new(signer, self.genesis.clone(), self.signature.keys.clone(), edge, head);
+        let keys = self.signature.keys.clone();
+        let signer = signer_of(&keys, signers).or(signers.first()).cloned();
+        let signer = signer.ok_or_else(|| StorageError::corrupt(HEAD, "nobody is there to sign"))?;
+        let mut publisher = Publisher::new(signer, self.genesis.clone(), keys, edge, head);
         let mut note = newest.note;
-        while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher)? {
+        while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher, signers)? {
             note = published;
         }
         // Only now: what a crash left may have changed the key.
@@ -346,7 +356,12 @@ impl Reading<'_> {
     /// Adopts the groups of one segment that were written, but not signed: nobody was told of them, and
     /// they are whole. They go on by the code that would have gone on with them. What is not whole is
     /// left to be cut off.
-    fn adopt_more(&self, catalogue: &mut Catalogue, publisher: &mut Publisher) -> Result<Option<String>, OpenError> {
+    fn adopt_more(
+        &self,
+        catalogue: &mut Catalogue,
+        publisher: &mut Publisher,
+        signers: &[NoteSigner],
+    ) -> Result<Option<String>, OpenError> {
         let (last, end) = catalogue.end();
         let is_shared = self.objects.bucket().is_some();
         // In a bucket nothing is ever behind the end of a segment.
@@ -364,7 +379,7 @@ impl Reading<'_> {
                 if note.is_none() && !is_shared {
                     self.write_once_more(&name, &bytes, from)?;
                 }
-                note = Some(self.adopt(catalogue, publisher, &group)?);
+                note = Some(self.adopt(catalogue, publisher, &group, signers)?);
             }
             if note.is_some() {
                 return Ok(note);
@@ -387,6 +402,7 @@ impl Reading<'_> {
         catalogue: &mut Catalogue,
         publisher: &mut Publisher,
         group: &Group<'_>,
+        signers: &[NoteSigner],
     ) -> Result<String, OpenError> {
         let mut delta = Delta::of(catalogue, group);
         if catalogue.is_damaged() {
@@ -395,10 +411,9 @@ impl Reading<'_> {
             delta = Delta::of(catalogue, group);
         }
         let delta = delta?;
-        if let Some(expected) = publisher.other_key(&delta)? {
-            let origin = self.genesis.origin.clone();
-            return Err(OpenError::WrongKey { origin, expected, found: publisher.signer.verifier().to_vkey() });
-        }
+        let keys = publisher.keys_with(&delta)?;
+        let wrong = || wrong_key(&keys, &publisher.signer);
+        publisher.signer = signer_of(&keys, signers).ok_or_else(wrong)?.clone();
         let note = publisher.adopt(self.objects, group, &delta)?;
         catalogue.apply(delta);
         Ok(note)
@@ -421,7 +436,10 @@ impl Reading<'_> {
         let Head { size, root } = signed.head;
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.reached.frontier.size().get() <= size) {
             let mut catalogue = Catalogue::on(self.home, snapshot);
-            if self.replay(&mut catalogue, size).is_ok() && catalogue.root() == root && !catalogue.is_damaged() {
+            let is_replayed = self.replay(&mut catalogue, size).is_ok() && catalogue.root() == root;
+            // Of what is in the snapshot, the key changes are read on opening.
+            catalogue.changes().for_each(drop);
+            if is_replayed && !catalogue.is_damaged() {
                 return Ok(catalogue);
             }
         }

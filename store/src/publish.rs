@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use griptrace_core::{
     checkpoint::Checkpoint,
     entry::Genesis,
-    note::{Note, NoteSigner, NoteVerifier},
+    note::{Note, NoteSigner},
 };
 
 use crate::{
@@ -80,18 +80,12 @@ impl Publisher {
     }
 
     /// Returns the keys of the log with a group.
-    fn keys_with(&self, delta: &Delta) -> Result<LogKeys, StorageError> {
+    pub(crate) fn keys_with(&self, delta: &Delta) -> Result<LogKeys, StorageError> {
         let mut keys = self.keys.clone();
         for (index, entry) in &delta.log_changes {
             keys = keys.with(&self.genesis, *index, entry)?;
         }
         Ok(keys)
-    }
-
-    /// Returns the vkey that has to sign the log with a group, if the signer's is another one.
-    pub(crate) fn other_key(&self, delta: &Delta) -> Result<Option<String>, StorageError> {
-        let keys = self.keys_with(delta)?;
-        Ok(keys.newest().filter(|key| *key != self.signer.verifier()).map(NoteVerifier::to_vkey))
     }
 
     /// Takes a durable group from the log's end to signed, whoever wrote it, and returns the

@@ -1,15 +1,17 @@
 //! What the world may read of a log: its newest published checkpoint, and the tiles under it.
 //!
-//! The bytes are handed out as they rest: whoever reads them checks them against the checkpoint. What
-//! is missing or has another length is derived again.
+//! The bytes are hashed up to the published root before they are handed out: others keep a tile for ever. What is missing or
+//! damaged is derived again.
 
-use griptrace_core::tile::{EntryBundle, Tile, TilePath, decode_entries, encode_entries, encode_hashes};
+use std::sync::PoisonError;
+
+use griptrace_core::tile::{EntryBundle, Tile, TilePath, encode_entries, encode_hashes};
 
 use crate::{
-    cosigned,
+    State, cosigned,
     error::{ReadError, StorageError},
-    head::Signature,
-    store::Store,
+    head::{CHECKPOINT, Head, Signature, Signed},
+    store::{Inner, Store},
     tiles::TileReader,
 };
 
@@ -30,19 +32,20 @@ impl Store {
     /// # Errors
     /// `Storage` if it has to be derived, and can't be.
     pub fn published(&self, path: TilePath) -> Result<Option<Vec<u8>>, ReadError> {
-        let (size, _) = self.published_copy()?;
-        if !is_in_tree(path, size) {
+        let Signed { head, .. } = self.published_alone()?;
+        if !is_in_tree(path, head.size) {
             return Ok(None);
         }
-        let found = self.0.objects.read(&path.path())?.filter(|bytes| is_whole(path, bytes));
-        match found {
-            Some(bytes) => Ok(Some(bytes)),
-            None => self.derived(path).map(Some),
-        }
+        let bytes = self.0.ask(|state| {
+            let mut reader = self.0.published_tiles(state, head)?;
+            read(&mut reader, path)
+        })?;
+        self.0.put_back(path, &bytes);
+        Ok(Some(bytes))
     }
 
     fn published_copy(&self) -> Result<(u64, String), ReadError> {
-        let (size, note) = self.published_alone()?;
+        let Signed { head: Head { size, .. }, note, .. } = self.published_alone()?;
         // With what witnesses said of it, if they did; damage to that is for the audit to tell.
         let cosigned = cosigned::read(&self.0.objects, size).ok().flatten();
         let text = |note: &str| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
@@ -51,40 +54,62 @@ impl Store {
         Ok((size, cosigned.map_or(note, |cosigned| cosigned.to_text())))
     }
 
-    fn published_alone(&self) -> Result<(u64, String), ReadError> {
+    fn published_alone(&self) -> Result<Signed, ReadError> {
         let keys = self.0.keys();
         let signature = Signature { keys: &keys.log };
         match signature.published(&self.0.objects) {
-            Ok(Some(signed)) => Ok((signed.head.size, signed.note)),
+            Ok(Some(signed)) => Ok(signed),
             Ok(None) | Err(StorageError::Corrupt { .. }) => {
                 let state = self.0.read();
-                Ok((state.catalogue.size(), state.note.clone()))
+                let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
+                Ok(Signed { object: CHECKPOINT, head, note: state.note.clone() })
             }
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// Derives a tile: the widest of its index that there is now, cut to the width that was asked for.
-    fn derived(&self, path: TilePath) -> Result<Vec<u8>, ReadError> {
-        self.0.ask(|state| {
-            let mut reader = TileReader::new(&self.0.objects, &state.catalogue);
-            let beyond = || StorageError::corrupt(path.path(), "the log has no such tile");
-            let wrong = |error| StorageError::corrupt(path.path(), error);
-            match path {
-                TilePath::Hashes(tile) => {
-                    let widest = Tile::in_tree(tile.level(), tile.index(), reader.size()).ok_or_else(beyond)?;
-                    let mut hashes = reader.hashes(widest)?;
-                    hashes.truncate(tile.width().into());
-                    Ok(encode_hashes(&hashes).map_err(wrong)?)
-                }
-                TilePath::Entries(bundle) => {
-                    let widest = EntryBundle::in_tree(bundle.index(), reader.size()).ok_or_else(beyond)?;
-                    let entries = reader.bundle(widest)?.iter().take(bundle.width().into());
-                    let entries: Vec<&[u8]> = entries.map(Vec::as_slice).collect();
-                    Ok(encode_entries(&entries).map_err(wrong)?)
-                }
-            }
-        })
+impl Inner {
+    /// Begins to read the tiles of the published tree. Its right edge is read once for all who ask.
+    fn published_tiles<'a>(&'a self, state: &'a State, head: Head) -> Result<TileReader<'a>, StorageError> {
+        let mut known = self.edge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = TileReader::at(&self.objects, &state.catalogue, head);
+        if let Some((_, edge)) = known.as_ref().filter(|(of, _)| *of == head) {
+            return Ok(reader.with_edge(edge.clone()));
+        }
+        *known = Some((head, reader.edge()?));
+        Ok(reader)
+    }
+
+    /// Puts a narrower tile that the tree had once right again, if it is damaged and this process writes; what a wider one
+    /// needs `TileReader` puts back.
+    fn put_back(&self, path: TilePath, bytes: &[u8]) {
+        let name = path.path();
+        let is_damaged = || matches!(self.objects.read(&name), Ok(Some(found)) if found != bytes);
+        if self.objects.is_writer() && name.contains(".p/") && is_damaged() {
+            // Where it can't be written, it is right all the same the next time.
+            drop(self.objects.put(&name, bytes));
+        }
+    }
+}
+
+/// Reads a tile: the widest of its index that there is, cut to the width that was asked for.
+fn read(reader: &mut TileReader<'_>, path: TilePath) -> Result<Vec<u8>, ReadError> {
+    let beyond = || StorageError::corrupt(path.path(), "the log has no such tile");
+    let wrong = |error| StorageError::corrupt(path.path(), error);
+    match path {
+        TilePath::Hashes(tile) => {
+            let widest = Tile::in_tree(tile.level(), tile.index(), reader.size()).ok_or_else(beyond)?;
+            let mut hashes = reader.hashes(widest)?;
+            hashes.truncate(tile.width().into());
+            Ok(encode_hashes(&hashes).map_err(wrong)?)
+        }
+        TilePath::Entries(bundle) => {
+            let widest = EntryBundle::in_tree(bundle.index(), reader.size()).ok_or_else(beyond)?;
+            let entries = reader.bundle(widest)?.iter().take(bundle.width().into());
+            let entries: Vec<&[u8]> = entries.map(Vec::as_slice).collect();
+            Ok(encode_entries(&entries).map_err(wrong)?)
+        }
     }
 }
 
@@ -97,12 +122,5 @@ fn is_in_tree(path: TilePath, size: u64) -> bool {
         TilePath::Entries(bundle) => {
             EntryBundle::in_tree(bundle.index(), size).is_some_and(|widest| bundle.width() <= widest.width())
         }
-    }
-}
-
-fn is_whole(path: TilePath, bytes: &[u8]) -> bool {
-    match path {
-        TilePath::Hashes(tile) => bytes.len() == usize::from(tile.width()).saturating_mul(32),
-        TilePath::Entries(bundle) => decode_entries(bytes, bundle.width()).is_ok(),
     }
 }

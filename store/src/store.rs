@@ -37,6 +37,7 @@ use crate::{
     record::NodeRecord,
     scan::Nodes,
     seen, snapshot,
+    tiles::RightEdge,
 };
 
 /// Hears what is being done, how far it is, and how far it will go.
@@ -47,10 +48,20 @@ pub type Progress = Box<dyn Fn(&str, u64, u64) + Send + Sync>;
 pub struct OpenOptions {
     /// The log's key, to write; without it the store is read only, and no lock is taken.
     pub signer: Option<NoteSigner>,
+    /// The key that is to follow the log's, to sign from the entry on that says so.
+    pub next_signer: Option<NoteSigner>,
     /// Hears of long work.
     pub progress: Option<Progress>,
     /// For a store in a bucket: where this process takes commits while it writes, told to the others; empty if it takes none.
     pub address: String,
+}
+
+impl OpenOptions {
+    /// Returns the keys that may sign; none to read only.
+    pub(crate) fn signers(&self) -> Vec<NoteSigner> {
+        let next = self.next_signer.iter().filter(|_| self.signer.is_some());
+        self.signer.iter().chain(next).cloned().collect()
+    }
 }
 
 impl fmt::Debug for OpenOptions {
@@ -98,6 +109,8 @@ pub(crate) struct Inner {
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
+    /// The right edge of the tree that was published last, as it was read.
+    pub(crate) edge: Mutex<Option<(Head, RightEdge)>>,
     /// Held by who adopts a bundle.
     pub(crate) adopting: Mutex<()>,
     /// Held by who adds cosignatures to those that are kept.
@@ -157,6 +170,7 @@ impl Store {
             head_seen: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
+            edge: Mutex::new(None),
             adopting: Mutex::new(()),
             cosigning: Mutex::new(()),
             snapshot: Mutex::new(0),

@@ -5,7 +5,7 @@
 //! against the tile above it.
 
 use core::ops::Range;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use griptrace_core::{
     digest::Digest,
@@ -17,6 +17,7 @@ use crate::{
     catalogue::Catalogue,
     edge::LEVELS,
     error::StorageError,
+    head::Head,
     number::narrow,
     objects::Objects,
     segment::{self, Groups},
@@ -24,7 +25,7 @@ use crate::{
 
 /// A tile with the levels of the tree inside it: only complete nodes.
 #[derive(Debug)]
-struct Grown {
+pub(crate) struct Grown {
     hashes: Vec<Digest>,
     /// Level above level, from the one over `hashes` on.
     above: Vec<Vec<Digest>>,
@@ -33,13 +34,17 @@ struct Grown {
 /// A way to come by a tile; `None` if it leads nowhere.
 type Way<'a> = fn(&TileReader<'a>, Tile) -> Result<Option<Grown>, StorageError>;
 
+/// The partial tiles at the right edge of a tree, which lead to its root.
+pub(crate) type RightEdge = HashMap<Tile, Arc<Grown>>;
+
 /// Reads the tiles of a tree, each once.
 #[derive(Debug)]
 pub(crate) struct TileReader<'a> {
     objects: &'a Objects,
     catalogue: &'a Catalogue,
-    size: u64,
-    tiles: HashMap<Tile, Grown>,
+    /// The tree.
+    head: Head,
+    tiles: HashMap<Tile, Arc<Grown>>,
     bundles: HashMap<u64, Vec<Vec<u8>>>,
     /// Whether the right edge was compared with the root.
     is_edge_checked: bool,
@@ -52,10 +57,15 @@ pub(crate) struct TileReader<'a> {
 impl<'a> TileReader<'a> {
     /// Begins to read the tiles of a catalogue's log.
     pub(crate) fn new(objects: &'a Objects, catalogue: &'a Catalogue) -> Self {
+        Self::at(objects, catalogue, Head { size: catalogue.size(), root: catalogue.root() })
+    }
+
+    /// Begins to read the tiles of the tree that was signed at some size.
+    pub(crate) fn at(objects: &'a Objects, catalogue: &'a Catalogue, head: Head) -> Self {
         Self {
             objects,
             catalogue,
-            size: catalogue.size(),
+            head,
             tiles: HashMap::new(),
             bundles: HashMap::new(),
             is_edge_checked: false,
@@ -64,9 +74,21 @@ impl<'a> TileReader<'a> {
         }
     }
 
+    /// Begins with a right edge that another reader of the same tree has compared with the root.
+    pub(crate) fn with_edge(self, edge: RightEdge) -> Self {
+        Self { tiles: edge, is_edge_checked: true, ..self }
+    }
+
+    /// Returns the right edge, compared with the root.
+    pub(crate) fn edge(&mut self) -> Result<RightEdge, StorageError> {
+        self.check_edge()?;
+        let partial = self.tiles.iter().filter(|(tile, _)| tile.is_partial());
+        Ok(partial.map(|(tile, grown)| (*tile, Arc::clone(grown))).collect())
+    }
+
     /// Returns how many leaves the tree has.
     pub(crate) const fn size(&self) -> u64 {
-        self.size
+        self.head.size
     }
 
     /// Tells whether the right edge on disk was not that of the tree.
@@ -98,7 +120,7 @@ impl<'a> TileReader<'a> {
     pub(crate) fn entry(&mut self, index: u64) -> Result<Vec<u8>, StorageError> {
         let (number, inside) = (index / u64::from(TILE_WIDTH), narrow(index % u64::from(TILE_WIDTH)));
         let beyond = || StorageError::corrupt("tile/entries", format!("entry {index} is beyond the log"));
-        let bundle = EntryBundle::in_tree(number, self.size).ok_or_else(beyond)?;
+        let bundle = EntryBundle::in_tree(number, self.head.size).ok_or_else(beyond)?;
         self.bundle(bundle)?.get(inside).cloned().ok_or_else(beyond)
     }
 
@@ -112,7 +134,7 @@ impl<'a> TileReader<'a> {
     }
 
     fn lookup(&mut self, at: Coordinate) -> Option<Digest> {
-        let found = place_of(at, self.size)?;
+        let found = place_of(at, self.head.size)?;
         let inside = found.count.trailing_zeros();
         let index = usize::from(found.start) / usize::from(found.count);
         let tile = match self.tile(found.tile) {
@@ -133,7 +155,7 @@ impl<'a> TileReader<'a> {
         self.check_edge()?;
         if !self.tiles.contains_key(&tile) {
             let grown = self.full_tile(tile)?;
-            self.tiles.insert(tile, grown);
+            self.tiles.insert(tile, Arc::new(grown));
         }
         Ok(&self.tiles[&tile])
     }
@@ -141,7 +163,7 @@ impl<'a> TileReader<'a> {
     /// Reads a full tile and compares it with the tile above it.
     fn full_tile(&mut self, tile: Tile) -> Result<Grown, StorageError> {
         let width = u64::from(TILE_WIDTH);
-        let above = Tile::in_tree(tile.level().saturating_add(1), tile.index() / width, self.size);
+        let above = Tile::in_tree(tile.level().saturating_add(1), tile.index() / width, self.head.size);
         let above = above.ok_or_else(|| StorageError::corrupt(tile.path(), "the log has no such tile"))?;
         let expected = self.tile(above)?.hashes.get(narrow(tile.index() % width)).copied();
         let found = self.stored(tile)?.filter(|grown| grown.root() == expected);
@@ -162,16 +184,16 @@ impl<'a> TileReader<'a> {
             return Ok(());
         }
         self.is_edge_checked = true;
-        let edge: Vec<Tile> = (0..LEVELS).filter_map(|level| partial(level, self.size)).collect();
+        let edge: Vec<Tile> = (0..LEVELS).filter_map(|level| partial(level, self.head.size)).collect();
         // As they are; from the full tiles below, which is quick; from the segments alone.
         let ways: [Way<'_>; 3] = [Self::stored, Self::grow, |reader, tile| reader.derive(tile).map(Some)];
         for (at, way) in ways.into_iter().enumerate() {
             for tile in &edge {
                 if let Some(grown) = way(self, *tile)? {
-                    self.tiles.insert(*tile, grown);
+                    self.tiles.insert(*tile, Arc::new(grown));
                 }
             }
-            if self.edge_root() == Some(self.catalogue.root()) {
+            if self.edge_root() == Some(self.head.root) {
                 self.is_edge_derived = at > 0;
                 if at > 0 {
                     self.heal_edge(&edge);
@@ -208,7 +230,7 @@ impl<'a> TileReader<'a> {
     /// Computes the root from the tiles at the right edge alone.
     fn edge_root(&self) -> Option<Digest> {
         let lookup = |at: Coordinate| {
-            let found = place_of(at, self.size)?;
+            let found = place_of(at, self.head.size)?;
             let tile = self.tiles.get(&found.tile)?;
             let row = match found.count.trailing_zeros().checked_sub(1) {
                 None => &tile.hashes,
@@ -216,7 +238,7 @@ impl<'a> TileReader<'a> {
             };
             row.get(usize::from(found.start) / usize::from(found.count)).copied()
         };
-        tree::range_root(&Rfc9162, 0..self.size, lookup).ok()
+        tree::range_root(&Rfc9162, 0..self.head.size, lookup).ok()
     }
 
     /// Reads a tile as it is on disk; `None` if it is missing or malformed.
@@ -244,7 +266,7 @@ impl<'a> TileReader<'a> {
     pub(crate) fn bundle(&mut self, bundle: EntryBundle) -> Result<&Vec<Vec<u8>>, StorageError> {
         if !self.bundles.contains_key(&bundle.index()) {
             let beyond = || StorageError::corrupt(bundle.path(), "the log has no such bundle");
-            let tile = Tile::in_tree(0, bundle.index(), self.size).ok_or_else(beyond)?;
+            let tile = Tile::in_tree(0, bundle.index(), self.head.size).ok_or_else(beyond)?;
             let hashes = self.hashes(tile)?;
             let fits = |entries: &Vec<Vec<u8>>| {
                 entries.len() == hashes.len()
@@ -286,7 +308,7 @@ impl<'a> TileReader<'a> {
     /// Visits the entries of a range, in order, as the segments have them.
     fn visit(&self, range: Range<u64>, mut visit: impl FnMut(&[u8])) -> Result<(), StorageError> {
         let mut index = range.start;
-        let end = range.end.min(self.size);
+        let end = range.end.min(self.head.size);
         while index < end {
             let first = self.catalogue.segment_of(index);
             let name = segment::name(first);

@@ -76,6 +76,7 @@ pub(crate) struct Metrics {
     behind: Gauge,
     is_writer: Gauge,
     is_silent: Gauge,
+    key_is_wrong: Gauge,
     turn: Gauge,
     turns_taken: Counter,
     turns_lost: Counter,
@@ -100,6 +101,7 @@ impl Metrics {
             behind: Gauge::default(),
             is_writer: Gauge::default(),
             is_silent: Gauge::default(),
+            key_is_wrong: Gauge::default(),
             turn: Gauge::default(),
             turns_taken: Counter::default(),
             turns_lost: Counter::default(),
@@ -129,6 +131,8 @@ impl Metrics {
         registry.register("is_writer", "1 while this server writes to the log", self.is_writer.clone());
         let silent = "1 while the bucket has not answered for some seconds";
         registry.register("bucket_is_silent", silent, self.is_silent.clone());
+        let wrong = "1 while this server can't take the turn to write, since the log's key is another one than its own";
+        registry.register("log_key_is_wrong", wrong, self.key_is_wrong.clone());
         registry.register(
             "turn",
             "How often the turn to write was taken, by any server, when last seen",
@@ -163,6 +167,11 @@ impl Metrics {
         self.is_writer.set(i64::from(is_writer));
         self.is_silent.set(i64::from(is_silent));
         self.turn.set(i64::try_from(turn).unwrap_or(i64::MAX));
+    }
+
+    /// Notes whether the log has another key than this server, which is to write.
+    pub(crate) fn key_is_wrong(&self, is_wrong: bool) {
+        self.key_is_wrong.set(i64::from(is_wrong));
     }
 
     /// Counts a turn that this server took.

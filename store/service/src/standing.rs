@@ -189,7 +189,7 @@ async fn check_snapshot(store: Store) {
 
 async fn tend(post: &Arc<Post>, metrics: &Metrics) {
     let begun = Instant::now();
-    let mut said = String::new();
+    let (mut said, mut wrong_key) = (String::new(), None);
     loop {
         let store = post.store.clone();
         let mut tending =
@@ -217,6 +217,25 @@ async fn tend(post: &Arc<Post>, metrics: &Metrics) {
             }
         }
         post.has_grown();
+        tell_key(post, metrics, &mut wrong_key);
         sleep(TEND_EVERY).await;
     }
+}
+
+/// Says when the log's key turns out to be another one than this server's, which could not write then: nothing else would
+/// tell before it has to.
+fn tell_key(post: &Post, metrics: &Metrics, said: &mut Option<String>) {
+    let wrong = post.store.wrong_key().map(|error| error.to_string());
+    if wrong == *said {
+        return;
+    }
+    metrics.key_is_wrong(wrong.is_some());
+    match &wrong {
+        Some(error) => tracing::error!(
+            error,
+            "this server follows and can't take the turn to write: put the key file of the log's new key in its place"
+        ),
+        None => tracing::info!("the log's key is this server's again"),
+    }
+    *said = wrong;
 }

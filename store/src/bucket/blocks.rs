@@ -108,6 +108,12 @@ impl Blocks {
         Ok(self.open_known(first))
     }
 
+    /// Returns the object that a segment is in, if that is a block.
+    pub(crate) fn name_of(&self, first: u64) -> Option<String> {
+        let inside = self.may_stand(first).then(|| self.open(first).ok()?)?;
+        inside.map(|_| name(first / BLOCK_ENTRIES))
+    }
+
     /// Opens a segment that is in a block whose table is kept.
     fn open_known(&self, first: u64) -> Option<Object> {
         let block = first / BLOCK_ENTRIES;

@@ -5,10 +5,12 @@ use std::{fs, path::Path, sync::Arc};
 use griptrace_core::{
     id::NodeId,
     key::{Algorithm, SecretKey},
+    key_change::KeyUse,
 };
 use tempfile::TempDir;
 
 use super::{
+    keys::{key, rotation},
     weather::{Storm, Weather},
     world::{NOW, World, open, reader, signer},
 };
@@ -98,6 +100,27 @@ fn segments(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     found.sort();
     found
+}
+
+/// The change of a key is a group without a commit, and in a bucket a segment of its own. It was looked for in the segment
+/// before it: such a log could not be copied out of its bucket, nor opened once a tile was damaged.
+#[test]
+fn a_log_whose_keys_changed_is_copied_out_of_its_bucket() {
+    let world = World::new();
+    world.add(world.source("camera", "CN"));
+    for (old, new) in [(2, 12), (12, 13)] {
+        world.store.change_key(&rotation(world.home(), KeyUse::Committer, &key(old), &key(new)), None, NOW).unwrap();
+    }
+    let there = InBucket::new();
+    world.store.move_to(&there.place(), &quiet).unwrap();
+    let back = tempfile::tempdir().unwrap();
+    let copied = there.place().open().unwrap().back_up(&folder(&back), &quiet).unwrap();
+    assert_eq!(copied.size, world.store.size());
+    let (copy, size) = (reader(back.path()), world.store.size());
+    assert_eq!(copy.entries(0..size).unwrap(), world.store.entries(0..size).unwrap());
+    assert_eq!(copy.key_changes(), world.store.key_changes());
+    let report = there.place().open().unwrap().fsck_sample(8 * size, 1, &quiet).unwrap();
+    assert!(report.is_clean() && report.segments == 4, "{report:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Several servers of one log in a bucket.
 
 mod fleet;
+mod keys;
 mod reading;
 mod tap;
 mod turns;

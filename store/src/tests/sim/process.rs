@@ -206,12 +206,12 @@ impl Process {
             Ok(standing) => standing,
             Err(error) => {
                 self.error(&error);
-                if let OpenError::WrongKey { expected, .. } = &error {
-                    self.change_to(expected);
-                }
                 Standing::Reader(String::new())
             }
         };
+        if let Some(OpenError::WrongKey { expected, .. }) = store.wrong_key().filter(|_| !self.has_old_key) {
+            self.change_to(&expected);
+        }
         self.shared.standings.lock().unwrap()[self.number] = Some((standing, store.size()));
     }
 

@@ -83,7 +83,24 @@ impl Fleet {
         self.start(name, settings, true).await
     }
 
+    /// Opens the log to write to it, not served.
+    pub(super) fn write(&self) -> Store {
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        Store::open_in(Arc::new(self.bucket.clone()), &self.path("write"), options).unwrap()
+    }
+
+    /// Starts one that has a key which is to follow the log's.
+    pub(super) async fn serve_with_next(&self, name: &str, settings: &str) -> Member {
+        let options = OpenOptions { signer: Some(signer()), next_signer: Some(next()), ..OpenOptions::default() };
+        self.start_with(name, settings, false, options).await
+    }
+
     async fn start(&self, name: &str, settings: &str, is_replica: bool) -> Member {
+        let options = OpenOptions { signer: (!is_replica).then(signer), ..OpenOptions::default() };
+        self.start_with(name, settings, is_replica, options).await
+    }
+
+    async fn start_with(&self, name: &str, settings: &str, is_replica: bool, options: OpenOptions) -> Member {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -94,8 +111,7 @@ impl Fleet {
         let tap = Tap::on(&self.bucket);
         let settings = format!("{addresses}{settings}");
         let running = serve(&folder, &settings, is_replica, |settings| {
-            let signer = (!is_replica).then(signer);
-            let options = OpenOptions { signer, address: settings.advertised().to_owned(), ..OpenOptions::default() };
+            let options = OpenOptions { address: settings.advertised().to_owned(), ..options };
             Store::join_in(Arc::new(tap.clone()), &folder.join("store"), options).unwrap()
         })
         .await;
@@ -154,6 +170,11 @@ fn signer() -> NoteSigner {
     NoteSigner::new(ORIGIN, &[1; 32]).unwrap()
 }
 
+/// The key that follows the log's first one.
+pub(super) fn next() -> NoteSigner {
+    NoteSigner::new(ORIGIN, &[11; 32]).unwrap()
+}
+
 impl Member {
     pub(super) async fn channel(&self) -> Channel {
         let mut endpoint = Channel::from_shared(self.url.clone()).unwrap();
@@ -179,7 +200,8 @@ impl Member {
         let answer = client.commit(with_token(request.clone(), token)).await?.into_inner();
         let receipt = answer.receipt.unwrap();
         let note = Note::parse(receipt.checkpoint.as_bytes()).unwrap();
-        assert_eq!(note.verify(&[signer().verifier().clone()]).unwrap().len(), 1, "signed by the log");
+        let keys = [signer().verifier().clone(), next().verifier().clone()];
+        assert_eq!(note.verify(&keys).unwrap().len(), 1, "signed by the log");
         let Checkpoint { size, root, .. } = Checkpoint::parse(note.text()).unwrap();
         assert_eq!(size, receipt.tree_size);
         let path: Vec<Digest> =
