@@ -154,7 +154,7 @@ fn a_change_of_the_logs_key_that_was_cut_off_is_taken_up_by_who_has_the_key_for_
             let judge = |bucket: MemoryBucket, first: NoteSigner, next: Option<NoteSigner>, is_to_write: bool| {
                 let (store, _local) = join(&bucket, first, next);
                 tend(&store, 0);
-                let standing = tend(&store, 3);
+                let standing = tend(&store, 4);
                 assert_eq!(standing == Standing::Writer, is_to_write, "{what}: {standing:?}");
                 if is_to_write {
                     let receipt = add(&store, "after").unwrap();
