@@ -78,6 +78,15 @@ impl LogKeys {
         Ok(objects.read(KEYS)?.is_some_and(|bytes| bytes == self.to_bytes()))
     }
 
+    /// Tells whether an object holds exactly these keys of a log of `size` entries, and perhaps later ones.
+    pub(crate) fn begin(&self, genesis: &Genesis, object: &[u8], size: u64) -> bool {
+        let stored = decode(object).and_then(|changes| Self::of(genesis, changes));
+        stored.is_ok_and(|stored| {
+            let known = stored.changes.iter().take_while(|(index, _)| *index < size);
+            stored.to_bytes() == object && known.eq(&self.changes)
+        })
+    }
+
     /// Returns the keys with one more change.
     pub(crate) fn with(&self, genesis: &Genesis, index: u64, entry: &[u8]) -> Result<Self, StorageError> {
         let known = self.changes.iter().filter(|(other, _)| *other < index).cloned();

@@ -9,10 +9,8 @@ use crate::bucket::{Bucket as _, MemoryBucket, Part, Put, Version, When};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flaw {
     None,
-    /// `If-Match` is ignored for the head: nobody is fenced off.
-    IgnoresVersionOfHead,
-    /// `If-Match` is ignored for the published checkpoint.
-    IgnoresVersionOfCheckpoint,
+    /// `If-Match` is ignored for objects whose name begins so: for the head nobody is fenced off.
+    IgnoresVersionOf(&'static str),
     /// `If-None-Match` is ignored.
     IgnoresAbsence,
     /// A write that was refused is said to be done.
@@ -114,8 +112,7 @@ impl Place {
             When::Absent => found.is_none() || self.flaw == Flaw::IgnoresAbsence,
             When::Is(expected) => {
                 let is_ignored = match self.flaw {
-                    Flaw::IgnoresVersionOfHead => name == "head",
-                    Flaw::IgnoresVersionOfCheckpoint => name == "checkpoint",
+                    Flaw::IgnoresVersionOf(begins) => name.starts_with(begins),
                     Flaw::None | Flaw::IgnoresAbsence | Flaw::SaysDone => false,
                 };
                 is_ignored || found.is_some_and(|part| version(&part.bytes) == *expected)

@@ -193,10 +193,17 @@ impl Process {
         if self.dice.hits(1_000) {
             self.look(store);
         }
-        self.go_beside(store);
-        // It takes seconds here, since a process has one thread: not while it is measured how soon commits go on.
-        if self.dice.hits(5) && self.shared.is_stormy.load(Ordering::SeqCst) {
-            self.check(store);
+        // A process has one thread here: not while it is measured how soon commits go on.
+        if self.shared.is_stormy.load(Ordering::SeqCst) {
+            self.go_beside(store);
+            // Whoever keeps the servers gives them the new key sooner or later.
+            let newest = store.verifiers()[0].to_vkey();
+            if self.is_candidate && self.dice.hits(200) && key_of(&newest) > Some(self.key) {
+                self.change_to(&newest);
+            }
+            if self.dice.hits(5) {
+                self.check(store);
+            }
         }
     }
 
@@ -323,7 +330,10 @@ impl Process {
 
     /// Looks at everything when the simulation is over, and nothing fails any more.
     fn audit(&mut self, store: &Store) {
-        if let Err(error) = store.tend(self.clock() + Duration::from_secs(1)) {
+        let tended = store.tend(self.clock() + Duration::from_secs(1));
+        if let Err(OpenError::WrongKey { expected, .. }) = &tended {
+            self.change_to(expected);
+        } else if let Err(error) = tended {
             self.ledger(|ledger| ledger.fail(format!("process {} can't be tended at the end: {error}", self.number)));
         }
         store.0.publish();
