@@ -47,7 +47,7 @@ use crate::{
 
 /// Runs the program with the arguments of the process.
 pub fn run_program() -> ExitCode {
-    warn_of_the_index();
+    warn_of_the_cache();
     let arguments = Arguments::parse();
     let context = Context::new(arguments.json, arguments.store, arguments.server);
     match dispatch(&context, arguments.command) {
@@ -61,15 +61,15 @@ pub fn run_program() -> ExitCode {
     }
 }
 
-/// Makes a warning of what a broken or full disk does to the index: the command goes on without it.
-fn warn_of_the_index() {
+/// Makes a warning of what a broken or full disk does to the cache of digests: the command goes on without it.
+fn warn_of_the_cache() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        if !griptrace_store::is_of_the_index(panic) {
+        if !griptrace_store::is_of_the_cache(panic) {
             return usual(panic);
         }
         let why = panic.payload().downcast_ref::<String>().map_or("it broke", String::as_str);
         Output::new(false)
-            .warn(format_args!("the index or the cache of digests can't be kept, and is made again: {why}"));
+            .warn(format_args!("the cache of digests can't be kept, and is made again: {why}"));
     }));
 }

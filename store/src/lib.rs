@@ -98,7 +98,7 @@ pub use prove::{Chosen, Disclose, ProveOptions};
 pub use query::{Found, LogEntry, Paths, Resolved};
 pub use recorded::says_the_same;
 pub use scan::{Scan, ScanOptions};
-pub use shelf::is_of_the_index;
+pub use shelf::is_of_the_cache;
 pub use signing::signed_commit;
 pub use store::{OpenOptions, Progress, Store, StoredNode};
 pub use walk::{Direction, Walk, WalkOptions};

@@ -84,9 +84,9 @@ impl Drop for Shelf {
     }
 }
 
-/// Tells whether a panic began in what keeps the index and the digests of files. It is caught, what failed is made again, and
+/// Tells whether a panic began in what keeps the digests of files. It is caught, what failed is made again, and
 /// nothing else rests on it: a program that says so in its own panic hook need not print it as its own failure.
-pub fn is_of_the_index(panic: &PanicHookInfo<'_>) -> bool {
+pub fn is_of_the_cache(panic: &PanicHookInfo<'_>) -> bool {
     panic.location().is_some_and(|location| is_of_sled(location.file()))
 }
 
