@@ -8,7 +8,7 @@ use griptrace_core::{
     node::{Core, Edge, Role},
     value::Value,
 };
-pub(crate) use griptrace_export::lineage::core_fields;
+pub(crate) use griptrace_export::lineage::{core_fields, json_value};
 use griptrace_store::StoredNode;
 use serde_json::{Map, Value as Json, json};
 
@@ -61,18 +61,6 @@ pub(crate) fn details(node: &StoredNode) -> Vec<(String, Value)> {
     let named = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
     let values = node.record.values.iter();
     values.filter_map(|(slot, bytes)| Some((named(*slot), read_value(bytes).ok()?))).collect()
-}
-
-/// Returns a detail's value as JSON; bytes as hexadecimal digits.
-pub(crate) fn json_value(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => json!(text),
-        Value::Int(number) => json!(number),
-        Value::Bytes(_) => json!(value.to_string()),
-        Value::Bool(value) => json!(value),
-        Value::List(items) => Json::Array(items.iter().map(json_value).collect()),
-        Value::Map(pairs) => Json::Object(pairs.iter().map(|(key, item)| (key.clone(), json_value(item))).collect()),
-    }
 }
 
 /// Returns a node as JSON: id, kind, name, core and commit.

@@ -17,6 +17,7 @@ use griptrace_core::{
     word::Word,
 };
 use griptrace_verifier::{finding::Finding, known::Known, trust::Trust, verify::holds_together};
+use serde_json::{Value as Json, json};
 
 use crate::{
     assessment::{Words, read_words},
@@ -257,6 +258,18 @@ impl Node {
             // A digest of ours over several files is none that another program could compute.
             Some(_) | None => Vec::new(),
         }
+    }
+}
+
+/// Returns a detail as JSON; bytes as hexadecimal digits.
+pub fn json_value(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!(text),
+        Value::Int(number) => json!(number),
+        Value::Bytes(_) => json!(value.to_string()),
+        Value::Bool(value) => json!(value),
+        Value::List(items) => Json::Array(items.iter().map(json_value).collect()),
+        Value::Map(pairs) => Json::Object(pairs.iter().map(|(key, item)| (key.clone(), json_value(item))).collect()),
     }
 }
 

@@ -8,10 +8,7 @@ use griptrace_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::{
-    lineage::{Lineage, Node, core_fields},
-    text::json_value,
-};
+use crate::lineage::{Lineage, Node, core_fields, json_value};
 
 /// The records of a document, by kind of record and id.
 #[derive(Default)]

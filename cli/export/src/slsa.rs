@@ -8,9 +8,9 @@ use griptrace_core::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    lineage::{Lineage, Node, file_digests},
+    lineage::{Lineage, Node, file_digests, json_value},
     statement::{Subject, digest_set, statement},
-    text::{json_value, urn},
+    text::urn,
 };
 
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";

@@ -5,9 +5,7 @@ use core::fmt::Display;
 use griptrace_core::{
     date::{DAY_SECONDS, Date},
     digest::Digest,
-    value::Value,
 };
-use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Returns the URN of something of a kind that a hash names. The namespace is ours, and registered nowhere.
@@ -31,18 +29,6 @@ pub(crate) fn timestamp(seconds: u64) -> String {
 /// Returns the SHA-256 of bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
-}
-
-/// Returns a detail as JSON; bytes as hexadecimal digits.
-pub(crate) fn json_value(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => json!(text),
-        Value::Int(number) => json!(number),
-        Value::Bytes(_) => json!(value.to_string()),
-        Value::Bool(value) => json!(value),
-        Value::List(items) => Json::Array(items.iter().map(json_value).collect()),
-        Value::Map(pairs) => Json::Object(pairs.iter().map(|(key, item)| (key.clone(), json_value(item))).collect()),
-    }
 }
 
 #[cfg(test)]

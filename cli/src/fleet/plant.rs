@@ -155,6 +155,9 @@ impl Plant {
             Spot::Bucket(bucket) => return in_bucket(bucket),
             Spot::Folder(folder) => folder,
         };
+        if !folder.is_dir() {
+            return Err(CommandError::failed(format!("there is no folder {}", folder.display())));
+        }
         match settings_in(folder)? {
             Some((at, config)) => match (config.bucket(), &config.server) {
                 (Some(bucket), _) => in_bucket(&bucket),
@@ -188,7 +191,7 @@ impl Plant {
                 None => self.open_bare(output, folder),
             },
             Spot::Bucket(bucket) => self.open_bucket(output, bucket, None),
-            Spot::Url(url) => self.call(output, self.target(url)?),
+            Spot::Url(url) => self.call(output, &self.target(url)?),
         }
     }
 
@@ -202,7 +205,7 @@ impl Plant {
             let named = ServerArgs { is_store_named: true, ..ServerArgs::default() };
             let target = named.target(Some(server))?;
             let target = target.ok_or_else(|| CommandError::failed("its settings name no server"))?;
-            return self.call(output, Target { log: self.pinned(), ..target });
+            return self.call(output, &Target { log: self.pinned(), ..target });
         }
         let place = Place::new(&at, None);
         let store = place.open(self.options(output))?;
@@ -242,11 +245,11 @@ impl Plant {
     }
 
     /// Goes to a server.
-    fn call(&self, output: &Output, target: Target) -> Result<Workspace, CommandError> {
+    fn call(&self, output: &Output, target: &Target) -> Result<Workspace, CommandError> {
         // The mirror keeps what it saw in this plant's own folder, in files of the same names.
         let folder = self.folder.join(SERVER);
         fs::create_dir_all(&folder).map_err(|e| CommandError::file("create", &folder, e))?;
-        let remote = Remote::connect(output, &target, &folder, Some(self.origin()))?;
+        let remote = Remote::connect(output, target, &folder, Some(self.origin()))?;
         self.check_size(remote.size())?;
         Ok(Workspace::to_ask(folder, Log::Remote(Box::new(remote))))
     }

@@ -104,6 +104,15 @@ pub fn blocking(report: &Report) -> Vec<&Finding> {
     report.findings.iter().filter(blocks).filter(counts).collect()
 }
 
+/// Returns the report without the findings that every pre-check has, to be told.
+pub fn without_those_of_a_pre_check(report: &Report) -> Report {
+    let mut report = report.clone();
+    if report.shipment.is_none() {
+        report.findings.retain(|finding| !OF_A_PRE_CHECK.contains(&finding.code));
+    }
+    report
+}
+
 /// Returns the verdict that counts, as for the findings.
 pub const fn verdict(report: &Report) -> Verdict {
     if report.shipment.is_some() { report.verdict } else { report.now.verdict }

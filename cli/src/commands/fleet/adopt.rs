@@ -15,7 +15,7 @@ use griptrace_core::{
     note::Note,
     word::{Country, Word},
 };
-use griptrace_service::check::{self, blocking, verdict};
+use griptrace_service::check::{self, blocking, verdict, without_those_of_a_pre_check};
 use griptrace_store::{ForeignNode, Store, StoredNode};
 use griptrace_verifier::{
     known::Known, policy::Policy, render::causes, report::Report, trust::Trust, verify::holds_together,
@@ -122,21 +122,27 @@ pub(super) fn run(context: &Context, fleet: &Fleet, args: &Args) -> Result<Answe
     args.called.as_deref().map_or(Ok(()), check_name).map_err(CommandError::failed)?;
     let judge = Judge::of(fleet, &args.asked)?;
     let own = context.workspace_for_recording()?;
+    let store = own_store(&own)?;
     let across = Across::open(fleet, &context.output);
     let at = across.find(&context.output, &args.node, args.plant.as_deref())?;
     let (plant, site) = (fleet.plant(across.name(at.plant))?, across.workspace(at.plant)?);
     let node = site.node(&at.id)?;
     if !matches!(node.core.kind, Kind::Dataset | Kind::Model) {
-        return Err(CommandError::failed(format!("{} is no data set and no model", headline(&node))));
+        return Err(CommandError::failed(format!("{} is no data set and no model", headline(&node)))
+            .with_hint("a step uses data sets and models: of a shipment, adopt the model that it ships"));
+    }
+    if site.home() == store.home() {
+        return Err(CommandError::failed(format!("{} is of this log itself", headline(&node)))
+            .with_hint("a step here uses it by its name"));
     }
     // All of a log in one bundle comes from one adopted bundle: so what is here of this plant should be in it too.
     let mut needed: BTreeSet<NodeId> =
-        own.store.foreign_nodes()?.iter().filter(|n| n.home == site.home()).map(|n| n.id).collect();
+        store.foreign_nodes()?.iter().filter(|n| n.home == site.home()).map(|n| n.id).collect();
     needed.insert(at.id);
     let root = root_of(context, (plant, site), &needed, &node)?;
     let bytes = prove(context, plant, site, &root, &args.profile)?;
     let report = judge.judge(&bytes)?;
-    causes(&report).iter().for_each(|line| context.output.warn(line));
+    causes(&without_those_of_a_pre_check(&report)).iter().for_each(|line| context.output.warn(line));
     let file = format!("the evidence of plant {}", plant.name);
     let met = (blocking(&report).is_empty(), verdict(&report));
     refuse(&report, met, args.accept.as_deref(), &file, || {
@@ -146,6 +152,15 @@ pub(super) fn run(context: &Context, fleet: &Fleet, args: &Args) -> Result<Answe
     let evidence = Evidence { bytes: &bytes, report: &report, file: &file, trust: &judge.trust_file };
     take_over(context, &own, &evidence, &at.id, called.as_deref())?;
     Ok(Answer::YES)
+}
+
+/// Returns the store that adopts: a server's is its operator's.
+fn own_store(own: &Workspace) -> Result<&Store, CommandError> {
+    match &own.store {
+        Log::Local(store) => Ok(store),
+        Log::Remote(_) => Err(CommandError::failed("the log is on a server, which adopts nothing for others")
+            .with_hint("whoever runs the server adopts it in its folder: griptrace --store DIR fleet adopt")),
+    }
 }
 
 /// Finds what is to be proven: what has all that is needed of the plant, or else this node alone, which is said.
@@ -260,9 +275,7 @@ struct Here {
 pub(super) fn refresh(context: &Context, fleet: &Fleet, asked: &Asked) -> Result<Answer, CommandError> {
     let judge = Judge::of(fleet, asked)?;
     let own = context.workspace_for_recording()?;
-    let Log::Local(store) = &own.store else {
-        return Err(CommandError::failed("the log is on a server, which adopts nothing for others"));
-    };
+    let store = own_store(&own)?;
     let across = Across::open(fleet, &context.output);
     let mut answer = Answer::YES;
     for (number, here) in what_is_here(store, &across)? {
@@ -316,7 +329,12 @@ fn refresh_plant(
             CommandError::failed(format!("its evidence does not hold together ({}): {}", finding.code, finding.text))
         })?;
         let blocking = blocking(&report);
-        blocking.iter().for_each(|finding| context.output.warn(format_args!("{}: {}", finding.code, finding.text)));
+        for finding in &blocking {
+            let title = |id| site.node(&id).map_or_else(|_| short(&id), |node| headline(&node));
+            let place = finding.node.map_or_else(String::new, |id| format!("{}: ", title(id)));
+            let (name, code, text) = (&plant.name, finding.code, &finding.text);
+            context.output.warn(format_args!("plant {name}: {code}: {place}{text}"));
+        }
         is_met &= blocking.is_empty();
         let file = format!("the evidence of plant {}", plant.name);
         let evidence = Evidence { bytes: &bytes, report: &report, file: &file, trust: &judge.trust_file };
