@@ -5,7 +5,10 @@
 //! What is taken in was signed, group by group; whoever takes the turn goes on with the code that
 //! opens a folder after a crash.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -48,11 +51,19 @@ pub(crate) struct Candidate {
     address: String,
     /// The size at which the log's key turned out to be another one, and that key: of a change that a crash left, and nobody signed yet.
     refused: Mutex<Option<(u64, String)>>,
+    /// Whether it is to wait until the snapshot was held against the log.
+    waits_for_check: AtomicBool,
 }
 
 impl Candidate {
     fn new(signers: Vec<NoteSigner>, address: String) -> Result<Self, StorageError> {
-        Ok(Self { signers, writer: new_writer()?, address, refused: Mutex::default() })
+        Ok(Self {
+            signers,
+            writer: new_writer()?,
+            address,
+            refused: Mutex::default(),
+            waits_for_check: AtomicBool::new(false),
+        })
     }
 
     fn refused(&self) -> MutexGuard<'_, Option<(u64, String)>> {
@@ -213,6 +224,12 @@ impl Store {
             _ => {}
         }
         Some(error)
+    }
+
+    /// Takes no turn to write before [`Self::check_snapshot`] has held the snapshot against the log: what is signed says what the marks
+    /// are, which stand in it.
+    pub fn write_only_when_checked(&self) {
+        self.0.candidate.iter().for_each(|candidate| candidate.waits_for_check.store(true, Ordering::Relaxed));
     }
 
     /// Takes in what was written up to a checkpoint that the writer told, sooner than [`Self::tend`] finds it published. Who writes has
@@ -469,7 +486,7 @@ impl Inner {
 
     /// Takes the turn to write, if there is a candidate and nobody was faster.
     fn take_turn(&self, bucket: &Arc<dyn Bucket>, seen: &(SharedHead, Version)) -> Result<bool, OpenError> {
-        let Some(Candidate { signers, writer, address, refused }) = &self.candidate else { return Ok(false) };
+        let Some(Candidate { signers, writer, address, refused, .. }) = &self.candidate else { return Ok(false) };
         let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
         let lease = Arc::new(lease);
         let taken = closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signers));
@@ -491,6 +508,9 @@ impl Inner {
     /// written that nobody signed: that may be what brings it.
     fn may_sign(&self, shared: &SharedHead) -> Result<bool, StorageError> {
         let Some(candidate) = &self.candidate else { return Ok(false) };
+        if candidate.waits_for_check.load(Ordering::Relaxed) && !self.is_checked.load(Ordering::Acquire) {
+            return Ok(false);
+        }
         let size = shared.head.size;
         if candidate.refused().as_ref().is_some_and(|(at, _)| *at == size) {
             return Ok(false);

@@ -33,6 +33,7 @@ mod adopted;
 mod appender;
 pub mod bucket;
 mod catalogue;
+mod checked;
 mod closed;
 mod collision;
 mod commit;

@@ -134,6 +134,8 @@ pub(crate) struct Reached {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     file: Arc<dyn DiskFile>,
+    /// The checksum of the head, which has those of the blocks.
+    pub(crate) sum: [u8; 32],
     pub(crate) reached: Reached,
     counts: [u64; COLUMNS.len()],
     /// The first block of each column.
@@ -189,6 +191,7 @@ impl Snapshot {
         }
         Some(Self {
             file,
+            sum: *sum,
             reached: Reached { frontier, segment, end },
             counts,
             first_block,
