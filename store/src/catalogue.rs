@@ -95,6 +95,11 @@ impl Catalogue {
         self.base.is_some()
     }
 
+    /// Returns the snapshot that part of it is in.
+    pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
+        self.base.as_deref()
+    }
+
     fn count(&self, column: Column) -> u32 {
         self.base.as_ref().map_or(0, |base| u32::try_from(base.count(column)).unwrap_or(u32::MAX))
     }

@@ -5,7 +5,10 @@
 //! What is taken in was signed, group by group; whoever takes the turn goes on with the code that
 //! opens a folder after a crash.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,11 +55,14 @@ pub(crate) struct Candidate {
     address: String,
     /// The size at which the log's key turned out to be another one, and that key: of a change that a crash left, and nobody signed yet.
     refused: Mutex<Option<(u64, String)>>,
+    /// Whether it is to wait until the snapshot was held against the log.
+    waits_for_check: AtomicBool,
 }
 
 impl Candidate {
     fn new(signers: Vec<NoteSigner>, writer: WriterId, address: String) -> Self {
-        Self { signers: Mutex::new(signers), writer, address, refused: Mutex::default() }
+        let waits_for_check = AtomicBool::new(false);
+        Self { signers: Mutex::new(signers), writer, address, refused: Mutex::default(), waits_for_check }
     }
 
     fn refused(&self) -> MutexGuard<'_, Option<(u64, String)>> {
@@ -215,6 +221,12 @@ impl Store {
             _ => {}
         }
         Some(error)
+    }
+
+    /// Takes no turn to write before [`Self::check_snapshot`] has held the snapshot against the log: what is signed says what the marks
+    /// are, which stand in it.
+    pub fn write_only_when_checked(&self) {
+        self.0.candidate.iter().for_each(|candidate| candidate.waits_for_check.store(true, Ordering::Relaxed));
     }
 
     /// Takes in what was written up to a checkpoint that the writer told, sooner than [`Self::tend`] finds it published. Who writes has
@@ -534,6 +546,9 @@ impl Inner {
     /// written that nobody signed: that may be what brings it.
     fn may_sign(&self, shared: &SharedHead) -> Result<bool, StorageError> {
         let Some(candidate) = &self.candidate else { return Ok(false) };
+        if candidate.waits_for_check.load(Ordering::Relaxed) && !self.is_checked.load(Ordering::Acquire) {
+            return Ok(false);
+        }
         let size = shared.head.size;
         if candidate.refused().as_ref().is_some_and(|(at, _)| *at == size) {
             return Ok(false);

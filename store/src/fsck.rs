@@ -4,6 +4,7 @@ mod derived;
 mod resume;
 mod sample;
 
+use core::sync::atomic::Ordering;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use griptrace_core::{
@@ -19,7 +20,7 @@ use crate::{
     Store, adopted,
     bucket::{Bucket, ahead::Ahead},
     catalogue::Catalogue,
-    closed, cosigned,
+    checked, closed, cosigned,
     delta::Delta,
     edge::{self, Edge},
     error::{FsckError, ReadError, StorageError},
@@ -126,8 +127,14 @@ impl Store {
         Ok(audit.done())
     }
 
+    /// Tells whether what is answered rests on the log alone: on no snapshot, one that this machine made in its folder, or one of a
+    /// bucket that it has held against the log, now or by an earlier process.
+    pub fn is_snapshot_checked(&self) -> bool {
+        self.0.is_checked.load(Ordering::Acquire)
+    }
+
     /// Derives what the snapshot holds from the segments once more, and throws it away if it says anything else: a snapshot
-    /// of a bucket may be another one's work, and its checksums are its own. Tells whether it was right.
+    /// of a bucket may be another one's work, and its checksums are its own. Tells whether it was right, and keeps that.
     ///
     /// # Errors
     /// `Storage` if a segment is damaged, or the disk fails.
@@ -136,18 +143,19 @@ impl Store {
             let state = self.0.read();
             (state.catalogue.clone(), Arc::clone(&state.keys))
         };
-        if !found.has_snapshot() {
-            return Ok(true);
-        }
+        let Some(snapshot) = found.snapshot() else { return Ok(true) };
         let head = Head { size: found.size(), root: found.root() };
         let signature = Signature { keys: &keys.log };
         let derived = open::derive(&self.0.objects, &self.0.genesis, self.0.home, signature, head)?;
-        if derived::difference(&found, &derived).is_none() && !found.is_damaged() {
-            return Ok(true);
+        let is_right = derived::difference(&found, &derived).is_none() && !found.is_damaged();
+        if is_right {
+            checked::keep(&self.0.objects, snapshot);
+        } else {
+            found.distrust();
+            self.0.derive_again()?;
         }
-        found.distrust();
-        self.0.derive_again()?;
-        Ok(false)
+        self.0.is_checked.store(true, Ordering::Release);
+        Ok(is_right)
     }
 
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to

@@ -34,6 +34,7 @@ mod appender;
 mod background;
 pub mod bucket;
 mod catalogue;
+mod checked;
 mod closed;
 mod collision;
 mod commit;

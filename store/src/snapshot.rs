@@ -133,6 +133,8 @@ pub(crate) struct Reached {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     file: Arc<dyn DiskFile>,
+    /// The checksum of the head, which has those of the blocks.
+    pub(crate) sum: [u8; 32],
     pub(crate) reached: Reached,
     counts: [u64; COLUMNS.len()],
     layout: Layout,
@@ -195,6 +197,7 @@ impl Snapshot {
         }
         Some(Self {
             file,
+            sum: *head.first_chunk()?,
             reached: Reached { frontier, segment, end },
             counts,
             layout,

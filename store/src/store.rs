@@ -24,6 +24,7 @@ use griptrace_core::{
 use crate::{
     background::{End, Shared},
     catalogue::{Catalogue, map_of},
+    checked,
     commit::{Receipt, SignedCommit, Writer},
     error::{CommitError, OpenError, ReadError, StorageError},
     follow::{Candidate, HeadSeen, Watch},
@@ -109,6 +110,8 @@ pub(crate) struct Inner {
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
     pub(crate) older: Mutex<Option<(u64, Arc<StatusMap>)>>,
+    /// Whether no answer rests on a snapshot of a bucket that was not held against the log.
+    pub(crate) is_checked: AtomicBool,
     /// The right edge of the tree that was published last, as it was read.
     pub(crate) edge: Mutex<Option<(Head, RightEdge)>>,
     /// Held by who adopts a bundle.
@@ -158,6 +161,7 @@ impl Store {
 
     pub(crate) fn from_opened(opened: Opened) -> Self {
         let Opened { objects, genesis, keys, catalogue, note, desk, candidate } = opened;
+        let is_checked = catalogue.snapshot().is_none_or(|snapshot| checked::is_known(&objects, snapshot));
         let is_snapshot_bad = !catalogue.has_snapshot() && objects.exists(snapshot::NAME).unwrap_or_default();
         Self(Arc::new(Shared::new(Inner {
             objects,
@@ -170,6 +174,7 @@ impl Store {
             head_seen: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
+            is_checked: AtomicBool::new(is_checked),
             edge: Mutex::new(None),
             adopting: Mutex::new(()),
             cosigning: Mutex::new(()),
@@ -492,6 +497,9 @@ impl Inner {
             Ok(Some(snapshot)) => {
                 *not_before = 0;
                 self.is_snapshot_bad.store(false, Ordering::Relaxed);
+                if self.is_checked.load(Ordering::Acquire) {
+                    checked::keep(&self.objects, &snapshot);
+                }
                 self.write().catalogue.rebase(snapshot);
             }
             // A disk that has no room for it is not to be tried at every commit.

@@ -35,7 +35,7 @@ use crate::{
     forward::ON_BEHALF_OF,
     metrics::Metrics,
     shared::Shared,
-    status::{bad_field, forward_refused, late, role_missing},
+    status::{bad_field, forward_refused, late, role_missing, unchecked},
     tls::Peer,
 };
 
@@ -163,6 +163,9 @@ impl CallLayer {
         request.extensions_mut().insert(call.request_id.clone());
         request.extensions_mut().insert(Begun(begun));
         let Some(caller) = caller else { return Ok(None) };
+        if !self.shared.post.is_checked() {
+            return Err(unchecked());
+        }
         let caller = match self.on_behalf_of(request, call, &caller)? {
             Some(other) => {
                 request.extensions_mut().insert(Forwarded);

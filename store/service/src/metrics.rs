@@ -77,6 +77,7 @@ pub(crate) struct Metrics {
     is_writer: Gauge,
     is_silent: Gauge,
     key_is_wrong: Gauge,
+    is_unchecked: Gauge,
     turn: Gauge,
     turns_taken: Counter,
     turns_lost: Counter,
@@ -102,6 +103,7 @@ impl Metrics {
             is_writer: Gauge::default(),
             is_silent: Gauge::default(),
             key_is_wrong: Gauge::default(),
+            is_unchecked: Gauge::default(),
             turn: Gauge::default(),
             turns_taken: Counter::default(),
             turns_lost: Counter::default(),
@@ -133,6 +135,8 @@ impl Metrics {
         registry.register("bucket_is_silent", silent, self.is_silent.clone());
         let wrong = "1 while this server can't take the turn to write, since the log's key is another one than its own";
         registry.register("log_key_is_wrong", wrong, self.key_is_wrong.clone());
+        let unchecked = "1 while the bucket's snapshot was not yet held against the log, and nothing is answered";
+        registry.register("snapshot_is_unchecked", unchecked, self.is_unchecked.clone());
         registry.register(
             "turn",
             "How often the turn to write was taken, by any server, when last seen",
@@ -172,6 +176,11 @@ impl Metrics {
     /// Notes whether the log has another key than this server, which is to write.
     pub(crate) fn key_is_wrong(&self, is_wrong: bool) {
         self.key_is_wrong.set(i64::from(is_wrong));
+    }
+
+    /// Notes whether the bucket's snapshot was held against the log.
+    pub(crate) fn snapshot_is_checked(&self, is_checked: bool) {
+        self.is_unchecked.set(i64::from(!is_checked));
     }
 
     /// Counts a turn that this server took.

@@ -22,6 +22,8 @@ use crate::{metrics::Metrics, status::chain};
 const TEND_EVERY: Duration = Duration::from_millis(250);
 /// How often small segments are put together.
 const MERGE_EVERY: Duration = Duration::from_secs(5);
+/// How long is waited before the snapshot is held against the log again, where that failed.
+const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long the bucket may not answer before nothing is promised any more. By then somebody else may write.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// How long ago the bucket has to have answered for the writer to know that nobody else writes: a third of what others
@@ -50,6 +52,7 @@ pub(crate) struct Post {
 impl Post {
     /// Begins: in a folder as the writer, in a bucket as who follows.
     pub(crate) fn new(store: &Store) -> Self {
+        store.write_only_when_checked();
         let standing = if store.is_in_bucket() { Standing::Reader(String::new()) } else { Standing::Writer };
         Self {
             reached: watch::Sender::new(store.size()),
@@ -67,6 +70,11 @@ impl Post {
     /// Returns what is told of the size.
     pub(crate) fn reaches(&self) -> watch::Receiver<u64> {
         self.reached.subscribe()
+    }
+
+    /// Tells whether what is answered here rests on the log alone, and not on what somebody else may have put in its bucket.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.store.is_snapshot_checked()
     }
 
     /// Tells whether this process writes.
@@ -155,12 +163,12 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<(
     if !post.store.is_in_bucket() {
         return Vec::new();
     }
-    let (tending, metrics) = (Arc::clone(post), Arc::clone(metrics));
+    let (tending, metrics, checking) = (Arc::clone(post), Arc::clone(metrics), Arc::clone(metrics));
     let store = post.store.clone();
     let checked = store.clone();
     vec![
         tokio::spawn(async move { tend(&tending, &metrics).await }),
-        tokio::spawn(async move { check_snapshot(checked).await }),
+        tokio::spawn(async move { check_snapshot(checked, &checking).await }),
         tokio::spawn(async move {
             loop {
                 sleep(MERGE_EVERY).await;
@@ -173,18 +181,29 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<(
     ]
 }
 
-/// Holds the snapshot that a bucket brought against the log, once: it may be another one's work, and questions are
-/// answered from it at once.
-async fn check_snapshot(store: Store) {
-    match spawn_blocking(move || store.check_snapshot()).await {
-        Ok(Ok(true)) => tracing::info!("the snapshot says what the log says"),
-        Ok(Ok(false)) => {
-            tracing::warn!("the snapshot in the bucket said something else than the log; it is not used any more");
+/// Holds the snapshot that a bucket brought against the log: it may be another one's work, and nothing is answered from it before.
+async fn check_snapshot(store: Store, metrics: &Metrics) {
+    metrics.snapshot_is_checked(store.is_snapshot_checked());
+    while !store.is_snapshot_checked() {
+        let checked = store.clone();
+        match spawn_blocking(move || checked.check_snapshot()).await {
+            Ok(Ok(true)) => tracing::info!("the snapshot says what the log says"),
+            Ok(Ok(false)) => {
+                tracing::warn!("the snapshot in the bucket said something else than the log; it is not used any more");
+            }
+            Ok(Err(error)) => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "cannot hold the snapshot against the log; nothing is answered, and it is tried again"
+                );
+                sleep(CHECK_AGAIN_AFTER).await;
+            }
+            // The process is ending.
+            Err(_) => return,
         }
-        Ok(Err(error)) => tracing::warn!(%error, "the snapshot could not be held against the log"),
-        // The process is ending.
-        Err(_) => {}
     }
+    metrics.snapshot_is_checked(true);
 }
 
 async fn tend(post: &Arc<Post>, metrics: &Metrics) {

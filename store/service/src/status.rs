@@ -71,6 +71,12 @@ pub(crate) fn silent() -> Status {
     soon(Code::Unavailable, "BUCKET_SILENT", text)
 }
 
+/// Makes the status of a call at a server that has not yet held the bucket's snapshot against the log.
+pub(crate) fn unchecked() -> Status {
+    let text = "the bucket's snapshot is being held against the log, and nothing is answered before; sending this again is safe, best to another server";
+    soon(Code::Unavailable, "SNAPSHOT_UNCHECKED", text)
+}
+
 /// Makes the status of a question at a server that has not followed the log far enough, with both sizes.
 pub(crate) fn behind(size: u64, least: u64, is_newest: bool) -> Status {
     let what = [("size", size), ("min_size", least)].map(|(key, value)| (key.to_owned(), value.to_string()));

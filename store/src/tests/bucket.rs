@@ -292,6 +292,22 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
         all.iter().map(|id| process.store.ancestors(id, None).unwrap().len()).collect()
     };
     let expected = ancestors(&fine);
+    // What was held against the log once is known by the next process of this machine, and no other snapshot is taken for it.
+    let again = |process: &Process| {
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        Store::join_in(Arc::new(bucket.clone()), process.local.path(), options).unwrap()
+    };
+    assert!(!look(&bucket).store.is_snapshot_checked() && fine.store.is_snapshot_checked());
+    assert!(again(&fine).is_snapshot_checked());
+    bucket.put("snapshots/catalogue", &forge(&whole, 0), &When::Always).unwrap();
+    drop(writer);
+    let waits = again(&fine);
+    waits.write_only_when_checked();
+    assert!(!waits.is_snapshot_checked(), "it is another one");
+    assert_eq!(waits.tend(Duration::ZERO).unwrap(), Standing::Reader(String::new()), "the turn is free");
+    assert!(!waits.check_snapshot().unwrap() && waits.is_snapshot_checked(), "nothing rests on it any more");
+    assert_eq!(waits.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    drop(waits);
     // The first byte of each block is one of a record, whatever the column.
     for block in 0..blocks {
         bucket.put("snapshots/catalogue", &forge(&whole, block), &When::Always).unwrap();

@@ -84,6 +84,9 @@ impl Site {
         if self.is_closing.load(Ordering::Relaxed) {
             return Some("the service is closing");
         }
+        if !self.post.is_checked() {
+            return Some("the bucket's snapshot is being held against the log");
+        }
         if self.store.is_in_bucket() {
             // What failed there is mended by itself, or by others.
             return self.post.is_silent().then_some("the bucket has not answered for some seconds");

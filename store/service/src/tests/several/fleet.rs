@@ -35,7 +35,7 @@ use super::{
         site::ask,
         world::{ORIGIN, Running, now, serve},
     },
-    tap::Tap,
+    tap::{Tap, Way},
 };
 use crate::status::DOMAIN;
 
@@ -83,6 +83,17 @@ impl Fleet {
         self.start(name, settings, true).await
     }
 
+    /// Commits so many data sets at once that a snapshot is written, and returns the id of one of them.
+    pub(super) fn fill(&self) -> bytes::Bytes {
+        let store = self.write();
+        let nodes: Vec<_> = (0..1100).map(|number| self.node(&format!("part {number}"))).collect();
+        let id = nodes[7].id().as_bytes().to_vec().into();
+        store.commit(nodes, &SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap(), "Maker", now()).unwrap();
+        drop(store);
+        assert!(self.bucket.names().iter().any(|name| name == "snapshots/catalogue"));
+        id
+    }
+
     /// Opens the log to write to it, not served.
     pub(super) fn write(&self) -> Store {
         let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
@@ -92,15 +103,20 @@ impl Fleet {
     /// Starts one that has a key which is to follow the log's.
     pub(super) async fn serve_with_next(&self, name: &str, settings: &str) -> Member {
         let options = OpenOptions { signer: Some(signer()), next_signer: Some(next()), ..OpenOptions::default() };
-        self.start_with(name, settings, false, options).await
+        self.start_with(name, settings, options, Way::Open).await
+    }
+
+    /// Starts a replica that reaches the bucket no more, once it has opened the log.
+    pub(super) async fn replica_cut_off(&self, name: &str) -> Member {
+        self.start_with(name, "", OpenOptions::default(), Way::Failing).await
     }
 
     async fn start(&self, name: &str, settings: &str, is_replica: bool) -> Member {
         let options = OpenOptions { signer: (!is_replica).then(signer), ..OpenOptions::default() };
-        self.start_with(name, settings, is_replica, options).await
+        self.start_with(name, settings, options, Way::Open).await
     }
 
-    async fn start_with(&self, name: &str, settings: &str, is_replica: bool, options: OpenOptions) -> Member {
+    async fn start_with(&self, name: &str, settings: &str, options: OpenOptions, way: Way) -> Member {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -110,9 +126,11 @@ impl Fleet {
         let addresses = format!("listen = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\nadvertise = \"{url}\"\n");
         let tap = Tap::on(&self.bucket);
         let settings = format!("{addresses}{settings}");
-        let running = serve(&folder, &settings, is_replica, |settings| {
+        let running = serve(&folder, &settings, options.signer.is_none(), |settings| {
             let options = OpenOptions { address: settings.advertised().to_owned(), ..options };
-            Store::join_in(Arc::new(tap.clone()), &folder.join("store"), options).unwrap()
+            let store = Store::join_in(Arc::new(tap.clone()), &folder.join("store"), options).unwrap();
+            tap.turn(way);
+            store
         })
         .await;
         let authority = has_tls.then(|| fs::read_to_string(self.path("ca.pem")).unwrap());
@@ -134,6 +152,14 @@ impl Fleet {
 
     /// Returns a commit of a data set of this name, that nobody has seen, and its node's id.
     pub(super) fn commit(&self, name: &str) -> (v1::CommitRequest, bytes::Bytes) {
+        let nodes = [self.node(name)];
+        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        let entry = signed_commit(self.home, &nodes, &|_| None, &committer, "Maker", now()).unwrap();
+        let id = nodes[0].id().as_bytes().to_vec().into();
+        (v1::CommitRequest { entry: entry.into(), nodes: vec![nodes[0].to_bytes().into()] }, id)
+    }
+
+    fn node(&self, name: &str) -> NodeRecord {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let core = Core {
             origin: Some(Origin::Collected),
@@ -146,11 +172,7 @@ impl Fleet {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed).to_le_bytes();
             out.iter_mut().zip(count).for_each(|(byte, drawn)| *byte = drawn);
         };
-        let nodes = [NodeRecord::build(core, values, None, None, random).unwrap()];
-        let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
-        let entry = signed_commit(self.home, &nodes, &|_| None, &committer, "Maker", now()).unwrap();
-        let id = nodes[0].id().as_bytes().to_vec().into();
-        (v1::CommitRequest { entry: entry.into(), nodes: vec![nodes[0].to_bytes().into()] }, id)
+        NodeRecord::build(core, values, None, None, random).unwrap()
     }
 
     /// Asserts that these entries are in the log, each once and where its receipt says.

@@ -119,3 +119,29 @@ async fn who_asks_for_a_size_waits_for_it_or_is_told_both() {
     replica.running.stop().await;
     writer.running.stop().await;
 }
+
+/// A snapshot in a bucket may be another one's work. Questions were answered from it while it was being held against the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_from_a_snapshot_before_it_was_held_against_the_log() {
+    let fleet = Fleet::new();
+    let id = fleet.fill();
+    let replica = fleet.replica_cut_off("replica").await;
+    let http = replica.running.http.clone().unwrap();
+    let refused = replica.node(&id, 0).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "SNAPSHOT_UNCHECKED"));
+    let commit = replica.commit(&fleet.commit("early").0).await.unwrap_err();
+    assert_eq!(reason(&commit).0, "SNAPSHOT_UNCHECKED");
+    let ready = ask(&http, "GET", "/readyz").await;
+    let why = "the bucket's snapshot is being held against the log\n";
+    assert_eq!((ready.status, String::from_utf8(ready.body).unwrap().as_str()), (503, why));
+    assert_eq!(replica.figure("snapshot_is_unchecked").await, 1);
+    replica.tap.turn(Way::Open);
+    let begun = Instant::now();
+    while ask(&http, "GET", "/readyz").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it is not held against the log");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(replica.node(&id, 0).await.unwrap().node.is_some());
+    assert_eq!(replica.figure("snapshot_is_unchecked").await, 0);
+    replica.running.stop().await;
+}
