@@ -141,7 +141,7 @@ impl Lease {
         new: SharedHead,
     ) -> Result<Option<Self>, StorageError> {
         let bytes = new.to_bytes();
-        let swapped = swap(&**bucket, &bytes, &When::Absent).map_err(objects.failed("write", HEAD))?;
+        let swapped = swap(&**bucket, &bytes, &When::Absent, TRIES).map_err(objects.failed("write", HEAD))?;
         Ok(swapped.map(|version| Self::holding(bucket, new, version)))
     }
 
@@ -158,7 +158,7 @@ impl Lease {
         let turn = Turn { number, writer: Some(writer), beat: 0, address: address.to_owned() };
         let next = SharedHead { turn, ..before.clone() };
         let swapped =
-            swap(&**bucket, &next.to_bytes(), &When::Is(version.clone())).map_err(objects.failed("write", HEAD))?;
+            swap(&**bucket, &next.to_bytes(), &When::Is(version.clone()), TRIES).map_err(objects.failed("write", HEAD))?;
         Ok(swapped.map(|version| Self::holding(bucket, next, version)))
     }
 
@@ -219,22 +219,28 @@ impl Lease {
             let why = format!("it says root {said} at size {}, and the segments lead to {computed}", head.size);
             return Err(StorageError::corrupt(HEAD, why));
         }
-        self.swap(objects, |now| now.head = head)
+        self.swap(objects, TRIES, |now| now.head = head)
     }
 
     /// Moves the head without a change, so that others see who writes alive.
     pub(crate) fn beat(&self, objects: &Objects) -> Result<(), StorageError> {
-        self.swap(objects, |_| {})
+        self.swap(objects, TRIES, |_| {})
     }
 
     /// Ends the turn, so that nobody has to wait for it to be over.
     pub(crate) fn release(&self, objects: &Objects) -> Result<(), StorageError> {
-        let released = self.swap(objects, |now| now.turn.writer = None);
+        // Once: where the bucket does not answer, a program that ends need not wait for it. Others wait for some seconds then.
+        let released = self.swap(objects, 0, |now| now.turn.writer = None);
         self.is_lost.store(true, Ordering::Release);
         released
     }
 
-    fn swap(&self, objects: &Objects, change: impl FnOnce(&mut SharedHead)) -> Result<(), StorageError> {
+    fn swap(
+        &self,
+        objects: &Objects,
+        again: u32,
+        change: impl FnOnce(&mut SharedHead),
+    ) -> Result<(), StorageError> {
         let mut held = self.held();
         if self.is_lost() {
             return Err(fenced(objects));
@@ -242,7 +248,7 @@ impl Lease {
         let mut next = held.now.clone();
         next.turn.beat = next.turn.beat.saturating_add(1);
         change(&mut next);
-        let swapped = swap(&*self.bucket, &next.to_bytes(), &When::Is(held.version.clone()));
+        let swapped = swap(&*self.bucket, &next.to_bytes(), &When::Is(held.version.clone()), again);
         match swapped.map_err(objects.failed("write", HEAD)) {
             Ok(Some(version)) => {
                 *held = Held { now: next, version };
@@ -267,7 +273,7 @@ fn fenced(objects: &Objects) -> StorageError {
 
 /// Swaps the head; `None` if the condition does not hold. After a lost answer, and where the condition
 /// fails, what stands there tells whether it was done: no two heads have the same bytes.
-fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> std::io::Result<Option<Version>> {
+fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When, again: u32) -> std::io::Result<Option<Version>> {
     let mut pause = PAUSE;
     let mut tries = 0;
     loop {
@@ -280,7 +286,7 @@ fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> std::io::Result<Optio
             (Ok(Some(part)), _) if part.bytes == bytes => return Ok(Some(part.version)),
             (Ok(_), None) => return Ok(None),
             (Ok(part), Some(_)) if !holds(when, part.as_ref().map(|part| &part.version)) => return Ok(None),
-            (Ok(_), Some(error)) | (Err(error), _) if tries >= TRIES => return Err(error),
+            (Ok(_), Some(error)) | (Err(error), _) if tries >= again => return Err(error),
             (Ok(_), Some(_)) | (Err(_), _) => {}
         }
         tries += 1;

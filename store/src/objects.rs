@@ -189,6 +189,11 @@ impl Objects {
         Ok(file)
     }
 
+    /// Closes the segments that begin at this entry or after it, to look for them anew.
+    pub(crate) fn forget_segments(&self, from: u64) {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|first, _| *first < from);
+    }
+
     /// Opens an object to write in place.
     pub(crate) fn open_for_writing(&self, name: &str) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
         self.disk.open_for_writing(name).map_err(self.failed("open", name))

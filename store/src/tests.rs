@@ -12,6 +12,7 @@ mod found;
 mod keys;
 mod kinds;
 mod large;
+mod late;
 mod log;
 mod measure;
 mod pinned;
