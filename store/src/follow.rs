@@ -339,16 +339,17 @@ impl Inner {
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
-        let damage = match SharedHead::read(&self.objects, &**bucket) {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => StorageError::corrupt(HEAD, "it is missing"),
-            Err(error @ StorageError::Corrupt { .. }) => error,
-            Err(error) => return Err(error.into()),
+        let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+        let damage = match &there {
+            None => StorageError::corrupt(HEAD, "it is missing"),
+            Some(part) => match SharedHead::parse(&part.bytes) {
+                Ok(found) => return Ok((found, part.version.clone())),
+                Err(error) => error,
+            },
         };
         if self.candidate.is_none() {
             return Err(damage.into());
         }
-        let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
         let mut newest = self.newest(&self.keys().log)?;
         let state = self.read();
         if state.catalogue.size() > newest.head.size {
