@@ -312,7 +312,7 @@ impl Store {
             }
         };
         if !self.0.errands.send("publish", publish) {
-            drop(self.0.publish());
+            self.0.publish();
         }
     }
 

@@ -20,6 +20,7 @@ mod published;
 mod questions;
 mod rot;
 mod sea;
+mod shared;
 mod signed;
 mod sim;
 mod turns;
