@@ -32,6 +32,7 @@ use crate::{
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
+    unsigned,
 };
 
 pub(crate) const GENESIS: &str = "genesis";
@@ -421,6 +422,9 @@ impl Reading<'_> {
             delta = Delta::of(catalogue, group);
         }
         let delta = delta?;
+        if self.objects.bucket().is_some() {
+            unsigned::check(catalogue, self.objects, group)?;
+        }
         let keys = publisher.keys_with(&delta)?;
         let wrong = || wrong_key(&keys, &publisher.signer);
         publisher.signer = signer_of(&keys, signers).ok_or_else(wrong)?.clone();

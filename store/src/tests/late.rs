@@ -10,6 +10,8 @@ use std::{
     thread,
 };
 
+use griptrace_core::{id::NodeId, tree::Rfc9162};
+
 use super::{
     bucket::{Process, init, join, look},
     weather::{Storm, Weather},
@@ -18,7 +20,8 @@ use crate::{
     Closed, CommitError, OpenError, Standing, StorageError, Store,
     bucket::{Bucket as _, MemoryBucket, Put, When},
     lease::SharedHead,
-    segment,
+    record::NodeRecord,
+    segment::{self, GroupWriter, Groups},
 };
 
 fn head(bucket: &MemoryBucket) -> SharedHead {
@@ -183,6 +186,78 @@ fn following_that_failed_is_tried_again_though_nothing_moves() {
     assert_eq!(reader.store.size(), size);
 }
 
+/// Returns a copy of a bucket.
+fn copy_of(bucket: &MemoryBucket) -> MemoryBucket {
+    let copy = MemoryBucket::default();
+    for name in bucket.names() {
+        let part = bucket.get(&name, None).unwrap().unwrap();
+        copy.put(&name, &part.bytes, &When::Always).unwrap();
+    }
+    copy
+}
+
+/// Whoever may write to the bucket put a group where the log goes on, and the log's key signed over what no commit may be.
+#[test]
+fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket() {
+    let writer = begun();
+    add(&writer, "a").unwrap();
+    writer.store.0.publish();
+    writer.tend(1);
+    let (bucket, first, note) = (writer.weather.bucket.clone(), writer.store.size(), writer.store.checkpoint());
+    let name = segment::name(first);
+    let bytes_of = |at: u64, bucket: &MemoryBucket| bucket.get(&segment::name(at), None).unwrap().unwrap().bytes;
+    let fork = copy_of(&bucket);
+    {
+        let forger = join(&fork, "");
+        forger.take_over(0);
+        add(&forger, "b").unwrap();
+    }
+    let frontier = writer.store.0.read().catalogue.frontier().clone();
+    let group_of = |at: u64, bytes: &[u8]| -> (Vec<Vec<u8>>, Vec<(NodeId, NodeRecord)>) {
+        let begin = segment::check_header(&writer.store.home(), at, bytes).unwrap();
+        let name = segment::name(at);
+        let mut groups = Groups::new(&name, at, &bytes[usize::try_from(begin).unwrap()..], begin, at);
+        let group = groups.next().unwrap().unwrap();
+        let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
+        let nodes = nodes.map(|node| segment::decode_node(&name, node.bytes).unwrap());
+        let entries = group.entries.iter().map(|entry| entry.bytes.to_vec()).collect();
+        (entries, nodes.map(|node| (node.id(), node)).collect())
+    };
+    let put = |entries: &[Vec<u8>], nodes: &[(NodeId, NodeRecord)]| {
+        let mut frontier = frontier.clone();
+        let mut group = GroupWriter::new(Some(&note));
+        for (place, entry) in entries.iter().enumerate() {
+            group.entry(entry);
+            if place == 0 {
+                group.nodes(nodes).unwrap();
+            }
+            frontier.push(Rfc9162::leaf_hash(entry)).unwrap();
+        }
+        let end = group.finish(frontier.size().get(), &frontier.root().unwrap());
+        let bytes = [segment::header(&writer.store.home(), first), end].concat();
+        bucket.put(&name, &bytes, &When::Always).unwrap();
+    };
+    let (fresh, nodes) = group_of(first, &bytes_of(first, &fork));
+    let (old, old_nodes) = group_of(first - 2, &bytes_of(first - 2, &bucket));
+    let mut changed = nodes.clone();
+    changed[0].1.values.insert(31, b"\x61x".to_vec());
+    let refuses = |at: u64, what: &str| {
+        let told = tend(&writer.store, at);
+        let is_named = matches!(&told, Err(OpenError::Storage(StorageError::Corrupt { object, .. })) if *object == name);
+        assert!(is_named, "{what}: {told:?}");
+        assert_eq!(writer.store.size(), first, "{what}");
+    };
+    put(&fresh, &changed);
+    assert!(matches!(add(&writer, "c"), Err(CommitError::Storage(StorageError::Fenced { .. }))));
+    refuses(2, "details that are not the node's");
+    put(&[old[0].clone(), fresh[1].clone()], &old_nodes);
+    refuses(100, "a node that is there already");
+    put(&fresh, &nodes);
+    assert_eq!(tend(&writer.store, 300).unwrap(), Standing::Writer, "what is right is adopted");
+    assert_eq!(writer.store.size(), first + 2);
+    assert!(writer.is_clean());
+}
+
 /// A place in which the log has put something together is free for a moment, and a writer of long ago may come to it.
 #[test]
 fn what_a_writer_of_long_ago_left_is_not_held_on_to() {
@@ -197,11 +272,7 @@ fn what_a_writer_of_long_ago_left_is_not_held_on_to() {
     let name = segment::name(28);
     // Of another history: what was never in the log.
     let stale = {
-        let copy = MemoryBucket::default();
-        for name in writer.weather.bucket.names() {
-            let part = writer.weather.bucket.get(&name, None).unwrap().unwrap();
-            copy.put(&name, &part.bytes, &When::Always).unwrap();
-        }
+        let copy = copy_of(&writer.weather.bucket);
         let forked = join(&copy, "");
         forked.take_over(0);
         add(&forked, "stale").unwrap();
