@@ -262,6 +262,11 @@ impl Writer {
         self.poisoned.store(true, Ordering::Release);
     }
 
+    /// Waits for who is bringing a batch into the log.
+    pub(crate) fn wait_for_leader(&self) {
+        drop(self.desk());
+    }
+
     /// Returns the turn to write, if the log is in a bucket.
     pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
         self.lease.as_ref()

@@ -388,6 +388,8 @@ impl Inner {
     /// Stops writing; whoever waits for a commit is told so.
     fn step_down(&self, writer: &Writer) {
         writer.poison();
+        // What moved the head is shown here before anything else is taken in.
+        writer.wait_for_leader();
         self.objects.set_writer(false);
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.end_turn_of(writer);
