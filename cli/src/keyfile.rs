@@ -135,12 +135,15 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CommandError
     // Its name too, before anything is signed with it: a log whose key the power took ends there.
     let written = written.and_then(|()| sync_folder_of(path));
     written.map_err(|e| {
-        let hint = if e.kind() == io::ErrorKind::NotFound {
-            "the folder that it is to lie in is not there; make it first"
-        } else {
-            "a key file is never replaced; choose another name or move the old file away"
+        let hint = match e.kind() {
+            io::ErrorKind::NotFound => Some("the folder that it is to lie in is not there; make it first"),
+            io::ErrorKind::AlreadyExists => {
+                Some("a key file is never replaced; choose another name or move the old file away")
+            }
+            _ => None,
         };
-        CommandError::file("write the key file", path, e).with_hint(hint)
+        let error = CommandError::file("write the key file", path, e);
+        hint.into_iter().fold(error, CommandError::with_hint)
     })
 }
 

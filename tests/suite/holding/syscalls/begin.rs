@@ -9,7 +9,7 @@ use super::{
     super::{reader, told},
     Case, Tally, check, count, judge,
     scene::{Workshop, griptrace, store_of},
-    trace::{self, Calls, Ran},
+    trace::{self, Calls, PLACE, Ran},
 };
 
 /// What it says where everything was made before it was struck.
@@ -23,7 +23,9 @@ pub(super) struct Begin {
 
 impl Begin {
     pub(super) fn new(workshop: &Workshop) -> Self {
-        let program = griptrace(&["init", "--json", "--origin", "maker.example/2026", "--name", "Maker"]);
+        // As a whole path, by which a message about it is known.
+        let project = format!("{PLACE}/project");
+        let program = griptrace(&["init", &project, "--json", "--origin", "maker.example/2026", "--name", "Maker"]);
         let place = workshop.place("counted");
         let (ran, calls) = trace::count(&place, &program);
         assert_eq!((ran.code, told_home(&ran).is_some()), (Some(0), true), "{}", ran.err);
