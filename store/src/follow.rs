@@ -497,7 +497,7 @@ impl Inner {
         let signers = candidate.signers().clone();
         let go_on = |signer| closed::refuse(&self.objects).and_then(|()| self.go_on(&lease, signer));
         let mut taken = Ok(());
-        // The newest first: it is another one's turn to sign only if the log never came to know it.
+        // The newest first: an older one signs only if the change of it never got into the log.
         for signer in signers.into_iter().rev() {
             taken = go_on(signer);
             if !matches!(taken, Err(OpenError::WrongKey { .. })) {
