@@ -65,10 +65,10 @@ pub(super) fn bundles() -> &'static [(Vec<u8>, NodeId)] {
         let world = World::called("supplier.example/1");
         let made = (0..4).map(|number| {
             let source = world.add(world.source(&format!("supplied {number}"), "DE"));
-            let shipment = world.commit(world.train(&format!("m{number}"), &[source], "DE", &["b.onnx"]))[1];
-            let root = world.add(world.shipment(&[shipment], "DE"));
+            let model = world.commit(world.train(&format!("m{number}"), &[source], "DE", &["b.onnx"]))[1];
+            let root = world.add(world.shipment(&[model], "DE"));
             let options = ProveOptions { disclose: Disclose::All, ..ProveOptions::default() };
-            (world.store.prove(&root, &options).unwrap(), shipment)
+            (world.store.prove(&root, &options).unwrap(), model)
         });
         made.collect()
     })

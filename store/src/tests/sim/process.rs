@@ -1,7 +1,7 @@
 //! A simulated process: the store's own code, called as a server calls it.
 
 use core::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use std::{
@@ -41,6 +41,8 @@ pub(super) struct SharedWorld {
     pub(super) is_stormy: AtomicBool,
     /// Everybody looks at everything once more, and ends.
     pub(super) is_over: AtomicBool,
+    /// When a process was last given another key of the log.
+    pub(super) key_came: AtomicU64,
 }
 
 /// A process that lives, crashes, and lives again.
@@ -227,7 +229,10 @@ impl Process {
     /// Hears that the log has another key than this process, which may only be a newer one.
     fn change_to(&mut self, expected: &str) {
         match key_of(expected).filter(|key| *key > self.key) {
-            Some(key) => (self.key, self.has_old_key) = (key, true),
+            Some(key) => {
+                (self.key, self.has_old_key) = (key, true);
+                self.shared.key_came.store(self.port.now(), Ordering::SeqCst);
+            }
             None => self.ledger(|l| l.fail(format!("{} has key {}, and hears of {expected}", self.who(), self.key))),
         }
     }
