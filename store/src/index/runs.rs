@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use bincode::{Decode, Encode};
 
 use super::{
-    Pair, decode, encode,
-    files::{Broken, Place},
+    Pair, encode,
+    files::{Broken, PART_BYTES_MAX, Place},
 };
 use crate::number::{narrow, wide};
 
@@ -80,7 +80,8 @@ impl Run {
         if sum(&bytes) != self.chunks_sum {
             return Err(Broken);
         }
-        decode(&bytes).ok_or(Broken)
+        let config = bincode::config::standard().with_limit::<PART_BYTES_MAX>();
+        bincode::decode_from_slice(&bytes, config).map(|(chunks, _)| chunks).map_err(|_| Broken)
     }
 
     fn chunk(&self, place: &Place, chunk: &Chunk) -> Result<Vec<Pair>, Broken> {
