@@ -1,21 +1,23 @@
 //! The files of an index: each written once and whole. All of them can be lost or damaged at any time, so that nothing is
 //! flushed, every call may fail, and whoever reads one checks it.
 
+use core::cell::RefCell;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
 };
 
-use crate::{
-    disk::DiskFile as _,
-    number::{narrow, wide},
-};
+use crate::{disk::DiskFile as _, number::narrow};
 
 /// The index failed: it is thrown away and filled again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Broken;
 
+/// Bytes of a part at most: no length is believed beyond it. The chunks of a run are listed in one, and one commit may have models of
+/// ten million files each.
+pub(super) const PART_BYTES_MAX: usize = 1 << 27;
 /// Who has this open and locked has the folder.
 const LOCK: &str = "lock";
 
@@ -31,6 +33,8 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// The files that parts were read of, open.
+    open: RefCell<BTreeMap<String, File>>,
     /// Held until it is dropped.
     _lock: File,
 }
@@ -74,13 +78,11 @@ impl Place {
     pub(super) fn part(&self, name: &str, from: u64, length: usize) -> Result<Vec<u8>, Broken> {
         match self {
             Self::Disk(folder) => {
-                let file = File::open(folder.path.join(name)).map_err(|_| Broken)?;
-                // No length is believed that the file does not have.
-                if from.checked_add(wide(length)).is_none_or(|end| file.length().is_ok_and(|there| there < end)) {
+                if length > PART_BYTES_MAX {
                     return Err(Broken);
                 }
                 let mut bytes = vec![0; length];
-                let read = file.read_at(&mut bytes, from).map_err(|_| Broken)?;
+                let read = folder.read_at(name, &mut bytes, from).map_err(|_| Broken)?;
                 if read == length { Ok(bytes) } else { Err(Broken) }
             }
             Self::Memory(files) => {
@@ -95,6 +97,7 @@ impl Place {
     pub(super) fn write(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), Broken> {
         match self {
             Self::Disk(folder) => {
+                folder.open.get_mut().remove(name);
                 let fresh = folder.path.join(format!("{name}.new"));
                 let written = fs::write(&fresh, bytes).and_then(|()| fs::rename(fresh, folder.path.join(name)));
                 written.map_err(|_| Broken)
@@ -110,6 +113,7 @@ impl Place {
     pub(super) fn keep(&mut self, names: &BTreeSet<String>) {
         match self {
             Self::Disk(folder) => {
+                folder.open.get_mut().retain(|name, _| names.contains(name));
                 let found = fs::read_dir(&folder.path).into_iter().flatten().flatten();
                 for entry in
                     found.filter(|entry| entry.file_name().to_str().is_none_or(|n| n != LOCK && !names.contains(n)))
@@ -128,6 +132,17 @@ impl Place {
 impl Folder {
     fn locked(path: &Path, lock: File) -> Option<Self> {
         lock.try_lock().ok()?;
-        Some(Self { path: path.to_path_buf(), _lock: lock })
+        Some(Self { path: path.to_path_buf(), open: RefCell::default(), _lock: lock })
+    }
+
+    fn read_at(&self, name: &str, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+        let mut open = self.open.borrow_mut();
+        if let Some(file) = open.get(name) {
+            return file.read_at(buffer, from);
+        }
+        let file = File::open(self.path.join(name))?;
+        let read = file.read_at(buffer, from);
+        open.insert(name.to_owned(), file);
+        read
     }
 }

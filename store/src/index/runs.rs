@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use bincode::{Decode, Encode};
 
 use super::{
-    Pair, decode, encode,
-    files::{Broken, Place},
+    Pair, encode,
+    files::{Broken, PART_BYTES_MAX, Place},
 };
 use crate::number::{narrow, wide};
 
@@ -80,7 +80,8 @@ impl Run {
         if sum(&bytes) != self.chunks_sum {
             return Err(Broken);
         }
-        decode(&bytes).ok_or(Broken)
+        let config = bincode::config::standard().with_limit::<PART_BYTES_MAX>();
+        bincode::decode_from_slice(&bytes, config).map(|(chunks, _)| chunks).map_err(|_| Broken)
     }
 
     fn chunk(&self, place: &Place, chunk: &Chunk) -> Result<Vec<Pair>, Broken> {
@@ -202,7 +203,7 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lists, add, find, from_bytes, names, to_bytes};
+    use super::{Lists, Run, add, find, from_bytes, names, to_bytes};
     use crate::index::files::Place;
 
     #[test]
@@ -217,6 +218,20 @@ mod tests {
         }
         assert_eq!(from_bytes(&[0xff; 10]), None);
         assert_eq!(from_bytes(&[0, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "no number is as large");
+    }
+
+    /// What a log of 10^7 nodes has: full runs, and numbers of any size up to that.
+    #[test]
+    fn a_pair_of_a_large_run_takes_seven_bytes() {
+        let mut place = Place::memory();
+        let (spread, count) = (0x9e37_79b9_7f4a_7c15_u64, 1_u64 << 21);
+        let pair = |at: u64| (at.wrapping_mul(spread) >> 24, u32::try_from(at * 10_000_000 / count).unwrap());
+        let mut pairs: Vec<_> = (0..count).map(|at| pair(at + 1)).collect();
+        pairs.sort_unstable();
+        let run = Run::write(&mut place, 0, 1, &pairs).unwrap();
+        let length = place.read(&run.name()).unwrap().len();
+        assert!(length < pairs.len() * 7, "{length} bytes for {} pairs", pairs.len());
+        assert_eq!(run.load(&place).unwrap(), pairs);
     }
 
     #[test]

@@ -285,7 +285,27 @@ fn a_crash_while_the_logs_key_changes_leaves_a_log_with_one_key() {
     assert!(old > 4 && new > 8, "the fault came before and after: {old}, {new}");
 }
 
+/// In a bucket a change of a key is a segment of its own, which no commit tells of.
+#[test]
+fn every_entry_is_looked_for_in_the_segment_that_has_it() {
+    let mut world = World::new();
+    for (old, new) in [(2, 12), (12, 22), (22, 32)] {
+        world.add(world.source(&format!("{old}"), "CN"));
+        let entry = rotation(world.home(), KeyUse::Committer, &key(old), &key(new));
+        world.store.change_key(&entry, None, NOW + 5).unwrap();
+        world.committer = key(new);
+    }
+    let state = world.store.0.read();
+    let begins: Vec<u64> =
+        world.store.0.objects.list("segments").unwrap().iter().map(|name| name.parse().unwrap()).collect();
+    for leaf in 0..state.catalogue.size() {
+        let expected = begins.iter().filter(|begin| **begin <= leaf).max().unwrap();
+        assert_eq!(state.catalogue.segment_of(leaf), *expected, "entry {leaf} of {begins:?}");
+    }
+}
+
 super::world::in_a_bucket_too! {
+    every_entry_is_looked_for_in_the_segment_that_has_it,
     a_log_key_signs_up_to_its_size_and_the_next_one_from_there,
     a_committers_key_that_retired_signs_nothing_more,
     a_change_that_has_no_place_is_refused_and_nothing_is_written,
