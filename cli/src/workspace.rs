@@ -120,7 +120,7 @@ impl Config {
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&temporary, &path))
             .and_then(|()| keyfile::sync_folder_of(&path));
-        written.map_err(|e| CommandError::file("write", &path, e))
+        written.map_err(|e| CommandError::file("write", &temporary, e))
     }
 
     /// Says in which bucket which log is.
