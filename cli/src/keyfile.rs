@@ -135,13 +135,10 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CommandError
     // Its name too, before anything is signed with it: a log whose key the power took ends there.
     let written = written.and_then(|()| sync_folder_of(path));
     written.map_err(|e| {
-        let hint = match e.kind() {
-            io::ErrorKind::NotFound => Some("the folder that it is to lie in is not there; make it first"),
-            io::ErrorKind::AlreadyExists => {
-                Some("a key file is never replaced; choose another name or move the old file away")
-            }
-            _ => None,
-        };
+        let missing = "the folder that it is to lie in is not there; make it first";
+        let taken = "a key file is never replaced; choose another name or move the old file away";
+        let hints = [(io::ErrorKind::NotFound, missing), (io::ErrorKind::AlreadyExists, taken)];
+        let hint = hints.into_iter().find(|(kind, _)| *kind == e.kind()).map(|(_, hint)| hint);
         let error = CommandError::file("write the key file", path, e);
         hint.into_iter().fold(error, CommandError::with_hint)
     })

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod begun;
 mod believed;
 mod clock;
 mod commands;

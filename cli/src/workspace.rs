@@ -22,6 +22,7 @@ use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCach
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    begun::Begun,
     clock,
     context::Context,
     environment,
@@ -37,8 +38,6 @@ use crate::{
 /// The folder that holds a store, its keys and its settings.
 const FOLDER: &str = ".griptrace";
 const CONFIG: &str = "config.toml";
-/// What stands in the folder while a new log is made.
-const BEGUN: &str = "begun";
 
 /// The settings beside a store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,7 +119,7 @@ impl Config {
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&temporary, &path))
             .and_then(|()| keyfile::sync_folder_of(&path));
-        written.map_err(|e| CommandError::file("write", &path, e))
+        written.map_err(|e| CommandError::file("write", &temporary, e))
     }
 
     /// Says in which bucket which log is.
@@ -467,63 +466,6 @@ impl Workspace {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
         let mut marks = self.marks(id)?.into_iter().rev();
         Ok(marks.find_map(|status| Some((status.core.mark.filter(aside)?, status))))
-    }
-}
-
-/// The making of a new log: one that was cut off is gone on with by the same command. Nobody was told of its keys, so that
-/// they are taken as they are.
-struct Begun {
-    folder: PathBuf,
-    /// Whether it was begun before.
-    was: bool,
-    /// Whether the log was made then.
-    is_made: bool,
-}
-
-impl Begun {
-    fn at(folder: &Path, place: &Place) -> Result<Self, CommandError> {
-        let was = folder.join(BEGUN).exists();
-        Ok(Self { was, is_made: was && place.is_taken()?, folder: folder.to_owned() })
-    }
-
-    fn note(&self) -> Result<(), CommandError> {
-        let path = self.folder.join(BEGUN);
-        fs::write(&path, "").map_err(|e| CommandError::file("write", &path, e))
-    }
-
-    /// Makes a key, or takes the one that is there. One that was torn was used for nothing yet.
-    fn key(&self, path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, CommandError> {
-        let path = self.folder.join(path);
-        if self.was && path.exists() {
-            let read = keyfile::read(&path);
-            if read.is_ok() || self.is_made {
-                return read;
-            }
-            fs::remove_file(&path).map_err(|e| CommandError::file("remove", &path, e))?;
-        }
-        let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
-        keyfile::write(&path, &key, passphrase)?;
-        Ok(key)
-    }
-
-    /// Makes the store, or opens the one that was made of the same.
-    fn store(&self, place: &Place, genesis: &Genesis, signer: NoteSigner) -> Result<Store, CommandError> {
-        if !self.is_made {
-            return place.init(genesis, signer, genesis.time);
-        }
-        let found = place.open(OpenOptions { signer: Some(signer), ..OpenOptions::default() })?;
-        let of = |genesis: &Genesis| (genesis.origin.clone(), genesis.key.clone(), genesis.revokers.clone());
-        if of(found.genesis()) == of(genesis) {
-            return Ok(found);
-        }
-        let text =
-            format!("{} holds a log already, which was begun with another origin, key or revokers", place.name());
-        Err(CommandError::failed(text).with_hint("give the same options again; or move what is there away"))
-    }
-
-    fn end(&self) {
-        // Beside settings it says nothing any more.
-        drop(fs::remove_file(self.folder.join(BEGUN)));
     }
 }
 

@@ -76,7 +76,7 @@ fn can_be_used(workshop: &Workshop, place: &Path, home: Option<GenesisHash>) -> 
     }
     match reader(&store_of(place)) {
         Ok(store) if home.is_some_and(|home| home != store.home()) => {
-            wrong.push("it is another log than was told".to_owned())
+            wrong.push("it is another log than was told".to_owned());
         }
         Ok(store) if store.size() != 4 => wrong.push(format!("it has {} entries, and 4 are right", store.size())),
         Ok(_) => {}
