@@ -103,14 +103,15 @@ pub(crate) struct Witnessing {
 /// How commits are handed in to the server that writes.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Forwarding {
+    /// Where the other servers take commits. Who writes tells an address in the bucket, unsigned: it is called only if it is
+    /// one of these.
+    pub(crate) to: Vec<String>,
     /// Who signed the others' certificates, as PEM; the system's authorities without it.
     pub(crate) authority: Option<Vec<u8>>,
     /// The certificate to show, and its key, as PEM.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
     /// The token to show.
     pub(crate) token: Option<String>,
-    /// Whether others than this machine are called in plain text.
-    pub(crate) is_plain: bool,
 }
 
 /// Tells what is there, and nothing that is secret.
@@ -128,7 +129,7 @@ impl Forwarding {
             (None, Some(_)) => "by a token",
             (None, None) => "without saying who this is",
         };
-        format!("to the server that writes, {by}")
+        format!("to the server that writes, {by}, if it is {}", self.to.join(" or "))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The log over HTTP, for the world: exactly the resources of C2SP tlog-tiles, and three for those who
 //! run the service. Nodes are never served.
 
+mod newest;
+mod readers;
 mod resources;
 mod serve;
 

@@ -29,6 +29,8 @@ pub(super) enum Way {
 pub(super) struct Tap {
     bucket: MemoryBucket,
     way: Arc<(Mutex<Way>, Condvar)>,
+    /// What it read.
+    read: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tap {
@@ -39,6 +41,11 @@ impl Tap {
     pub(super) fn turn(&self, way: Way) {
         *self.way.0.lock().unwrap() = way;
         self.way.1.notify_all();
+    }
+
+    /// Returns how often it read an object.
+    pub(super) fn reads(&self, name: &str) -> usize {
+        self.read.lock().unwrap().iter().filter(|read| *read == name).count()
     }
 
     fn pass(&self) -> io::Result<&MemoryBucket> {
@@ -58,6 +65,7 @@ impl Bucket for Tap {
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Option<Part>> {
+        self.read.lock().unwrap().push(name.to_owned());
         self.pass()?.get(name, range)
     }
 
