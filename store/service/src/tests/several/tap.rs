@@ -43,6 +43,12 @@ impl Tap {
         self.way.1.notify_all();
     }
 
+    /// Lets nothing be answered until what is returned is gone: however a test ends, its threads can.
+    pub(super) fn stop(&self) -> Stopped {
+        self.turn(Way::Stopped);
+        Stopped(self.clone())
+    }
+
     /// Returns how often it read an object.
     pub(super) fn reads(&self, name: &str) -> usize {
         self.read.lock().unwrap().iter().filter(|read| *read == name).count()
@@ -56,6 +62,15 @@ impl Tap {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer came"));
         }
         Ok(&self.bucket)
+    }
+}
+
+/// A bucket that does not answer.
+pub(super) struct Stopped(Tap);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.turn(Way::Open);
     }
 }
 
