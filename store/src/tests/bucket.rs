@@ -295,7 +295,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     assert!(!look(&bucket).store.is_snapshot_checked() && fine.store.is_snapshot_checked());
     assert!(again(&fine).is_snapshot_checked());
     bucket.put("snapshots/catalogue", &forge(&whole, 0, blocks), &When::Always).unwrap();
-    drop(writer);
+    drop((writer, world));
     let waits = again(&fine);
     waits.write_only_when_checked();
     assert!(!waits.is_snapshot_checked(), "it is another one");
