@@ -5,7 +5,7 @@
 
 mod check;
 mod file;
-pub(crate) mod peer;
+mod peer;
 mod problem;
 mod sources;
 
@@ -17,7 +17,10 @@ use serde::Deserialize;
 
 pub use problem::{ConfigError, Problem};
 
-use crate::{access::Register, limits::Limits, tls::Tls};
+use crate::{access::Register, http, limits::Limits, tls::Tls};
+
+/// Threads for what the service does by itself, several times as many as it has tasks.
+const OWN_THREADS: usize = 32;
 
 /// What time it is: seconds since 1970.
 pub type Clock = fn() -> u64;
@@ -193,6 +196,14 @@ impl Settings {
     /// Returns where other servers of the same log hand in commits while this one writes; empty for nowhere.
     pub fn advertised(&self) -> &str {
         self.advertise.as_deref().unwrap_or_default()
+    }
+
+    /// Returns how many threads a runtime needs for what blocks: one for everything that may wait for the store at once, so that
+    /// whatever a bucket does not answer, what tends the store finds one.
+    pub fn blocking_threads_max(&self) -> usize {
+        let limits = &self.limits;
+        let asked = [limits.questions_at_once, limits.proofs_at_once, limits.watchers_max, http::READERS_MAX];
+        asked.into_iter().fold(OWN_THREADS, usize::saturating_add)
     }
 
     /// Returns what is in force, a line each, without secrets.

@@ -6,5 +6,6 @@ mod readers;
 mod resources;
 mod serve;
 
+pub(crate) use readers::READERS_MAX;
 pub(crate) use resources::{Site, router};
 pub(crate) use serve::serve;

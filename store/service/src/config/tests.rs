@@ -115,6 +115,17 @@ fn what_concerns_other_servers_is_read_and_no_token_is_shown() {
     }
 }
 
+#[test]
+fn whatever_waits_for_the_store_leaves_threads_to_what_tends_it() {
+    for (questions, watchers, proofs) in [(256, 256, 2), (1000, 10, 3), (1, 4000, 1)] {
+        let text = format!(
+            "[limits]\nquestions_at_once = {questions}\nwatchers_max = {watchers}\nproofs_at_once = {proofs}\n"
+        );
+        let threads = loaded(&text).unwrap().blocking_threads_max();
+        assert!(threads >= questions + watchers + proofs + http::READERS_MAX + 10, "{threads}");
+    }
+}
+
 /// No prefix is all names: a list that was emptied by mistake must not come to mean that.
 #[test]
 fn an_empty_prefix_is_refused() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// How many read at once.
-const AT_ONCE: usize = 32;
+pub(crate) const READERS_MAX: usize = 32;
 
 /// Those who read.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Readers(Arc<Semaphore>);
 
 impl Default for Readers {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(READERS_MAX)))
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
         let ended = Arc::new(std::sync::Mutex::new(ended));
         for _ in 0..3 {
             let mut asked = JoinSet::new();
-            for _ in 0..AT_ONCE {
+            for _ in 0..READERS_MAX {
                 let (readers, reading, ended) = (readers.clone(), Arc::clone(&reading), Arc::clone(&ended));
                 asked.spawn(async move {
                     let read = readers.read(move || {
@@ -62,7 +62,7 @@ mod tests {
             }
             sleep(Duration::from_millis(100)).await;
             asked.shutdown().await;
-            assert_eq!(reading.load(Ordering::Relaxed), AT_ONCE);
+            assert_eq!(reading.load(Ordering::Relaxed), READERS_MAX);
         }
         drop(end);
         assert_eq!(readers.read(|| 7).await, Some(7), "the places are given back");

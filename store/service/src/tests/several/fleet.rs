@@ -114,7 +114,7 @@ impl Fleet {
 
     /// Returns what the head of the log says.
     pub(super) fn head(&self) -> String {
-        String::from_utf8(self.bucket.get("head", None).unwrap().unwrap().bytes.to_vec()).unwrap()
+        String::from_utf8(self.bucket.get("head", None).unwrap().unwrap().bytes).unwrap()
     }
 
     /// Returns where a file of all servers is.
