@@ -15,6 +15,20 @@ use crate::{
     tiles::TileReader,
 };
 
+/// What was published when it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Published {
+    head: Head,
+    note: String,
+}
+
+impl Published {
+    /// Returns the checkpoint, as a note.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+}
+
 impl Store {
     /// Returns the newest published checkpoint, as a note. Should its copy for the world be lost, the
     /// newest signed one takes its place.
@@ -22,7 +36,21 @@ impl Store {
     /// # Errors
     /// `Storage` if the disk failed.
     pub fn published_checkpoint(&self) -> Result<Vec<u8>, ReadError> {
-        self.published_copy().map(|(_, note)| note.into_bytes())
+        self.newest_published().map(|published| published.note.into_bytes())
+    }
+
+    /// Returns the newest published checkpoint, to ask for tiles under it without reading it again.
+    ///
+    /// # Errors
+    /// `Storage` if the disk failed.
+    pub fn newest_published(&self) -> Result<Published, ReadError> {
+        let Signed { head, note, .. } = self.published_alone()?;
+        // With what witnesses said of it, if they did; damage to that is for the audit to tell.
+        let cosigned = cosigned::read(&self.0.objects, head.size).ok().flatten();
+        let text = |note: &str| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
+        let cosigned = cosigned.filter(|cosigned| text(&note).as_deref() == Some(cosigned.text()));
+        let cosigned = cosigned.and_then(|kept| cosigned::current(&kept).ok());
+        Ok(Published { head, note: cosigned.map_or(note, |cosigned| cosigned.to_text()) })
     }
 
     /// Returns a tile of the tree under the newest published checkpoint, or a bundle of its entries;
@@ -32,7 +60,16 @@ impl Store {
     /// # Errors
     /// `Storage` if it has to be derived, and can't be.
     pub fn published(&self, path: TilePath) -> Result<Option<Vec<u8>>, ReadError> {
-        let Signed { head, .. } = self.published_alone()?;
+        let Signed { head, note, .. } = self.published_alone()?;
+        self.published_under(&Published { head, note }, path)
+    }
+
+    /// Returns a tile as [`Self::published`] does, of the tree under a published checkpoint that was read before.
+    ///
+    /// # Errors
+    /// `Storage` if it has to be derived, and can't be.
+    pub fn published_under(&self, published: &Published, path: TilePath) -> Result<Option<Vec<u8>>, ReadError> {
+        let head = published.head;
         if !is_in_tree(path, head.size) {
             return Ok(None);
         }
@@ -42,16 +79,6 @@ impl Store {
         })?;
         self.0.put_back(path, &bytes);
         Ok(Some(bytes))
-    }
-
-    fn published_copy(&self) -> Result<(u64, String), ReadError> {
-        let Signed { head: Head { size, .. }, note, .. } = self.published_alone()?;
-        // With what witnesses said of it, if they did; damage to that is for the audit to tell.
-        let cosigned = cosigned::read(&self.0.objects, size).ok().flatten();
-        let text = |note: &str| note.split_once("\n\n").map(|(text, _)| format!("{text}\n"));
-        let cosigned = cosigned.filter(|cosigned| text(&note).as_deref() == Some(cosigned.text()));
-        let cosigned = cosigned.and_then(|kept| cosigned::current(&kept).ok());
-        Ok((size, cosigned.map_or(note, |cosigned| cosigned.to_text())))
     }
 
     fn published_alone(&self) -> Result<Signed, ReadError> {

@@ -12,7 +12,7 @@ use griptrace_tests::{seed::Seed, skipped};
 
 use crate::{holding::rounds, seaweed::Seaweed, served::block_on};
 use crowd::Crowd;
-use servers::Fleet;
+use servers::{DRAIN_SECONDS, Fleet};
 
 const SERVERS: usize = 3;
 const CLIENTS: u64 = 32;
@@ -65,5 +65,34 @@ fn whoever_writes_is_followed_by_another_and_nothing_acknowledged_is_lost() {
         let (median, worst) = (pauses[pauses.len() / 2], pauses[pauses.len() - 1]);
         println!("{commits} commits in {tries} tries; until the next receipt: median {median:?}, worst {worst:?}");
         assert!(worst <= pause_max, "{worst:?} without a receipt: {pauses:?}");
+    });
+}
+
+#[test]
+fn who_is_cut_off_from_the_bucket_ends_all_the_same_when_it_is_asked_to() {
+    let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
+    let mut rng = Seed::for_test("who_is_cut_off_from_the_bucket_ends_all_the_same").rng();
+    block_on(async {
+        let mut fleet = Fleet::new(&seaweed, 2, rng.next_u64());
+        let crowd = Arc::new(Crowd::new(fleet.home(), fleet.addresses()));
+        let clients: Vec<_> = (0..CLIENTS).map(|_| crowd.join(rng.next_u64())).collect();
+        crowd.until_acknowledged(Instant::now()).await;
+        let writer = fleet.writer().await;
+        fleet.strike(writer, Blow::CutOff);
+        // Long enough for requests to hang everywhere.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        fleet.end(writer);
+        let took = begun.elapsed();
+        println!("it ended after {took:?}");
+        // Calls, the store, and a few seconds for what still runs.
+        let most = Duration::from_secs(2 * DRAIN_SECONDS + 10);
+        assert!(took <= most, "{took:?}");
+        crowd.until_acknowledged(Instant::now()).await;
+        crowd.end();
+        for client in clients {
+            client.await.unwrap();
+        }
+        crowd.compare(&fleet.log(crowd.size()));
     });
 }

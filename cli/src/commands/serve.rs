@@ -66,6 +66,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(settings.blocking_threads_max())
         .build()
         .map_err(|e| CommandError::because("cannot start the threads of the service", e))?;
     let served = runtime.block_on(async {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 pub(crate) use certificate::{CertificateName, Presented};
 pub(crate) use gate::{Credentials, Gate, Refused};
+pub use register::NotNamed;
 pub(crate) use register::{Client, Committer, Register, RegisteredKey};
 pub use token::token_digest;
 pub(crate) use token::{Period, Token};
@@ -116,6 +117,12 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`KeyRefusal`].
     fn committer_key(&self, id: KeyId, caller: &Caller, now: u64) -> Result<PublicKey, KeyRefusal>;
+
+    /// Returns the client of a name, if another server may hand in commits for it at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// [`NotNamed`].
+    fn named(&self, name: &str, now: u64) -> Result<Arc<Caller>, NotNamed>;
 }
 
 /// The shared registry.

@@ -5,7 +5,7 @@
 
 mod check;
 mod file;
-pub(crate) mod peer;
+mod peer;
 mod problem;
 mod sources;
 
@@ -17,7 +17,10 @@ use serde::Deserialize;
 
 pub use problem::{ConfigError, Problem};
 
-use crate::{access::Register, limits::Limits, tls::Tls};
+use crate::{access::Register, http, limits::Limits, tls::Tls};
+
+/// Threads for what the service does by itself, several times as many as it has tasks.
+const OWN_THREADS: usize = 32;
 
 /// What time it is: seconds since 1970.
 pub type Clock = fn() -> u64;
@@ -103,14 +106,15 @@ pub(crate) struct Witnessing {
 /// How commits are handed in to the server that writes.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Forwarding {
+    /// Where the other servers take commits. Who writes tells an address in the bucket, unsigned: it is called only if it is
+    /// one of these.
+    pub(crate) to: Vec<String>,
     /// Who signed the others' certificates, as PEM; the system's authorities without it.
     pub(crate) authority: Option<Vec<u8>>,
     /// The certificate to show, and its key, as PEM.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
     /// The token to show.
     pub(crate) token: Option<String>,
-    /// Whether others than this machine are called in plain text.
-    pub(crate) is_plain: bool,
 }
 
 /// Tells what is there, and nothing that is secret.
@@ -128,7 +132,7 @@ impl Forwarding {
             (None, Some(_)) => "by a token",
             (None, None) => "without saying who this is",
         };
-        format!("to the server that writes, {by}")
+        format!("to the server that writes, {by}, if it is {}", self.to.join(" or "))
     }
 }
 
@@ -192,6 +196,14 @@ impl Settings {
     /// Returns where other servers of the same log hand in commits while this one writes; empty for nowhere.
     pub fn advertised(&self) -> &str {
         self.advertise.as_deref().unwrap_or_default()
+    }
+
+    /// Returns how many threads a runtime needs for what blocks: one for everything that may wait for the store at once, so that
+    /// whatever a bucket does not answer, what tends the store finds one.
+    pub fn blocking_threads_max(&self) -> usize {
+        let limits = &self.limits;
+        let asked = [limits.questions_at_once, limits.proofs_at_once, limits.watchers_max, http::READERS_MAX];
+        asked.into_iter().fold(OWN_THREADS, usize::saturating_add)
     }
 
     /// Returns what is in force, a line each, without secrets.

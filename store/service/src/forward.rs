@@ -4,7 +4,9 @@
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
+use griptrace_core::{digest::Digest, tree::Rfc9162};
 use griptrace_proto::v1::{self, commit_service_client::CommitServiceClient};
+use griptrace_store::{Receipt, Store};
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -14,7 +16,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     access::Caller,
-    config::{Forwarding, peer},
+    config::Forwarding,
     status::{self, broken, chain},
 };
 
@@ -56,6 +58,14 @@ impl Forwarder {
         request_id: &str,
         commit: v1::CommitRequest,
     ) -> Result<Result<v1::Receipt, Status>, Undecided> {
+        // The bucket says so, and nobody signed it.
+        if !self.settings.to.iter().any(|to| to == address) {
+            tracing::error!(
+                address,
+                "the address of the server that writes is not in `forward.to`: nothing is sent there"
+            );
+            return Ok(Err(not_listed(address)));
+        }
         let way = self.way(address).map_err(Undecided)?;
         let request = self.request(caller, request_id, commit).map_err(Undecided)?;
         let mut client = CommitServiceClient::new(way).max_encoding_message_size(usize::MAX);
@@ -107,7 +117,6 @@ impl Forwarder {
             let text = format!("the server that writes, {address}, cannot be called from this one");
             status::status(Code::Unavailable, "FORWARD_FAILED", text)
         };
-        peer::check_url(address, self.settings.is_plain).map_err(|why| wrong(why.to_owned()))?;
         let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|e| wrong(chain(&e)))?;
         endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
         endpoint = endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
@@ -129,6 +138,43 @@ impl Forwarder {
     }
 }
 
+/// Checks that what a writer gave for a commit proves that it is in the log: whoever sent it believes this server no more than
+/// that, and this one the other no more.
+///
+/// # Errors
+/// [`Undecided`] if it does not, or not as far as the log is known here.
+pub(crate) fn check_receipt(
+    store: &Store,
+    address: &str,
+    entry: &[u8],
+    receipt: &v1::Receipt,
+) -> Result<(), Undecided> {
+    proven(store, entry, receipt).map_err(|why| {
+        tracing::error!(address, why, "the server that writes gave a receipt that does not prove the commit");
+        let text = format!(
+            "the server that writes, {address}, gave a receipt that does not prove the commit; sending this again is safe"
+        );
+        Undecided(status::soon(Code::Unavailable, "FORWARD_FAILED", text))
+    })
+}
+
+fn proven(store: &Store, entry: &[u8], receipt: &v1::Receipt) -> Result<(), String> {
+    if *receipt.commit_digest != *Rfc9162::leaf_hash(entry).as_bytes() {
+        return Err("it is the receipt of another commit".to_owned());
+    }
+    let path = receipt.log_path.iter().map(|hash| Digest::from_slice(hash));
+    let inclusion = path.collect::<Option<_>>().ok_or("its path has a hash that is none")?;
+    let receipt = Receipt {
+        index: receipt.index,
+        ids: Vec::new(),
+        inclusion,
+        checkpoint: receipt.checkpoint.clone(),
+        size: receipt.tree_size,
+        is_old: receipt.already_recorded,
+    };
+    store.check_receipt(entry, &receipt).map_err(|error| chain(&error))
+}
+
 /// Tells whether an answer is the writer's, and about the commit: of which it won't say anything else when it is sent again.
 fn is_final(answer: &Status) -> bool {
     let details = answer.get_error_details();
@@ -147,6 +193,11 @@ fn is_about_us(answer: &Status) -> bool {
 /// Returns what the writer told, without what belongs to its connection.
 fn as_it_came(answer: &Status) -> Status {
     Status::with_details(answer.code(), answer.message(), answer.details().to_vec().into())
+}
+
+fn not_listed(address: &str) -> Status {
+    let text = format!("the server that writes, {address}, is none of those that this one hands commits in to");
+    status::soon(Code::Unavailable, "FORWARD_FAILED", text)
 }
 
 fn no_answer(address: &str, answer: &Status) -> Status {

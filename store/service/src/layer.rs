@@ -29,7 +29,7 @@ use tower::Layer;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
-    access::{Caller, Credentials, Gate, Refused, Role},
+    access::{Caller, Credentials, Gate, Refused, Registry as _, Role},
     call::{TIMEOUT, deadline, timeout},
     config::Clock,
     forward::ON_BEHALF_OF,
@@ -203,8 +203,7 @@ impl CallLayer {
         let headers = MetadataMap::from_headers(request.headers().clone());
         let name = headers.get_bin(ON_BEHALF_OF).and_then(|value| value.to_bytes().ok());
         let name = name.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
-        let client = self.gate.named(&name);
-        let client = client.ok_or_else(|| forward_refused(format_args!("there is no client {name:?} here")))?;
+        let client = self.gate.named(&name, (self.clock)()).map_err(forward_refused)?;
         call.span.record("client", &client.name);
         call.span.record("by", &server.name);
         Ok(Some(client))

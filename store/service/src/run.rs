@@ -1,11 +1,6 @@
 //! From settings to a running service, and to its end.
 
-use core::{
-    future::Future,
-    net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use core::{future::Future, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -17,8 +12,8 @@ use serde_json::json;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
-    task::JoinHandle,
-    time::{sleep, timeout},
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{service::Routes, transport::Server};
@@ -48,6 +43,10 @@ const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(20);
 /// how long its calls may then go on.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(600);
+
+/// How long open HTTP connections have at the end, and the collector of spans.
+const HTTP_DRAIN: Duration = Duration::from_secs(5);
+const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// How often the health service is told whether the store takes commits.
 const HEALTH_EVERY: Duration = Duration::from_secs(2);
@@ -131,7 +130,9 @@ pub async fn run(
     };
     not_ready();
     // The collector may take its time: nobody else waits for it on this thread.
-    tokio::task::spawn_blocking(|| telemetry.flush()).await.ok();
+    if timeout(FLUSH_MAX, spawn_blocking(|| telemetry.flush())).await.is_err() {
+        tracing::warn!("the last spans could not be sent in time");
+    }
     ended
 }
 
@@ -143,6 +144,9 @@ struct Service {
     keepers: Vec<JoinHandle<()>>,
     /// What tends the store: until the last commit has its receipt, so that nobody else takes the turn before.
     tending: Vec<JoinHandle<()>>,
+    /// The last of each that is let go, where waiting for the bucket keeps nobody else waiting.
+    shared: Arc<Shared>,
+    store: Store,
     health: HealthReporter,
     site: Arc<Site>,
     drain: Duration,
@@ -190,15 +194,15 @@ impl Service {
         let shared = Arc::new(Shared::new(store.clone(), &post, ground));
         let routes = with_reflection(grpc::routes(&shared))?.add_service(health_service);
         let (for_calls, clock) = (Arc::clone(&metrics), settings.sources.clock);
-        let layer = CallLayer { gate: Arc::clone(&gate), metrics: for_calls, clock, shared };
+        let layer = CallLayer { gate: Arc::clone(&gate), metrics: for_calls, clock, shared: Arc::clone(&shared) };
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
-        let tending = standing::keep(&post, &metrics);
-        let site = Arc::new(Site { store, post, metrics: Arc::clone(&metrics), is_closing: AtomicBool::new(false) });
+        let tending = standing::keep(&post, &metrics, &http_closes);
+        let site = Arc::new(Site::new(&store, post, &metrics));
         let drain = settings.connections.drain();
         let resources = http::router(Arc::clone(&site));
         let http = tokio::spawn(async move {
             if let Some(connections) = http {
-                http::serve(connections, resources, drain).await;
+                http::serve(connections, resources, drain.min(HTTP_DRAIN)).await;
             }
         });
         let mut keepers = witnessing.map(|keeper| tokio::spawn(keeper.run())).into_iter().collect::<Vec<_>>();
@@ -206,7 +210,7 @@ impl Service {
             tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
             tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
         ]);
-        Ok(Self { grpc, http, keepers, tending, health, site, drain, grpc_closing, http_closing })
+        Ok(Self { grpc, http, keepers, tending, shared, store, health, site, drain, grpc_closing, http_closing })
     }
 
     async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
@@ -227,12 +231,35 @@ impl Service {
                 Ok(Ok(()))
             }),
         };
-        self.tending.iter().for_each(JoinHandle::abort);
-        self.http_closing.send_replace(true);
-        self.http.await.ok();
-        tracing::info!("closed");
+        if self.close().await {
+            tracing::info!("closed");
+        } else {
+            tracing::warn!(
+                "the store could not be closed in time: who opens it next takes up what is left, as after a crash"
+            );
+        }
         // A task that was ended by the runtime ends with it, and that is no failure of the server.
         ended.unwrap_or(Ok(())).map_err(ServeError::Server)
+    }
+
+    /// Lets go of everything, the store last; tells whether that was done in time. A bucket that does not answer would keep
+    /// each step waiting for long.
+    async fn close(self) -> bool {
+        let Self { http, tending, shared, store, site, http_closing, drain, .. } = self;
+        let end = Instant::now().checked_add(drain).unwrap_or_else(Instant::now);
+        // Waits for commits whose senders are gone.
+        let committed = timeout_at(end, spawn_blocking(move || drop(shared))).await.is_ok();
+        http_closing.send_replace(true);
+        drop(site);
+        let others = async {
+            http.await.ok();
+            for task in tending {
+                task.await.ok();
+            }
+        };
+        let ended = timeout_at(end, others).await.is_ok();
+        let closed = timeout_at(end, spawn_blocking(move || drop(store))).await.is_ok();
+        committed && ended && closed
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     admission::Committing,
     call::Call,
     committing::{Answer, committer_key},
-    forward::{AGAIN_AFTER, Forwarder, Undecided},
+    forward::{AGAIN_AFTER, Forwarder, Undecided, check_receipt},
     shared::Shared,
     standing::Stand,
     status::{not_writer, silent},
@@ -92,12 +92,21 @@ impl OnItsWay<'_> {
 
     async fn forward(&self, forwarder: &Forwarder, writer: &str) -> Result<Answer, Undecided> {
         let (shared, caller) = (self.shared, &self.call.caller);
-        if let Err(refused) = committer_key(&shared.registry, caller, &self.request, (shared.clock)()) {
+        let now = (shared.clock)();
+        if let Err(why) = shared.registry.named(&caller.name, now) {
+            // The other one would refuse to take it in this client's name.
+            tracing::info!(%why, writer, "a commit is not handed in");
+            return Ok(Err(not_writer(writer)));
+        }
+        if let Err(refused) = committer_key(&shared.registry, caller, &self.request, now) {
             return Ok(Err(refused));
         }
-        let sent = forwarder.send(writer, caller, &self.call.id, self.request.clone()).await;
+        let mut sent = forwarder.send(writer, caller, &self.call.id, self.request.clone()).await;
         if let Ok(Ok(receipt)) = &sent {
-            shared.post.hears_of(receipt.checkpoint.clone());
+            match check_receipt(&shared.store, writer, &self.request.entry, receipt) {
+                Ok(()) => shared.post.hears_of(receipt.tree_size, &receipt.checkpoint),
+                Err(undecided) => sent = Err(undecided),
+            }
         }
         shared.metrics.forwarded(match &sent {
             Ok(Ok(_)) => "receipt",

@@ -30,6 +30,9 @@ const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// wait before they take the turn.
 const SURE_FOR: Duration = Duration::from_secs(1);
 
+/// Tells when the service closes.
+pub(crate) type Closing = watch::Receiver<bool>;
+
 /// What this process is to the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Stand {
@@ -45,6 +48,8 @@ pub(crate) struct Post {
     stand: watch::Sender<Stand>,
     /// The size of the newest checkpoint that is known here.
     reached: watch::Sender<u64>,
+    /// The newest checkpoint that another writer told, and its size.
+    heard: watch::Sender<(u64, String)>,
     /// When the store was last tended, and that went well.
     tended: Mutex<Instant>,
 }
@@ -57,6 +62,7 @@ impl Post {
         Self {
             reached: watch::Sender::new(store.size()),
             stand: watch::Sender::new(Stand { standing, is_silent: false }),
+            heard: watch::Sender::new((0, String::new())),
             tended: Mutex::new(Instant::now()),
             store: store.clone(),
         }
@@ -107,12 +113,16 @@ impl Post {
         });
     }
 
-    /// Follows the log up to a checkpoint that the writer told, so that who had a receipt here reads here what it is for.
-    /// Nobody waits for it.
-    pub(crate) fn hears_of(self: &Arc<Self>, checkpoint: String) {
-        let post = Arc::clone(self);
-        // What fails here is done by who tends the store.
-        drop(spawn_blocking(move || post.store.follow_to(&checkpoint).map(|()| post.has_grown())));
+    /// Hears of a checkpoint that the writer told. The log is followed up to the newest of them, so that who had a receipt here
+    /// reads here what it is for. Nobody waits for it.
+    pub(crate) fn hears_of(&self, size: u64, checkpoint: &str) {
+        self.heard.send_if_modified(|(newest, note)| {
+            let is_news = size > *newest;
+            if is_news {
+                (*newest, *note) = (size, checkpoint.to_owned());
+            }
+            is_news
+        });
     }
 
     /// Returns how many entries the head was last seen to have beyond what is known here.
@@ -158,20 +168,30 @@ impl Post {
     }
 }
 
-/// Tends the store of a post for ever, and puts its small segments together. In a folder there is nothing to do.
-pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+/// Tends the store of a post until the end, and puts its small segments together. In a folder there is nothing to do. What
+/// was begun is finished, so that a task that has ended holds nothing of the store any more.
+pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) -> Vec<JoinHandle<()>> {
     if !post.store.is_in_bucket() {
         return Vec::new();
     }
     let (tending, metrics, checking) = (Arc::clone(post), Arc::clone(metrics), Arc::clone(metrics));
     let store = post.store.clone();
     let checked = store.clone();
+    // Before anybody can tell.
+    let (heard, following) = (post.heard.subscribe(), Arc::clone(post));
+    let [for_tending, mut for_merging, for_following, mut for_checking] = [(); 4].map(|()| closing.clone());
     vec![
-        tokio::spawn(async move { tend(&tending, &metrics).await }),
-        tokio::spawn(async move { check_snapshot(checked, &checking).await }),
+        tokio::spawn(async move { tend(&tending, &metrics, for_tending).await }),
+        tokio::spawn(async move { follow(&following, heard, for_following).await }),
         tokio::spawn(async move {
-            loop {
-                sleep(MERGE_EVERY).await;
+            tokio::select! {
+                () = check_snapshot(checked, &checking) => {}
+                // It may take long, and nobody needs it then.
+                _ = for_checking.wait_for(|closing| *closing) => {}
+            }
+        }),
+        tokio::spawn(async move {
+            while !closes_within(MERGE_EVERY, &mut for_merging).await {
                 let store = store.clone();
                 if let Ok(Err(error)) = spawn_blocking(move || store.merge_segments()).await {
                     tracing::warn!(%error, "cannot put small segments together; it is tried again");
@@ -206,7 +226,24 @@ async fn check_snapshot(store: Store, metrics: &Metrics) {
     metrics.snapshot_is_checked(true);
 }
 
-async fn tend(post: &Arc<Post>, metrics: &Metrics) {
+/// Follows the log to what is heard of it. One goes at a time: while the bucket keeps it waiting, many may be told.
+async fn follow(post: &Arc<Post>, mut heard: watch::Receiver<(u64, String)>, mut closing: Closing) {
+    loop {
+        tokio::select! {
+            Ok(()) = heard.changed() => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        let (_, checkpoint) = heard.borrow_and_update().clone();
+        let following = Arc::clone(post);
+        // What fails here is done by who tends the store.
+        let followed = spawn_blocking(move || following.store.follow_to(&checkpoint)).await;
+        if followed.is_ok_and(|followed| followed.is_ok()) {
+            post.has_grown();
+        }
+    }
+}
+
+async fn tend(post: &Arc<Post>, metrics: &Metrics, mut closing: Closing) {
     let begun = Instant::now();
     let (mut said, mut wrong_key) = (String::new(), None);
     loop {
@@ -237,8 +274,15 @@ async fn tend(post: &Arc<Post>, metrics: &Metrics) {
         }
         post.has_grown();
         tell_key(post, metrics, &mut wrong_key);
-        sleep(TEND_EVERY).await;
+        if closes_within(TEND_EVERY, &mut closing).await {
+            return;
+        }
     }
+}
+
+/// Waits; tells whether the service closes meanwhile.
+async fn closes_within(time: Duration, closing: &mut Closing) -> bool {
+    timeout(time, closing.wait_for(|closing| *closing)).await.is_ok()
 }
 
 /// Says when the log's key turns out to be another one than this server's, which could not write then: nothing else would

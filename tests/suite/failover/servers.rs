@@ -26,6 +26,8 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long calls, and then closing the store, may take at the end.
+pub(super) const DRAIN_SECONDS: u64 = 3;
 
 pub(super) struct Fleet {
     folder: TempDir,
@@ -57,10 +59,12 @@ impl Fleet {
         let mut fleet = Self { folder, bucket, address, home: made.home(), servers: Vec::new() };
         drop(made);
         let gateway = seaweed.endpoint().trim_start_matches("http://").parse().unwrap();
-        for which in 0..count {
+        let kept: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<_> = kept.iter().map(|kept| kept.local_addr().unwrap().port()).collect();
+        drop(kept);
+        for (which, port) in ports.iter().copied().enumerate() {
             let proxy = Proxy::to(gateway);
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            fleet.write(which, port, &proxy);
+            fleet.write(which, port, &ports, &proxy);
             let process = fleet.run(which);
             fleet.servers.push(Server { process, proxy, port });
         }
@@ -68,7 +72,7 @@ impl Fleet {
         fleet
     }
 
-    fn write(&self, which: usize, port: u16, proxy: &Proxy) {
+    fn write(&self, which: usize, port: u16, ports: &[u16], proxy: &Proxy) {
         let inner = self.folder.path().join(which.to_string()).join(".griptrace");
         write_settings(&inner);
         let (key, home, endpoint) = (committer().public_key(), self.home, proxy.address);
@@ -79,7 +83,10 @@ impl Fleet {
             self.address
         );
         fs::write(inner.join("config.toml"), config).unwrap();
-        let settings = format!("advertise = \"http://127.0.0.1:{port}\"\nhttp = \"off\"\n[forward]\n");
+        let all: Vec<_> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let settings = format!(
+            "advertise = \"http://127.0.0.1:{port}\"\nhttp = \"off\"\n[forward]\nto = {all:?}\n[connections]\ndrain_seconds = {DRAIN_SECONDS}\n"
+        );
         fs::write(inner.join("serve.toml"), format!("listen = \"127.0.0.1:{port}\"\n{settings}")).unwrap();
     }
 

@@ -7,7 +7,7 @@ use griptrace_core::{id::KeyId, key::PublicKey};
 use super::{
     Caller, KeyRefusal, Registry,
     certificate::Presented,
-    register::{Register, Stranger},
+    register::{NotNamed, Register, Stranger},
 };
 
 /// The register that is in force.
@@ -65,16 +65,15 @@ impl Gate {
         let token = credentials.authorization.map(bearer).transpose()?;
         Ok(self.register().caller(credentials.certificate, token, now)?)
     }
-
-    /// Returns the client of a name, for whom another server calls.
-    pub(crate) fn named(&self, name: &str) -> Option<Arc<Caller>> {
-        self.register().named(name)
-    }
 }
 
 impl Registry for Gate {
     fn committer_key(&self, id: KeyId, caller: &Caller, now: u64) -> Result<PublicKey, KeyRefusal> {
         self.register().committer_key(id, caller, now)
+    }
+
+    fn named(&self, name: &str, now: u64) -> Result<Arc<Caller>, NotNamed> {
+        self.register().named(name, now)
     }
 }
 

@@ -60,6 +60,21 @@ pub(crate) enum Stranger {
     Two(String, String),
 }
 
+/// Why a client is none for whom another server may hand in commits.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotNamed {
+    /// There is none of this name.
+    #[error("there is no client {0:?} here")]
+    Nobody(String),
+    /// It is known by its token alone, and that does not count today.
+    #[error("the token of the client {0} does not count today")]
+    TokenDates(String),
+    /// What it may is too much to be had by naming it.
+    #[error("the client {0} has the role admin, and commits at the server that writes alone")]
+    Admin(String),
+}
+
 impl Register {
     /// Tells who calls, by the certificate of the connection and the token of the call. Where both are
     /// given, both have to be the same client's.
@@ -103,12 +118,23 @@ impl Register {
         if counts { Ok(client) } else { Err(Stranger::TokenDates(client.caller.name.clone())) }
     }
 
-    /// Returns the client of a name, for whom another server calls.
-    pub(crate) fn named(&self, name: &str) -> Option<Arc<Caller>> {
+    /// Returns the client of a name, for whom another server calls. Whether its certificate is within its dates only that
+    /// server sees.
+    pub(crate) fn named(&self, name: &str, now: u64) -> Result<Arc<Caller>, NotNamed> {
+        let nobody = || NotNamed::Nobody(name.to_owned());
         if self.clients.is_empty() {
-            return Some(Arc::new(local())).filter(|local| local.name == name);
+            return Some(Arc::new(local())).filter(|local| local.name == name).ok_or_else(nobody);
         }
-        self.clients.iter().find(|client| client.caller.name == name).map(|client| Arc::clone(&client.caller))
+        let client = self.clients.iter().find(|client| client.caller.name == name).ok_or_else(nobody)?;
+        if client.caller.roles.contains(&Role::Admin) {
+            return Err(NotNamed::Admin(name.to_owned()));
+        }
+        let today = Date::from_unix(now);
+        let counts = client.token.as_ref().is_some_and(|token| token.period.holds(today));
+        if client.certificate.is_none() && !counts {
+            return Err(NotNamed::TokenDates(name.to_owned()));
+        }
+        Ok(Arc::clone(&client.caller))
     }
 
     /// Returns the key with this hash, if the caller may commit with it now.
@@ -261,6 +287,29 @@ mod tests {
         let caller = Register::default().caller(None, Some("anything"), NOON).unwrap();
         assert_eq!(caller.name, "local");
         assert!([Role::Read, Role::Commit, Role::Prove, Role::Admin].iter().all(|role| caller.may(*role)));
+    }
+
+    #[test]
+    fn who_could_not_call_itself_and_who_may_do_all_is_named_by_nobody() {
+        let mut register = register();
+        register.clients.push(client("both", Some("both"), Some(("both", None, Some("2026-03-31")))));
+        let mut boss = client("boss", Some("boss"), None);
+        boss.caller = Arc::new(Caller { roles: vec![Role::Commit, Role::Admin], ..Caller::clone(&boss.caller) });
+        register.clients.push(boss);
+        let named = |name: &str| register.named(name, NOON).map(|caller| caller.name.clone());
+        for name in ["robot", "trainer", "today", "both"] {
+            assert_eq!(named(name), Ok(name.to_owned()));
+        }
+        for name in ["past", "future"] {
+            assert_eq!(named(name), Err(NotNamed::TokenDates(name.to_owned())));
+        }
+        assert_eq!(register.named("past", NOON - 86_400).map(|caller| caller.name.clone()), Ok("past".to_owned()));
+        assert_eq!(named("boss"), Err(NotNamed::Admin("boss".to_owned())));
+        for name in ["nobody", "local", ""] {
+            assert_eq!(named(name), Err(NotNamed::Nobody(name.to_owned())));
+        }
+        // Where nobody is known, everybody is this one.
+        assert!(Register::default().named("local", NOON).is_ok() && Register::default().named("boss", NOON).is_err());
     }
 
     #[test]

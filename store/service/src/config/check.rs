@@ -122,6 +122,17 @@ impl Check {
     }
 
     fn forward(&mut self, sources: &Sources, entry: &ForwardEntry) -> Forwarding {
+        if entry.to.is_empty() {
+            self.wrong_with(
+                "`forward.to` names no server that commits are handed in to",
+                "it lists what the other servers have as `advertise`: commits, and what this server shows, go nowhere else",
+            );
+        }
+        for url in &entry.to {
+            if let Err(why) = peer::check_url(url, sources.flags.is_open_to_everyone) {
+                self.wrong(format!("`forward.to` has {url:?}, and {why}"));
+            }
+        }
         let mut read = |key: &str, path: &Option<PathBuf>| {
             let path = resolve(sources, path.as_ref()?);
             let read = std::fs::read(&path);
@@ -136,7 +147,7 @@ impl Check {
         if token.as_ref().is_some_and(|token| token.is_empty() || token.contains(char::is_whitespace)) {
             self.wrong_with("`forward.token_file` holds no token", "griptrace key token -o FILE makes one");
         }
-        Forwarding { authority, identity, token, is_plain: sources.flags.is_open_to_everyone }
+        Forwarding { to: entry.to.clone(), authority, identity, token }
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {

@@ -31,6 +31,7 @@ pub(super) struct File {
 #[derive(Clone, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ForwardEntry {
+    pub(super) to: Vec<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,

@@ -82,14 +82,16 @@ fn everything_that_can_be_said_is_read() {
 
 #[test]
 fn what_concerns_other_servers_is_read_and_no_token_is_shown() {
-    let (dir, sources) =
-        sources("advertise = 'https://log-1.example:7400'\n[forward]\nca = 'ca.pem'\ntoken_file = 'token'\n");
+    let (dir, sources) = sources(
+        "advertise = 'https://log-1.example:7400'\n[forward]\nto = ['https://log-2.example:7400']\nca = 'ca.pem'\ntoken_file = 'token'\n",
+    );
     fs::write(dir.path().join("ca.pem"), "an authority").unwrap();
     fs::write(dir.path().join("token"), "hush\n").unwrap();
     let settings = Settings::load(sources).unwrap();
     assert_eq!(settings.advertised(), "https://log-1.example:7400");
     let forward = settings.forward.as_ref().unwrap();
     assert_eq!((forward.token.as_deref(), forward.authority.as_deref()), (Some("hush"), Some(&b"an authority"[..])));
+    assert_eq!(forward.to, ["https://log-2.example:7400"]);
     assert!(!format!("{:?}", settings.forward).contains("hush"));
     assert!(settings.lines().iter().all(|line| !line.contains("hush")));
     assert_eq!(loaded("").unwrap().advertised(), "");
@@ -98,11 +100,29 @@ fn what_concerns_other_servers_is_read_and_no_token_is_shown() {
         ("advertise = 'http://log-1.example:7400'", "in plain text"),
         ("advertise = 'log-1.example:7400'", "should begin with https://"),
         ("advertise = \"https://a\\nb\"", "nothing else"),
+        ("[forward]\nca = 'serve.toml'", "`forward.to` names no server"),
+        ("[forward]\nto = []", "`forward.to` names no server"),
+        (
+            "[forward]\nto = ['http://log-2.example:7400']",
+            "`forward.to` has \"http://log-2.example:7400\", and would be",
+        ),
+        ("[forward]\nto = ['https://log-2.example/']", "nothing else"),
         ("[forward]\ntoken_file = 'nowhere'", "cannot be read"),
         ("[forward]\ncert = 'serve.toml'", "belong together"),
     ] {
         let found = loaded(text).unwrap_err();
         assert!(found.iter().any(|found| found.contains(problem)), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn whatever_waits_for_the_store_leaves_threads_to_what_tends_it() {
+    for (questions, watchers, proofs) in [(256, 256, 2), (1000, 10, 3), (1, 4000, 1)] {
+        let text = format!(
+            "[limits]\nquestions_at_once = {questions}\nwatchers_max = {watchers}\nproofs_at_once = {proofs}\n"
+        );
+        let threads = loaded(&text).unwrap().blocking_threads_max();
+        assert!(threads >= questions + watchers + proofs + http::READERS_MAX + 10, "{threads}");
     }
 }
 

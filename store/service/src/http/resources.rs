@@ -1,6 +1,9 @@
 //! What is served.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::sync::Arc;
 
 use axum::{
@@ -11,8 +14,13 @@ use axum::{
     routing::get,
 };
 use griptrace_core::tile::TilePath;
-use griptrace_store::{ReadError, Store};
+use griptrace_store::{Published, ReadError, Store};
+use tokio::time::{Instant, timeout};
 
+use super::{
+    newest::{KEPT, Newest},
+    readers::Readers,
+};
 use crate::{metrics::Metrics, standing::Post};
 
 const NEVER_CACHED: &str = "no-cache";
@@ -21,14 +29,22 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// What was read: `None` where there is nothing, and where nobody could read in time.
+type Read<T> = Option<Result<Option<T>, ReadError>>;
+
 /// What the resources are made from.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) store: Store,
-    pub(crate) post: Arc<Post>,
-    pub(crate) metrics: Arc<Metrics>,
+    store: Store,
+    post: Arc<Post>,
+    metrics: Arc<Metrics>,
     /// Whether the service is about to end.
     pub(crate) is_closing: AtomicBool,
+    newest: Newest,
+    readers: Readers,
 }
 
 /// Returns all resources.
@@ -43,8 +59,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
 }
 
 async fn checkpoint(State(site): State<Arc<Site>>) -> Response {
-    let store = site.store.clone();
-    let read = blocking(move || store.published_checkpoint().map(Some)).await;
+    let read = timeout(ANSWER_MAX, site.read_checkpoint()).await.unwrap_or_default();
     site.answer("checkpoint", read, (TEXT, NEVER_CACHED))
 }
 
@@ -53,8 +68,7 @@ async fn tile(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let Some(path) = uri.path().strip_prefix('/').and_then(|path| TilePath::parse(path).ok()) else {
         return site.answer("other", Some(Ok(None)), (BYTES, NEVER_CACHED));
     };
-    let store = site.store.clone();
-    let read = blocking(move || store.published(path)).await;
+    let read = timeout(ANSWER_MAX, site.read_tile(path)).await.unwrap_or_default();
     site.answer("tile", read, (BYTES, CACHED_FOR_EVER))
 }
 
@@ -79,6 +93,51 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
 }
 
 impl Site {
+    pub(crate) fn new(store: &Store, post: Arc<Post>, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            store: store.clone(),
+            post,
+            metrics: Arc::clone(metrics),
+            is_closing: AtomicBool::new(false),
+            newest: Newest::default(),
+            readers: Readers::default(),
+        }
+    }
+
+    async fn read_checkpoint(&self) -> Read<Vec<u8>> {
+        let now = Instant::now();
+        let kept = now.checked_sub(KEPT).unwrap_or(now);
+        let published = self.published(kept).await?;
+        Some(published.map(|published| Some(published.note().as_bytes().to_vec())))
+    }
+
+    async fn read_tile(&self, path: TilePath) -> Read<Vec<u8>> {
+        let now = Instant::now();
+        // Another server may have told of a larger tree since the checkpoint was read here.
+        for moment in [now.checked_sub(KEPT).unwrap_or(now), now] {
+            let published = match self.published(moment).await? {
+                Ok(published) => published,
+                Err(error) => return Some(Err(error)),
+            };
+            let store = self.store.clone();
+            let read = self.readers.read(move || store.published_under(&published, path)).await?;
+            if !matches!(read, Ok(None)) {
+                return Some(read);
+            }
+        }
+        Some(Ok(None))
+    }
+
+    /// Returns the checkpoint that was the newest published one at a moment, or a newer one. In a folder it is read each
+    /// time, which costs nothing.
+    async fn published(&self, moment: Instant) -> Option<Result<Arc<Published>, ReadError>> {
+        if self.store.is_in_bucket() {
+            return self.newest.at(moment, &self.store, &self.readers).await;
+        }
+        let store = self.store.clone();
+        Some(self.readers.read(move || store.newest_published()).await?.map(Arc::new))
+    }
+
     /// Says why nothing should be asked of this service now.
     pub(crate) fn why_not_ready(&self) -> Option<&'static str> {
         if self.is_closing.load(Ordering::Relaxed) {
@@ -94,21 +153,16 @@ impl Site {
         self.store.is_poisoned().then_some("an earlier write failed: the store has to be opened again")
     }
 
-    /// Makes an answer of what was read; `None` if nobody could read.
-    fn answer(
-        &self,
-        resource: &'static str,
-        read: Option<Result<Option<Vec<u8>>, ReadError>>,
-        headers: (&'static str, &'static str),
-    ) -> Response {
+    /// Makes an answer of what was read. That there is nothing is never kept by others: it may come.
+    fn answer(&self, resource: &'static str, read: Read<Vec<u8>>, headers: (&'static str, &'static str)) -> Response {
         let response = match read {
             Some(Ok(Some(bytes))) => body(bytes, headers),
-            Some(Ok(None)) => StatusCode::NOT_FOUND.into_response(),
+            Some(Ok(None)) => nothing(StatusCode::NOT_FOUND),
             Some(Err(error)) => {
                 tracing::error!(resource, %error, "cannot read what was published");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                nothing(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            None => nothing(StatusCode::SERVICE_UNAVAILABLE),
         };
         self.count(resource, response)
     }
@@ -119,9 +173,8 @@ impl Site {
     }
 }
 
-/// Reads from the disk where that keeps nobody waiting; `None` if the service is ending.
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(read).await.ok()
+fn nothing(status: StatusCode) -> Response {
+    (status, [(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_CACHED))]).into_response()
 }
 
 fn body(bytes: Vec<u8>, (kind, cache): (&'static str, &'static str)) -> Response {

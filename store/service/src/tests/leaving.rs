@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::world::{World, now};
 use crate::{
-    access::{Caller, KeyRefusal, Registry, Role, SharedRegistry},
+    access::{Caller, KeyRefusal, NotNamed, Registry, Role, SharedRegistry},
     admission::Admission,
     committing::Committers,
     limits::Limits,
@@ -41,6 +41,10 @@ impl Registry for Slow {
         self.asked.lock().unwrap().send(()).unwrap();
         self.may_answer.lock().unwrap().recv().unwrap();
         Ok(committer().public_key())
+    }
+
+    fn named(&self, name: &str, _: u64) -> Result<Arc<Caller>, NotNamed> {
+        Err(NotNamed::Nobody(name.to_owned()))
     }
 }
 

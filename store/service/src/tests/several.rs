@@ -2,7 +2,9 @@
 
 mod fleet;
 mod keys;
+mod lying;
 mod reading;
+mod silence;
 mod tap;
 mod turns;
 mod vouching;

@@ -127,7 +127,9 @@ async fn headers_are_those_of_the_specification_and_what_is_not_published_is_not
         "/segments".to_owned(),
         "/".to_owned(),
     ] {
-        assert_eq!(ask(&http, "GET", &path).await.status, 404, "{path}");
+        let found = ask(&http, "GET", &path).await;
+        assert_eq!(found.status, 404, "{path}");
+        assert_eq!(found.header("cache-control"), Some("no-cache"), "it may come: {path}");
     }
     assert!(TilePath::parse("tile/63/x999/x999/999").is_ok(), "well formed, and beyond the log");
     assert_eq!(ask(&http, "POST", "/checkpoint").await.status, 405);

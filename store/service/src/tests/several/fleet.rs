@@ -4,7 +4,15 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, sync::Arc, thread, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    thread,
+    time::Instant,
+};
 
 use griptrace_core::{
     cbor::encode,
@@ -23,7 +31,12 @@ use griptrace_proto::v1::{
     self, commit_service_client::CommitServiceClient, lineage_service_client::LineageServiceClient,
     proof_service_client::ProofServiceClient,
 };
-use griptrace_store::{OpenOptions, Store, bucket::MemoryBucket, record::NodeRecord, signed_commit};
+use griptrace_store::{
+    OpenOptions, Store,
+    bucket::{Bucket as _, MemoryBucket},
+    record::NodeRecord,
+    signed_commit,
+};
 use tempfile::TempDir;
 use tonic::{
     Request, Status,
@@ -47,6 +60,15 @@ pub(super) struct Fleet {
     bucket: MemoryBucket,
     folder: TempDir,
     home: GenesisHash,
+    ports: Mutex<Vec<Port>>,
+}
+
+/// Where one of its servers listens, or will: others have to know before.
+struct Port {
+    number: u16,
+    /// Held until somebody listens there.
+    kept: Option<TcpListener>,
+    server: Option<String>,
 }
 
 /// One of its servers.
@@ -65,7 +87,34 @@ impl Fleet {
         let genesis = Genesis { origin: ORIGIN.into(), key, time: now(), nonce: [3; 16], revokers: Vec::new() };
         let local = folder.path().join("first");
         let store = Store::init_in(Arc::new(bucket.clone()), &local, &genesis, signer(), now()).unwrap();
-        Self { home: store.home(), bucket, folder }
+        let port = |_| {
+            let kept = TcpListener::bind("127.0.0.1:0").unwrap();
+            Port { number: kept.local_addr().unwrap().port(), kept: Some(kept), server: None }
+        };
+        Self { home: store.home(), bucket, folder, ports: Mutex::new((0..4).map(port).collect()) }
+    }
+
+    /// Returns where a server of this name listens, always at the same place.
+    fn port(&self, name: &str) -> u16 {
+        let mut ports = self.ports.lock().unwrap();
+        let own = ports.iter().position(|port| port.server.as_deref() == Some(name));
+        let port = own.or_else(|| ports.iter().position(|port| port.server.is_none())).unwrap();
+        (ports[port].kept, ports[port].server) = (None, Some(name.to_owned()));
+        ports[port].number
+    }
+
+    /// Returns the settings of a server that hands commits in to any other one, unless they say to which.
+    fn knowing_all(&self, settings: &str) -> String {
+        if settings.contains("[forward]\nto = ") {
+            return settings.to_owned();
+        }
+        let urls: Vec<String> = self.ports.lock().unwrap().iter().map(|port| url(settings, port.number)).collect();
+        settings.replace("[forward]\n", &format!("[forward]\nto = {urls:?}\n"))
+    }
+
+    /// Returns what the head of the log says.
+    pub(super) fn head(&self) -> String {
+        String::from_utf8(self.bucket.get("head", None).unwrap().unwrap().bytes).unwrap()
     }
 
     /// Returns where a file of all servers is.
@@ -96,7 +145,12 @@ impl Fleet {
 
     /// Opens the log to write to it, not served.
     pub(super) fn write(&self) -> Store {
-        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        self.write_at("")
+    }
+
+    /// Opens the log to write to it, and says that commits are taken at an address.
+    pub(super) fn write_at(&self, address: &str) -> Store {
+        let options = OpenOptions { signer: Some(signer()), address: address.to_owned(), ..OpenOptions::default() };
         Store::open_in(Arc::new(self.bucket.clone()), &self.path("write"), options).unwrap()
     }
 
@@ -119,10 +173,8 @@ impl Fleet {
     async fn start_with(&self, name: &str, settings: &str, options: OpenOptions, way: Way) -> Member {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // With certificates, each bears a name and not a number.
-        let has_tls = settings.contains("[tls]");
-        let url = if has_tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
+        let port = self.port(name);
+        let (url, settings) = (url(settings, port), self.knowing_all(settings));
         let addresses = format!("listen = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\nadvertise = \"{url}\"\n");
         let tap = Tap::on(&self.bucket);
         let settings = format!("{addresses}{settings}");
@@ -133,7 +185,7 @@ impl Fleet {
             store
         })
         .await;
-        let authority = has_tls.then(|| fs::read_to_string(self.path("ca.pem")).unwrap());
+        let authority = url.starts_with("https:").then(|| fs::read_to_string(self.path("ca.pem")).unwrap());
         Member { tap, running, url, authority }
     }
 
@@ -186,6 +238,11 @@ impl Fleet {
             assert_eq!(there.as_slice(), &*request.entry, "entry {}", receipt.index);
         }
     }
+}
+
+/// Returns where one listens. With certificates, each bears a name and not a number.
+fn url(settings: &str, port: u16) -> String {
+    if settings.contains("[tls]") { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") }
 }
 
 fn signer() -> NoteSigner {

@@ -29,6 +29,8 @@ pub(super) enum Way {
 pub(super) struct Tap {
     bucket: MemoryBucket,
     way: Arc<(Mutex<Way>, Condvar)>,
+    /// What it read.
+    read: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tap {
@@ -39,6 +41,17 @@ impl Tap {
     pub(super) fn turn(&self, way: Way) {
         *self.way.0.lock().unwrap() = way;
         self.way.1.notify_all();
+    }
+
+    /// Lets nothing be answered until what is returned is gone: however a test ends, its threads can.
+    pub(super) fn stop(&self) -> Stopped {
+        self.turn(Way::Stopped);
+        Stopped(self.clone())
+    }
+
+    /// Returns how often it read an object.
+    pub(super) fn reads(&self, name: &str) -> usize {
+        self.read.lock().unwrap().iter().filter(|read| *read == name).count()
     }
 
     fn pass(&self) -> io::Result<&MemoryBucket> {
@@ -52,12 +65,22 @@ impl Tap {
     }
 }
 
+/// A bucket that does not answer.
+pub(super) struct Stopped(Tap);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.turn(Way::Open);
+    }
+}
+
 impl Bucket for Tap {
     fn address(&self) -> String {
         self.bucket.address()
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Option<Part>> {
+        self.read.lock().unwrap().push(name.to_owned());
         self.pass()?.get(name, range)
     }
 

@@ -1,6 +1,6 @@
 //! Handing commits in for others: it gives nobody a right that they do not have.
 
-use std::fs;
+use std::{fs, net::TcpListener};
 
 use griptrace_core::digest::Digest;
 use griptrace_proto::v1::commit_service_client::CommitServiceClient;
@@ -23,6 +23,8 @@ fn clients() -> String {
         client("north", r#"["commit", "read"]"#, "prefix = [\"north/\"]\n"),
         client("reader", r#"["read"]"#, ""),
         client("server", r#"["forward"]"#, ""),
+        client("past", r#"["commit"]"#, "token_to = 2026-01-01\n"),
+        client("boss", r#"["commit", "admin"]"#, ""),
     ]
     .concat()
 }
@@ -73,6 +75,13 @@ async fn a_commit_is_judged_by_who_sent_it_wherever_it_came_in() {
     assert_eq!(in_the_name_of(&one, &fleet, "a", "server", "north").await, denied("OUT_OF_SCOPE"));
     assert_eq!(in_the_name_of(&one, &fleet, "a", "server", "nobody").await, denied("FORWARD_REFUSED"));
     assert_eq!(in_the_name_of(&one, &fleet, "a", "plant", "north").await, denied("FORWARD_REFUSED"), "no server");
+    for whose in ["past", "boss"] {
+        assert_eq!(in_the_name_of(&one, &fleet, "a", "server", whose).await, denied("FORWARD_REFUSED"), "{whose}");
+    }
+    let sent_on = two.commit_as(&fleet.commit("a").0, Some("boss")).await.unwrap_err();
+    let (why, what) = reason(&sent_on);
+    assert_eq!((sent_on.code(), why.as_str(), what["writer"].as_str()), (Code::Unavailable, "NOT_WRITER", &*one.url));
+    one.commit_as(&fleet.commit("a").0, Some("boss")).await.unwrap();
     let alone = one.commit_as(&fleet.commit("b").0, Some("server")).await.unwrap_err();
     assert_eq!(reason(&alone).0, "ROLE_MISSING", "in nobody's name it may nothing");
     // And what was handed in once is not handed on.
@@ -93,6 +102,33 @@ async fn a_server_that_the_writer_does_not_know_tells_nobody_that_it_is_their_fa
     assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "FORWARD_FAILED"));
     one.running.stop().await;
     two.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_to_who_only_says_that_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "server\n").unwrap();
+    for is_listed in [false, true] {
+        let fleet = Fleet::new();
+        let thief = TcpListener::bind("127.0.0.1:0").unwrap();
+        thief.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", thief.local_addr().unwrap());
+        // Whoever can write to the bucket can say this.
+        let writer = fleet.write_at(&url);
+        let to = if is_listed { url } else { "http://127.0.0.1:1".to_owned() };
+        let limits = "[limits]\ncall_seconds_max = 2\n";
+        let settings = format!("[forward]\nto = [{to:?}]\ntoken_file = {token:?}\n{limits}{}", clients());
+        let two = fleet.serve("two", &settings).await;
+        two.follows(2).await;
+        let refused = two.commit_as(&fleet.commit("x").0, Some("plant")).await.unwrap_err();
+        // Who is called, and says nothing, may as well be gone.
+        let why = if is_listed { "NO_WRITER" } else { "FORWARD_FAILED" };
+        assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, why));
+        assert_eq!(thief.accept().is_ok(), is_listed, "it was called: {refused:?}");
+        two.running.stop().await;
+        drop(writer);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
