@@ -189,6 +189,14 @@ impl Objects {
         Ok(file)
     }
 
+    /// Forgets what is kept of an object, so that it is read anew: in a bucket what was opened under its name may have been
+    /// another one's than what the log has there.
+    pub(crate) fn forget(&self, name: &str) {
+        let Some(first) = segment::first_of(name) else { return };
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+        self.blocks().iter().for_each(|blocks| blocks.forget(first));
+    }
+
     /// Opens an object to write in place.
     pub(crate) fn open_for_writing(&self, name: &str) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
         self.disk.open_for_writing(name).map_err(self.failed("open", name))

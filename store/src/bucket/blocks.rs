@@ -108,6 +108,11 @@ impl Blocks {
         Ok(self.open_known(first))
     }
 
+    /// Forgets the table of a segment's block, so that it is read anew.
+    pub(crate) fn forget(&self, first: u64) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&(first / BLOCK_ENTRIES));
+    }
+
     /// Returns the object that a segment is in, if that is a block.
     pub(crate) fn name_of(&self, first: u64) -> Option<String> {
         let inside = self.may_stand(first).then(|| self.open(first).ok()?)?;
