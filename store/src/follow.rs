@@ -326,7 +326,7 @@ impl Inner {
         let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
         let size = self.read().catalogue.size();
         blocks.know(size);
-        Ok(blocks.fill(size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
+        Ok(blocks.fill(&self.home, size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
     }
 
     fn saw(&self, head: HeadSeen) {

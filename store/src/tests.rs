@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 mod across;
+mod blocks;
 mod bucket;
 mod bundle;
 mod copying;
@@ -9,6 +10,7 @@ mod damage;
 mod derived;
 mod faults;
 mod found;
+mod hooked;
 mod keys;
 mod kinds;
 mod large;

@@ -59,7 +59,7 @@ impl<'a> Sink<'a> {
                 bucket.flush()?;
                 let failed = bucket.objects.failed("put together the segments in", "");
                 bucket.blocks.know(bucket.size);
-                bucket.blocks.fill(bucket.size, &|| true).map(|_| ()).map_err(failed)
+                bucket.blocks.fill(&bucket.home, bucket.size, &|| true).map(|_| ()).map_err(failed)
             }
         }
     }
@@ -175,6 +175,6 @@ impl InBucket<'_> {
         let after = begin.checked_sub(1).map(segment::name_in_folder);
         let names = self.bucket.list(segment::FOLDER, after.as_deref(), 1);
         let names = names.map_err(self.objects.failed("list", segment::FOLDER))?;
-        Ok(names.iter().filter_map(|name| name.parse::<u64>().ok()).any(|found| found < first && found >= begin))
+        Ok(names.iter().filter_map(|name| segment::first_in_folder(name)).any(|found| found < first && found >= begin))
     }
 }
