@@ -132,14 +132,33 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CommandError
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    // Its name too, before anything is signed with it: a log whose key the power took ends there.
+    let written = written.and_then(|()| sync_folder_of(path));
     written.map_err(|e| {
-        let hint = if e.kind() == io::ErrorKind::NotFound {
-            "the folder that it is to lie in is not there; make it first"
-        } else {
-            "a key file is never replaced; choose another name or move the old file away"
+        let hint = match e.kind() {
+            io::ErrorKind::NotFound => Some("the folder that it is to lie in is not there; make it first"),
+            io::ErrorKind::AlreadyExists => {
+                Some("a key file is never replaced; choose another name or move the old file away")
+            }
+            _ => None,
         };
-        CommandError::file("write the key file", path, e).with_hint(hint)
+        let error = CommandError::file("write the key file", path, e);
+        hint.into_iter().fold(error, CommandError::with_hint)
     })
+}
+
+/// Makes the name of a file durable.
+#[cfg(unix)]
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Makes the name of a file durable, as far as the system lets anybody do that.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "where folders can be opened, this may fail")]
+pub(crate) fn sync_folder_of(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Copies a key file as it stands, encrypted or not, into a new file that only its owner can read. Never replaces a file.

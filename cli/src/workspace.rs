@@ -4,7 +4,8 @@
 use core::cell::OnceCell;
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -36,6 +37,8 @@ use crate::{
 /// The folder that holds a store, its keys and its settings.
 const FOLDER: &str = ".griptrace";
 const CONFIG: &str = "config.toml";
+/// What stands in the folder while a new log is made.
+const BEGUN: &str = "begun";
 
 /// The settings beside a store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,7 +115,11 @@ impl Config {
         let path = folder.join(CONFIG);
         let text = toml::to_string(self).map_err(|e| CommandError::because("cannot write the settings", e))?;
         let temporary = folder.join("config.toml.new");
-        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        // A key that the power took from the settings would be missed when the log asks for it.
+        let written = File::create(&temporary)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&temporary, &path))
+            .and_then(|()| keyfile::sync_folder_of(&path));
         written.map_err(|e| CommandError::file("write", &path, e))
     }
 
@@ -202,8 +209,9 @@ impl Workspace {
         let NewLog { origin, issuer, revokers, passphrase, bucket } = new;
         let folder = new_folder(dir)?;
         let place = Place::new(&folder, bucket.as_ref().map(BucketPlace::open).transpose()?);
+        let begun = Begun::at(&folder, &place)?;
         if let Some(BucketPlace { address, .. }) = &bucket {
-            if place.is_taken()? {
+            if !begun.was && place.is_taken()? {
                 return Err(CommandError::failed(format!(
                     "{address} holds a log already, and a new one is never made over it"
                 ))
@@ -213,23 +221,23 @@ impl Workspace {
         }
         let log_key = Path::new("keys/log.key");
         let keys = KeyPaths::new(Some(log_key.into()), "keys/committer.key".into());
-        let log = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
-        let signer = log.note_signer(origin)?;
+        begun.note()?;
         make_folder(&folder.join("keys"))?;
-        keyfile::write(&folder.join(log_key), &log, passphrase)?;
-        let committer = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
-        keyfile::write(&folder.join(&keys.committer), &committer, passphrase)?;
+        let log = begun.key(log_key, passphrase)?;
+        let signer = log.note_signer(origin)?;
+        let committer = begun.key(&keys.committer, passphrase)?;
         let mut config = Config::new(origin.to_owned(), issuer.to_owned(), committer.public()?.to_string(), keys);
         let mut nonce = [0; 16];
         keyfile::fill(&mut nonce)?;
         let time = clock::now();
         let genesis = Genesis { origin: origin.to_owned(), key: log.public()?, time, nonce, revokers };
-        let store = place.init(&genesis, signer, time)?;
+        let store = begun.store(&place, &genesis, signer)?;
         if let Some(bucket) = bucket {
             config.put_bucket(bucket, store.home());
         }
         let workspace = Self::new(folder, config, Log::Local(store));
         workspace.save_config()?;
+        begun.end();
         Ok(workspace)
     }
 
@@ -459,6 +467,63 @@ impl Workspace {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
         let mut marks = self.marks(id)?.into_iter().rev();
         Ok(marks.find_map(|status| Some((status.core.mark.filter(aside)?, status))))
+    }
+}
+
+/// The making of a new log: one that was cut off is gone on with by the same command. Nobody was told of its keys, so that
+/// they are taken as they are.
+struct Begun {
+    folder: PathBuf,
+    /// Whether it was begun before.
+    was: bool,
+    /// Whether the log was made then.
+    is_made: bool,
+}
+
+impl Begun {
+    fn at(folder: &Path, place: &Place) -> Result<Self, CommandError> {
+        let was = folder.join(BEGUN).exists();
+        Ok(Self { was, is_made: was && place.is_taken()?, folder: folder.to_owned() })
+    }
+
+    fn note(&self) -> Result<(), CommandError> {
+        let path = self.folder.join(BEGUN);
+        fs::write(&path, "").map_err(|e| CommandError::file("write", &path, e))
+    }
+
+    /// Makes a key, or takes the one that is there. One that was torn was used for nothing yet.
+    fn key(&self, path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, CommandError> {
+        let path = self.folder.join(path);
+        if self.was && path.exists() {
+            let read = keyfile::read(&path);
+            if read.is_ok() || self.is_made {
+                return read;
+            }
+            fs::remove_file(&path).map_err(|e| CommandError::file("remove", &path, e))?;
+        }
+        let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
+        keyfile::write(&path, &key, passphrase)?;
+        Ok(key)
+    }
+
+    /// Makes the store, or opens the one that was made of the same.
+    fn store(&self, place: &Place, genesis: &Genesis, signer: NoteSigner) -> Result<Store, CommandError> {
+        if !self.is_made {
+            return place.init(genesis, signer, genesis.time);
+        }
+        let found = place.open(OpenOptions { signer: Some(signer), ..OpenOptions::default() })?;
+        let of = |genesis: &Genesis| (genesis.origin.clone(), genesis.key.clone(), genesis.revokers.clone());
+        if of(found.genesis()) == of(genesis) {
+            return Ok(found);
+        }
+        let text =
+            format!("{} holds a log already, which was begun with another origin, key or revokers", place.name());
+        Err(CommandError::failed(text).with_hint("give the same options again; or move what is there away"))
+    }
+
+    fn end(&self) {
+        // Beside settings it says nothing any more.
+        drop(fs::remove_file(self.folder.join(BEGUN)));
     }
 }
 

@@ -1,35 +1,39 @@
 //! What shipped is judged again: a withdrawal and a new policy, and whom they concern.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use core::ops::Deref;
+use std::fs;
 
 use serde_json::Value as Json;
-use tempfile::TempDir;
+
+use crate::support::{Folder, objects};
 
 const PURPOSE: &str = "train-adaptive-grasp-control";
 const POLICY: &str = include_str!("../../policies/cn-industrial-reference.toml");
 
 struct Desk {
-    dir: TempDir,
+    dir: Folder,
     /// Ids of the two assessments.
     assessments: Vec<String>,
     /// What `init` said.
     made: Json,
 }
 
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.dir
+    }
+}
+
 impl Desk {
     /// A store that was made with a revoker, `guard.key`, with two sources, each assessed by its own statement, and two shipments: of the one, and of both.
     fn new() -> Self {
-        let mut desk = Self { dir: tempfile::tempdir().unwrap(), assessments: Vec::new(), made: Json::Null };
+        let mut desk = Self { dir: Folder::new(), assessments: Vec::new(), made: Json::Null };
         let guard = desk.new_key("guard.key");
         let made = ["--json", "init", "--origin", "maker.example/2026", "--name", "Maker", "--revoker", &guard];
         desk.made = serde_json::from_str(&desk.say(&made)).unwrap();
-        let trust = desk.say(&["trust", "init"]);
-        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
+        let today = desk.today();
         let source = |name: &str| {
             format!(
                 "[[dataset]]\nname = \"{name}\"\norigin = \"collected\"\npath = \"{name}\"\nmodality = [\"visual\"]\npurpose = [\"{PURPOSE}\"]\n\
@@ -69,15 +73,6 @@ impl Desk {
         desk
     }
 
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn new_key(&self, file: &str) -> String {
-        let made: Json = serde_json::from_str(&self.say(&["--json", "key", "new", file])).unwrap();
-        made["public_key"].as_str().unwrap().to_owned()
-    }
-
     /// Has the committer's key revoked since before everything; `next.key` follows it.
     fn revoke(&self) {
         self.new_key("next.key");
@@ -101,25 +96,6 @@ impl Desk {
         recorded["id"].as_str().unwrap().to_owned()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn say(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "griptrace {args:?}: {}\n{out}{err}", output.status);
-        out.into_owned()
-    }
-
-    fn complain(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(2), "griptrace {args:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
     /// Judges what shipped, and returns what people read.
     fn words(&self) -> String {
         let output = self.run(&["audit", "--shipped", "--policy", "policy.toml"]);
@@ -129,9 +105,7 @@ impl Desk {
     /// Judges what shipped, and returns the exit code and the objects that were written.
     fn audit(&self, args: &[&str]) -> (i32, Vec<Json>) {
         let output = self.run(&[&["--json", "audit", "--shipped", "--policy", "policy.toml"], args].concat());
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let objects = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        (output.status.code().unwrap(), objects)
+        (output.status.code().unwrap(), objects(&String::from_utf8(output.stdout).unwrap()))
     }
 }
 

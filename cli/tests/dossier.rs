@@ -1,17 +1,14 @@
 //! The dossier and the label, from the exporter's commands to the page. What others read of them (a printed page, a code
 //! in a picture) is tried in tests/suite/dossier.rs.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use core::fmt::Write as _;
-use std::{
-    fs,
-    process::{Command, Output, Stdio},
-};
+use core::{fmt::Write as _, ops::Deref};
+use std::fs;
 
 use griptrace_core::{bundle::Bundle, digest::Digest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tempfile::TempDir;
+
+use crate::support::Folder;
 
 const LINEAGE: &str = r#"
 [[dataset]]
@@ -57,22 +54,28 @@ detail = { tool = "train.py", design-choices = "a small net, since the gripper h
 const NEVER_SAID: [[&str; 2]; 3] = [["compli", "ant"], ["appro", "ved"], ["certi", "fied"]];
 
 /// An exporter with a shipped model.
-struct Desk(TempDir);
+struct Desk(Folder);
+
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     fn new(lineage: &str) -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        fs::create_dir_all(desk.0.path().join("raw")).unwrap();
-        fs::create_dir_all(desk.0.path().join("cleaned")).unwrap();
+        let desk = Self(Folder::new());
+        fs::create_dir_all(desk.path().join("raw")).unwrap();
+        fs::create_dir_all(desk.path().join("cleaned")).unwrap();
         (0..60).for_each(|number| desk.write(&format!("cleaned/{number}"), &number.to_string()));
         for file in ["raw/1.pgm", "labels.csv", "cropped.bin", "grasp.bin"] {
-            fs::write(desk.0.path().join(file), file).unwrap();
+            fs::write(desk.path().join(file), file).unwrap();
         }
         desk.write("policy.toml", include_str!("../../policies/cn-industrial-reference.toml"));
         desk.say("init --origin maker.example/2026 --name Maker");
-        let trust = desk.say("trust init");
-        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
-        desk.write("lineage.toml", &lineage.replace("@TODAY@", &today));
+        desk.write("lineage.toml", &lineage.replace("@TODAY@", &desk.today()));
         desk.say("record lineage.toml");
         desk.say("key new office.key");
         desk.say(
@@ -85,34 +88,6 @@ impl Desk {
         let trust = desk.say("trust init").replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
         desk.write("trust.toml", &trust.replace("# schemes", "schemes"));
         desk
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.path().join(name)).unwrap()
-    }
-
-    fn run(&self, args: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args.split_whitespace()).current_dir(self.0.path());
-        command.env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    #[track_caller]
-    fn say(&self, args: &str) -> String {
-        let output = self.run(args);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "griptrace {args}: {}\n{out}{err}", output.status);
-        out.into_owned()
-    }
-
-    fn json(&self, args: &str) -> Value {
-        serde_json::from_str(&self.say(&format!("{args} --json"))).unwrap()
     }
 }
 
@@ -420,7 +395,7 @@ fn every_page_says_that_nothing_was_verified() {
 fn no_label_is_printed_for_a_file_that_is_damaged() {
     let desk = Desk::new(LINEAGE);
     desk.say("prove first -o b.griptrace");
-    let good = fs::read(desk.0.path().join("b.griptrace")).unwrap();
+    let good = fs::read(desk.path().join("b.griptrace")).unwrap();
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
@@ -428,14 +403,14 @@ fn no_label_is_printed_for_a_file_that_is_damaged() {
     let mut bundle = Bundle::from_bytes(&good).unwrap();
     bundle.logs[0].commits[0].cores[0] = vec![0xff];
     for (bytes, why) in [(flipped, "digest"), (bundle.to_bytes(), "malformed"), (good[..100].to_vec(), "digest")] {
-        fs::write(desk.0.path().join("b.griptrace"), bytes).unwrap();
+        fs::write(desk.path().join("b.griptrace"), bytes).unwrap();
         for output in ["", "-o l.html", "-o l.svg", "-o l.txt"] {
             let output = desk.run(&format!("label b.griptrace {output}"));
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
             assert!(said.contains("no label is written") && said.contains(why), "{said}");
         }
-        assert!(["l.html", "l.svg", "l.txt"].iter().all(|name| !desk.0.path().join(name).exists()));
+        assert!(["l.html", "l.svg", "l.txt"].iter().all(|name| !desk.path().join(name).exists()));
     }
     desk.write("b.griptrace", "no evidence file at all");
     assert_eq!(desk.run("label b.griptrace").status.code(), Some(2));
@@ -639,8 +614,7 @@ fn a_dossier_of_an_updated_file_names_the_file_that_was_given() {
     desk.say("mark withdraw model:grasp --reason slips");
     desk.say("prove first --update-of b.griptrace -o u.update");
     let given = desk.json("label b.griptrace")["bundle_digest"].as_str().unwrap().to_owned();
-    let update =
-        Digest::from_bytes(Sha256::digest(fs::read(desk.0.path().join("u.update")).unwrap()).into()).to_string();
+    let update = Digest::from_bytes(Sha256::digest(fs::read(desk.path().join("u.update")).unwrap()).into()).to_string();
     let output = desk.run(&format!("dossier b.griptrace -o d.html {ASKED} --update u.update --json"));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&summary["given_digest"], &summary["updates"][0]), (&given.clone().into(), &update.clone().into()));
@@ -699,10 +673,10 @@ fn a_pre_check_is_not_told_as_a_delivery() {
 fn a_file_whose_end_does_not_hold_gets_a_page_that_says_so() {
     let desk = Desk::new(LINEAGE);
     desk.say("prove first -o b.griptrace --profile full");
-    let mut bytes = fs::read(desk.0.path().join("b.griptrace")).unwrap();
+    let mut bytes = fs::read(desk.path().join("b.griptrace")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    fs::write(desk.0.path().join("b.griptrace"), bytes).unwrap();
+    fs::write(desk.path().join("b.griptrace"), bytes).unwrap();
     let asked = format!("dossier b.griptrace -o d.html {ASKED} --model grasp.bin --json");
     let output = desk.run(&asked);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,13 +1,9 @@
 //! The program as a person uses it: recorded, assessed, shipped, proven, inspected, verified.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use core::ops::Deref;
+use std::{fs, process::Command};
 
-use tempfile::TempDir;
+use crate::support::Folder;
 
 const LINEAGE: &str = r#"
 [[dataset]]
@@ -31,56 +27,32 @@ generated = [{ model = "grasp", path = "out/grasp.bin", country = "CN" }]
 detail = { tool = "train.py" }
 "#;
 
-struct Desk(TempDir);
+struct Desk(Folder);
+
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     /// A store, a lineage file and the files that it names.
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         fs::create_dir_all(desk.path().join("raw/camera")).unwrap();
         fs::create_dir_all(desk.path().join("out")).unwrap();
         fs::write(desk.path().join("raw/camera/1.pgm"), "frame one").unwrap();
         fs::write(desk.path().join("raw/camera/2.pgm"), "frame two").unwrap();
         fs::write(desk.path().join("out/grasp.bin"), "weights").unwrap();
         desk.say(&["init", "--origin", "maker.example/2026", "--name", "Maker"]);
-        let today = desk.today();
-        fs::write(desk.path().join("lineage.toml"), LINEAGE.replace("@TODAY@", &today)).unwrap();
+        desk.write("lineage.toml", &LINEAGE.replace("@TODAY@", &desk.today()));
         desk
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Today in UTC, as the program itself wrote it into the genesis.
-    fn today(&self) -> String {
-        let trust = self.say(&["trust", "init"]);
-        trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
     }
 
     fn code(&self, args: &[&str]) -> i32 {
         self.run(args).status.code().unwrap()
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    fn say(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "griptrace {args:?}: {}\n{out}{err}", output.status);
-        out.into_owned()
-    }
-
-    /// Runs a command that must fail, and returns what it complained of.
-    fn complain(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(2), "griptrace {args:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Runs a command that must succeed, and returns what it said on stderr.
@@ -89,13 +61,6 @@ impl Desk {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "griptrace {args:?}: {said}");
         said
-    }
-
-    /// Returns the id of the node that `text` names.
-    fn id(&self, text: &str) -> String {
-        let shown = self.say(&["--json", "show", text]);
-        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-        shown["id"].as_str().unwrap().to_owned()
     }
 
     fn assess(&self, subject: &str) {
@@ -443,7 +408,7 @@ fn only_the_assessor_signs_a_mark_on_an_assessment() {
 
 #[test]
 fn keys_under_a_passphrase_are_needed_to_record_and_not_to_ask() {
-    let desk = Desk(tempfile::tempdir().unwrap());
+    let desk = Desk(Folder::new());
     let with = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
         command.args(args).current_dir(desk.path()).env("GRIPTRACE_PASSPHRASE", "correct horse").output().unwrap()

@@ -1,15 +1,15 @@
 //! Three plants with a log each: cameras, training, packaging. What was recorded at one is used at the next, asked for across
 //! all of them, and shown to a buyer in one bundle.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use core::ops::Deref;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value as Json;
-use tempfile::TempDir;
+
+use crate::support::{Folder, objects, run, say, told};
 
 const CAMERA: &str = include_str!("../../tests/support/fleet/camera.toml");
 const DATA: &str = include_str!("../../tests/support/fleet/data.toml");
@@ -19,38 +19,24 @@ const PACKAGING: &str = include_str!("../../tests/support/fleet/packaging.toml")
 const PLANTS: [&str; 3] = ["camera", "training", "packaging"];
 
 /// Three plants side by side; commands run at one of them.
-struct Fleet(TempDir);
+struct Fleet(Folder);
 
-fn run(folder: &Path, args: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-    command.args(args.split_whitespace()).current_dir(folder);
-    command.env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE").env_remove("GRIPTRACE_SERVER");
-    command.stdin(Stdio::null()).output().unwrap()
+/// Returns the objects that a command prints.
+fn listed(folder: &Path, args: &str) -> Vec<Json> {
+    objects(&String::from_utf8(run(folder, &format!("--json {args}")).stdout).unwrap())
 }
 
-/// Runs a command, and returns its exit code and all that it said.
-fn told(folder: &Path, args: &str) -> (i32, String) {
-    let output = run(folder, args);
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.code().unwrap(), said)
-}
+impl Deref for Fleet {
+    type Target = Folder;
 
-#[track_caller]
-fn say(folder: &Path, args: &str) -> String {
-    let output = run(folder, args);
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "griptrace {args}: {}\n{out}{err}", output.status);
-    out.into_owned()
-}
-
-fn objects(folder: &Path, args: &str) -> Vec<Json> {
-    let output = run(folder, &format!("--json {args}"));
-    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
 }
 
 impl Fleet {
     fn new() -> Self {
-        let fleet = Self(tempfile::tempdir().unwrap());
+        let fleet = Self(Folder::new());
         let (mut trust, mut plants) = (String::new(), Vec::new());
         for plant in PLANTS {
             let folder = fleet.plant(plant);
@@ -85,11 +71,11 @@ impl Fleet {
     }
 
     fn plant(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.path().join(name)
     }
 
     fn hub(&self) -> PathBuf {
-        self.0.path().join("hub")
+        self.path().join("hub")
     }
 
     #[track_caller]
@@ -109,12 +95,7 @@ impl Fleet {
         assert_eq!(code, 0, "{said}");
         let verify = "--json verify s.griptrace --trust ../hub/trust.toml --policy ../hub/policy.toml \
                       --destination DE --model model.bin";
-        (objects(&folder, &verify.replace("--json ", "")).remove(0), said)
-    }
-
-    fn copy(&self, from: &str, to: &str) {
-        let copied = Command::new("cp").args(["-r", from, to]).current_dir(self.0.path()).status().unwrap();
-        assert!(copied.success());
+        (listed(&folder, &verify.replace("--json ", "")).remove(0), said)
     }
 }
 
@@ -199,7 +180,7 @@ fn a_plant_that_only_hands_data_sets_over_proves_them_by_what_it_fits_to_all_of_
     fleet.at("packaging", "ship model:packed --to Buyer --country DE --serial S-1 --name first");
     let (report, _) = fleet.judged();
     assert_eq!((&report["policy_met"], report["sources"].as_array().unwrap().len()), (&true.into(), 2), "{report}");
-    let inspected = objects(&fleet.plant("packaging"), "inspect s.griptrace");
+    let inspected = listed(&fleet.plant("packaging"), "inspect s.griptrace");
     let camera = say(&fleet.plant("camera"), "--json show model:scaling");
     let scaling: Json = serde_json::from_str(&camera).unwrap();
     assert!(!format!("{inspected:?}").contains(scaling["id"].as_str().unwrap()), "what was fitted is in no bundle");
@@ -216,7 +197,7 @@ fn a_plant_that_only_hands_data_sets_over_proves_them_by_what_it_fits_to_all_of_
 #[test]
 fn a_node_is_followed_over_two_borders_both_ways() {
     let fleet = Fleet::shipped();
-    let up = objects(&fleet.hub(), "fleet trace shipment");
+    let up = listed(&fleet.hub(), "fleet trace shipment");
     let all = [
         "camera backbone",
         "camera pretrain",
@@ -240,19 +221,19 @@ fn a_node_is_followed_over_two_borders_both_ways() {
     assert_eq!(depths, [0, 1, 2, 3, 4, 5, 6, 7]);
     for _ in 0..2 {
         // The second time from the index.
-        let down = objects(&fleet.hub(), "fleet impact dataset:wrist");
+        let down = listed(&fleet.hub(), "fleet impact dataset:wrist");
         assert_eq!(sorted(shipment(met(&down))), all, "{down:?}");
     }
-    let shown = &objects(&fleet.hub(), "fleet show model:backbone")[0];
+    let shown = &listed(&fleet.hub(), "fleet show model:backbone")[0];
     assert_eq!(shown["plant"], "camera");
     assert_eq!(shown["used_by"].as_array().unwrap().len(), 1, "{shown}");
     fleet.at("camera", "mark withdraw dataset:wrist --reason spoilt");
-    let up = objects(&fleet.hub(), "fleet trace model:packed");
+    let up = listed(&fleet.hub(), "fleet trace model:packed");
     let aside: Vec<&Json> = up.iter().filter(|node| !node["put_aside"].is_null()).collect();
     assert!(aside.len() == 1 && aside[0]["name"] == "wrist" && aside[0]["plant"] == "camera", "{aside:?}");
     // What is made later is found too.
     fleet.record("training", &TRAINING.replace("grasp", "grip").replace("\"train\"", "\"again\""));
-    let down = objects(&fleet.hub(), "fleet impact dataset:wrist");
+    let down = listed(&fleet.hub(), "fleet impact dataset:wrist");
     assert!(met(&down).contains(&"training grip".to_owned()), "{down:?}");
 }
 
@@ -260,7 +241,7 @@ fn a_node_is_followed_over_two_borders_both_ways() {
 fn what_can_not_be_reached_is_said() {
     let fleet = Fleet::shipped();
     say(&fleet.hub(), "fleet sync");
-    fs::rename(fleet.plant("training"), fleet.0.path().join("away")).unwrap();
+    fs::rename(fleet.plant("training"), fleet.path().join("away")).unwrap();
     let (code, said) = told(&fleet.hub(), "fleet trace model:packed");
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("came from") && said.contains("not reachable: plant training"), "{said}");
@@ -272,7 +253,7 @@ fn what_can_not_be_reached_is_said() {
         said.contains("camera: ") && said.contains("packaging: ") && said.contains("training: there is no folder "),
         "{said}"
     );
-    let status = objects(&fleet.hub(), "fleet status");
+    let status = listed(&fleet.hub(), "fleet status");
     let words: Vec<&str> = status.iter().map(|plant| plant["standing"].as_str().unwrap()).collect();
     assert_eq!(words, ["consistent", "not reached", "consistent"]);
     assert!(status[1]["size"].as_u64().unwrap() > 0, "what was mirrored stays: {}", status[1]);
@@ -317,7 +298,7 @@ fn a_damaged_tile_is_named_and_holds_nobody_up() {
     let fleet = Fleet::shipped();
     let tiles = fleet.plant("camera").join(".griptrace/store/tile/entries");
     say(&fleet.hub(), "fleet sync");
-    let size = &objects(&fleet.hub(), "fleet status")[0]["size"];
+    let size = &listed(&fleet.hub(), "fleet status")[0]["size"];
     let partial = tiles.join(format!("000.p/{size}"));
     let mut bytes = fs::read(&partial).unwrap();
     let sound = bytes.clone();

@@ -1,13 +1,9 @@
 //! What a buyer saw of a log before: growth, forks, updates and withdrawals, from the exporter's commands to the verdict.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use core::ops::Deref;
+use std::fs;
 
-use tempfile::TempDir;
+use crate::support::{Folder, objects};
 
 const LINEAGE: &str = r#"
 [[dataset]]
@@ -40,11 +36,19 @@ const CHECK: [&str; 9] =
     ["--trust", "trust.toml", "--policy", "policy.toml", "--destination", "DE", "--model", "out/grasp.bin", "--json"];
 
 /// An exporter with a shipment of an assessed model, and a buyer.
-struct Desk(TempDir);
+struct Desk(Folder);
+
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         fs::create_dir_all(desk.path().join("raw")).unwrap();
         fs::create_dir_all(desk.path().join("out")).unwrap();
         fs::write(desk.path().join("raw/1.pgm"), "frame").unwrap();
@@ -52,9 +56,7 @@ impl Desk {
         let policy = include_str!("../../policies/cn-industrial-reference.toml");
         fs::write(desk.path().join("policy.toml"), policy).unwrap();
         desk.say("init --origin maker.example/2026 --name Maker");
-        let trust = desk.say("trust init");
-        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap().to_owned();
-        fs::write(desk.path().join("lineage.toml"), LINEAGE.replace("@TODAY@", &today)).unwrap();
+        desk.write("lineage.toml", &LINEAGE.replace("@TODAY@", &desk.today()));
         desk.say("record lineage.toml");
         desk.say("key new office.key");
         desk.say(
@@ -71,34 +73,6 @@ impl Desk {
         desk
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    #[track_caller]
-    fn say(&self, args: &str) -> String {
-        let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "griptrace {args}: {}\n{out}{err}", output.status);
-        out.into_owned()
-    }
-
-    /// Runs a command that could not be done, and returns what it complained of.
-    #[track_caller]
-    fn complain(&self, args: &str) -> String {
-        let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
-        let err = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "griptrace {args}: {err}");
-        err
-    }
-
     /// Verifies, and returns exit code, report and what was said beside it.
     fn verify(&self, args: &str) -> (i32, serde_json::Value, String) {
         let args: Vec<&str> = ["verify"].into_iter().chain(args.split_whitespace()).chain(CHECK).collect();
@@ -110,13 +84,7 @@ impl Desk {
 
     /// Returns the objects that tell what a file holds.
     fn inspect(&self, file: &str) -> Vec<serde_json::Value> {
-        let said = self.say(&format!("--json inspect {file}"));
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn copy(&self, from: &str, to: &str) {
-        let copied = Command::new("cp").args(["-r", from, to]).current_dir(self.path()).status().unwrap();
-        assert!(copied.success());
+        objects(&self.say(&format!("--json inspect {file}")))
     }
 }
 
@@ -244,7 +212,7 @@ fn an_office_withdraws_without_any_log() {
     let asked = "--trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --key buyer.key";
     let vsa = |bundle: &str, more: &str| {
         let export = format!("export vsa {bundle} {asked} -o v.json {more}");
-        let output = desk.run(&export.split_whitespace().collect::<Vec<_>>());
+        let output = desk.run(&export);
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(vsa("first.griptrace", "").0, Some(0));
@@ -278,7 +246,7 @@ fn an_office_withdraws_without_any_log() {
     fs::copy(stranger.path().join("w.update"), desk.path().join("theirs.update")).unwrap();
     let warned = |file: &str| {
         let update = format!("prove first --update-of first.griptrace --withdrawal {file} -o u.update");
-        let output = desk.run(&update.split_whitespace().collect::<Vec<_>>());
+        let output = desk.run(&update);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
         said

@@ -1,14 +1,11 @@
 //! Keys that end, as a person meets it: revoked, put in use, shown, and what they recorded recorded again.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use core::ops::Deref;
+use std::fs;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::support::Folder;
 
 const LINEAGE: &str = r#"
 [[dataset]]
@@ -34,14 +31,22 @@ detail = { tool = "train.py" }
 
 /// A store that was made with a revoker, `guard.key`; a lineage file and the files that it names.
 struct Desk {
-    dir: TempDir,
+    dir: Folder,
     home: String,
     committer: String,
 }
 
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.dir
+    }
+}
+
 impl Desk {
     fn new() -> Self {
-        let mut desk = Self { dir: tempfile::tempdir().unwrap(), home: String::new(), committer: String::new() };
+        let mut desk = Self { dir: Folder::new(), home: String::new(), committer: String::new() };
         fs::write(desk.path().join("raw.bin"), "frames").unwrap();
         fs::write(desk.path().join("grasp.bin"), "weights").unwrap();
         let guard = desk.new_key("guard.key");
@@ -49,41 +54,8 @@ impl Desk {
         let made: Value = serde_json::from_str(&desk.say(&made)).unwrap();
         made["home"].as_str().unwrap().clone_into(&mut desk.home);
         made["committer"].as_str().unwrap().clone_into(&mut desk.committer);
-        let trust = desk.say(&["trust", "init"]);
-        let today = trust.lines().find_map(|line| line.strip_prefix("from = ")).unwrap();
-        fs::write(desk.path().join("lineage.toml"), LINEAGE.replace("@TODAY@", today)).unwrap();
+        desk.write("lineage.toml", &LINEAGE.replace("@TODAY@", &desk.today()));
         desk
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// Runs a command that must end with this code, and returns what it said, on both ways.
-    fn ends(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "griptrace {args:?}: {said}");
-        said
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    fn say(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "griptrace {args:?}: {}\n{out}{err}", output.status);
-        out.into_owned()
-    }
-
-    fn new_key(&self, file: &str) -> String {
-        let made: Value = serde_json::from_str(&self.say(&["--json", "key", "new", file])).unwrap();
-        made["public_key"].as_str().unwrap().to_owned()
     }
 
     /// Signs the revocation of the committer's first key since a leaf; `new` follows it, if there is one.
@@ -104,11 +76,6 @@ impl Desk {
         let mut names: Vec<String> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-
-    fn id(&self, text: &str) -> String {
-        let shown: Value = serde_json::from_str(&self.say(&["--json", "show", text])).unwrap();
-        shown["id"].as_str().unwrap().to_owned()
     }
 
     fn ship(&self) {

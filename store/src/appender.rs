@@ -8,13 +8,12 @@
 //! In a bucket each group is a segment of its own, written whole if nothing is there yet. So a place
 //! in the log is taken once, whoever comes late.
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use griptrace_core::id::GenesisHash;
 
 use crate::{
-    bucket::{Put, When},
+    bucket::{Bucket, Put, When, try_again},
     disk::DiskFile,
     error::StorageError,
     number::{narrow, wide},
@@ -87,37 +86,23 @@ pub(crate) struct NextSegment {
     name: String,
 }
 
-/// How often a write without an answer is tried again, and how long is waited at first and at most.
-const TRIES: u32 = 8;
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
 impl NextSegment {
     fn append(&mut self, objects: &Objects, first: u64, group: &[u8]) -> Result<(u64, u64), StorageError> {
         let header = segment::header(&self.home, first);
         self.name = segment::name(first);
         let bytes = [&header, group].concat();
-        let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            // Crash here, or an answer that is lost: the segment is there or not. If it is, whoever writes next adopts
-            // it, and finds its place taken if it comes with another.
-            match self.write(objects, &bytes) {
-                Ok(()) => return Ok((first, wide(header.len()))),
-                Err(error @ (StorageError::Fenced { .. } | StorageError::Corrupt { .. })) => return Err(error),
-                Err(StorageError::Io { .. }) => {
-                    objects.bucket().iter().for_each(|bucket| bucket.pause(pause));
-                    pause = pause.saturating_mul(2).min(PAUSE_MAX);
-                }
-            }
-        }
-        self.write(objects, &bytes).map(|()| (first, wide(header.len())))
-    }
-
-    /// Writes the segment, unless another one stands there.
-    fn write(&self, objects: &Objects, bytes: &[u8]) -> Result<(), StorageError> {
         let Some(bucket) = objects.bucket() else {
             return Err(StorageError::corrupt(&*self.name, "it was to be written into a bucket, and there is none"));
         };
+        // Crash here, or an answer that is lost: the segment is there or not. If it is, whoever writes next adopts it, and finds
+        // its place taken if it comes with another.
+        let is_final = |error: &StorageError| !matches!(error, StorageError::Io { .. });
+        try_again(&**bucket, is_final, || self.write(objects, &**bucket, &bytes))?;
+        Ok((first, wide(header.len())))
+    }
+
+    /// Writes the segment, unless another one stands there.
+    fn write(&self, objects: &Objects, bucket: &dyn Bucket, bytes: &[u8]) -> Result<(), StorageError> {
         match bucket.put(&self.name, bytes, &When::Absent).map_err(objects.failed("write", &self.name))? {
             Put::Done(_) => Ok(()),
             Put::Refused => {

@@ -102,3 +102,26 @@ pub trait Bucket: fmt::Debug + Send + Sync {
         thread::sleep(time);
     }
 }
+
+/// How often something is tried, and how long is waited at first and at most.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Tries something until the bucket answers, or what it says is final. It is such that it may be done more than once.
+pub(crate) fn try_again<T, E>(
+    bucket: &dyn Bucket,
+    is_final: impl Fn(&E) -> bool,
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(error) if !is_final(&error) => {}
+            done => return done,
+        }
+        bucket.pause(pause);
+        pause = pause.saturating_mul(2).min(PAUSE_MAX);
+    }
+    attempt()
+}

@@ -31,6 +31,7 @@ use crate::{
     error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
     head::CHECKPOINT,
     lease::Lease,
+    log_keys::KnownKeys,
     number::wide,
     objects::Objects,
     parallel::on_all_processors,
@@ -261,6 +262,11 @@ impl Writer {
         self.poisoned.store(true, Ordering::Release);
     }
 
+    /// Waits for who is bringing a batch into the log.
+    pub(crate) fn wait_for_leader(&self) {
+        drop(self.desk());
+    }
+
     /// Returns the turn to write, if the log is in a bucket.
     pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
         self.lease.as_ref()
@@ -351,6 +357,10 @@ impl Writer {
             return batch.into_iter().map(|(ticket, _)| (ticket, Err(self.refusal()))).collect();
         }
         let mut desk = self.desk();
+        if self.check_poison().is_err() {
+            // While it waited for the desk, the turn to write ended.
+            return batch.into_iter().map(|(ticket, _)| (ticket, Err(self.refusal()))).collect();
+        }
         let (batch, mut answers) = match inner.ask(|state| Ok::<_, StorageError>(outrun(state, &batch))) {
             Ok(outrun) => drop_outrun(batch, outrun),
             Err(error) => (Vec::new(), batch.into_iter().map(|(t, _)| (t, Err(error.again().into()))).collect()),
@@ -401,7 +411,7 @@ impl Writer {
             return Err(CommitError::Full { size: first });
         }
         let group = inner.ask(|state| build(state, batch))?;
-        let (size, note) = self.bring_in(inner, desk, &group)?;
+        let (size, note) = self.bring_in(inner, desk, &group, None)?;
         // Crash here: published, but the committers were not told. They find their nodes by id, or
         // by what they recorded (R10), and commit nothing twice.
         let published = |index| {
@@ -412,10 +422,20 @@ impl Writer {
         Ok(published)
     }
 
-    /// Takes a group to its checkpoint; returns that, and its size.
-    fn bring_in(&self, inner: &Inner, desk: &mut Desk, group: &[u8]) -> Result<(u64, String), StorageError> {
+    /// Takes a group, with which the keys are `keys` if it changes them, to its checkpoint; returns that, and its size.
+    fn bring_in(
+        &self,
+        inner: &Inner,
+        desk: &mut Desk,
+        group: &[u8],
+        keys: Option<KnownKeys>,
+    ) -> Result<(u64, String), StorageError> {
         let objects = &inner.objects;
         let first = desk.publisher.edge.size();
+        if inner.read().catalogue.size() != first {
+            // The turn to write ended, and others went on: the group would belong to no place.
+            return Err(StorageError::Fenced { path: objects.root().to_path_buf() });
+        }
         // Crash here: nothing is on disk, nobody was told anything.
         let (segment, begin) = desk.appender.append(objects, first, group)?;
         // Crash here: the group is durable, but nothing was signed. Opening for writing adopts it
@@ -430,11 +450,8 @@ impl Writer {
         let delta = inner.ask(|state| Delta::of(&state.catalogue, &group))?;
         let note = desk.publisher.adopt(objects, &group, &delta)?;
         let size = delta.head().size;
-        {
-            let mut state = inner.write();
-            state.catalogue.apply(delta);
-            state.note.clone_from(&note);
-        }
+        // Unless the turn ended meanwhile, and somebody here followed.
+        inner.show(delta, note.clone(), keys);
         self.is_waiting.store(desk.publisher.publish_if_due(objects), Ordering::Release);
         Ok((size, note))
     }
@@ -450,6 +467,7 @@ impl Writer {
     ) -> Result<Receipt, CommitError> {
         self.check_poison()?;
         let mut desk = self.desk();
+        self.check_poison()?;
         let index = desk.publisher.edge.size();
         if index.saturating_add(1) >= TREE_SIZE_MAX {
             return Err(CommitError::Full { size: index });
@@ -464,9 +482,8 @@ impl Writer {
         if let Some(signer) = successor {
             desk.publisher.signer = signer;
         }
-        match self.bring_in(inner, &mut desk, &group) {
+        match self.bring_in(inner, &mut desk, &group, Some(keys)) {
             Ok((size, checkpoint)) => {
-                inner.write().keys = Arc::new(keys);
                 let inclusion = desk.publisher.edge.inclusion(index)?;
                 Ok(Receipt { index, ids: Vec::new(), inclusion, checkpoint, size, is_old: false })
             }
@@ -483,17 +500,17 @@ impl Writer {
         self.is_waiting.load(Ordering::Acquire) && !self.is_promised.swap(true, Ordering::AcqRel)
     }
 
-    /// Publishes what waits.
-    pub(crate) fn publish(&self, objects: &Objects) {
+    /// Publishes what waits. If that fails it waits on, and the answer is whether the caller has promised by that to try again.
+    pub(crate) fn publish(&self, objects: &Objects) -> bool {
         self.is_promised.store(false, Ordering::Release);
         if objects.bucket().is_none() {
-            return self.desk().publisher.publish(objects);
+            self.desk().publisher.publish(objects);
+            return false;
         }
         // One after the other, and commits wait for none of it.
         let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(publication) = self.take_publication() {
-            self.write_publication(objects, publication);
-        }
+        let is_done = self.take_publication().is_none_or(|publication| self.write_publication(objects, publication));
+        !is_done && !self.is_poisoned() && !self.is_promised.swap(true, Ordering::AcqRel)
     }
 
     /// Takes what waits to be published.
@@ -501,14 +518,15 @@ impl Writer {
         self.desk().publisher.take_waiting()
     }
 
-    /// Publishes it; it waits again if that fails.
-    pub(crate) fn write_publication(&self, objects: &Objects, publication: Publication) {
-        let Err(error) = publication.write(objects) else { return };
+    /// Publishes it; it waits again if that fails, which is told.
+    pub(crate) fn write_publication(&self, objects: &Objects, publication: Publication) -> bool {
+        let Err(error) = publication.write(objects) else { return true };
         if matches!(&error, StorageError::Corrupt { object, .. } if object == CHECKPOINT) {
             // More was signed than the head tells: going on would fork the log. Whoever takes the turn is told.
             self.poison();
         }
         self.desk().publisher.put_back(publication);
+        false
     }
 }
 

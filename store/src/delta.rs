@@ -96,6 +96,11 @@ impl Delta {
         Self { nodes: vec![node; ids.len()], ids, ..Self::nothing(base, 0, 0) }
     }
 
+    /// Returns the index of the group's first entry.
+    pub(crate) fn first(&self) -> u64 {
+        self.frontier.size().get().saturating_sub(wide(self.leaves.len()))
+    }
+
     /// Returns the size and root of the tree with this group.
     pub(crate) fn head(&self) -> Head {
         Head { size: self.frontier.size().get(), root: self.frontier.root().unwrap_or(Rfc9162::EMPTY_ROOT) }

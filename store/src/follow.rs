@@ -27,7 +27,7 @@ use crate::{
     head::{HEAD, Head, Signature, Signed},
     lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, Turn, WriterId, new_writer},
     log_keys::{KnownKeys, LogKeys},
-    number::narrow,
+    number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, Opened, Reading},
     publish::unknown_to,
@@ -40,6 +40,8 @@ use crate::{
 const TEND_EVERY: Duration = Duration::from_millis(250);
 /// Over how many milliseconds candidates spread who see a head stand still.
 pub(crate) const SPREAD_MILLIS: u64 = 500;
+/// How long at most a process rests before it tries again for a turn that it could not make use of.
+const REST_MAX: Duration = Duration::from_secs(60);
 /// How often it puts small segments together.
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long who opens a store to write waits for another one's turn to end.
@@ -89,6 +91,10 @@ impl Candidate {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     seen: Option<(Version, Duration)>,
+    /// The head up to which was followed without an error, and when.
+    followed: Option<(Version, Duration)>,
+    /// Before when the turn is not tried again, and how long that was.
+    rests: (Duration, Duration),
     /// The moves of this process' turn, and when there was one last.
     beats: u64,
     moved: Duration,
@@ -304,21 +310,51 @@ impl Inner {
             Some((version, since)) if *version == found.1 => *since,
             Some(_) | None => now,
         };
-        let is_new = watch.seen.as_ref().is_none_or(|(version, _)| *version != found.1);
         watch.seen = Some((found.1.clone(), since));
-        if is_new {
+        if self.is_behind(&watch, &found, now) {
             self.follow(&found.0)?;
+            watch.followed = Some((found.1.clone(), now));
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
-        if is_free && self.may_sign(&found.0)? && self.take_turn(bucket, &found)? {
-            *watch = Watch { seen: None, beats: 0, moved: now };
+        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, &mut watch, now)? {
+            *watch = Watch { moved: now, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
         let is_nobody = found.0.turn.writer.is_none();
         Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
+    }
+
+    /// Tells whether there may be more than was followed to: the head moved, following failed, or what the head tells of was not
+    /// signed when it was looked for.
+    fn is_behind(&self, watch: &Watch, (head, version): &(SharedHead, Version), now: Duration) -> bool {
+        match &watch.followed {
+            Some((followed, at)) if followed == version => {
+                self.read().catalogue.size() < head.head.size && now.saturating_sub(*at) >= BEAT_EVERY
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    /// Takes the turn to write, as [`Self::take_turn`]. What does not go away by itself is not tried again at once: each try moves
+    /// the head.
+    fn try_turn(
+        &self,
+        bucket: &Arc<dyn Bucket>,
+        found: &(SharedHead, Version),
+        watch: &mut Watch,
+        now: Duration,
+    ) -> Result<bool, OpenError> {
+        let taken = self.take_turn(bucket, found);
+        let stays = matches!(
+            &taken,
+            Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. }))
+        );
+        let rest = if stays { watch.rests.1.saturating_mul(2).clamp(BEAT_EVERY, REST_MAX) } else { Duration::ZERO };
+        watch.rests = (now.saturating_add(rest), rest);
+        taken
     }
 
     /// Puts small segments together, as long as `goes_on` says so.
@@ -352,6 +388,8 @@ impl Inner {
     /// Stops writing; whoever waits for a commit is told so.
     fn step_down(&self, writer: &Writer) {
         writer.poison();
+        // What moved the head is shown here before anything else is taken in.
+        writer.wait_for_leader();
         self.objects.set_writer(false);
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.end_turn_of(writer);
@@ -374,16 +412,29 @@ impl Inner {
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
-        let damage = match SharedHead::read(&self.objects, &**bucket) {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => StorageError::corrupt(HEAD, "it is missing"),
-            Err(error @ StorageError::Corrupt { .. }) => error,
-            Err(error) => return Err(error.into()),
+        let look = || -> Result<_, StorageError> {
+            let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+            let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
+            let head = SharedHead::parse(&part.bytes);
+            Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))
         };
-        if self.candidate.is_none() {
-            return Err(damage.into());
+        if let Ok(found) = look()? {
+            return Ok(found);
         }
-        let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+        // Once more: what came damaged need not be damaged there, and making it anew ends the turn of whoever writes.
+        match look()? {
+            Ok(found) => Ok(found),
+            Err((_, damage)) if self.candidate.is_none() => Err(damage.into()),
+            Err((version, damage)) => self.remake(bucket, version, damage),
+        }
+    }
+
+    fn remake(
+        &self,
+        bucket: &Arc<dyn Bucket>,
+        there: Option<Version>,
+        damage: StorageError,
+    ) -> Result<(SharedHead, Version), OpenError> {
         let mut newest = self.newest(&self.keys().log)?;
         let state = self.read();
         if state.catalogue.size() > newest.head.size {
@@ -397,7 +448,7 @@ impl Inner {
         let number = number.saturating_add(1 << 32);
         let turn = Turn { number, writer: None, beat: 0, address: String::new() };
         let made = SharedHead { head: newest.head, turn, note: newest.note };
-        let when = there.map_or(When::Absent, |part| When::Is(part.version));
+        let when = there.map_or(When::Absent, When::Is);
         let put = bucket.put(HEAD, &made.to_bytes(), &when).map_err(self.objects.failed("write", HEAD))?;
         match put {
             Put::Done(version) => Ok((made, version)),
@@ -430,7 +481,12 @@ impl Inner {
     }
 
     fn catch_up(&self, keys: &LogKeys, newest: &Signed) -> Result<(), StorageError> {
-        self.take_in(keys, newest)?;
+        let before = self.read().catalogue.size();
+        if let Err(error) = self.take_in(keys, newest) {
+            // What is kept open of it may be what a writer left there that had lost its turn, in a place that was free for a moment.
+            self.objects.forget_segments(before);
+            return Err(error);
+        }
         // Not only those of now: what was taken in before may have ended with an error.
         if self.ask(|state| Ok::<_, StorageError>(state.catalogue.changes().count() != state.keys.changes.len()))? {
             let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
@@ -487,7 +543,12 @@ impl Inner {
             while let Some(group) = groups.next()? {
                 if let Some(delta) = pending.take() {
                     let note = checkpoint_before(keys, &group, delta.head())?;
-                    self.show(delta, note);
+                    self.show(delta, note, None);
+                }
+                if self.read().catalogue.size() > group.first {
+                    // A commit that outlived its turn was faster.
+                    first = group.first.saturating_add(wide(group.entries.len()));
+                    continue;
                 }
                 let delta = self.ask(|state| Delta::of(&state.catalogue, &group))?;
                 first = delta.head().size;
@@ -502,15 +563,23 @@ impl Inner {
         }
         if let Some(delta) = pending {
             is_head(&delta, newest)?;
-            self.show(delta, newest.note.clone());
+            self.show(delta, newest.note.clone(), None);
         }
         Ok(())
     }
 
-    fn show(&self, delta: Delta, note: String) {
+    /// Shows a group with the checkpoint over it, and the keys if it changes them. One that was taken in meanwhile, by a commit
+    /// that outlived its turn or by who followed, is there already: a log has one history.
+    pub(crate) fn show(&self, delta: Delta, note: String, keys: Option<KnownKeys>) {
         let mut state = self.write();
+        if state.catalogue.size() != delta.first() {
+            return;
+        }
         state.catalogue.apply(delta);
         state.note = note;
+        if let Some(keys) = keys {
+            state.keys = Arc::new(keys);
+        }
     }
 
     /// Tells whether the turn to write is to be taken: it was ended, the head has stood still for too long, or it is this process'
@@ -524,6 +593,8 @@ impl Inner {
     fn take_turn(&self, bucket: &Arc<dyn Bucket>, seen: &(SharedHead, Version)) -> Result<bool, OpenError> {
         let Some(candidate) = &self.candidate else { return Ok(false) };
         let Candidate { writer, address, .. } = candidate;
+        // Before the head is moved, and once more when nobody else can close the log.
+        closed::refuse(&self.objects)?;
         let Some(lease) = Lease::take(&self.objects, bucket, seen, *writer, address)? else { return Ok(false) };
         let lease = Arc::new(lease);
         let signers = candidate.signers().clone();
@@ -568,6 +639,8 @@ impl Inner {
     /// Goes on where the last writer stopped.
     fn go_on(&self, lease: &Arc<Lease>, signers: &[NoteSigner]) -> Result<(), OpenError> {
         self.follow(&lease.now())?;
+        // Each of these steps may take seconds, where requests do: others see that it goes on.
+        lease.beat(&self.objects)?;
         self.objects.prepare()?;
         let known = self.keys();
         let entry = self.genesis.to_bytes().map_err(OpenError::Genesis)?;
@@ -588,6 +661,7 @@ impl Inner {
         }
         // Whoever had the turn before may have published since, what it signed in time.
         self.catch_up(&known.log, &newest)?;
+        lease.beat(&self.objects)?;
         let (catalogue, note) = {
             let state = self.read();
             (state.catalogue.clone(), state.note.clone())

@@ -294,6 +294,7 @@ impl<'a> Audit<'a> {
             };
             // An empty one that a crash left is no fault: the next append makes it again.
             if first >= self.size {
+                self.next_place(first)?;
                 continue;
             }
             let name = segment::name(first);
@@ -313,6 +314,26 @@ impl<'a> Audit<'a> {
                 segment::name(found)
             );
             self.fault(segment::name(last), why);
+        }
+        Ok(())
+    }
+
+    /// Looks at what stands where the log goes on, in a bucket. A group is adopted by who writes next; anything else stops everybody.
+    fn next_place(&mut self, first: u64) -> Result<(), StorageError> {
+        if first != self.size || self.objects.bucket().is_none() {
+            return Ok(());
+        }
+        let name = segment::name(first);
+        let read = self.objects.read(&name);
+        let Some(Some(bytes)) = self.note(read)? else { return Ok(()) };
+        let found = segment::check_header(&self.derived.home, first, &bytes).and_then(|begin| {
+            let rest = bytes.get(narrow(begin)..).unwrap_or_default();
+            Groups::new(&name, first, rest, begin, first).next().map(|group| group.is_some())
+        });
+        match found {
+            Ok(true) => {}
+            Ok(false) => self.fault(name, "it holds no group, and nothing can be written while it is there"),
+            Err(error) => self.fault(name, format!("nothing can be written while it is there: {error}")),
         }
         Ok(())
     }

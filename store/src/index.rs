@@ -27,7 +27,10 @@ use griptrace_core::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 pub(crate) use self::files::Broken;
-use self::{files::Place, runs::Run};
+use self::{
+    files::Place,
+    runs::{Lists, Run},
+};
 use crate::{
     State, Store,
     catalogue::Catalogue,
@@ -71,6 +74,7 @@ pub(crate) struct Index {
     path: PathBuf,
     place: Place,
     meta: Meta,
+    lists: Lists,
 }
 
 impl core::fmt::Debug for Index {
@@ -83,7 +87,7 @@ impl Index {
     /// Opens the index of a store, on disk if that can be had.
     pub(crate) fn open(objects: &Objects, catalogue: &Catalogue) -> Self {
         let path = objects.local().join("index");
-        let mut index = Self { place: Place::open(&path), path, meta: fresh_meta(catalogue) };
+        let mut index = Self { place: Place::open(&path), path, meta: fresh_meta(catalogue), lists: Lists::new() };
         let found = index.found().ok().flatten().filter(|meta| is_of(meta, catalogue));
         // Nobody is ahead of the writer: it is of a log that was set back since.
         let found = found.filter(|meta| !objects.is_writer() || meta.commits <= catalogue.commits());
@@ -112,7 +116,7 @@ impl Index {
     pub(crate) fn inspect(folder: &Path, catalogue: &Catalogue) -> Result<Option<Self>, Broken> {
         let path = folder.join("index");
         let Some(place) = Place::inspect(&path) else { return Ok(None) };
-        let mut index = Self { path, place, meta: fresh_meta(catalogue) };
+        let mut index = Self { path, place, meta: fresh_meta(catalogue), lists: Lists::new() };
         let Some(meta) = index.found()? else { return Ok(None) };
         if !is_of(&meta, catalogue) {
             return Err(Broken);
@@ -124,6 +128,7 @@ impl Index {
     /// Throws away what there is.
     fn renew(&mut self, catalogue: &Catalogue) {
         self.meta = fresh_meta(catalogue);
+        self.lists.clear();
         self.place.keep(&BTreeSet::new());
     }
 
@@ -141,10 +146,11 @@ impl Index {
             }
             if attempt == 2 {
                 self.place = Place::memory();
-                self.meta = fresh_meta(catalogue);
+                self.renew(catalogue);
             }
             if self.catch_up(objects, catalogue)? == Ok(())
-                && let Ok(numbers) = runs::find(&self.place, &self.meta.runs, fingerprint(&self.meta.secret))
+                && let Ok(numbers) =
+                    runs::find(&self.place, &self.meta.runs, &mut self.lists, fingerprint(&self.meta.secret))
             {
                 return Ok(numbers.into_iter().filter(|number| *number < catalogue.len()).collect());
             }

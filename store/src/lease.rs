@@ -12,12 +12,15 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use griptrace_core::digest::Digest;
 
 use crate::{
-    bucket::{Bucket, Put, Version, When},
+    bucket::{Bucket, Put, Version, When, try_again},
     error::StorageError,
     head::{HEAD, Head},
     objects::Objects,
@@ -29,11 +32,6 @@ const MAGIC: &str = "griptrace head v1";
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How long the head has to stand still before another one takes the turn.
 pub(crate) const TAKE_OVER_AFTER: Duration = Duration::from_secs(3);
-/// How often a swap without an answer is tried again, and how long is waited at first and at most.
-const TRIES: u32 = 8;
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
 /// Who writes: a number that nobody else has.
 pub(crate) type WriterId = Digest;
 
@@ -219,22 +217,28 @@ impl Lease {
             let why = format!("it says root {said} at size {}, and the segments lead to {computed}", head.size);
             return Err(StorageError::corrupt(HEAD, why));
         }
-        self.swap(objects, |now| now.head = head)
+        self.swap(objects, swap, |now| now.head = head)
     }
 
     /// Moves the head without a change, so that others see who writes alive.
     pub(crate) fn beat(&self, objects: &Objects) -> Result<(), StorageError> {
-        self.swap(objects, |_| {})
+        self.swap(objects, swap, |_| {})
     }
 
     /// Ends the turn, so that nobody has to wait for it to be over.
     pub(crate) fn release(&self, objects: &Objects) -> Result<(), StorageError> {
-        let released = self.swap(objects, |now| now.turn.writer = None);
+        // Once: where the bucket does not answer, a program that ends need not wait for it. Others wait for some seconds then.
+        let released = self.swap(objects, swap_once, |now| now.turn.writer = None);
         self.is_lost.store(true, Ordering::Release);
         released
     }
 
-    fn swap(&self, objects: &Objects, change: impl FnOnce(&mut SharedHead)) -> Result<(), StorageError> {
+    fn swap(
+        &self,
+        objects: &Objects,
+        swap: fn(&dyn Bucket, &[u8], &When) -> io::Result<Option<Version>>,
+        change: impl FnOnce(&mut SharedHead),
+    ) -> Result<(), StorageError> {
         let mut held = self.held();
         if self.is_lost() {
             return Err(fenced(objects));
@@ -267,25 +271,20 @@ fn fenced(objects: &Objects) -> StorageError {
 
 /// Swaps the head; `None` if the condition does not hold. After a lost answer, and where the condition
 /// fails, what stands there tells whether it was done: no two heads have the same bytes.
-fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> std::io::Result<Option<Version>> {
-    let mut pause = PAUSE;
-    let mut tries = 0;
-    loop {
-        let failed = match bucket.put(HEAD, bytes, when) {
-            Ok(Put::Done(version)) => return Ok(Some(version)),
-            Ok(Put::Refused) => None,
-            Err(error) => Some(error),
-        };
-        match (bucket.get(HEAD, None), failed) {
-            (Ok(Some(part)), _) if part.bytes == bytes => return Ok(Some(part.version)),
-            (Ok(_), None) => return Ok(None),
-            (Ok(part), Some(_)) if !holds(when, part.as_ref().map(|part| &part.version)) => return Ok(None),
-            (Ok(_), Some(error)) | (Err(error), _) if tries >= TRIES => return Err(error),
-            (Ok(_), Some(_)) | (Err(_), _) => {}
-        }
-        tries += 1;
-        bucket.pause(pause);
-        pause = pause.saturating_mul(2).min(PAUSE_MAX);
+fn swap(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> io::Result<Option<Version>> {
+    try_again(bucket, |_| false, || swap_once(bucket, bytes, when))
+}
+
+fn swap_once(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> io::Result<Option<Version>> {
+    let failed = match bucket.put(HEAD, bytes, when) {
+        Ok(Put::Done(version)) => return Ok(Some(version)),
+        Ok(Put::Refused) => None,
+        Err(error) => Some(error),
+    };
+    match (bucket.get(HEAD, None)?, failed) {
+        (Some(part), _) if part.bytes == bytes => Ok(Some(part.version)),
+        (part, Some(error)) if holds(when, part.as_ref().map(|part| &part.version)) => Err(error),
+        (Some(_) | None, _) => Ok(None),
     }
 }
 

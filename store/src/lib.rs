@@ -78,6 +78,7 @@ mod signing;
 mod snapshot;
 mod store;
 mod tiles;
+mod unsigned;
 mod validate;
 mod walk;
 

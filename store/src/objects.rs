@@ -189,12 +189,10 @@ impl Objects {
         Ok(file)
     }
 
-    /// Forgets what is kept of an object, so that it is read anew: in a bucket what was opened under its name may have been
-    /// another one's than what the log has there.
-    pub(crate) fn forget(&self, name: &str) {
-        let Some(first) = segment::first_of(name) else { return };
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
-        self.blocks().iter().for_each(|blocks| blocks.forget(first));
+    /// Closes the segments that begin at this entry or after it, to look for them anew.
+    pub(crate) fn forget_segments(&self, from: u64) {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|first, _| *first < from);
+        self.blocks().iter().for_each(|blocks| blocks.forget(from));
     }
 
     /// Opens an object to write in place.

@@ -32,6 +32,7 @@ use crate::{
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
+    unsigned,
 };
 
 pub(crate) const GENESIS: &str = "genesis";
@@ -371,11 +372,21 @@ impl Reading<'_> {
             let Some(file) = self.objects.open(&name)? else { continue };
             let bytes = self.objects.read_part(&name, &*file, from, u64::MAX)?;
             let header = if from == 0 { segment::check_header(&self.home, segment, &bytes) } else { Ok(0) };
-            let Ok(skip) = header else { continue };
+            let skip = match header {
+                Ok(skip) => skip,
+                // Objects are whole or not there: nobody may write past it.
+                Err(error) if is_shared => return Err(error.into()),
+                Err(_) => continue,
+            };
             let (rest, begin) = (bytes.get(narrow(skip)..).unwrap_or_default(), from.saturating_add(skip));
             let mut groups = Groups::new(&name, segment, rest, begin, catalogue.size());
             let mut note = None;
-            while let Ok(Some(group)) = groups.next() {
+            loop {
+                let group = match groups.next() {
+                    Ok(Some(group)) => group,
+                    Err(error) if is_shared => return Err(error.into()),
+                    Ok(None) | Err(_) => break,
+                };
                 if note.is_none() && !is_shared {
                     self.write_once_more(&name, &bytes, from)?;
                 }
@@ -411,6 +422,9 @@ impl Reading<'_> {
             delta = Delta::of(catalogue, group);
         }
         let delta = delta?;
+        if self.objects.bucket().is_some() {
+            unsigned::check(catalogue, self.objects, group)?;
+        }
         let keys = publisher.keys_with(&delta)?;
         let wrong = || wrong_key(&keys, &publisher.signer);
         publisher.signer = signer_of(&keys, signers).ok_or_else(wrong)?.clone();

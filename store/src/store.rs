@@ -3,6 +3,7 @@
 use core::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 use std::{
     path::Path,
@@ -134,6 +135,8 @@ pub(crate) struct State {
     pub(crate) keys: Arc<KnownKeys>,
 }
 
+/// How long at most what could not be published waits to be tried again.
+const PUBLISH_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// Nodes beyond the snapshot that are read again on opening rather than written at once.
 const TAIL_NODES_MIN: Number = 1024;
 
@@ -302,9 +305,10 @@ impl Store {
         }
         let (inner, after) = (self.0.inner(), publish_after(&self.0.objects));
         let publish = move |end: &End| {
-            // At the end who closes the store does it.
-            if !end.wait(after) {
-                inner.publish();
+            // What fails is tried again, as long as nobody else promised to. At the end who closes the store does it.
+            let mut after = after;
+            while !end.wait(after) && inner.publish() {
+                after = after.saturating_mul(2).min(PUBLISH_AGAIN_MAX);
             }
         };
         if !self.0.errands.send("publish", publish) {
@@ -455,11 +459,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Publishes what waits, if this is the writer.
-    pub(crate) fn publish(&self) {
-        if let Some(writer) = self.writer() {
-            writer.publish(&self.objects);
-        }
+    /// Publishes what waits, if this is the writer; tells whether that failed and the caller is to try again.
+    pub(crate) fn publish(&self) -> bool {
+        self.writer().is_some_and(|writer| writer.publish(&self.objects))
     }
 
     /// Tells whether the store may use threads beside the caller's.

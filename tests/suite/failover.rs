@@ -1,6 +1,7 @@
 //! Several servers of one log in a bucket: whoever writes is killed, stopped, or cut off from the bucket, again and again.
 
 mod crowd;
+mod keys;
 mod proxy;
 mod servers;
 

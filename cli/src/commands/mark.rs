@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use griptrace_core::{
     assessment::assessed,
     date::Date,
+    details::Values,
     digest::Digest,
     id::NodeId,
     node::{Core, Edge, Kind, Mark, Role},
@@ -92,9 +93,17 @@ pub(crate) fn set_mark(context: &Context, workspace: &Workspace, args: &Args) ->
     if let Some(path) = &args.evidence {
         details.set("evidence", paper(path)?);
     }
-    let record = make(core, details.values(), None, None)?;
+    // Said again it is the same mark: whoever was cut off, and can't know whether it is in the log, does it again.
+    let last = workspace.marks(&target.id)?.pop().filter(|last| says(last, &core, &details.values()));
+    let record = last.map_or_else(|| make(core, details.values(), None, None), |last| Ok(last.record))?;
     let name = format!("{} {}", args.mark, view::headline(&target));
     recording::commit_records(workspace, vec![(record, name)])
+}
+
+/// Tells whether a mark that is recorded says this, and nothing else.
+fn says(recorded: &StoredNode, core: &Core, values: &Values) -> bool {
+    let said = |core: &Core| (core.mark, core.grade.clone(), core.date, core.statement.clone(), core.edges.clone());
+    said(&recorded.core) == said(core) && recorded.record.values == *values
 }
 
 fn check(

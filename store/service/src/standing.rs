@@ -249,12 +249,13 @@ fn tell_key(post: &Post, metrics: &Metrics, said: &mut Option<String>) {
         return;
     }
     metrics.key_is_wrong(wrong.is_some());
-    match &wrong {
-        Some(error) => tracing::error!(
+    if let Some(error) = &wrong {
+        tracing::error!(
             error,
-            "this server follows and can't take the turn to write: put the key file of the log's new key in its place"
-        ),
-        None => tracing::info!("the log's key is this server's again"),
+            "this server follows and can't take the turn to write: give it the file of the log's key"
+        );
+    } else {
+        tracing::info!("the log's key is this server's again");
     }
     *said = wrong;
 }

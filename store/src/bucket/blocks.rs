@@ -144,9 +144,10 @@ impl Blocks {
         Ok(self.open_known(first))
     }
 
-    /// Forgets the table of a segment's block, so that it is read anew.
-    pub(crate) fn forget(&self, first: u64) {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&(first / BLOCK_ENTRIES));
+    /// Forgets the tables of the blocks of this entry and behind it, so that they are read anew.
+    pub(crate) fn forget(&self, from: u64) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
     }
 
     /// Returns the object that a segment is in, if that is a block.

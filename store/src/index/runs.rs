@@ -4,7 +4,7 @@
 //! written seven bits a byte, the lowest first, and a bit that says whether more follow: fingerprints are evenly spread, so
 //! that a large run needs three bytes for what five would take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use bincode::{Decode, Encode};
 
@@ -15,7 +15,7 @@ use super::{
 use crate::number::{narrow, wide};
 
 /// Pairs of a chunk: what one look-up reads.
-const CHUNK_PAIRS: usize = 4096;
+const CHUNK_PAIRS: usize = 1024;
 /// Runs of more pairs are not merged any more: what a merge holds in memory stays small.
 const RUN_PAIRS_MAX: u64 = 1 << 21;
 const SUM_BYTES: usize = 16;
@@ -33,9 +33,12 @@ pub(super) struct Run {
     chunks_sum: [u8; SUM_BYTES],
 }
 
+/// The chunks of the runs that were asked, by the number of the run: no later run has the number of an earlier one.
+pub(super) type Lists = BTreeMap<u64, Vec<Chunk>>;
+
 /// Where a chunk is.
 #[derive(Clone, Debug, Encode, Decode)]
-struct Chunk {
+pub(super) struct Chunk {
     /// Its first fingerprint.
     first: u64,
     begin: u64,
@@ -108,10 +111,14 @@ pub(super) fn names(runs: &[Run]) -> BTreeSet<String> {
 }
 
 /// Returns the numbers under a fingerprint in all runs, sorted, each once.
-pub(super) fn find(place: &Place, runs: &[Run], fingerprint: u64) -> Result<Vec<u32>, Broken> {
+pub(super) fn find(place: &Place, runs: &[Run], lists: &mut Lists, fingerprint: u64) -> Result<Vec<u32>, Broken> {
     let mut numbers = Vec::new();
+    lists.retain(|id, _| runs.iter().any(|run| run.id == *id));
     for run in runs {
-        let chunks = run.chunks(place)?;
+        let chunks = match lists.entry(run.id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(run.chunks(place)?),
+        };
         let first = chunks.partition_point(|chunk| chunk.first < fingerprint).saturating_sub(1);
         let meant = chunks.iter().skip(first).take_while(|chunk| chunk.first <= fingerprint);
         for chunk in meant {
@@ -195,7 +202,7 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{add, find, from_bytes, names, to_bytes};
+    use super::{Lists, add, find, from_bytes, names, to_bytes};
     use crate::index::files::Place;
 
     #[test]
@@ -214,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_added_is_found_whatever_was_merged() {
-        let (mut place, mut runs) = (Place::memory(), Vec::new());
+        let (mut place, mut runs, mut lists) = (Place::memory(), Vec::new(), Lists::new());
         for commit in 0..200_u32 {
             // One key that all have, one that two have, and one of its own.
             let mut pairs: Vec<_> =
@@ -223,12 +230,13 @@ mod tests {
             pairs.sort_unstable();
             add(&mut place, &mut runs, commit + 1, pairs).unwrap();
             place.keep(&names(&runs));
+            assert_eq!(find(&place, &runs, &mut lists, 7 << 39).unwrap(), (0..=commit).collect::<Vec<_>>());
         }
+        assert!(lists.len() <= runs.len(), "no list stays of what was merged");
         assert!(runs.len() < 10, "{} runs", runs.len());
-        assert_eq!(find(&place, &runs, 7 << 39).unwrap(), (0..200).collect::<Vec<_>>());
-        assert_eq!(find(&place, &runs, (99 << 28) + (1 << 38)).unwrap(), [198, 199]);
-        assert_eq!(find(&place, &runs, (3 << 20) + 49).unwrap(), [300]);
-        assert_eq!(find(&place, &runs, (3 << 20) + 50).unwrap(), [0; 0]);
+        assert_eq!(find(&place, &runs, &mut lists, (99 << 28) + (1 << 38)).unwrap(), [198, 199]);
+        assert_eq!(find(&place, &runs, &mut lists, (3 << 20) + 49).unwrap(), [300]);
+        assert_eq!(find(&place, &runs, &mut lists, (3 << 20) + 50).unwrap(), [0; 0]);
         let (mut begin, mut all) = (0, 0);
         for run in &runs {
             let pairs = run.load(&place).unwrap();

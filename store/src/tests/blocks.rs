@@ -173,7 +173,7 @@ fn a_block_whose_table_claims_too_much_is_damaged_and_ends_nobody() {
 
 /// A segment may be opened under its name, and then stand in a block while something else lies under the name.
 #[test]
-fn an_object_that_is_forgotten_is_read_anew() {
+fn a_segment_that_is_forgotten_is_read_anew() {
     let bucket = new_log();
     let objects = Objects::in_bucket(std::sync::Arc::new(bucket.clone()), std::path::Path::new("nowhere"));
     let name = segment::name(40);
@@ -185,6 +185,6 @@ fn an_object_that_is_forgotten_is_read_anew() {
     assert_eq!(read(), b"stale");
     bucket.put(&name, b"the log's", &When::Always).unwrap();
     assert_eq!(read(), b"stale", "it is kept open");
-    objects.forget(&name);
+    objects.forget_segments(40);
     assert_eq!(read(), b"the log's");
 }

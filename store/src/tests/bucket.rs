@@ -188,7 +188,9 @@ fn who_takes_the_turn_does_not_put_back_what_was_published() {
             first.commit(vec![first.source(name)]).unwrap();
         }
         let (bytes, store) = (first.store.checkpoint().into_bytes(), first.store.clone());
-        second.weather.meanwhile("tile/", move || store.0.publish());
+        second.weather.meanwhile("tile/", move || {
+            store.0.publish();
+        });
         second.weather.brew(at, Storm::Crash);
         drop((second.store.tend(Duration::from_secs(11)), second.store.tend(Duration::from_secs(20))));
         first.store.0.publish();

@@ -253,10 +253,16 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn a_planted_bug_is_found() {
     use Flaw::{IgnoresAbsence, IgnoresVersionOf, SaysDone};
-    let versions = ["head", "checkpoint", "adopted/names", "cosigned/", "keys"].map(IgnoresVersionOf);
+    let version = IgnoresVersionOf;
     // The seeds from which on it is looked for are those that found it when this was written, to be quick.
-    for (flaw, from) in versions.into_iter().chain([IgnoresAbsence, SaysDone]).map(|flaw| (flaw, 1)) {
-        let found = (from..from + 60).find_map(|seed| Some((seed, play(seed, STEPS_EACH, flaw).err()?)));
+    for (flaw, from) in [
+        (version("head"), 1),
+        (version("checkpoint"), 3),
+        (version("adopted/names"), 9),
+        (IgnoresAbsence, 1),
+        (SaysDone, 1),
+    ] {
+        let found = (from..from + 30).find_map(|seed| Some((seed, play(seed, STEPS_EACH, flaw).err()?)));
         let (seed, why) = found.unwrap_or_else(|| panic!("{flaw:?} is not found"));
         println!("{flaw:?}: seed {seed}: {why}");
     }

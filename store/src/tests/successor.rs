@@ -78,9 +78,9 @@ fn copy(bucket: &MemoryBucket) -> MemoryBucket {
 
 /// The key that the log has, as a process says that was given another one.
 fn missing(store: &Store) -> Option<String> {
-    store.wrong_key().map(|error| match error {
-        OpenError::WrongKey { expected, .. } => expected,
-        other => panic!("{other}"),
+    store.wrong_key().map(|error| {
+        let OpenError::WrongKey { expected, .. } = error else { panic!("{error}") };
+        expected
     })
 }
 
@@ -138,10 +138,10 @@ fn a_change_of_the_logs_key_that_was_cut_off_is_taken_up_by_who_has_the_key_for_
         for at in 0.. {
             let (weather, writer, _local) = begun();
             writer.0.publish();
-            let (size, writes) = (writer.size(), weather.writes());
+            let (size, before) = (writer.size(), weather.writes());
             weather.brew(at, storm);
             let told = change(&writer);
-            if weather.writes() - writes <= at {
+            if weather.writes() - before <= at {
                 break;
             }
             weather.cut_off(true);

@@ -7,10 +7,15 @@ use std::{
     time::Instant,
 };
 
-use griptrace_core::{checkpoint::Checkpoint, note::Note};
+use griptrace_core::{
+    checkpoint::Checkpoint,
+    key_change::KeyUse,
+    note::{Note, NoteSigner},
+};
 
 use super::{
     bucket::{Process, genesis, init, join, look},
+    keys::{key, rotation},
     weather::{Storm, Weather},
     world::{NOW, ORIGIN, signer},
 };
@@ -218,6 +223,30 @@ fn after_a_write_that_failed_a_process_takes_part_again_by_itself_and_says_so() 
     first.weather.cut_off(false);
     // The turn in the head is its own: it need not wait for itself to fall silent.
     assert_eq!(first.tend(1), Standing::Writer);
+    let ids = first.commit(vec![first.source("one")]).unwrap();
+    assert!(first.has(&ids[0]) && first.is_clean());
+}
+
+/// What was under way was taken in a second time: once by who took the turn again, and once by who had begun it.
+#[test]
+fn a_process_that_lost_its_turn_ends_what_it_began_before_it_follows() {
+    let first = join(&init(&Weather::default()).weather.bucket, "");
+    assert_eq!(first.tend(0), Standing::Writer);
+    let change = rotation(first.store.home(), KeyUse::Log, &key(1), &key(11));
+    let (tell, hear) = channel();
+    // The head was moved, and nothing signed yet.
+    first.weather.meanwhile("keys", move || {
+        tell.send(()).unwrap();
+        thread::sleep(Duration::from_millis(300));
+    });
+    let store = first.store.clone();
+    let successor = NoteSigner::new(ORIGIN, &[11; 32]).unwrap();
+    let changing = thread::spawn(move || store.change_key(&change, Some(successor), NOW).unwrap());
+    hear.recv_timeout(Duration::from_secs(9)).unwrap();
+    first.store.0.writer().unwrap().poison();
+    assert_eq!(first.tend(1), Standing::Writer);
+    let receipt = changing.join().unwrap();
+    assert_eq!((first.store.size(), size_of(&first.store.checkpoint())), (receipt.size, receipt.size));
     let ids = first.commit(vec![first.source("one")]).unwrap();
     assert!(first.has(&ids[0]) && first.is_clean());
 }

@@ -31,11 +31,23 @@ struct Sky {
     is_gone: bool,
     /// What happens before an object is written whose name begins so.
     meanwhile: Option<Meanwhile>,
+    /// What becomes of what is read.
+    reading: Option<Reading>,
     /// Writes under way, and after how many others they arrive.
     under_way: Vec<(u32, String, Vec<u8>, When)>,
 }
 
 struct Meanwhile(&'static str, Box<dyn FnOnce() + Send>);
+
+type Read = io::Result<Option<Part>>;
+
+struct Reading(Box<dyn FnMut(&str, Read) -> Read + Send>);
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what is read is changed")
+    }
+}
 
 impl fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +91,11 @@ impl Weather {
         self.sky().meanwhile = Some(Meanwhile(begins, Box::new(what)));
     }
 
+    /// Changes what is read from now on.
+    pub(super) fn reading(&self, change: impl FnMut(&str, Read) -> Read + Send + 'static) {
+        self.sky().reading = Some(Reading(Box::new(change)));
+    }
+
     /// Nothing works any more.
     pub(super) fn cut_off(&self, is_gone: bool) {
         self.sky().is_gone = is_gone;
@@ -118,7 +135,12 @@ impl Bucket for Weather {
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Option<Part>> {
         self.check()?;
-        self.bucket.get(name, range)
+        let found = self.bucket.get(name, range);
+        // Not held meanwhile: it may do anything.
+        let Some(Reading(mut change)) = self.sky().reading.take() else { return found };
+        let changed = change(name, found);
+        self.sky().reading.get_or_insert(Reading(change));
+        changed
     }
 
     fn put(&self, name: &str, bytes: &[u8], when: &When) -> io::Result<Put> {

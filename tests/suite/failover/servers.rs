@@ -4,6 +4,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     fs::{self, File},
     net::TcpListener,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
@@ -87,19 +88,48 @@ impl Fleet {
         let ready = folder.join("ready.json");
         fs::remove_file(&ready).unwrap_or_default();
         let log = File::options().create(true).append(true).open(folder.join("serve.log")).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_griptrace-under-test"))
-            .args(["serve", "--ready-file", "ready.json"])
-            .current_dir(&folder)
+        let mut command = self.command(which, &["serve", "--ready-file", "ready.json"]);
+        command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    fn command(&self, which: usize, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace-under-test"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path().join(which.to_string()))
             .env_remove("GRIPTRACE_STORE")
             .env_remove("GRIPTRACE_PASSPHRASE")
             .env("AWS_ALLOW_HTTP", "true")
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Asks a server to end, and waits until it has.
+    pub(super) fn end(&mut self, which: usize) {
+        let process = &mut self.servers[which].process;
+        signal("TERM", process);
+        assert!(process.wait().unwrap().success(), "{}", self.said(which));
+    }
+
+    /// Starts one that has ended.
+    pub(super) fn start(&mut self, which: usize) {
+        self.servers[which].process = self.run(which);
+        self.listens(which);
+    }
+
+    /// Runs another command in a server's folder.
+    pub(super) fn griptrace(&self, which: usize, arguments: &[&str]) -> String {
+        let ran = self.command(which, arguments).output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{arguments:?}: {out}{err}");
+        out.into_owned()
+    }
+
+    /// Returns a file beside a server's store.
+    pub(super) fn file(&self, which: usize, name: &str) -> PathBuf {
+        self.folder.path().join(which.to_string()).join(".griptrace").join(name)
     }
 
     fn listens(&self, which: usize) {
@@ -111,7 +141,7 @@ impl Fleet {
         }
     }
 
-    fn said(&self, which: usize) -> String {
+    pub(super) fn said(&self, which: usize) -> String {
         let log = fs::read_to_string(self.folder.path().join(which.to_string()).join("serve.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().filter(|line| !line.contains("call ended")).collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
@@ -123,6 +153,12 @@ impl Fleet {
 
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(|server| SocketAddr::from(([127, 0, 0, 1], server.port))).collect()
+    }
+
+    /// Tells whether somebody writes, as the head says.
+    pub(super) fn is_written(&self) -> bool {
+        let head = self.bucket.get("head", None).unwrap().unwrap();
+        !String::from_utf8(head.bytes).unwrap().contains("\nwriter nobody\n")
     }
 
     /// Returns who writes, as the head says.

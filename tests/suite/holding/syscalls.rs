@@ -1,4 +1,4 @@
-//! Every system call that a commit makes of the file system fails, or is where the program is killed.
+//! Every system call that a commit, a mark or the making of a log makes of the file system fails, or is where the program is killed.
 //!
 //! `strace` counts the calls of a whole program, from where it begins to its end: it opens the store, takes up what a crash
 //! left, commits, publishes, writes index and snapshot, and closes. Then the same is done with each occurrence of each
@@ -6,6 +6,7 @@
 //! checked, and the program run again: without any step by hand it has everything that was acknowledged, and what it was to
 //! record once.
 
+mod begin;
 mod judge;
 mod scene;
 mod trace;
@@ -24,7 +25,6 @@ use self::{
     scene::{Scene, Workshop, griptrace, store_of},
     trace::{BLOWS, Blow, Calls, Point, Ran},
 };
-use super::{model::wide, rounds};
 
 /// What nobody needs: a commit succeeds without it.
 const DERIVED: [&str; 3] = [".griptrace/hashes", ".griptrace/store/index", ".griptrace/store/snapshots"];
@@ -67,6 +67,21 @@ fn a_commit_that_fills_a_tile_survives_the_failure_of_any_system_call() {
 }
 
 #[test]
+fn a_mark_survives_the_failure_of_any_system_call() {
+    survive(Workshop::marked, 1);
+}
+
+#[test]
+fn making_a_log_survives_the_failure_of_any_system_call() {
+    if is_skipped() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let begin = begin::Begin::new(&workshop);
+    play_all("init", &workshop, &begin.calls, 1, |place, case, tally| begin.play(&workshop, place, case, tally));
+}
+
+#[test]
 fn recovery_survives_the_failure_of_any_system_call() {
     survive(Workshop::crashed, 1);
 }
@@ -95,26 +110,36 @@ fn acknowledging_before_committing_is_found_out() {
     assert!(wrong.iter().any(|what| what.contains("lost: node")), "it lied, and nothing was wrong: {wrong:#?}");
 }
 
-/// Plays the cases that are drawn, or all, on all processors; where a case takes long, one where it would be `weight`.
-#[expect(clippy::print_stdout, reason = "what went wrong is seen at once, and what was tried")]
-fn survive(make: impl FnOnce(&Workshop) -> Scene, weight: u64) {
+fn survive(make: impl FnOnce(&Workshop) -> Scene, weight: usize) {
     if is_skipped() {
         return;
     }
     let workshop = Workshop::new();
     let scene = make(&workshop);
     let stage = Stage::new(&workshop, &scene);
+    play_all(scene.name, &workshop, &stage.calls, weight, |place, case, tally| stage.play(place, case, tally));
+}
+
+/// Plays the cases that are drawn, or all, on all processors; where a case takes long, one where it would be `weight`.
+#[expect(clippy::print_stdout, reason = "what went wrong is seen at once, and what was tried")]
+fn play_all(
+    name: &str,
+    workshop: &Workshop,
+    calls: &Calls,
+    weight: usize,
+    play: impl Fn(&Path, &Case, &Mutex<Tally>) -> Vec<String> + Sync,
+) {
     let mut rng = Seed::for_test("survives_the_failure_of_any_system_call").rng();
-    let (cases, of) = stage.draw(&mut rng, usize::try_from(rounds(12).div_ceil(weight)).expect("it is a length"));
-    stage.tell(cases.len(), of, weight);
+    let (cases, of) = draw(calls, &mut rng, most().div_ceil(weight));
+    tell(name, calls, cases.len(), of);
     let (next, tally, wrong) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for number in 0..thread::available_parallelism().map_or(1, usize::from) {
             let place = workshop.place(&format!("run-{number}"));
-            let (stage, cases, next, tally, wrong) = (&stage, &cases, &next, &tally, &wrong);
+            let (play, cases, next, tally, wrong) = (&play, &cases, &next, &tally, &wrong);
             scope.spawn(move || {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = stage.play(&place, case, tally);
+                    let found = play(&place, case, tally);
                     let (Point { call, nth, object, .. }, blow) = case;
                     for what in found {
                         let what = format!("{blow:?} at {call} {nth} of {object}: {what}");
@@ -127,9 +152,47 @@ fn survive(make: impl FnOnce(&Workshop) -> Scene, weight: u64) {
     });
     let (tally, wrong): (Tally, Vec<String>) = (tally.into_inner().unwrap(), wrong.into_inner().unwrap());
     println!("{tally:?}");
-    assert!(wrong.is_empty(), "{}: {} things are wrong:\n{}", scene.name, wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{name}: {} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
     let missed = usize::try_from(tally.missed).expect("it is a length");
     assert!(missed * 10 <= cases.len(), "{missed} of {} calls were not met", cases.len());
+}
+
+/// How many cases are tried of each scene: `GRIPTRACE_ROUNDS`, which may be `all`, or else as many as every run has time for.
+fn most() -> usize {
+    std::env::var_os("GRIPTRACE_ROUNDS").map_or(12, |asked| match asked.to_str() {
+        Some("all") => usize::MAX,
+        asked => asked.and_then(|asked| asked.parse().ok()).expect("GRIPTRACE_ROUNDS is a number, or `all`"),
+    })
+}
+
+/// Draws cases: of each call upon each kind of object each blow at least once, as far as that goes, and then more of
+/// all. Returns them, and how many there are.
+fn draw(calls: &Calls, rng: &mut Rng, most: usize) -> (Vec<Case>, usize) {
+    let points = calls.points.iter();
+    let mut cases: Vec<Case> = points.flat_map(|point| BLOWS.map(|blow| (point.clone(), blow))).collect();
+    rng.shuffle(&mut cases);
+    let mut seen: BTreeMap<(&str, &str, Blow), usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, usize)> = Vec::new();
+    for (place, (point, blow)) in cases.iter().enumerate() {
+        let rank = seen.entry((&point.call, &point.object, *blow)).or_default();
+        ranked.push((*rank, place));
+        *rank += 1;
+    }
+    ranked.sort_unstable();
+    let drawn = ranked.iter().take(most).map(|(_, place)| cases[*place].clone()).collect();
+    (drawn, cases.len())
+}
+
+/// Tells what is done, and what not and why.
+#[expect(clippy::print_stdout, reason = "nothing is left out without a word")]
+fn tell(name: &str, calls: &Calls, drawn: usize, of: usize) {
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+    for point in &calls.points {
+        *counted.entry(&point.call).or_default() += 1;
+    }
+    println!("{name}: {} calls: {counted:?}", calls.points.len());
+    println!("left alone: {:#?}", calls.left);
+    println!("{name}: {drawn} of {of} cases are tried; GRIPTRACE_ROUNDS=all tries all");
 }
 
 /// Tells whether there is no `strace` here, or none that may trace.
@@ -159,36 +222,6 @@ impl<'a> Stage<'a> {
         stage
     }
 
-    /// Draws cases: of each call upon each kind of object each blow at least once, as far as that goes, and then more of
-    /// all. Returns them, and how many there are.
-    fn draw(&self, rng: &mut Rng, most: usize) -> (Vec<Case>, usize) {
-        let points = self.calls.points.iter();
-        let mut cases: Vec<Case> = points.flat_map(|point| BLOWS.map(|blow| (point.clone(), blow))).collect();
-        rng.shuffle(&mut cases);
-        let mut seen: BTreeMap<(&str, &str, Blow), usize> = BTreeMap::new();
-        let mut ranked: Vec<(usize, usize)> = Vec::new();
-        for (place, (point, blow)) in cases.iter().enumerate() {
-            let rank = seen.entry((&point.call, &point.object, *blow)).or_default();
-            ranked.push((*rank, place));
-            *rank += 1;
-        }
-        ranked.sort_unstable();
-        let drawn = ranked.iter().take(most).map(|(_, place)| cases[*place].clone()).collect();
-        (drawn, cases.len())
-    }
-
-    /// Tells what is done, and what not and why.
-    #[expect(clippy::print_stdout, reason = "nothing is left out without a word")]
-    fn tell(&self, drawn: usize, of: usize, weight: u64) {
-        let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
-        for point in &self.calls.points {
-            *calls.entry(&point.call).or_default() += 1;
-        }
-        println!("{}: {} calls: {calls:?}", self.scene.name, self.calls.points.len());
-        println!("left alone: {:#?}", self.calls.left);
-        println!("{drawn} of {of} cases are tried; GRIPTRACE_ROUNDS={} tries all", wide(of) * weight);
-    }
-
     /// Plays one case; returns what is wrong.
     fn play(&self, place: &Path, case: &Case, tally: &Mutex<Tally>) -> Vec<String> {
         let (point, blow) = case;
@@ -197,8 +230,8 @@ impl<'a> Stage<'a> {
             return vec!["it hangs".to_owned()];
         };
         let acks = self.scene.acknowledged(&ran);
-        count(&mut tally.lock().unwrap(), &ran, &acks);
-        let mut wrong = judge(&ran, *blow, &acks);
+        count(&mut tally.lock().unwrap(), &ran, !acks.is_empty());
+        let mut wrong = judge(&ran, *blow, !acks.is_empty());
         wrong.extend(self.go_on(place, &acks, tally));
         wrong
     }
@@ -234,7 +267,7 @@ impl<'a> Stage<'a> {
 }
 
 /// Judges what a program that was struck said.
-fn judge(ran: &Ran, blow: Blow, acks: &[Ack]) -> Vec<String> {
+fn judge(ran: &Ran, blow: Blow, is_acknowledged: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     if ran.err.contains(OF_THE_LIBRARY) {
         return wrong;
@@ -251,7 +284,7 @@ fn judge(ran: &Ran, blow: Blow, acks: &[Ack]) -> Vec<String> {
     };
     let is_derived = injected.iter().all(|line| DERIVED.iter().any(|derived| line.contains(derived)));
     match code {
-        0 if acks.is_empty() => wrong.push(format!("it says yes, and acknowledged nothing: {}", ran.err)),
+        0 if !is_acknowledged => wrong.push(format!("it says yes, and acknowledged nothing: {}", ran.err)),
         0 => {}
         2 if is_derived => wrong.push(format!("a commit needs none of it, and failed: {}", ran.err)),
         2 => {
@@ -280,9 +313,9 @@ fn check(place: &Path) -> (Vec<String>, Vec<String>) {
     (said(heals), said(damaged))
 }
 
-fn count(tally: &mut Tally, ran: &Ran, acks: &[Ack]) {
+fn count(tally: &mut Tally, ran: &Ran, is_acknowledged: bool) {
     match ran.code {
-        None if acks.is_empty() => tally.killed += 1,
+        None if !is_acknowledged => tally.killed += 1,
         None => tally.killed_after_acknowledging += 1,
         Some(0) => tally.acknowledged += 1,
         Some(_) => tally.refused += 1,

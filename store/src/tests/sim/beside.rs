@@ -140,10 +140,10 @@ impl Process {
     /// Does, now and then, one of the things that are no commits.
     pub(super) fn go_beside(&mut self, store: &Store) {
         let done = match self.dice.between(0, 4_000) {
-            0..=14 => return self.change_key(store),
-            15..=114 => return self.adopt(store),
-            115..=154 => self.cosign(store),
-            155..=214 => self.look_beside(store),
+            0..=29 => return self.change_key(store),
+            30..=229 => return self.adopt(store),
+            230..=289 => self.cosign(store),
+            290..=379 => self.look_beside(store),
             _ => return,
         };
         if let Err(error) = done {

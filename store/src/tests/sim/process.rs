@@ -202,6 +202,8 @@ impl Process {
                 self.change_to(&newest);
             }
             if self.dice.hits(5) {
+                // It publishes first, which waits its turn.
+                due.publish_now(store);
                 self.check(store);
             }
         }

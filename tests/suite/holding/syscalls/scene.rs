@@ -7,7 +7,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use griptrace_core::id::NodeId;
+use griptrace_core::{id::NodeId, node::Kind};
 use griptrace_store::{Store, record::NodeRecord};
 use griptrace_tests::seed::Seed;
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ impl Workshop {
         place
     }
 
-    fn record(&self, lineage: &str) -> Vec<String> {
+    pub(super) fn record(&self, lineage: &str) -> Vec<String> {
         let file = self.shared().join(lineage).with_extension("toml");
         griptrace(&["record", "--json", file.to_str().unwrap()])
     }
@@ -95,6 +95,17 @@ impl Workshop {
     pub(super) fn plain(&self) -> Scene {
         let place = self.begun("plain");
         Scene::at("a commit", &place, self.record("second"))
+    }
+
+    /// The same, and a data set of it is withdrawn.
+    pub(super) fn marked(&self) -> Scene {
+        let place = self.begun("marked");
+        let store = reader(&store_of(&place)).unwrap();
+        let camera = store.of_kind(Kind::Dataset).unwrap().pop().expect("one was recorded").to_string();
+        // By its id: once it is marked, its name leads to no other; and by a day, since another one is another mark.
+        let said = ["--reason", "a part of it was not collected", "--date", "2026-06-01", "--json"];
+        let program = griptrace(&[&["mark", "withdraw", &camera][..], &said].concat());
+        Scene::at("a mark", &place, program)
     }
 
     /// A log of which a commit fills a tile, and then is long enough for a snapshot.
