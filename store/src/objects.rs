@@ -233,6 +233,14 @@ impl Objects {
         Ok(names)
     }
 
+    /// Tells whether there is any segment, and asks for no more than that.
+    pub(crate) fn has_segments(&self) -> Result<bool, StorageError> {
+        let Some(InBucket { bucket, blocks }) = &self.bucket else { return Ok(!self.list(segment::FOLDER)?.is_empty()) };
+        let failed = self.failed("list", segment::FOLDER);
+        let is_any = || Ok(!bucket.list(segment::FOLDER, None, 1)?.is_empty() || blocks.is_any()?);
+        is_any().map_err(failed)
+    }
+
     /// Writes an object, durably, over any older one.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
         if let Some(bucket) = self.bucket() {

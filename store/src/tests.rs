@@ -17,6 +17,7 @@ mod large;
 mod late;
 mod log;
 mod measure;
+mod moving;
 mod pinned;
 mod published;
 mod questions;

@@ -164,6 +164,11 @@ impl Blocks {
         place.map(|place| Object::part(Arc::clone(&self.bucket), &name(block), place.offset, place.length))
     }
 
+    /// Tells whether there is any block.
+    pub(crate) fn is_any(&self) -> io::Result<bool> {
+        Ok(!self.bucket.list(FOLDER, None, 1)?.is_empty())
+    }
+
     /// Returns the names of all segments that are in blocks, without their folder.
     pub(super) fn segments(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -288,11 +293,6 @@ impl Blocks {
         }
     }
 
-    /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
-    pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
-        self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
-    }
-
     fn fill_one(&self, home: &GenesisHash, block: u64, goes_on: &dyn Fn() -> bool) -> io::Result<Outcome> {
         let firsts = self.singles(block)?;
         // One that was made before, by whoever was stopped before the segments were removed, or by another at the same time.
@@ -394,7 +394,8 @@ fn no_table(block: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, DamagedBlock(name(block)))
 }
 
-fn name(block: u64) -> String {
+/// Returns the object of a block.
+pub(crate) fn name(block: u64) -> String {
     format!("{FOLDER}/{block:016}")
 }
 
@@ -403,7 +404,8 @@ fn block_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|block| format!("{block:016}") == name)
 }
 
-fn encode(segments: &[Segment]) -> Vec<u8> {
+/// Returns the bytes of a block of these segments.
+pub(crate) fn encode(segments: &[Segment]) -> Vec<u8> {
     let mut table = wide(segments.len()).to_le_bytes().to_vec();
     let begin = wide(MAGIC.len()).saturating_add(32).saturating_add(8);
     let mut offset = begin.saturating_add(wide(segments.len()).saturating_mul(24));

@@ -42,6 +42,7 @@ pub(super) struct Hooked {
     change: Arc<Mutex<Option<Change>>>,
     requests: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
+    states: Arc<Mutex<Vec<(Vec<u8>, When)>>>,
 }
 
 impl fmt::Debug for Hooked {
@@ -107,6 +108,13 @@ impl Hooked {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Writes the object `state` once more each time that it was written, as a bucket may do whose answer was lost.
+    pub(super) fn write_states_again(&self) {
+        for (bytes, when) in self.states.lock().unwrap().iter() {
+            self.bucket.put("state", bytes, when).unwrap();
+        }
+    }
+
     fn asked(&self, asked: Asked<'_>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let before = self.before.lock().unwrap().take();
@@ -137,6 +145,9 @@ impl Bucket for Hooked {
 
     fn put(&self, name: &str, bytes: &[u8], when: &When) -> io::Result<Put> {
         self.asked(Asked::Put(name));
+        if name == "state" {
+            self.states.lock().unwrap().push((bytes.to_vec(), when.clone()));
+        }
         self.bucket.put(name, bytes, when)
     }
 
