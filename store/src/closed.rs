@@ -2,12 +2,19 @@
 //!
 //! A backup, and a place that a log was moved away from, hold a whole log and its key would sign on it. Nobody who
 //! goes on there by mistake is told by the bytes alone, so that it stands there in words (Rule R11).
+//!
+//! Whoever writes it has read it, and writes it only while it is still what was read. No two of it have the same bytes, so that
+//! a write that arrives late, or once more, finds another one there and does nothing.
 
 use core::fmt;
 
+use griptrace_core::digest::Digest;
+
 use crate::{
+    bucket::{Put, Version, When},
     error::{OpenError, StorageError},
     objects::Objects,
+    random,
 };
 
 pub(crate) const STATE: &str = "state";
@@ -34,11 +41,38 @@ impl fmt::Display for Closed {
     }
 }
 
+/// Which state was read or written.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    bytes: Option<Vec<u8>>,
+    version: Option<Version>,
+}
+
 /// Reads the state; `None` if the log may be written to.
 pub(crate) fn read(objects: &Objects) -> Result<Option<Closed>, StorageError> {
-    let Some(bytes) = objects.read(STATE)? else { return Ok(None) };
-    let lines = core::str::from_utf8(&bytes).ok().and_then(|text| text.strip_prefix(MAGIC)?.strip_prefix('\n'));
-    match lines.and_then(|lines| lines.strip_suffix('\n')?.split_once(' ')) {
+    Ok(look(objects)?.0)
+}
+
+/// Reads the state, to change it.
+pub(crate) fn look(objects: &Objects) -> Result<(Option<Closed>, Mark), StorageError> {
+    let mark = mark(objects)?;
+    let state = mark.bytes.as_deref().map(parse).transpose()?.flatten();
+    Ok((state, mark))
+}
+
+fn mark(objects: &Objects) -> Result<Mark, StorageError> {
+    let Some(bucket) = objects.bucket() else { return Ok(Mark { bytes: objects.read(STATE)?, version: None }) };
+    let found = bucket.get(STATE, None).map_err(objects.failed("read", STATE))?;
+    Ok(found.map_or(Mark { bytes: None, version: None }, |part| Mark {
+        bytes: Some(part.bytes),
+        version: Some(part.version),
+    }))
+}
+
+fn parse(bytes: &[u8]) -> Result<Option<Closed>, StorageError> {
+    let lines = core::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(MAGIC)?.strip_prefix('\n'));
+    let line = lines.and_then(|lines| lines.split_once('\n')).map(|(line, _)| line);
+    match line.and_then(|line| line.split_once(' ')) {
         Some(("open", "-")) => Ok(None),
         Some(("backup", of)) => Ok(Some(Closed::Backup(of.to_owned()))),
         Some(("unfinished", from)) => Ok(Some(Closed::Unfinished(from.to_owned()))),
@@ -47,15 +81,48 @@ pub(crate) fn read(objects: &Objects) -> Result<Option<Closed>, StorageError> {
     }
 }
 
-/// Writes the state, durably.
-pub(crate) fn write(objects: &Objects, state: Option<&Closed>) -> Result<(), StorageError> {
+/// Tells whether the state is still the one that was read or written.
+pub(crate) fn is_still(objects: &Objects, known: &Mark) -> Result<bool, StorageError> {
+    Ok(mark(objects)?.bytes == known.bytes)
+}
+
+/// Writes the state, durably, if it is still the one that is known.
+///
+/// # Errors
+/// `Fenced` if another process wrote it meanwhile; `Io`.
+pub(crate) fn change(objects: &Objects, known: &Mark, state: Option<&Closed>) -> Result<Mark, StorageError> {
     let (word, place) = match state {
         None => ("open", "-"),
         Some(Closed::Backup(of)) => ("backup", of.as_str()),
         Some(Closed::Unfinished(from)) => ("unfinished", from.as_str()),
         Some(Closed::Moved(to)) => ("moved", to.as_str()),
     };
-    objects.put(STATE, format!("{MAGIC}\n{word} {place}\n").as_bytes())
+    let mut chance = [0; 32];
+    random(&mut chance).map_err(objects.failed("ask for randomness for", STATE))?;
+    let bytes = format!("{MAGIC}\n{word} {place}\n{}\n", Digest::from_bytes(chance)).into_bytes();
+    let fenced = || StorageError::Fenced { path: objects.root().to_path_buf() };
+    let Some(bucket) = objects.bucket() else {
+        // Whoever writes it holds the lock.
+        if !is_still(objects, known)? {
+            return Err(fenced());
+        }
+        objects.put(STATE, &bytes)?;
+        return Ok(Mark { bytes: Some(bytes), version: None });
+    };
+    let when = known.version.clone().map_or(When::Absent, When::Is);
+    let put = bucket.put(STATE, &bytes, &when).map_err(objects.failed("write", STATE));
+    if let Ok(Put::Done(version)) = put {
+        return Ok(Mark { bytes: Some(bytes), version: Some(version) });
+    }
+    // An answer may have been lost: what stands there tells.
+    let there = mark(objects)?;
+    if there.bytes.as_ref() == Some(&bytes) { Ok(there) } else { put.and_then(|_| Err(fenced())) }
+}
+
+/// Writes the state, whatever it is.
+#[cfg(test)]
+pub(crate) fn write(objects: &Objects, state: Option<&Closed>) -> Result<(), StorageError> {
+    change(objects, &mark(objects)?, state).map(drop)
 }
 
 /// Refuses to write to a log that is closed where it is.

@@ -267,6 +267,11 @@ impl Writer {
         drop(self.desk());
     }
 
+    /// Lets nothing into the log as long as the answer is held.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        self.desk()
+    }
+
     /// Returns the turn to write, if the log is in a bucket.
     pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
         self.lease.as_ref()

@@ -10,6 +10,7 @@
 //! is, is not asked of it: its root has to be that of this log at that size, so that what it has is never read again here and
 //! yet is known to be the same.
 
+mod guard;
 mod sink;
 
 use std::{
@@ -18,15 +19,16 @@ use std::{
 };
 
 use griptrace_core::{
+    digest::Digest,
     id::GenesisHash,
     tile::{EntryBundle, Tile, encode_entries, encode_hashes, entry_bundles, tiles},
 };
 
-use self::sink::Sink;
+use self::{guard::Guard, sink::Sink};
 use crate::{
     OpenOptions, Store, adopted,
-    bucket::{Bucket, Put, When},
-    closed::{self, Closed},
+    bucket::Bucket,
+    closed::{self, Closed, Mark},
     cosigned,
     error::{CopyError, OpenError, StorageError},
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature},
@@ -35,6 +37,7 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     open::{GENESIS, Opened, open_on, read_genesis},
+    publish::size_of,
     segment::{self, Groups},
     tiles::TileReader,
 };
@@ -97,8 +100,12 @@ impl Store {
     /// # Errors
     /// `Taken` if something else is there, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
     pub fn back_up(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
-        let state = Closed::Backup(self.0.objects.root().display().to_string());
-        Copying { from: self, to, objects: to.objects(), progress }.run(&state)
+        Copying::begin(self, to, progress)?.run(&Closed::Backup(self.here()))
+    }
+
+    /// Returns what the states of other places call this one.
+    fn here(&self) -> String {
+        self.0.objects.root().display().to_string()
     }
 
     /// Copies this log, a backup, to a place where none is, which is written to from then on.
@@ -107,54 +114,91 @@ impl Store {
     /// `Taken` if a log is there; `Below` if anything there tells of a larger size that was signed (Rule R11); as
     /// [`Self::back_up`].
     pub fn restore_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
-        let copying = Copying { from: self, to, objects: to.objects(), progress };
+        let mut copying = Copying::begin(self, to, progress)?;
         copying.refuse_below()?;
-        let unfinished = Closed::Unfinished(self.0.objects.root().display().to_string());
-        let is_ours = closed::read(&copying.objects)? == Some(unfinished.clone());
-        if !is_ours && !copying.objects.list(segment::FOLDER)?.is_empty() {
+        let unfinished = Closed::Unfinished(self.here());
+        if copying.there.as_ref() != Some(&unfinished) && copying.objects.has_segments()? {
             return Err(CopyError::Taken { place: to.name() });
         }
         let copied = copying.run(&unfinished)?;
-        closed::write(&copying.objects, None)?;
-        Ok(copied)
+        copying.open(copied)
     }
 
     /// Moves the log to another place, which is written to from then on, and never again here. This store has to be open for
     /// writing, so that nobody else goes on meanwhile; it commits no more. Cut off, it is done again: only
-    /// once this place is closed, the other one is opened.
+    /// once this place is closed, the other one is opened, and this one is never opened again.
+    ///
+    /// A place in a bucket that is closed already may still have a writer which does not know it yet: whoever goes on with
+    /// the move takes the turn from it, so that this store has to be opened with a signer there.
     ///
     /// # Errors
-    /// As [`Self::back_up`]; `NoWriter` if the store is not open for writing.
+    /// As [`Self::back_up`]; `NoWriter` if the store is not open for writing; `LostTurn` if another process had the turn to write
+    /// meanwhile: this place is closed then, and the same call from a store that is opened again goes on.
     pub fn move_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
         let here = &self.0.objects;
         let moved = Closed::Moved(to.name());
-        let unfinished = Closed::Unfinished(here.root().display().to_string());
-        let copying = Copying { from: self, to, objects: to.objects(), progress };
-        let is_closed = closed::read(here)? == Some(moved.clone());
-        let writer = self.0.writer();
-        if writer.is_none() && !is_closed {
-            return Err(CopyError::NoWriter { place: here.root().display().to_string() });
+        let (state, mark) = closed::look(here)?;
+        let is_closed = state.as_ref() == Some(&moved);
+        if let Some(state) = state.filter(|_| !is_closed) {
+            return Err(OpenError::Closed { path: here.root().to_path_buf(), state }.into());
         }
+        if is_closed {
+            if let Some(copied) = self.is_at(to)? {
+                return Ok(copied);
+            }
+            self.take_closed_turn()?;
+        }
+        let Some(writer) = self.0.writer() else {
+            // A folder that is closed has no writer.
+            let mut copying = Copying::begin(self, to, progress)?;
+            if !is_closed || here.bucket().is_some() {
+                return Err(CopyError::NoWriter { place: self.here() });
+            }
+            copying.refuse_moved()?;
+            let copied = copying.run(&Closed::Unfinished(self.here()))?;
+            return copying.open(copied);
+        };
         self.0.publish();
-        let copied = copying.run(&unfinished)?;
-        if let Some(writer) = writer {
-            let (size, _, _) = copying.newest();
-            closed::write(here, Some(&moved))?;
-            // Crash here: neither place is written to. The same command again opens the other one.
-            let still_here = writer.lease().map_or(Ok(()), |lease| lease.beat(here));
-            if let Err(error) = still_here {
-                // Another one had taken the turn before the place was closed, and may have gone on.
-                closed::write(here, None)?;
-                return Err(error.into());
-            }
-            if size != copied.size {
-                closed::write(here, None)?;
-                return Err(CopyError::Newer { place: to.name(), there: copied.size, here: size });
-            }
-            writer.poison();
+        // Nothing is committed from here on.
+        let _still = writer.hold();
+        let mut copying = Copying::begin(self, to, progress)?;
+        if is_closed {
+            copying.refuse_moved()?;
         }
-        closed::write(&copying.objects, None)?;
-        Ok(copied)
+        let copied = copying.run(&Closed::Unfinished(self.here()))?;
+        if !is_closed {
+            closed::change(here, &mark, Some(&moved))?;
+        }
+        // Crash here: neither place is written to. The same command again opens the other one.
+        let goes_on = writer.lease().map_or(Ok(()), |lease| lease.beat(here));
+        writer.poison();
+        if goes_on.is_err() {
+            // Another one had taken the turn before the place was closed, and may have gone on.
+            return Err(CopyError::LostTurn { place: self.here(), to: to.name() });
+        }
+        copying.open(copied)
+    }
+
+    /// Returns the newest signed size and root, and the checkpoint.
+    fn newest(&self) -> (u64, Digest, String) {
+        let state = self.0.read();
+        (state.catalogue.size(), state.catalogue.root(), state.note.clone())
+    }
+
+    /// Tells whether a place holds all of this log, and is written to.
+    fn is_at(&self, to: &Place) -> Result<Option<Copied>, CopyError> {
+        let objects = to.objects();
+        if closed::read(&objects)?.is_some() || !objects.exists(HEAD)? {
+            return Ok(None);
+        }
+        let (size, root, _) = self.newest();
+        let told = SharedHead::size(&self.0.objects)?.unwrap_or(size).max(size);
+        let opened = open_on(objects, OpenOptions::default())?;
+        let there = opened.catalogue.size();
+        let is_it = opened.catalogue.home == self.0.home
+            && there >= told
+            && TileReader::new(&opened.objects, &opened.catalogue).root_at(size)? == root;
+        Ok(is_it.then_some(Copied { size: there, had: there, checkpoint: opened.note }))
     }
 }
 
@@ -164,20 +208,53 @@ struct Copying<'a> {
     to: &'a Place,
     objects: Objects,
     progress: Progress<'a>,
+    /// What the state said there before, and which it is now.
+    there: Option<Closed>,
+    mark: Mark,
+    /// Of a folder.
+    _lock: Option<WriterLock>,
 }
 
-impl Copying<'_> {
-    fn run(&self, state: &Closed) -> Result<Copied, CopyError> {
-        let inner = &self.from.0;
-        let (size, root, note) = self.newest();
-        if self.objects.root() == inner.objects.root() {
-            return Err(CopyError::Taken { place: self.to.name() });
+impl<'a> Copying<'a> {
+    /// Makes the place ready, keeps others of this machine away from a folder, and looks at what is there.
+    fn begin(from: &'a Store, to: &'a Place, progress: Progress<'a>) -> Result<Self, CopyError> {
+        let objects = to.objects();
+        if objects.root() == from.0.objects.root() {
+            return Err(CopyError::Taken { place: to.name() });
         }
-        let _lock = self.begin()?;
+        let lock = if let Place::Bucket(_, local) = to {
+            let failed = |source| StorageError::Io { doing: "create", path: local.clone(), source };
+            std::fs::create_dir_all(local).map_err(failed)?;
+            None
+        } else {
+            objects.create_root()?;
+            Some(WriterLock::take(objects.root())?)
+        };
+        objects.prepare()?;
+        let (there, mark) = closed::look(&objects)?;
+        Ok(Self { from, to, objects, progress, there, mark, _lock: lock })
+    }
+
+    fn guard(&self) -> Guard<'_> {
+        Guard { objects: &self.objects, mark: &self.mark }
+    }
+
+    /// Refuses a place that the log was moved on from: where this one was closed long ago, it is not to be opened again.
+    fn refuse_moved(&self) -> Result<(), CopyError> {
+        match self.there {
+            Some(Closed::Moved(_)) => Err(CopyError::Taken { place: self.to.name() }),
+            Some(Closed::Backup(_) | Closed::Unfinished(_)) | None => Ok(()),
+        }
+    }
+
+    /// Copies; nobody writes there until this is over, and afterwards only if the place is opened.
+    fn run(&mut self, state: &Closed) -> Result<Copied, CopyError> {
+        let inner = &self.from.0;
+        let (size, root, note) = self.from.newest();
         let before = self.before(size, root)?;
-        closed::write(&self.objects, Some(state))?;
+        self.mark = closed::change(&self.objects, &self.mark, Some(state))?;
         let genesis = inner.genesis.to_bytes().map_err(OpenError::Genesis)?;
-        self.put(GENESIS, &genesis)?;
+        self.guard().put(GENESIS, &genesis)?;
         inner.keys().log.write(&self.objects)?;
         let had = before.as_ref().map_or(0, |opened| opened.catalogue.size());
         let end = before.as_ref().map_or((0, 0), |opened| opened.catalogue.end());
@@ -190,35 +267,22 @@ impl Copying<'_> {
         Ok(Copied { size, had, checkpoint })
     }
 
-    /// Returns the newest signed size and root, and the checkpoint.
-    fn newest(&self) -> (u64, griptrace_core::digest::Digest, String) {
-        let state = self.from.0.read();
-        (state.catalogue.size(), state.catalogue.root(), state.note.clone())
-    }
-
-    /// Makes the place ready, and keeps others of this machine away from a folder.
-    fn begin(&self) -> Result<Option<WriterLock>, CopyError> {
-        if let Place::Bucket(_, local) = self.to {
-            let failed = |source| StorageError::Io { doing: "create", path: local.clone(), source };
-            std::fs::create_dir_all(local).map_err(failed)?;
-            self.objects.prepare()?;
-            return Ok(None);
+    /// Opens the place to be written to. Whoever goes on with what another one began may have done it already.
+    fn open(&self, copied: Copied) -> Result<Copied, CopyError> {
+        match closed::change(&self.objects, &self.mark, None) {
+            Ok(_) => Ok(copied),
+            Err(error @ StorageError::Fenced { .. }) => self.from.is_at(self.to)?.ok_or(error.into()),
+            Err(error) => Err(error.into()),
         }
-        self.objects.create_root()?;
-        let lock = WriterLock::take(self.objects.root())?;
-        self.objects.prepare()?;
-        Ok(Some(lock))
     }
 
     /// Opens what is there from an earlier copy, which has to be the beginning of this log.
-    fn before(&self, size: u64, root: griptrace_core::digest::Digest) -> Result<Option<Opened>, CopyError> {
+    fn before(&self, size: u64, root: Digest) -> Result<Option<Opened>, CopyError> {
         let taken = || CopyError::Taken { place: self.to.name() };
-        let state = closed::read(&self.objects)?;
         if !self.objects.exists(HEAD)? && !self.objects.exists(CHECKPOINT)? {
-            let is_empty = self.objects.list(segment::FOLDER)?.is_empty();
-            return if is_empty || state.is_some() { Ok(None) } else { Err(taken()) };
+            return if self.there.is_some() || !self.objects.has_segments()? { Ok(None) } else { Err(taken()) };
         }
-        if state.is_none() {
+        if self.there.is_none() {
             return Err(taken());
         }
         let opened = open_on(self.to.objects(), OpenOptions::default())?;
@@ -249,10 +313,7 @@ impl Copying<'_> {
         }
         let keys = self.from.0.keys();
         let signature = Signature { keys: &keys.log };
-        let mut known = crate::seen::size(&self.objects, signature)?;
-        if let Ok(signed) = signature.all(&self.objects) {
-            known = known.max(signed.last().map(|signed| signed.head.size));
-        }
+        let known = crate::seen::size(&self.objects, signature)?.max(signature.told(&self.objects)?);
         let size = self.from.size();
         match known.filter(|known| *known > size) {
             Some(known) => Err(CopyError::Below { place: self.to.name(), known, size }),
@@ -260,15 +321,10 @@ impl Copying<'_> {
         }
     }
 
-    /// Writes an object unless it is there with the same bytes.
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        if self.objects.read(name)?.as_deref() == Some(bytes) { Ok(()) } else { self.objects.put(name, bytes) }
-    }
-
     /// Copies the groups from one entry on, as they are.
     fn groups(&self, had: u64, size: u64, end: (u64, u64)) -> Result<(), CopyError> {
         let inner = &self.from.0;
-        let mut sink = Sink::new(&self.objects, inner.home, had, size, end)?;
+        let mut sink = Sink::new(self.guard(), inner.home, had, size, end)?;
         let mut next = had;
         let mut ahead = None;
         while next < size {
@@ -330,7 +386,7 @@ impl Copying<'_> {
         for name in cosigned.chain(adopted) {
             // One that went meanwhile is in no copy.
             if let Some(bytes) = from.read(&name)? {
-                self.put(&name, &bytes)?;
+                self.guard().put(&name, &bytes)?;
             }
         }
         Ok(())
@@ -342,20 +398,21 @@ impl Copying<'_> {
             None => drop(HeadFile::create(&self.objects, note)?),
             Some(bucket) => {
                 let there = SharedHead::read(&self.objects, &**bucket)?;
-                let (number, when) = match there {
-                    Some((there, version)) => (there.turn.number.saturating_add(1), When::Is(version)),
-                    None => (1, When::Absent),
+                let (number, version) = match there {
+                    Some((there, _)) if there.head.size > head.size => {
+                        let (place, there, here) = (self.to.name(), there.head.size, head.size);
+                        return Err(CopyError::Newer { place, there, here });
+                    }
+                    Some((there, version)) => (there.turn.number.saturating_add(1), Some(version)),
+                    None => (1, None),
                 };
                 let turn = Turn { number, writer: None, beat: 0, address: String::new() };
                 let bytes = SharedHead { head, turn, note: note.to_owned() }.to_bytes();
-                let put = bucket.put(HEAD, &bytes, &when).map_err(self.objects.failed("write", HEAD))?;
-                let is_there = || Ok::<_, StorageError>(self.objects.read(HEAD)?.as_deref() == Some(&*bytes));
-                if put == Put::Refused && !is_there()? {
-                    return Err(StorageError::Fenced { path: self.objects.root().to_path_buf() }.into());
-                }
+                self.guard().put_over(HEAD, &bytes, version)?;
             }
         }
-        Ok(self.objects.put(CHECKPOINT, note.as_bytes())?)
+        let is_older = |there: &[u8]| Ok(size_of(there) <= head.size);
+        Ok(self.objects.put_newer(CHECKPOINT, note.as_bytes(), is_older)?)
     }
 
     /// Opens the copy from its bytes, which have to lead to the same checkpoint; returns that.

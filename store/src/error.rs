@@ -187,6 +187,14 @@ pub enum CopyError {
         /// The place.
         place: String,
     },
+    /// Another process had the turn to write while the log was moved.
+    #[error("{place} is closed, as the log goes to {to}; but another process had the turn to write there meanwhile, and what it took is not copied yet")]
+    LostTurn {
+        /// The place that is closed.
+        place: String,
+        /// Where the log goes.
+        to: String,
+    },
     /// A place could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -42,6 +42,8 @@ const TEND_EVERY: Duration = Duration::from_millis(250);
 pub(crate) const SPREAD_MILLIS: u64 = 500;
 /// How long at most a process rests before it tries again for a turn that it could not make use of.
 const REST_MAX: Duration = Duration::from_secs(60);
+/// How often the turn is tried for at a place that is closed: whoever else takes it there ends it at once.
+const TRIES_FOR_CLOSED: u32 = 16;
 /// How often it puts small segments together.
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long who opens a store to write waits for another one's turn to end.
@@ -209,6 +211,43 @@ impl Store {
 }
 
 impl Store {
+    /// Takes the turn to write at a place in a bucket that is closed, whoever has it: who was writing when it was closed has
+    /// to stop before all that it wrote can be copied. In a folder it does nothing, and without a signer neither.
+    pub(crate) fn take_closed_turn(&self) -> Result<(), OpenError> {
+        let inner = &self.0;
+        let (Some(bucket), Some(candidate)) = (inner.objects.bucket(), &inner.candidate) else { return Ok(()) };
+        let mut tries = 0;
+        while inner.writer().is_none_or(|writer| writer.is_poisoned()) {
+            let mut watch = inner.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(writer) = inner.writer() {
+                inner.step_down(&writer);
+            }
+            let found = inner.head_or_remake(bucket)?;
+            if let Some(lease) = Lease::take(&inner.objects, bucket, &found, candidate.writer, &candidate.address)? {
+                let (lease, signers) = (Arc::new(lease), candidate.signers().clone());
+                if let Err(error) = inner.go_on(&lease, &signers) {
+                    inner.objects.set_writer(false);
+                    drop(lease.release(&inner.objects));
+                    return Err(error);
+                }
+                *watch = Watch::default();
+                drop(watch);
+                if bucket.has_threads() {
+                    keep_tending(self);
+                }
+                return Ok(());
+            }
+            drop(watch);
+            tries += 1;
+            if tries >= TRIES_FOR_CLOSED {
+                let (path, holder) = (inner.objects.root().to_path_buf(), "another process".to_owned());
+                return Err(OpenError::Taken { path, holder });
+            }
+            bucket.pause(TEND_EVERY);
+        }
+        Ok(())
+    }
+
     /// Tells whether the log is in a bucket, which several processes share.
     pub fn is_in_bucket(&self) -> bool {
         self.0.objects.bucket().is_some()
@@ -362,7 +401,7 @@ impl Inner {
         let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
         let size = self.read().catalogue.size();
         blocks.know(size);
-        Ok(blocks.fill(size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
+        Ok(blocks.fill(&self.home, size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
     }
 
     fn saw(&self, head: HeadSeen) {

@@ -288,7 +288,7 @@ impl<'a> Audit<'a> {
         // Without them nothing can be said of what is missing.
         let Some(names) = self.note(names)? else { return Ok(()) };
         for name in names {
-            let Ok(first) = name.parse::<u64>() else {
+            let Some(first) = segment::first_in_folder(&name) else {
                 self.fault(format!("segments/{name}"), "its name is no number");
                 continue;
             };

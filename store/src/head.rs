@@ -130,6 +130,23 @@ impl Signature<'_> {
         }
     }
 
+    /// Returns the largest size that anything here tells of, signed or not; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// `Corrupt` for anything that can't be read: it may tell of more.
+    pub(crate) fn told(self, objects: &Objects) -> Result<Option<u64>, StorageError> {
+        let mut told = cosigned::newest(self, objects)?.map(|signed| signed.head.size);
+        for slot in self.slots(objects)? {
+            match slot {
+                Slot::Signed(signed) => told = told.max(Some(signed.head.size)),
+                Slot::Bad(error) => return Err(error),
+                Slot::Empty => {}
+            }
+        }
+        told = told.max(self.published(objects)?.map(|signed| signed.head.size));
+        Ok(told.max(SharedHead::size(objects)?))
+    }
+
     /// Returns all checkpoints that `head`, `checkpoint` and `cosigned` hold, the newest last. What is damaged
     /// there is passed over as long as anything is left.
     pub(crate) fn all(self, objects: &Objects) -> Result<Vec<Signed>, StorageError> {

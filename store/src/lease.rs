@@ -110,6 +110,12 @@ impl SharedHead {
         Ok(Self { head: Head { size, root }, turn, note: note.to_owned() })
     }
 
+    /// Returns how many entries the head of a bucket tells of, signed or not; `None` if there is none, or in a folder.
+    pub(crate) fn size(objects: &Objects) -> Result<Option<u64>, StorageError> {
+        let Some(bucket) = objects.bucket() else { return Ok(None) };
+        Ok(Self::read(objects, &**bucket)?.map(|(shared, _)| shared.head.size))
+    }
+
     /// Reads the head of a bucket; `None` if there is none.
     pub(crate) fn read(objects: &Objects, bucket: &dyn Bucket) -> Result<Option<(Self, Version)>, StorageError> {
         let found = bucket.get(HEAD, None).map_err(objects.failed("read", HEAD))?;

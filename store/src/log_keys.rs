@@ -226,7 +226,7 @@ fn history(genesis: &Genesis, home: &GenesisHash, changes: &[(u64, KeyChange)]) 
 /// lead to the key of the newest checkpoint.
 fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Vec<(u64, Vec<u8>)> {
     let mut found = Vec::new();
-    for first in objects.list("segments").unwrap_or_default().iter().filter_map(|name| name.parse::<u64>().ok()) {
+    for first in objects.list("segments").unwrap_or_default().iter().filter_map(|name| segment::first_in_folder(name)) {
         let name = segment::name(first);
         let Ok(Some(bytes)) = objects.read(&name) else { continue };
         let Ok(begin) = segment::check_header(home, first, &bytes) else { continue };

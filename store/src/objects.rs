@@ -192,6 +192,7 @@ impl Objects {
     /// Closes the segments that begin at this entry or after it, to look for them anew.
     pub(crate) fn forget_segments(&self, from: u64) {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|first, _| *first < from);
+        self.blocks().iter().for_each(|blocks| blocks.forget(from));
     }
 
     /// Opens an object to write in place.
@@ -230,6 +231,14 @@ impl Objects {
         let mut names = self.disk.list(folder).map_err(self.failed("list", folder))?;
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Tells whether there is any segment, and asks for no more than that.
+    pub(crate) fn has_segments(&self) -> Result<bool, StorageError> {
+        let Some(InBucket { bucket, blocks }) = &self.bucket else { return Ok(!self.list(segment::FOLDER)?.is_empty()) };
+        let failed = self.failed("list", segment::FOLDER);
+        let is_any = || Ok(!bucket.list(segment::FOLDER, None, 1)?.is_empty() || blocks.is_any()?);
+        is_any().map_err(failed)
     }
 
     /// Writes an object, durably, over any older one.

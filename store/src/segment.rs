@@ -53,7 +53,25 @@ pub(crate) fn name_in_folder(first: u64) -> String {
 
 /// Returns the first entry of the segment of this name.
 pub(crate) fn first_of(name: &str) -> Option<u64> {
-    name.strip_prefix(FOLDER)?.strip_prefix('/')?.parse().ok()
+    first_in_folder(name.strip_prefix(FOLDER)?.strip_prefix('/')?)
+}
+
+/// Returns the first entry of the segment that is called so in its folder. Whatever else lies there is no segment.
+pub(crate) fn first_in_folder(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|first| name_in_folder(*first) == name)
+}
+
+/// Checks a whole segment: its header, the checksum of every frame, and that its groups follow one another. Returns the size
+/// of the log behind it.
+pub(crate) fn check_whole(home: &GenesisHash, first: u64, bytes: &[u8]) -> Result<u64, StorageError> {
+    let name = name(first);
+    let begin = check_header(home, first, bytes)?;
+    let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
+    let mut size = first;
+    while let Some(group) = groups.next()? {
+        size = group.first.saturating_add(wide(group.entries.len()));
+    }
+    if size > first { Ok(size) } else { Err(StorageError::corrupt(name, "it holds no group")) }
 }
 
 /// Returns the first bytes of a segment.

@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 mod across;
+mod blocks;
 mod bucket;
 mod bundle;
 mod copying;
@@ -9,12 +10,14 @@ mod damage;
 mod derived;
 mod faults;
 mod found;
+mod hooked;
 mod keys;
 mod kinds;
 mod large;
 mod late;
 mod log;
 mod measure;
+mod moving;
 mod pinned;
 mod published;
 mod questions;

@@ -146,14 +146,19 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
     tell(context, "moved to", &to, &copied)
 }
 
-/// Opens the log that is to be moved; one whose move was cut off before the settings were changed, to be read.
+/// Opens the log that is to be moved. One whose move was cut off is closed: in a bucket somebody may write to it who does not
+/// know that yet, and has to be stopped with its key.
 fn to_move(context: &Context, to: &griptrace_store::Place) -> Result<Store, CommandError> {
     let store = Workspace::local_store(context, false)?;
     let state = store.state().map_err(|e| CommandError::because("cannot tell whether the log may be moved", e))?;
-    if state == Some(Closed::Moved(to.name())) {
+    let (is_closed, is_in_bucket) = (state == Some(Closed::Moved(to.name())), store.is_in_bucket());
+    if is_closed && !is_in_bucket {
         return Ok(store);
     }
     drop(store);
+    if is_closed {
+        return Workspace::join_store(context, "", false);
+    }
     match context.workspace_for_recording()?.store {
         Log::Local(store) => Ok(store),
         Log::Remote(_) => Err(CommandError::failed("the log is on a server")),
@@ -170,6 +175,7 @@ fn copying(
         let hint = match &error {
             CopyError::OtherLog { .. } => "look whether the place is the right one",
             CopyError::NoWriter { .. } => "see who writes to it, and end that",
+            CopyError::LostTurn { .. } => "give the same command again: it takes the turn, copies the rest, and opens the log there",
             CopyError::Below { .. } => "find the newest copy; if there is none, begin a new log with `griptrace init`",
             CopyError::Taken { .. } => "name an empty place, or an earlier backup of this log",
             CopyError::Forked { .. } | CopyError::Newer { .. } => {

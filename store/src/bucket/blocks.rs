@@ -5,6 +5,9 @@
 //! whose first entry is one of 256 b to 256 b + 255, behind a table of them; the segments themselves
 //! go once it stands. Which block a segment is in follows from its name, and whoever makes a block
 //! makes the same bytes, so that nobody has to agree on anything.
+//!
+//! A segment that goes is the only copy: what was read of it is checked before it is put into a block, and all of the block is
+//! read again before it goes.
 
 use core::{
     error::Error,
@@ -12,16 +15,19 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     Bucket, When,
     disk::{Object, all},
 };
+use griptrace_core::id::GenesisHash;
+
 use crate::{
+    error::StorageError,
     number::{narrow, wide},
     segment,
 };
@@ -36,6 +42,10 @@ pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
+/// Names that are listed at once.
+const LIST_MAX: usize = 1000;
+/// How many calls pass at most before what failed again and again is tried once more.
+const REST_MAX: u32 = 128;
 
 /// A segment: its first entry, and its bytes.
 pub(crate) type Segment = (u64, Vec<u8>);
@@ -72,12 +82,38 @@ pub(crate) struct Blocks {
     tables: Mutex<HashMap<u64, Arc<[Place]>>>,
     /// How long the log is, as far as is known here.
     size: AtomicU64,
+    filled: Mutex<Filled>,
+}
+
+/// How far segments were put together here.
+#[derive(Debug, Default)]
+struct Filled {
+    /// The first block of which that is still to be done: those before it are made, or too long to be.
+    from: u64,
+    /// Blocks behind that one that are too long.
+    too_long: BTreeSet<u64>,
+    /// How often it failed in a row, and how many calls are still to pass before it is tried again.
+    failures: u32,
+    rest: u32,
+}
+
+/// What became of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    /// It was made, and its segments removed.
+    Made,
+    /// It was there, and its segments are removed.
+    Was,
+    /// It would be too long.
+    TooLong,
+    /// The work was ended before.
+    Ended,
 }
 
 impl Blocks {
     /// Looks at the blocks of a bucket.
     pub(crate) fn new(bucket: Arc<dyn Bucket>) -> Self {
-        Self { bucket, tables: Mutex::default(), size: AtomicU64::new(0) }
+        Self { bucket, tables: Mutex::default(), size: AtomicU64::new(0), filled: Mutex::default() }
     }
 
     /// Takes note that the log has this many entries: below them blocks may stand.
@@ -108,6 +144,12 @@ impl Blocks {
         Ok(self.open_known(first))
     }
 
+    /// Forgets the tables of the blocks of this entry and behind it, so that they are read anew.
+    pub(crate) fn forget(&self, from: u64) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
+    }
+
     /// Returns the object that a segment is in, if that is a block.
     pub(crate) fn name_of(&self, first: u64) -> Option<String> {
         let inside = self.may_stand(first).then(|| self.open(first).ok()?)?;
@@ -122,10 +164,15 @@ impl Blocks {
         place.map(|place| Object::part(Arc::clone(&self.bucket), &name(block), place.offset, place.length))
     }
 
+    /// Tells whether there is any block.
+    pub(crate) fn is_any(&self) -> io::Result<bool> {
+        Ok(!self.bucket.list(FOLDER, None, 1)?.is_empty())
+    }
+
     /// Returns the names of all segments that are in blocks, without their folder.
     pub(super) fn segments(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for block in all(&*self.bucket, FOLDER)?.iter().filter_map(|name| name.parse::<u64>().ok()) {
+        for block in all(&*self.bucket, FOLDER)?.iter().filter_map(|name| block_of(name)) {
             let table = self.read_table(block)?.unwrap_or_default();
             names.extend(table.iter().map(|place| segment::name_in_folder(place.first)));
         }
@@ -134,94 +181,231 @@ impl Blocks {
 
     /// Reads a block whole: its segments with their first entries. `None` if there is none.
     pub(super) fn whole(&self, block: u64) -> io::Result<Option<Vec<Segment>>> {
-        let Some(part) = self.bucket.get(&name(block), None)? else { return Ok(None) };
-        let places = decode(&part.bytes).ok_or_else(|| no_table(block))?;
-        let segment = |place: &Place| {
-            let end = place.offset.checked_add(place.length)?;
-            Some((place.first, part.bytes.get(narrow(place.offset)..narrow(end))?.to_vec()))
-        };
-        places.iter().map(|place| segment(place).ok_or_else(|| no_table(block))).collect::<io::Result<_>>().map(Some)
+        self.bytes(block)?.map(|bytes| take_apart(block, &bytes)).transpose()
+    }
+
+    fn bytes(&self, block: u64) -> io::Result<Option<Vec<u8>>> {
+        // None is longer that was made here.
+        let end = BLOCK_BYTES_MAX.saturating_add(TABLE_BYTES_MAX);
+        let Some(part) = self.bucket.get(&name(block), Some(0..end))? else { return Ok(None) };
+        if part.length > end { Err(no_table(block)) } else { Ok(Some(part.bytes)) }
     }
 
     fn read_table(&self, block: u64) -> io::Result<Option<Arc<[Place]>>> {
         let Some(part) = self.bucket.get(&name(block), Some(0..TABLE_BYTES_MAX))? else { return Ok(None) };
-        match decode(&part.bytes) {
+        match decode(&part.bytes, part.length) {
             Some(places) => Ok(Some(places.into())),
             None => Err(no_table(block)),
         }
     }
 
     /// Puts the segments of every block that a log of `size` entries has filled together, beginning with the oldest that
-    /// lie about, as long as `goes_on` says so; returns how many blocks were made.
+    /// lie about, as long as `goes_on` says so; returns how many blocks were made. What fails again and again is tried ever
+    /// more seldom.
     ///
     /// # Errors
-    /// If the bucket failed. What was done is done, and the rest is done by the next call.
-    pub(crate) fn fill(&self, size: u64, goes_on: &dyn Fn() -> bool) -> io::Result<u64> {
-        let (mut made, mut after) = (0_u64, None::<String>);
-        loop {
-            let next = self.bucket.list(segment::FOLDER, after.as_deref(), 1)?;
-            let Some(first) = next.first().and_then(|name| name.parse::<u64>().ok()) else { return Ok(made) };
+    /// If the bucket failed, or a block or what is to be in it is damaged: that is left as it is. What was done is done, and
+    /// the rest is done by the next call.
+    pub(crate) fn fill(&self, home: &GenesisHash, size: u64, goes_on: &dyn Fn() -> bool) -> io::Result<u64> {
+        let mut filled = self.filled();
+        if filled.rest > 0 {
+            filled.rest = filled.rest.saturating_sub(1);
+            return Ok(0);
+        }
+        let done = self.fill_some(&mut filled, home, size, goes_on);
+        filled.failures = if done.is_ok() { 0 } else { filled.failures.saturating_add(1) };
+        // The first time it is tried again at once.
+        filled.rest = 1_u32.checked_shl(filled.failures).map_or(REST_MAX, |rest| rest.min(REST_MAX)).saturating_sub(2);
+        done
+    }
+
+    fn filled(&self) -> MutexGuard<'_, Filled> {
+        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fill_some(
+        &self,
+        filled: &mut Filled,
+        home: &GenesisHash,
+        size: u64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> io::Result<u64> {
+        let (mut made, mut damaged) = (0_u64, None);
+        let mut from = filled.from;
+        while let Some(first) = self.oldest(from)? {
             let block = first / BLOCK_ENTRIES;
-            let end = block.saturating_add(1).saturating_mul(BLOCK_ENTRIES);
-            if end > size || !goes_on() {
-                return Ok(made);
+            if end_of(block) > size || !goes_on() {
+                break;
             }
-            if self.fill_one(block, goes_on)? {
-                made = made.saturating_add(1);
+            if damaged.is_none() && filled.from == from {
+                // Nothing lies about before it.
+                filled.from = block;
             }
-            after = Some(segment::name_in_folder(end.saturating_sub(1)));
+            from = block.saturating_add(1);
+            let known = filled.too_long.contains(&block).then_some(Outcome::TooLong);
+            let outcome = match known.map_or_else(|| self.fill_one(home, block, goes_on), Ok) {
+                Ok(Outcome::Ended) => break,
+                Ok(outcome) => outcome,
+                // The others have nothing to do with it.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    damaged = damaged.or(Some(error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            made = made.saturating_add(u64::from(outcome == Outcome::Made));
+            if filled.from == block {
+                filled.from = from;
+            } else if outcome == Outcome::TooLong {
+                filled.too_long.insert(block);
+            }
+        }
+        damaged.map_or(Ok(made), Err)
+    }
+
+    /// Returns the first segment that lies about in this block or behind it.
+    fn oldest(&self, block: u64) -> io::Result<Option<u64>> {
+        let mut after = before(block);
+        loop {
+            let names = self.bucket.list(segment::FOLDER, after.as_deref(), LIST_MAX)?;
+            if let Some(first) = names.iter().find_map(|name| segment::first_in_folder(name)) {
+                return Ok(Some(first));
+            }
+            if names.len() < LIST_MAX {
+                return Ok(None);
+            }
+            after = names.last().cloned();
         }
     }
 
-    /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
-    pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
-        self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
+    /// Returns the segments of a block that lie about.
+    fn singles(&self, block: u64) -> io::Result<Vec<u64>> {
+        let (mut after, mut found) = (before(block), Vec::new());
+        let end = segment::name_in_folder(end_of(block));
+        loop {
+            let names = self.bucket.list(segment::FOLDER, after.as_deref(), LIST_MAX)?;
+            let within = names.iter().take_while(|name| **name < end);
+            found.extend(within.filter_map(|name| segment::first_in_folder(name)));
+            if names.len() < LIST_MAX || names.last().is_none_or(|name| *name >= end) {
+                return Ok(found);
+            }
+            after = names.last().cloned();
+        }
     }
 
-    fn fill_one(&self, block: u64, goes_on: &dyn Fn() -> bool) -> io::Result<bool> {
-        let first = block.saturating_mul(BLOCK_ENTRIES);
-        let after = first.checked_sub(1).map(segment::name_in_folder);
-        let names = self.bucket.list(segment::FOLDER, after.as_deref(), narrow(BLOCK_ENTRIES))?;
-        let within = |first: &u64| *first / BLOCK_ENTRIES == block;
-        let firsts: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).filter(within).collect();
-        let mut segments = Vec::new();
+    fn fill_one(&self, home: &GenesisHash, block: u64, goes_on: &dyn Fn() -> bool) -> io::Result<Outcome> {
+        let firsts = self.singles(block)?;
         // One that was made before, by whoever was stopped before the segments were removed, or by another at the same time.
-        let made = self.read_table(block)?;
-        if made.is_none() {
-            let mut bytes = 0_u64;
-            for first in &firsts {
-                if !goes_on() {
-                    return Ok(false);
-                }
-                let Some(part) = self.bucket.get(&segment::name(*first), None)? else { return Ok(false) };
-                bytes = bytes.saturating_add(part.length);
-                if bytes > BLOCK_BYTES_MAX {
-                    return Ok(false);
-                }
-                segments.push((*first, part.bytes));
-            }
-            self.bucket.put(&name(block), &encode(&segments), &When::Absent)?;
+        let was_made = self.bucket.get(&name(block), Some(0..1))?.is_some();
+        let mut expected = None;
+        if !was_made {
+            let segments = match self.gather(home, block, &firsts, goes_on)? {
+                Ok(segments) => segments,
+                Err(outcome) => return Ok(outcome),
+            };
+            let bytes = encode(&segments);
+            self.bucket.put(&name(block), &bytes, &When::Absent)?;
+            expected = Some(blake3::hash(&bytes));
         }
-        // Only what the block has, as it was read again, is removed.
-        let Some(table) = self.read_table(block)? else { return Ok(false) };
-        let is_in_it = |first: &&u64| table.iter().any(|place| place.first == **first);
+        // Only what the block has, all of which was read again, is removed.
+        let Some(bytes) = self.bytes(block)? else { return Ok(Outcome::Ended) };
+        let segments = take_apart(block, &bytes)?;
+        if expected.is_none_or(|expected| expected != blake3::hash(&bytes)) {
+            check_run(home, block, &segments)?;
+        }
+        let is_in_it = |first: &&u64| segments.iter().any(|(there, _)| there == *first);
         // Crash here, or an end: the rest is removed when the oldest that lie about are looked for again.
-        for first in firsts.iter().filter(is_in_it).take_while(|_| goes_on()) {
+        for first in firsts.iter().filter(is_in_it) {
+            if !goes_on() {
+                return Ok(Outcome::Ended);
+            }
             self.bucket.remove(&segment::name(*first))?;
         }
-        Ok(made.is_none())
+        Ok(if was_made { Outcome::Was } else { Outcome::Made })
     }
+
+    /// Reads the segments that are to be a block, and checks them; without all of them there is none.
+    fn gather(
+        &self,
+        home: &GenesisHash,
+        block: u64,
+        firsts: &[u64],
+        goes_on: &dyn Fn() -> bool,
+    ) -> io::Result<Result<Vec<Segment>, Outcome>> {
+        let mut segments = Vec::new();
+        let mut room = BLOCK_BYTES_MAX;
+        for first in firsts {
+            if !goes_on() {
+                return Ok(Err(Outcome::Ended));
+            }
+            let part = self.bucket.get(&segment::name(*first), Some(0..room.saturating_add(1)))?;
+            let Some(part) = part else { return Ok(Err(Outcome::Ended)) };
+            let Some(rest) = room.checked_sub(part.length) else { return Ok(Err(Outcome::TooLong)) };
+            room = rest;
+            segments.push((*first, part.bytes));
+        }
+        check_run(home, block, &segments)?;
+        Ok(Ok(segments))
+    }
+}
+
+/// Checks that these are the segments of a block: each is whole, and they follow one another to its end. The first may begin
+/// late, behind a group that began before the block.
+fn check_run(home: &GenesisHash, block: u64, segments: &[Segment]) -> io::Result<()> {
+    let damaged = |why: StorageError| match why {
+        StorageError::Corrupt { object, why } => io::Error::new(io::ErrorKind::InvalidData, format!("{object}: {why}")),
+        other => io::Error::other(other.to_string()),
+    };
+    let mut next = None;
+    for (first, bytes) in segments {
+        if next.is_some_and(|next| next != *first) {
+            return Err(gap(block));
+        }
+        next = Some(segment::check_whole(home, *first, bytes).map_err(damaged)?);
+    }
+    if next.is_some_and(|next| next >= end_of(block)) { Ok(()) } else { Err(gap(block)) }
+}
+
+fn gap(block: u64) -> io::Error {
+    let why = format!("the segments for {} do not follow one another to its end", name(block));
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// Returns the first entry behind a block.
+fn end_of(block: u64) -> u64 {
+    block.saturating_add(1).saturating_mul(BLOCK_ENTRIES)
+}
+
+/// Returns the name that comes before all segments of a block.
+fn before(block: u64) -> Option<String> {
+    block.saturating_mul(BLOCK_ENTRIES).checked_sub(1).map(segment::name_in_folder)
+}
+
+fn take_apart(block: u64, bytes: &[u8]) -> io::Result<Vec<Segment>> {
+    let places = decode(bytes, wide(bytes.len())).ok_or_else(|| no_table(block))?;
+    let segment = |place: &Place| {
+        let end = place.offset.checked_add(place.length)?;
+        Some((place.first, bytes.get(narrow(place.offset)..narrow(end))?.to_vec()))
+    };
+    places.iter().map(|place| segment(place).ok_or_else(|| no_table(block))).collect()
 }
 
 fn no_table(block: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, DamagedBlock(name(block)))
 }
 
-fn name(block: u64) -> String {
+/// Returns the object of a block.
+pub(crate) fn name(block: u64) -> String {
     format!("{FOLDER}/{block:016}")
 }
 
-fn encode(segments: &[Segment]) -> Vec<u8> {
+/// Returns the block that is called so in its folder.
+fn block_of(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|block| format!("{block:016}") == name)
+}
+
+/// Returns the bytes of a block of these segments.
+pub(crate) fn encode(segments: &[Segment]) -> Vec<u8> {
     let mut table = wide(segments.len()).to_le_bytes().to_vec();
     let begin = wide(MAGIC.len()).saturating_add(32).saturating_add(8);
     let mut offset = begin.saturating_add(wide(segments.len()).saturating_mul(24));
@@ -236,7 +420,8 @@ fn encode(segments: &[Segment]) -> Vec<u8> {
     block
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Place>> {
+/// Reads the table that a block of this length begins with: no segment ends behind it.
+fn decode(bytes: &[u8], block_length: u64) -> Option<Vec<Place>> {
     let (sum, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
     let (count, places) = rest.split_first_chunk::<8>()?;
     let count = u64::from_le_bytes(*count);
@@ -249,6 +434,7 @@ fn decode(bytes: &[u8]) -> Option<Vec<Place>> {
     let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
     let mut found = Vec::new();
     while let (Some(first), Some(offset), Some(length)) = (numbers.next(), numbers.next(), numbers.next()) {
+        offset.checked_add(length).filter(|end| *end <= block_length)?;
         found.push(Place { first, offset, length });
     }
     Some(found)

@@ -4,11 +4,12 @@ use std::{sync::Arc, thread};
 
 use griptrace_core::id::GenesisHash;
 
+use super::guard::Guard;
 use crate::{
     appender::SEGMENT_BYTES,
     bucket::{
-        Bucket, When,
-        blocks::{BLOCK_BYTES_MAX, BLOCK_ENTRIES, Blocks},
+        Bucket,
+        blocks::{self, BLOCK_BYTES_MAX, BLOCK_ENTRIES, Blocks},
     },
     disk::DiskFile,
     error::StorageError,
@@ -29,15 +30,16 @@ pub(super) enum Sink<'a> {
 impl<'a> Sink<'a> {
     /// Begins behind a log of `had` entries, whose last segment and its end are given, to end with `size`.
     pub(super) fn new(
-        objects: &'a Objects,
+        guard: Guard<'a>,
         home: GenesisHash,
         had: u64,
         size: u64,
         end: (u64, u64),
     ) -> Result<Self, StorageError> {
+        let objects = guard.objects;
         match (objects.bucket(), objects.blocks()) {
             (Some(bucket), Some(blocks)) => {
-                Ok(Self::Bucket(InBucket { objects, bucket, blocks, home, had, size, waiting: Vec::new(), bytes: 0 }))
+                Ok(Self::Bucket(InBucket { guard, bucket, blocks, home, had, size, waiting: Vec::new(), bytes: 0 }))
             }
             (_, _) => Ok(Self::Folder(InFolder::new(objects, home, had, end)?)),
         }
@@ -57,9 +59,9 @@ impl<'a> Sink<'a> {
             Self::Folder(folder) => folder.finish(),
             Self::Bucket(mut bucket) => {
                 bucket.flush()?;
-                let failed = bucket.objects.failed("put together the segments in", "");
+                let failed = bucket.guard.objects.failed("put together the segments in", "");
                 bucket.blocks.know(bucket.size);
-                bucket.blocks.fill(bucket.size, &|| true).map(|_| ()).map_err(failed)
+                bucket.blocks.fill(&bucket.home, bucket.size, &|| true).map(|_| ()).map_err(failed)
             }
         }
     }
@@ -114,7 +116,7 @@ impl<'a> InFolder<'a> {
 
 /// Segments of a bucket that wait, all of one block.
 pub(super) struct InBucket<'a> {
-    objects: &'a Objects,
+    guard: Guard<'a>,
     bucket: &'a Arc<dyn Bucket>,
     blocks: &'a Blocks,
     home: GenesisHash,
@@ -136,7 +138,7 @@ impl InBucket<'_> {
         Ok(())
     }
 
-    /// Writes what waits, over anything that lies there: no head tells of it yet.
+    /// Writes what waits. Of what lies there no head tells yet, as long as nobody else copies to this place.
     fn flush(&mut self) -> Result<(), StorageError> {
         let waiting = core::mem::take(&mut self.waiting);
         let bytes = core::mem::take(&mut self.bytes);
@@ -149,12 +151,10 @@ impl InBucket<'_> {
             // One that grew too long was begun in single segments.
             && !self.is_begun(block, *first)?;
         if is_whole {
-            return self.blocks.write(block, &waiting).map_err(self.objects.failed("write", "blocks"));
+            return self.guard.put_new(&blocks::name(block), &blocks::encode(&waiting));
         }
-        let put = |(first, bytes): &(u64, Vec<u8>)| {
-            let name = segment::name(*first);
-            self.bucket.put(&name, bytes, &When::Always).map(|_| ()).map_err(self.objects.failed("write", &name))
-        };
+        let guard = self.guard;
+        let put = |(first, bytes): &(u64, Vec<u8>)| guard.put_new(&segment::name(*first), bytes);
         for some in waiting.chunks(AT_ONCE) {
             let put = &put;
             let done: Vec<_> = thread::scope(|scope| {
@@ -174,7 +174,7 @@ impl InBucket<'_> {
         let begin = block.saturating_mul(BLOCK_ENTRIES);
         let after = begin.checked_sub(1).map(segment::name_in_folder);
         let names = self.bucket.list(segment::FOLDER, after.as_deref(), 1);
-        let names = names.map_err(self.objects.failed("list", segment::FOLDER))?;
-        Ok(names.iter().filter_map(|name| name.parse::<u64>().ok()).any(|found| found < first && found >= begin))
+        let names = names.map_err(self.guard.objects.failed("list", segment::FOLDER))?;
+        Ok(names.iter().filter_map(|name| segment::first_in_folder(name)).any(|found| found < first && found >= begin))
     }
 }
