@@ -178,7 +178,15 @@ impl Store {
         let candidate = (!signers.is_empty()).then(|| Candidate::new(signers, writer, address));
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate;
-        if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
+        let signature = Signature { keys: &opened.keys.log };
+        let mut is_as_new = seen::check(&opened.objects, signature, &opened.catalogue);
+        if opened.catalogue.is_damaged() {
+            let head = Head { size: opened.catalogue.size(), root: opened.catalogue.root() };
+            let home = opened.catalogue.home;
+            opened.catalogue = open::derive(&opened.objects, &opened.genesis, home, signature, head)?;
+            is_as_new = seen::check(&opened.objects, signature, &opened.catalogue);
+        }
+        if is_as_new? {
             seen::keep(&opened.objects, &opened.note);
         }
         Ok(Self::from_opened(opened))
@@ -357,7 +365,11 @@ impl Inner {
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
-        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, &mut watch, now)? {
+        if is_free
+            && now >= watch.rests.0
+            && self.may_sign(&found.0)?
+            && self.try_turn(bucket, &found, &mut watch, now)?
+        {
             *watch = Watch { moved: now, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
@@ -387,10 +399,7 @@ impl Inner {
         now: Duration,
     ) -> Result<bool, OpenError> {
         let taken = self.take_turn(bucket, found);
-        let stays = matches!(
-            &taken,
-            Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. }))
-        );
+        let stays = matches!(&taken, Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. })));
         let rest = if stays { watch.rests.1.saturating_mul(2).clamp(BEAT_EVERY, REST_MAX) } else { Duration::ZERO };
         watch.rests = (now.saturating_add(rest), rest);
         taken

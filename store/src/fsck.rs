@@ -1,6 +1,7 @@
 //! The audit: everything re-derived from bytes, every fault named, nothing changed.
 
 mod derived;
+mod mend;
 mod resume;
 mod sample;
 
@@ -46,8 +47,15 @@ pub struct Fault {
     pub object: String,
     /// What was found, and what was expected.
     pub why: String,
-    /// Whether nothing is lost: the next writer makes it again from what is whole.
+    /// Whether nothing is lost: it is made again from what is whole, by [`Store::mend`] or before.
     pub heals: bool,
+}
+
+impl Fault {
+    /// Tells whether whoever opens the log to write makes it again anyway.
+    pub fn heals_by_writing(&self) -> bool {
+        self.heals && [HEAD, CHECKPOINT, GENESIS, KEYS].contains(&self.object.as_str())
+    }
 }
 
 /// What was checked, and what is wrong.

@@ -100,6 +100,13 @@ impl Index {
         index
     }
 
+    /// Opens the index of a store, and throws away what was in it.
+    pub(crate) fn anew(objects: &Objects, catalogue: &Catalogue) -> Self {
+        let mut index = Self::open(objects, catalogue);
+        index.renew(catalogue);
+        index
+    }
+
     /// Returns what is there, if it is of this version.
     fn found(&self) -> Result<Option<Meta>, Broken> {
         let Some(bytes) = self.place.read(META) else { return Ok(None) };

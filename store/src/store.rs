@@ -509,6 +509,21 @@ impl Inner {
         }
     }
 
+    /// Writes the snapshot anew, from the segments alone; tells whether it stands.
+    pub(crate) fn make_snapshot_again(&self) -> Result<bool, StorageError> {
+        self.read().catalogue.distrust();
+        self.derive_again()?;
+        let mut not_before = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalogue = self.read().catalogue.clone();
+        let Some(snapshot) = catalogue.write_snapshot(&self.objects)? else { return Ok(false) };
+        *not_before = 0;
+        self.is_snapshot_bad.store(false, Ordering::Relaxed);
+        self.is_checked.store(true, Ordering::Release);
+        checked::keep(&self.objects, &snapshot);
+        self.write().catalogue.rebase(snapshot);
+        Ok(true)
+    }
+
     /// Ends what this process does with the store, when its last handle goes and its threads have ended.
     pub(crate) fn close(&self) {
         self.publish();

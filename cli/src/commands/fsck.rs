@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Draw the entries that this number drew before
     #[arg(long, value_name = "NUMBER", requires = "sample")]
     seed: Option<u64>,
+    /// Put back what can be made again of the log: tiles, checkpoint, keys, genesis, snapshot, index. Takes the turn to write
+    #[arg(long, conflicts_with = "sample")]
+    mend: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
@@ -29,16 +32,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Err(CommandError::failed(format!("fsck checks a store on this machine, and the log is on {url}"))
             .with_hint("run it where the store is; what a server answers is checked with every command"));
     }
-    let opened = Workspace::local_store(context, false);
+    let opened = Workspace::local_store(context, args.mend);
     let bar = context.output.progress("checking");
     let progress = |what: &str, done, total| bar.step(what, done, total);
     let wrong = |e| CommandError::because("cannot check the store", e);
     let state = context.store_folder()?.join(STATE);
     let seed = args.sample.map(|_| args.seed.map_or_else(drawn, Ok)).transpose()?;
+    let mut mended = Vec::new();
     let report = match (opened, args.sample.zip(seed)) {
         (Ok(store), Some((count, seed))) => store.fsck_sample(count, seed, &progress).map_err(wrong)?,
         // Stopped, it goes on where it was.
-        (Ok(store), None) => store.fsck_resumed(&state, &progress).map_err(wrong)?,
+        (Ok(store), None) => {
+            let mut report = store.fsck_resumed(&state, &progress).map_err(wrong)?;
+            if args.mend {
+                mended = store.mend(&report).map_err(|e| CommandError::because("cannot mend the store", e))?;
+                report.faults.retain(|fault| !mended.contains(fault));
+            }
+            report
+        }
         // What keeps a store from being opened is a fault of it, unless it is no fault of its files.
         (Err(error), _) => match Place::of_context(context)?.fsck_closed(&progress) {
             Ok(report) if !report.is_clean() => report,
@@ -46,9 +57,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         },
     };
     drop(bar);
+    for fault in &mended {
+        let object = json!({ "object": fault.object, "why": fault.why, "mended": true });
+        context.output.either(&object, &[format!("MENDED {}: {}", fault.object, fault.why)])?;
+    }
     for fault in &report.faults {
         let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
-        let rest = if fault.heals { " (nothing is lost: the next writer makes it again)" } else { "" };
+        let rest = match (fault.heals_by_writing(), fault.heals) {
+            (true, _) => " (nothing is lost: the next writer makes it again)",
+            (false, true) => " (nothing is lost: `griptrace fsck --mend` makes it again)",
+            (false, false) => "",
+        };
         context.output.either(&object, &[format!("FAULT  {}: {}{rest}", fault.object, fault.why)])?;
     }
     let (entries, nodes, tiles) = (report.entries, report.nodes, report.tiles);
@@ -61,7 +80,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     };
     let object = json!({
         "clean": report.is_clean(), "segments": report.segments, "entries": entries, "nodes": nodes, "tiles": tiles,
-        "checkpoints": checkpoints, "seed": seed,
+        "checkpoints": checkpoints, "seed": seed, "mended": mended.len(),
     });
     let line =
         format!("{words}: {entries} entries, {nodes} nodes, {tiles} tiles and {checkpoints} checkpoints were checked");

@@ -101,6 +101,26 @@ fn fsck_names_what_is_damaged_and_leaves_with_1() {
     assert_eq!(said.status.code(), Some(0), "with every file put back: {}", out(&said));
 }
 
+/// A full tile is never read by who writes: it stayed damaged, and the audit said that the next writer makes it again.
+#[test]
+fn fsck_puts_back_what_can_be_made_again_if_it_is_told_to() {
+    let desk = Desk::new();
+    let tile = "tile/0/000";
+    let whole = rich::first().files[tile].clone();
+    let mut damaged = whole.clone();
+    damaged[100] ^= 1;
+    desk.put(tile, Some(&damaged));
+    let said = desk.run(&["fsck"]);
+    assert_eq!(said.status.code(), Some(1), "{}", out(&said));
+    assert!(out(&said).contains("FAULT  tile/0/000") && out(&said).contains("`griptrace fsck --mend` makes it again"));
+    assert_eq!(fs::read(desk.store().join(tile)).unwrap(), damaged, "an audit changes nothing");
+    let said = desk.run(&["fsck", "--mend"]);
+    assert_eq!(said.status.code(), Some(0), "{}{}", out(&said), err(&said));
+    assert!(out(&said).contains("MENDED tile/0/000"), "{}", out(&said));
+    assert_eq!(fs::read(desk.store().join(tile)).unwrap(), whole);
+    assert_eq!(desk.run(&["fsck"]).status.code(), Some(0));
+}
+
 /// Chooses the newest file of each kind that nothing can make again. Older ones may be superseded, as
 /// partial tiles are.
 fn newest_of_each_kind() -> Vec<&'static String> {

@@ -170,3 +170,32 @@ async fn with_tls_the_log_needs_no_certificate_of_the_reader() {
     assert_eq!(checkpoint(&answer.body).size, 2);
     running.stop().await;
 }
+
+/// Others keep a tile for ever: one that rots on disk was served with its damage, and is to be kept as long.
+#[tokio::test]
+async fn a_damaged_tile_is_never_served_and_one_that_cannot_be_made_again_is_no_answer() {
+    let world = World::new();
+    (0..140).for_each(|i| world.commit(&format!("camera {i}")));
+    world.published().await;
+    let whole = ["tile/0/000", "tile/entries/000"].map(|name| std::fs::read(world.path("store").join(name)).unwrap());
+    let flip = |name: &str, at: usize| {
+        let mut bytes = std::fs::read(world.path("store").join(name)).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(world.path("store").join(name), bytes).unwrap();
+    };
+    flip("tile/0/000", 40);
+    flip("tile/entries/000", 40);
+    let running = world.serve("http = \"127.0.0.1:0\"\n").await;
+    let http = running.http.clone().unwrap();
+    for (name, whole) in ["/tile/0/000", "/tile/entries/000"].into_iter().zip(&whole) {
+        assert_eq!(&read(&http, name).await, whole, "{name}");
+    }
+    running.stop().await;
+    flip("tile/0/000", 40);
+    let segment = std::fs::read(world.path("store/segments/0000000000000000")).unwrap().len();
+    flip("segments/0000000000000000", segment / 3);
+    let running = world.serve("http = \"127.0.0.1:0\"\n").await;
+    let answer = ask(running.http.as_ref().unwrap(), "GET", "/tile/0/000").await;
+    assert_eq!((answer.status, answer.header("cache-control")), (500, Some("no-cache")));
+    running.stop().await;
+}
