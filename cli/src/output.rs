@@ -1,7 +1,11 @@
 //! The only way out: data goes to stdout, talk and progress to stderr.
 
-use core::fmt::Display;
-use std::io::{self, Write};
+use core::{fmt::Display, time::Duration};
+use std::{
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -67,33 +71,55 @@ impl Output {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        Progress(bar)
+        Progress { bar, told: Mutex::new(Instant::now()) }
     }
 }
 
-/// A progress bar, gone when it is dropped.
+/// How often a line says how far something is, where there is no bar.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// A progress bar, gone when it is dropped; where stderr is no terminal, a line every few seconds.
 #[derive(Debug)]
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    /// When a line was written last.
+    told: Mutex<Instant>,
+}
 
 impl Progress {
     /// Shows how far it is.
     pub(crate) fn at(&self, done: u64, total: u64) {
-        self.0.set_length(total);
-        self.0.set_position(done);
+        self.bar.set_length(total);
+        self.bar.set_position(done);
     }
 
     /// Shows what is being done, and how far it is.
     pub(crate) fn step(&self, what: &str, done: u64, total: u64) {
-        if self.0.message() != what {
-            self.0.set_message(what.to_owned());
+        if self.bar.message() != what {
+            self.bar.set_message(what.to_owned());
         }
         self.at(done, total);
+        if self.bar.is_hidden()
+            && let Some(line) = self.line(Instant::now(), what, done, total)
+        {
+            write_line(&mut io::stderr().lock(), &plain(&line)).ok();
+        }
+    }
+
+    /// Returns the line that is due.
+    fn line(&self, now: Instant, what: &str, done: u64, total: u64) -> Option<String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(*told) < TELL_EVERY {
+            return None;
+        }
+        *told = now;
+        Some(format!("{what}: {done} of {total}"))
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
@@ -135,6 +161,18 @@ mod tests {
         assert_eq!(error.lines()[0], "error: cannot write the answer to standard output");
         assert_eq!((error.kind, error.lines().len()), (ErrorKind::CouldNot, 2));
         assert_eq!(answered(Err(io::ErrorKind::BrokenPipe.into())).unwrap_err().kind, ErrorKind::BrokenPipe);
+    }
+
+    /// In a service's log, or a file, an audit of an hour said nothing.
+    #[test]
+    fn without_a_terminal_a_line_every_few_seconds_says_how_far_it_is() {
+        let progress = Output::new(false).progress("checking");
+        let now = Instant::now();
+        assert_eq!(progress.line(now, "checking", 1, 9), None);
+        let later = now + TELL_EVERY;
+        assert_eq!(progress.line(later, "checking", 4, 9).as_deref(), Some("checking: 4 of 9"));
+        assert_eq!(progress.line(later, "checking", 5, 9), None, "one line is enough");
+        assert!(progress.line(later + TELL_EVERY, "checking", 5, 9).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod derived;
 mod mend;
 mod resume;
 mod sample;
+mod tiles;
 
 use core::sync::atomic::Ordering;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -23,7 +24,7 @@ use crate::{
     catalogue::Catalogue,
     checked, closed, cosigned,
     delta::Delta,
-    edge::{self, Edge},
+    edge::{Edge, Tiles},
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -37,6 +38,10 @@ use crate::{
     snapshot,
     validate::check_alone,
 };
+
+/// What [`Store::fsck_resumed`] tells as its progress when it goes on with an audit that was stopped, with the entry up to which
+/// that came.
+pub const GOING_ON: &str = "going on";
 
 type Progress<'a> = &'a dyn Fn(&str, u64, u64);
 
@@ -101,12 +106,16 @@ impl Store {
     }
 
     /// Checks as [`Self::fsck`], and keeps in the file `state` what was done, so that the same call goes on when it was stopped. The
-    /// file is gone at the end.
+    /// file is gone at the end. What such a call is at when it goes on, is told as "going on".
     ///
     /// # Errors
     /// As [`Self::fsck`]; `Storage` if the file can't be written.
     pub fn fsck_resumed(&self, state: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<FsckReport, FsckError> {
-        self.check(Some(Checked::open(state, &self.0.home)?), progress)
+        let checked = Checked::open(state, &self.0.home)?;
+        if let Some(reached) = checked.reached() {
+            progress(GOING_ON, reached, self.size());
+        }
+        self.check(Some(checked), progress)
     }
 
     fn check(&self, checked: Option<Checked>, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
@@ -229,6 +238,8 @@ struct Audit<'a> {
     log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
+    /// Full tiles that are still to be compared: several are asked for at once.
+    waiting: Tiles,
     /// What an audit that was stopped had done, if it is to be gone on with.
     checked: Option<Checked>,
     report: FsckReport,
@@ -239,7 +250,19 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, checked: None, report }
+        Self {
+            objects,
+            signature,
+            size,
+            derived,
+            roots,
+            edge,
+            log_changes,
+            published,
+            waiting: Vec::new(),
+            checked: None,
+            report,
+        }
     }
 
     #[expect(
@@ -313,6 +336,7 @@ impl<'a> Audit<'a> {
             }
             is_whole = self.segment(&name, first, ahead.as_ref(), is_whole, progress)?;
         }
+        self.tiles_now()?;
         if is_whole && self.derived.size() < self.size && self.size < u64::MAX {
             let (last, _) = self.derived.end();
             let found = self.derived.size();
@@ -363,7 +387,7 @@ impl<'a> Audit<'a> {
         };
         let Some(Some(bytes)) = self.note(read)? else { return Ok(false) };
         let digest = Digest::from_bytes(*blake3::hash(&bytes).as_bytes());
-        let is_known = self.checked.as_ref().is_some_and(|checked| checked.has(first, &digest));
+        let is_known = self.checked.as_ref().is_some_and(|checked| checked.has(name, &digest));
         let faults = self.report.faults.len();
         let header = segment::check_header(&self.derived.home, first, &bytes);
         let Some(begin) = self.note(header)? else { return Ok(false) };
@@ -384,7 +408,7 @@ impl<'a> Audit<'a> {
             is_whole = is_whole && self.integrate(&group)?;
         }
         if let Some(checked) = self.checked.as_mut().filter(|_| !is_known && self.report.faults.len() == faults) {
-            checked.add(first, &digest);
+            checked.add(name, &digest);
         }
         Ok(is_whole)
     }
@@ -427,7 +451,7 @@ impl<'a> Audit<'a> {
         }
         let entries = group.entries.iter().map(|entry| entry.bytes).zip(delta.leaves.iter().copied());
         let writes = self.edge.append(entries)?;
-        self.tiles(&writes.full, None)?;
+        self.tiles_later(writes.full)?;
         let Head { size, root } = delta.head();
         if self.published == Some(size) {
             let partial = self.edge.partial()?;
@@ -454,45 +478,6 @@ impl<'a> Audit<'a> {
         let target = number.and_then(|number| self.derived.to(number, Role::Marks).next());
         if target.map(|target| *self.derived.status_key(target).digest()) != Some(key) {
             self.fault(name, format!("status {status} stands under {key}, which is not what it marks"));
-        }
-    }
-
-    /// Compares tiles: the full ones as the log grows, the partial ones of a size at its end.
-    fn tiles(&mut self, tiles: &[(String, Vec<u8>)], partial_of: Option<u64>) -> Result<(), StorageError> {
-        for (name, expected) in tiles {
-            self.report.tiles += 1;
-            match self.objects.read(name)? {
-                Some(found) if found == *expected => {}
-                Some(_) => self.fault(name, "it holds other bytes than the segments give"),
-                // A writer that went on removes partial tiles once the full one stands, and it published before.
-                None if partial_of.map_or(Ok(false), |size| self.is_published_beyond(size))? => {}
-                None => self.fault(name, "it is missing"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Compares what partial tiles were before they grew: whoever has an older checkpoint still asks for them.
-    fn narrower(&mut self, partial: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
-        for (name, bytes) in partial {
-            let Some((folder, widest)) = name.rsplit_once('/') else { continue };
-            let widths = self.objects.list(folder)?;
-            let widest = widest.parse().unwrap_or(0);
-            for width in widths.iter().filter_map(|width| width.parse().ok()).filter(|width| *width < widest) {
-                if let Some(expected) = edge::narrowed(name, bytes, width) {
-                    self.tiles(&[(format!("{folder}/{width}"), expected)], None)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells whether a checkpoint beyond a size is published by now.
-    fn is_published_beyond(&self, size: u64) -> Result<bool, StorageError> {
-        match self.signature.published(self.objects) {
-            Ok(published) => Ok(published.is_some_and(|published| published.head.size > size)),
-            Err(StorageError::Corrupt { .. }) => Ok(false),
-            Err(error) => Err(error),
         }
     }
 

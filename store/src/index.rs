@@ -12,6 +12,7 @@
 mod files;
 mod runs;
 
+use core::ops::Range;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -33,6 +34,7 @@ use self::{
 };
 use crate::{
     State, Store,
+    bucket::ahead::Ahead,
     catalogue::Catalogue,
     error::{ReadError, StorageError},
     objects::Objects,
@@ -269,6 +271,9 @@ fn first_id(catalogue: &Catalogue, commit: u32) -> [u8; 32] {
 }
 
 /// Returns the pairs of a range of commits, sorted.
+/// Bytes of segments that are read before their pairs are made.
+const AHEAD_BYTES: usize = 4 << 20;
+
 fn pairs_of_commits(
     objects: &Objects,
     catalogue: &Catalogue,
@@ -285,10 +290,49 @@ fn pairs_of_commits(
         all.extend(pairs);
         all
     };
+    if let Some(ahead) =
+        (from < to).then(|| objects.read_ahead(catalogue.commit(from).segment, catalogue.size())).flatten()
+    {
+        return pairs_ahead(objects, catalogue, from..to, &ahead, of_one);
+    }
     let read = (from..to).into_par_iter().map_init(|| SegmentReader::new(objects), of_one);
     let mut pairs = read
         .try_fold(Vec::new, |all, pairs| pairs.map(|pairs| gather(all, pairs)))
         .try_reduce(Vec::new, |all, pairs| Ok(gather(all, pairs)))?;
+    pairs.sort_unstable();
+    Ok(pairs)
+}
+
+/// As [`pairs_of_commits`], of a bucket, where each segment would be asked for by itself.
+fn pairs_ahead(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    commits: Range<u32>,
+    ahead: &Ahead,
+    of_one: impl Fn(&mut SegmentReader<'_>, u32) -> Result<Vec<Pair>, StorageError> + Sync,
+) -> Result<Vec<Pair>, StorageError> {
+    let mut pairs = Vec::new();
+    let mut at = commits.start;
+    while at < commits.end {
+        let (mut batch, mut bytes) = (Vec::new(), 0_usize);
+        while at < commits.end && bytes < AHEAD_BYTES {
+            let first = catalogue.commit(at).segment;
+            let end = (at..commits.end).find(|other| catalogue.commit(*other).segment != first).unwrap_or(commits.end);
+            let segment = ahead.next(first);
+            bytes = bytes.saturating_add(segment.as_ref().map_or(1 << 10, Vec::len));
+            batch.push((at..end, first, segment));
+            at = end;
+        }
+        let found = batch.into_par_iter().map(|(commits, first, segment)| {
+            let mut reader = SegmentReader::new(objects);
+            if let Some(segment) = segment {
+                reader.hold(first, segment);
+            }
+            commits.map(|at| of_one(&mut reader, at)).collect::<Result<Vec<_>, _>>()
+        });
+        let found: Vec<Vec<Vec<Pair>>> = found.collect::<Result<_, _>>()?;
+        pairs.extend(found.into_iter().flatten().flatten());
+    }
     pairs.sort_unstable();
     Ok(pairs)
 }

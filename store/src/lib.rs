@@ -95,7 +95,7 @@ pub use error::{
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};
 pub use follow::{HeadSeen, Standing};
-pub use fsck::{Fault, FsckReport};
+pub use fsck::{Fault, FsckReport, GOING_ON};
 pub use own::{Records, Wanted};
 pub use prove::{Chosen, Disclose, ProveOptions};
 pub use published::Published;

@@ -1,7 +1,10 @@
 //! Reading nodes and entries out of segments. What is read is hashed against its name before it is
 //! believed.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Read as _},
+    sync::Arc,
+};
 
 use griptrace_core::{
     commit::Commit,
@@ -36,6 +39,11 @@ impl<'a> SegmentReader<'a> {
     /// Begins with no segment open.
     pub(crate) const fn new(objects: &'a Objects) -> Self {
         Self { objects, open: None }
+    }
+
+    /// Takes the bytes of a whole segment, so that it is not opened.
+    pub(crate) fn hold(&mut self, first: u64, bytes: Vec<u8>) {
+        self.open = Some((first, segment::name(first), Arc::new(Held(bytes))));
     }
 
     /// Reads a node without manifest and subjects.
@@ -141,6 +149,33 @@ impl<'a> SegmentReader<'a> {
             slot => slot.insert((first, segment::name(first), self.objects.segment(first)?)),
         };
         self.objects.read_part(name, &**file, offset, length)
+    }
+}
+
+/// A segment that was read before.
+#[derive(Debug)]
+struct Held(Vec<u8>);
+
+impl DiskFile for Held {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut rest = self.0.get(narrow(offset)..).unwrap_or_default();
+        rest.read(buffer)
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(wide(self.0.len()))
+    }
+
+    fn set_length(&self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

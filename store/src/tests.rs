@@ -22,6 +22,7 @@ mod moving;
 mod pinned;
 mod published;
 mod questions;
+mod quick;
 mod rot;
 mod sea;
 mod shared;

@@ -1,5 +1,6 @@
 //! `griptrace fsck`.
 
+use griptrace_store::GOING_ON;
 use serde_json::json;
 
 use crate::{
@@ -34,7 +35,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     }
     let opened = Workspace::local_store(context, args.mend);
     let bar = context.output.progress("checking");
-    let progress = |what: &str, done, total| bar.step(what, done, total);
+    let progress = |what: &str, done, total| {
+        if what == GOING_ON {
+            let rest = "what comes before is read again, and not hashed again";
+            context.output.talk(format_args!("going on at entry {done} of {total}, where it was stopped: {rest}"));
+        } else {
+            bar.step(what, done, total);
+        }
+    };
     let wrong = |e| CommandError::because("cannot check the store", e);
     let state = context.store_folder()?.join(STATE);
     let seed = args.sample.map(|_| args.seed.map_or_else(drawn, Ok)).transpose()?;

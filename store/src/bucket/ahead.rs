@@ -19,6 +19,8 @@ use crate::segment;
 
 /// Requests that are under way at once.
 const AT_ONCE: usize = 4;
+/// As above, of segments in no block, which are small.
+const SINGLES_AT_ONCE: usize = 16;
 /// Segments that wait to be taken in.
 const WAITING: usize = 64;
 
@@ -132,7 +134,8 @@ fn one_by_one(bucket: &dyn Bucket, from: u64, end: u64) -> Vec<Read> {
         Ok(names) => names,
         Err(error) => return vec![Err(error)],
     };
-    let firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_in_folder(name)).filter(|first| *first < end).collect();
+    let firsts: Vec<u64> =
+        names.iter().filter_map(|name| segment::first_in_folder(name)).filter(|first| *first < end).collect();
     let gone = || io::Error::new(io::ErrorKind::NotFound, "it was listed, and is gone");
     if firsts.is_empty() {
         return vec![Err(gone())];
@@ -141,10 +144,11 @@ fn one_by_one(bucket: &dyn Bucket, from: u64, end: u64) -> Vec<Read> {
         let part = bucket.get(&segment::name(*first), None)?.ok_or_else(gone)?;
         Ok((*first, part.bytes))
     };
-    firsts.chunks(AT_ONCE).flat_map(|some| at_once(bucket, some, read)).collect()
+    firsts.chunks(SINGLES_AT_ONCE).flat_map(|some| at_once(bucket, some, read)).collect()
 }
 
-fn at_once<T: Sync, R: Send>(bucket: &dyn Bucket, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Does something with each item, at once where there may be threads.
+pub(super) fn at_once<T: Sync, R: Send>(bucket: &dyn Bucket, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     if !bucket.has_threads() {
         return items.iter().map(work).collect();
     }

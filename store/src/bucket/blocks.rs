@@ -22,6 +22,7 @@ use std::{
 
 use super::{
     Bucket, When,
+    ahead::at_once,
     disk::{Object, all},
 };
 use griptrace_core::id::GenesisHash;
@@ -42,6 +43,8 @@ pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
+/// Tables that are asked for at once.
+const TABLES_AT_ONCE: usize = 16;
 /// Names that are listed at once.
 const LIST_MAX: usize = 1000;
 /// How many calls pass at most before what failed again and again is tried once more.
@@ -172,8 +175,11 @@ impl Blocks {
     /// Returns the names of all segments that are in blocks, without their folder.
     pub(super) fn segments(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for block in all(&*self.bucket, FOLDER)?.iter().filter_map(|name| block_of(name)) {
-            let table = self.read_table(block)?.unwrap_or_default();
+        let blocks: Vec<u64> = all(&*self.bucket, FOLDER)?.iter().filter_map(|name| block_of(name)).collect();
+        for table in
+            blocks.chunks(TABLES_AT_ONCE).flat_map(|some| at_once(&*self.bucket, some, |at| self.read_table(*at)))
+        {
+            let table = table?.unwrap_or_default();
             names.extend(table.iter().map(|place| segment::name_in_folder(place.first)));
         }
         Ok(names)

@@ -1,7 +1,8 @@
-//! Going on with an audit that was stopped: which segments were checked, each by the digest of its bytes.
+//! Going on with an audit that was stopped: which segments and full tiles were checked, each by the digest of its bytes.
 //!
 //! A segment is read again all the same, and takes its place in the tree again: only the details of its nodes are not
-//! hashed a second time, if its bytes are those whose nodes were.
+//! hashed a second time, if its bytes are those whose nodes were. A tile that was found to be what the segments give is not
+//! read a second time.
 
 use std::{
     collections::HashMap,
@@ -12,14 +13,14 @@ use std::{
 
 use griptrace_core::{digest::Digest, id::GenesisHash};
 
-use crate::error::StorageError;
+use crate::{error::StorageError, segment};
 
-/// The segments whose nodes were checked.
+/// The segments whose nodes were checked, and the tiles that were compared.
 #[derive(Debug)]
 pub(super) struct Checked {
     path: PathBuf,
     file: File,
-    known: HashMap<u64, Digest>,
+    known: HashMap<String, Digest>,
 }
 
 impl Checked {
@@ -39,15 +40,20 @@ impl Checked {
         Ok(Self { path: path.to_owned(), file: opened.map_err(failed)?, known })
     }
 
-    /// Tells whether the nodes in these bytes of a segment were checked.
-    pub(super) fn has(&self, first: u64, digest: &Digest) -> bool {
-        self.known.get(&first) == Some(digest)
+    /// Tells whether these bytes of an object were checked.
+    pub(super) fn has(&self, name: &str, digest: &Digest) -> bool {
+        self.known.get(name) == Some(digest)
+    }
+
+    /// Returns the first entry of the last segment whose nodes were checked, by an audit that was stopped.
+    pub(super) fn reached(&self) -> Option<u64> {
+        self.known.keys().filter_map(|name| segment::first_of(name)).max()
     }
 
     /// Keeps that they were, and nothing was wrong.
-    pub(super) fn add(&mut self, first: u64, digest: &Digest) {
+    pub(super) fn add(&mut self, name: &str, digest: &Digest) {
         // What can't be kept is checked again.
-        drop(writeln!(self.file, "{first} {digest}"));
+        drop(writeln!(self.file, "{name} {digest}"));
     }
 
     /// Ends: the next audit checks everything anew.
@@ -57,7 +63,7 @@ impl Checked {
     }
 }
 
-fn line(line: &str) -> Option<(u64, Digest)> {
-    let (first, digest) = line.split_once(' ')?;
-    Some((first.parse().ok()?, Digest::from_hex(digest)?))
+fn line(line: &str) -> Option<(String, Digest)> {
+    let (name, digest) = line.split_once(' ')?;
+    Some((name.to_owned(), Digest::from_hex(digest)?))
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::world::{NOW, World, signer};
 use crate::{
-    OpenError, OpenOptions, Place, Standing, Store,
+    GOING_ON, OpenError, OpenOptions, Place, Standing, Store,
     bucket::{Bucket, MemoryBucket, When},
 };
 
@@ -149,7 +149,11 @@ fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
     log.flip(&block, at);
     std::fs::write(&state, kept).unwrap();
     let (store, _other) = log.join();
-    let resumed = store.fsck_resumed(&state, &quiet).unwrap();
+    let told = std::cell::RefCell::new(Vec::new());
+    let progress = |what: &str, done, _| told.borrow_mut().push((what.to_owned(), done));
+    let resumed = store.fsck_resumed(&state, &progress).unwrap();
+    let told = told.into_inner();
+    assert!(told[0].0 == GOING_ON && told[0].1 > 100, "it says where it goes on: {:?}", told[0]);
     assert_eq!((resumed.nodes, resumed.entries, resumed.tiles), (whole.nodes, whole.entries, whole.tiles));
     assert!(resumed.is_clean() && !state.exists());
 }
