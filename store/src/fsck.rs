@@ -283,7 +283,7 @@ impl<'a> Audit<'a> {
                 GENESIS => has_genesis,
                 object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
             };
-            in_block(self.objects, fault);
+            (fault.object, fault.why) = self.objects.in_block(&fault.object, &fault.why);
         }
         self.report
     }
@@ -590,15 +590,6 @@ impl<'a> Audit<'a> {
             None if self.derived.size() < size => {}
             None => self.fault(object, format!("it is of size {size}, which ends within a group")),
         }
-    }
-}
-
-/// Names the block of a segment that was put into one: that is the object which can be put back.
-fn in_block(objects: &Objects, fault: &mut Fault) {
-    let block = || objects.blocks()?.name_of(segment::first_of(&fault.object)?);
-    if let Some(block) = block() {
-        let segment = core::mem::replace(&mut fault.object, block);
-        fault.why = format!("{segment} in it: {}", fault.why);
     }
 }
 

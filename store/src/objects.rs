@@ -118,6 +118,26 @@ impl Objects {
         }
     }
 
+    /// Names the block of a segment that was put into one: that is the object which can be put back.
+    pub(crate) fn in_block(&self, object: &str, why: &str) -> (String, String) {
+        let block = segment::first_of(object).and_then(|first| self.blocks()?.name_of(first));
+        match block {
+            Some(block) => (block, format!("{object} in it: {why}")),
+            None => (object.to_owned(), why.to_owned()),
+        }
+    }
+
+    /// Does so in an error.
+    pub(crate) fn name_block(&self, error: StorageError) -> StorageError {
+        match error {
+            StorageError::Corrupt { object, why } => {
+                let (object, why) = self.in_block(&object, &why);
+                StorageError::Corrupt { object, why }
+            }
+            other @ (StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
+        }
+    }
+
     /// Makes the folder itself, durably.
     pub(crate) fn create_root(&self) -> Result<(), StorageError> {
         self.disk.make_folder("").map_err(self.failed("create", ""))
@@ -181,7 +201,7 @@ impl Objects {
         }
         let name = segment::name(first);
         let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
-        let file = self.open(&name)?.ok_or_else(missing)?;
+        let file = self.open(&name)?.ok_or_else(|| self.name_block(missing()))?;
         if open.len() >= OPEN_SEGMENTS_MAX {
             open.clear();
         }
@@ -235,7 +255,9 @@ impl Objects {
 
     /// Tells whether there is any segment, and asks for no more than that.
     pub(crate) fn has_segments(&self) -> Result<bool, StorageError> {
-        let Some(InBucket { bucket, blocks }) = &self.bucket else { return Ok(!self.list(segment::FOLDER)?.is_empty()) };
+        let Some(InBucket { bucket, blocks }) = &self.bucket else {
+            return Ok(!self.list(segment::FOLDER)?.is_empty());
+        };
         let failed = self.failed("list", segment::FOLDER);
         let is_any = || Ok(!bucket.list(segment::FOLDER, None, 1)?.is_empty() || blocks.is_any()?);
         is_any().map_err(failed)

@@ -447,6 +447,10 @@ impl Reading<'_> {
     /// Reads the catalogue of the tree that was signed: a snapshot and what came after it, or, if
     /// these don't lead there, all segments.
     fn load(&self, snapshot: Option<Snapshot>, signed: &Signed) -> Result<Catalogue, StorageError> {
+        self.load_from(snapshot, signed).map_err(|error| self.objects.name_block(error))
+    }
+
+    fn load_from(&self, snapshot: Option<Snapshot>, signed: &Signed) -> Result<Catalogue, StorageError> {
         let Head { size, root } = signed.head;
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.reached.frontier.size().get() <= size) {
             let mut catalogue = Catalogue::on(self.home, snapshot);

@@ -153,10 +153,18 @@ impl Blocks {
         tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
     }
 
-    /// Returns the object that a segment is in, if that is a block.
+    /// Returns the object that a segment is in, if that is a block, also one that is gone: then none of its segments lies about.
     pub(crate) fn name_of(&self, first: u64) -> Option<String> {
-        let inside = self.may_stand(first).then(|| self.open(first).ok()?)?;
-        inside.map(|_| name(first / BLOCK_ENTRIES))
+        if !self.may_stand(first) {
+            return None;
+        }
+        let block = first / BLOCK_ENTRIES;
+        let is_in_it = self.open(first).ok()?.is_some() || self.is_gone(block).ok()?;
+        is_in_it.then(|| name(block))
+    }
+
+    fn is_gone(&self, block: u64) -> io::Result<bool> {
+        Ok(self.bucket.get(&name(block), Some(0..1))?.is_none() && self.singles(block)?.is_empty())
     }
 
     /// Opens a segment that is in a block whose table is kept.

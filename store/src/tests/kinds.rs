@@ -299,6 +299,38 @@ fn a_flipped_bit_in_any_object_is_named_and_never_served() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A block that was removed was told of as a segment that nobody can put back.
+#[test]
+fn a_lost_block_or_segment_is_named_as_the_object_to_put_back() {
+    let whole = Log::new();
+    let answers = whole.answers();
+    let names = whole.bucket.names();
+    let of = |folder: &str| names.iter().filter(|name| name.starts_with(folder)).cloned().collect::<Vec<_>>();
+    let (blocks, segments) = (of("blocks/"), of("segments/"));
+    assert!(blocks.len() > 2 && segments.len() > 1, "{names:?}");
+    for name in [&blocks[0], &blocks[1], blocks.last().unwrap(), &segments[0]] {
+        let log = whole.copy();
+        log.bucket.remove(name).unwrap();
+        let faults = log.faults();
+        assert!(
+            !faults.is_empty() && faults.iter().all(|(object, heals)| object == name && !heals),
+            "{name}: {faults:?}"
+        );
+        for (question, answer) in log.answers() {
+            match answer {
+                Ok(_) => assert_eq!(answer, answers[&question], "{name}: {question}"),
+                Err(why) => assert!(why.contains(&**name), "{name}: {question}: {why}"),
+            }
+        }
+        // Without the snapshot the whole log is read.
+        log.bucket.remove("snapshots/catalogue").unwrap();
+        let error = log.try_join().0.err().map(|error| error.to_string()).unwrap();
+        assert!(error.starts_with(&**name), "{name}: {error}");
+        log.bucket.put(name, &whole.bytes(name), &When::Absent).unwrap();
+        assert_eq!(log.faults(), []);
+    }
+}
+
 /// Says what is wrong with what is told of a log of which one object is damaged.
 fn judge(
     log: &Log,
