@@ -169,11 +169,11 @@ mod tests {
         let expected = root(&[5; 32], &files);
         let mut kept = kept(&[5; 32], files.len());
         assert_eq!(root_of_kept(&kept, &files), expected);
-        for index in [19, 0, 7] {
+        for (index, number) in [(19, 19), (0, 0), (7, 7)] {
             let at = kept[..index].iter().filter(|kept| matches!(kept, Kept::Salt(_))).count();
             let gone = files.remove(at);
             assert_eq!(root_of_kept(&kept, &files), None, "a salt without its file");
-            kept[index] = Kept::Leaf(leaf(&salt(&[5; 32], index as u64), &gone));
+            kept[index] = Kept::Leaf(leaf(&salt(&[5; 32], number), &gone));
             assert_eq!(root_of_kept(&kept, &files), expected);
         }
         files.push(file("one too many"));

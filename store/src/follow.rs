@@ -220,6 +220,7 @@ impl Store {
     /// `Storage` if the bucket did not answer; called again, it goes on.
     pub fn merge_segments(&self) -> Result<u64, ReadError> {
         let Some(blocks) = self.0.objects.blocks().filter(|_| self.0.writer().is_some()) else { return Ok(0) };
+        let _alone = self.0.erasing();
         let size = self.size();
         blocks.know(size);
         Ok(blocks.fill(size).map_err(self.0.objects.failed("put together the segments in", ""))?)

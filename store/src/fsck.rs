@@ -10,7 +10,7 @@ use griptrace_core::{
     digest::Digest,
     entry::{Entry, Genesis},
     id::NodeId,
-    node::{Kind, Role},
+    node::{Core, Kind, Role, node_id},
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -30,7 +30,7 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, read_genesis},
-    record::NodeRecord,
+    record::core_bytes,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
     validate::check_alone,
@@ -547,23 +547,17 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// Checks a node alone, and says what is wrong with it.
-fn check_node(name: &str, node: &GroupNode<'_>) -> Vec<String> {
-    let mut record = match NodeRecord::from_bytes(node.bytes) {
-        Ok(record) => record,
-        Err(error) => return vec![format!("the node at byte {}: {error}", node.frame.offset)],
+/// Checks a node alone, and says what is wrong with it. One of which something was erased is checked with what is left of
+/// it (`erased`).
+fn check_node(name: &str, node: &GroupNode<'_>) -> Option<String> {
+    let rest = match node.rest(name) {
+        Ok(rest) => rest,
+        Err(error) => return Some(format!("the node at byte {}: {error}", node.frame.offset)),
     };
-    let id = record.id();
-    let mut whys = Vec::new();
-    match node.attachment.map(|bytes| segment::decode_attachment(name, bytes)).transpose() {
-        Ok(Some(attachment)) => (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects),
-        Ok(None) => {}
-        Err(error) => whys.push(format!("node {id}: {error}")),
+    if rest.is_taken() {
+        return None;
     }
-    if let Err(refusal) = check_alone(&record) {
-        whys.push(format!("node {id}: {refusal}"));
-    }
-    whys
+    check_alone(&rest.record).err().map(|refusal| format!("node {}: {refusal}", rest.record.id()))
 }
 
 /// Checks that a commit has a public line for each of its statuses, and no other.
@@ -578,7 +572,7 @@ fn check_lines(entry: &GroupEntry<'_>) -> Option<String> {
 }
 
 fn status_id(node: &GroupNode<'_>) -> Option<NodeId> {
-    let record = NodeRecord::from_bytes(node.bytes).ok()?;
-    let is_status = record.core().is_ok_and(|core| core.kind == Kind::Status);
-    is_status.then(|| record.id())
+    let core = core_bytes(node.bytes).ok()?;
+    let is_status = Core::from_bytes(core).is_ok_and(|core| core.kind == Kind::Status);
+    is_status.then(|| node_id(core))
 }

@@ -41,6 +41,7 @@ mod cosigned;
 mod delta;
 mod disk;
 mod edge;
+mod erasing;
 mod error;
 mod evidence;
 mod follow;
@@ -84,8 +85,9 @@ pub use closed::Closed;
 pub use commit::{Receipt, SignedCommit};
 pub use copying::{Copied, Place};
 pub use cosigned::{Cosigned, Witnesses};
+pub use erasing::{Erase, Erased};
 pub use error::{
-    AdoptError, CommitError, CopyError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError,
+    AdoptError, CommitError, CopyError, EraseError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError,
     Refusal, StorageError,
 };
 

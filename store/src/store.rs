@@ -104,6 +104,8 @@ pub(crate) struct Inner {
     publishing: Arc<Mutex<bool>>,
     /// Held by who adds cosignatures to those that are kept.
     pub(crate) cosigning: Mutex<()>,
+    /// Held by who erases, and by who puts small segments together.
+    erasing: Mutex<()>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
     /// Whether there is a snapshot that is of no use.
@@ -162,6 +164,7 @@ impl Store {
             adopting: Mutex::new(()),
             publishing: Arc::default(),
             cosigning: Mutex::new(()),
+            erasing: Mutex::new(()),
             snapshot: Mutex::new(0),
             is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
         }))
@@ -337,6 +340,11 @@ impl Inner {
     /// Returns which key signed and signs what.
     pub(crate) fn keys(&self) -> Arc<KnownKeys> {
         Arc::clone(&self.read().keys)
+    }
+
+    /// Keeps others from erasing, and from putting segments together, until the guard is dropped.
+    pub(crate) fn erasing(&self) -> MutexGuard<'_, ()> {
+        self.erasing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the index, which may have to be opened. Taken before the state, never after it.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    Bucket, When,
+    Bucket, Part, Put, When,
     disk::{Object, all},
 };
 use crate::{
@@ -34,6 +34,8 @@ pub(crate) const BLOCK_ENTRIES: u64 = if cfg!(test) { 32 } else { 256 };
 pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
+/// How often an object is read again that another one wrote meanwhile.
+const TRIES: u32 = 8;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
 
@@ -170,6 +172,42 @@ impl Blocks {
     /// Writes a whole block, over any that lies there: of a copy that no head tells of yet.
     pub(crate) fn write(&self, block: u64, segments: &[Segment]) -> io::Result<()> {
         self.bucket.put(&name(block), &encode(segments), &When::Always).map(|_| ())
+    }
+
+    /// Changes a segment in place, which `change` does to its bytes, and tells whether it did; returns the name of the object
+    /// that was written. Nobody may put segments together meanwhile.
+    ///
+    /// # Errors
+    /// If the bucket failed, or others wrote to the object again and again; the inner one is that of `change`.
+    pub(crate) fn change<E>(
+        &self,
+        first: u64,
+        change: impl Fn(&mut [u8]) -> Result<bool, E>,
+    ) -> io::Result<Result<Option<String>, E>> {
+        for _ in 0..TRIES {
+            let place = self.read_table(first / BLOCK_ENTRIES)?;
+            let place = place.and_then(|table| table.iter().find(|place| place.first == first).copied());
+            let object = place.map_or_else(|| segment::name(first), |_| name(first / BLOCK_ENTRIES));
+            let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{object} is gone"));
+            let Part { mut bytes, version, .. } = self.bucket.get(&object, None)?.ok_or_else(gone)?;
+            let range = place.map_or(0..bytes.len(), |place| {
+                narrow(place.offset)..narrow(place.offset.saturating_add(place.length))
+            });
+            let is_changed = match change(bytes.get_mut(range).ok_or_else(gone)?) {
+                Ok(is_changed) => is_changed,
+                Err(error) => return Ok(Err(error)),
+            };
+            // Crash here, or an answer that is lost: it is written or not, and looked at again either way.
+            if is_changed && self.bucket.put(&object, &bytes, &When::Is(version))? == Put::Refused {
+                continue;
+            }
+            if place.is_some() {
+                // A copy that a writer left which had lost its turn: it counts for nothing, and yet has all that it had.
+                self.bucket.remove(&segment::name(first))?;
+            }
+            return Ok(Ok(is_changed.then_some(object)));
+        }
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "others write to it again and again"))
     }
 
     fn fill_one(&self, block: u64) -> io::Result<bool> {
