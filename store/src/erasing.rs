@@ -18,7 +18,7 @@
 //! A process that lost its turn may have put the Erasure's group into a bucket without having signed it. Whoever adopts it
 //! carries it out, whether or not `erasing/ID` is there.
 
-use std::{fs, io};
+use std::{fs, io, sync::PoisonError};
 
 use griptrace_core::{
     date::Date,
@@ -262,6 +262,39 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Takes note of Erasures that another process committed: what was read of the log here may have what they take.
+    pub(crate) fn heard_of(&self, erasures: impl Iterator<Item = NodeId>) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(erasures);
+    }
+
+    /// Forgets what was read and made here of what other processes erased, once they have.
+    pub(crate) fn settle(&self) {
+        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsettled.is_empty() {
+            return;
+        }
+        self.objects.forget_segments();
+        // Who fills the index holds it for long; it is looked at again.
+        let Ok(mut index) = self.try_index() else { return };
+        let is_done = |id: &NodeId| {
+            let done = self.ask(|state| match state.catalogue.number(id) {
+                Some(number) => is_done(&self.objects, &state.catalogue, number),
+                None => Ok(false),
+            });
+            done.unwrap_or(false)
+        };
+        let before = unsettled.len();
+        unsettled.retain(|id| !is_done(id));
+        self.objects.forget_segments();
+        if unsettled.len() < before {
+            *index = None;
+            // If it can't be removed, it is sifted before it is asked.
+            drop(forget_index(&self.objects));
+        }
+    }
+}
+
 /// Brings to their end the erasures that were begun, and those in the log from one size on, which nobody may have carried out. For
 /// who opens a log for writing: nothing is open yet.
 pub(crate) fn take_up(objects: &Objects, catalogue: &Catalogue, from: u64) -> Result<(), StorageError> {
@@ -283,11 +316,6 @@ fn begun_in(catalogue: &Catalogue, begun: &[String]) -> Vec<Number> {
     let mut numbers: Vec<Number> = ids.filter_map(|id| catalogue.number(&id)).collect();
     numbers.sort_unstable();
     numbers
-}
-
-/// Returns all Erasures of a log.
-pub(crate) fn all(catalogue: &Catalogue) -> Vec<Number> {
-    catalogue.numbers().filter(|number| catalogue.node(*number).kind == Kind::Erasure).collect()
 }
 
 /// Carries out Erasures that are in the log: overwrites what stands of what they took. Returns the names of the objects that
@@ -372,6 +400,33 @@ pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number)
         }
     }
     Ok(true)
+}
+
+/// Tells whether what an Erasure has of a node lacks all that it says it erased.
+pub(crate) fn leaves_what_it_says(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    erasure: Number,
+) -> Result<bool, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let name = || segment::name(catalogue.commit_of(erasure).segment);
+    let core = reader.core(catalogue, erasure)?.core().map_err(|e| StorageError::corrupt(name(), e))?;
+    let gone = remains.details.map_or(Vec::new(), |(kept, _)| Secret::Kept(kept).erased());
+    let files = remains.manifest.is_some_and(|manifest| manifest.erased() > 0);
+    Ok(core.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || core.erased_files.is_none()))
+}
+
+/// Returns the Erasures among the nodes from a commit on.
+pub(crate) fn since(catalogue: &Catalogue, commit: u32) -> Vec<Number> {
+    let first = if commit < catalogue.commits() { catalogue.commit(commit).first_node } else { catalogue.len() };
+    (first..catalogue.len()).filter(|number| catalogue.node(*number).kind == Kind::Erasure).collect()
+}
+
+/// Carries all Erasures of a log over to a copy of it, which may have what they took.
+pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
+    let written = carry_out(objects, catalogue, &since(catalogue, 0))?;
+    if written.is_empty() { Ok(()) } else { forget_index(objects) }
 }
 
 /// Overwrites frames of a segment, all or none; returns the name of the object that was written.

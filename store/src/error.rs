@@ -181,6 +181,12 @@ pub enum CopyError {
         /// The size of the backup.
         size: u64,
     },
+    /// Something was erased while the log was copied.
+    #[error("the Erasure {id} was recorded while the log was copied, and took something of it; copy it again")]
+    Erased {
+        /// The Erasure.
+        id: NodeId,
+    },
     /// The log is not open for writing.
     #[error("{place} is not open for writing, and a log is moved by who writes it")]
     NoWriter {

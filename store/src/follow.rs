@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use griptrace_core::{entry::Genesis, note::NoteSigner};
+use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
 
 use crate::{
     bucket::{Bucket, Put, Version, When},
@@ -155,6 +155,7 @@ impl Store {
     pub fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
         let Some(bucket) = self.0.objects.bucket() else { return Ok(Standing::Writer) };
         let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.settle();
         if let Some(writer) = self.0.writer() {
             if self.0.goes_on(&writer, &mut watch, now) {
                 return Ok(Standing::Writer);
@@ -170,6 +171,7 @@ impl Store {
         watch.seen = Some((found.1.clone(), since));
         if is_new {
             self.0.follow(&found.0)?;
+            self.0.settle();
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.0.saw(head);
@@ -438,6 +440,8 @@ impl Inner {
     }
 
     fn show(&self, delta: Delta, note: String) {
+        let nodes = delta.ids.iter().zip(&delta.nodes);
+        self.heard_of(nodes.filter(|(_, node)| node.kind == Kind::Erasure).map(|(id, _)| *id));
         let mut state = self.write();
         state.catalogue.apply(delta);
         state.note = note;

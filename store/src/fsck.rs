@@ -22,6 +22,7 @@ use crate::{
     closed, cosigned,
     delta::Delta,
     edge::Edge,
+    erasing,
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -30,6 +31,7 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, read_genesis},
+    reading::SegmentReader,
     record::core_bytes,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
@@ -110,6 +112,7 @@ impl Store {
         audit.checked = checked;
         audit.genesis()?;
         audit.segments(progress)?;
+        audit.erased_of_all()?;
         audit.heads()?;
         audit.adopted()?;
         audit.cosigned()?;
@@ -188,6 +191,7 @@ fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport,
     let mut audit = Audit::new(objects, signature, Catalogue::new(log.home), size);
     audit.genesis()?;
     audit.segments(progress)?;
+    audit.erased_of_all()?;
     audit.heads()?;
     audit.adopted()?;
     audit.cosigned()?;
@@ -213,6 +217,9 @@ struct Audit<'a> {
     log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
+    /// Nodes of which an erasure took something, and Erasures.
+    taken: Vec<NodeId>,
+    erasures: Vec<NodeId>,
     /// What an audit that was stopped had done, if it is to be gone on with.
     checked: Option<Checked>,
     report: FsckReport,
@@ -223,7 +230,8 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, checked: None, report }
+        let (taken, erasures, checked) = (Vec::new(), Vec::new(), None);
+        Self { objects, signature, size, derived, roots, edge, log_changes, published, taken, erasures, checked, report }
     }
 
     #[expect(
@@ -242,7 +250,10 @@ impl<'a> Audit<'a> {
             fault.heals = match fault.object.as_str() {
                 HEAD | CHECKPOINT => is_signed,
                 GENESIS => has_genesis,
-                object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
+                object => {
+                    let again = [snapshot::NAME, KEYS, "index", erasing::FOLDER];
+                    object.starts_with("tile/") || again.contains(&object)
+                }
             };
         }
         self.report
@@ -353,7 +364,7 @@ impl<'a> Audit<'a> {
     fn nodes(&mut self, group: &Group<'_>) {
         self.count(group);
         for entry in &group.entries {
-            let whys: Vec<String> = entry.nodes.par_iter().flat_map_iter(|node| check_node(group.name, node)).collect();
+            let whys: Vec<String> = entry.nodes.par_iter().filter_map(|node| check_node(group.name, node)).collect();
             whys.into_iter().for_each(|why| self.fault(group.name, why));
             if let Some(why) = check_lines(entry) {
                 self.fault(group.name, why);
@@ -362,6 +373,15 @@ impl<'a> Audit<'a> {
     }
 
     fn count(&mut self, group: &Group<'_>) {
+        let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
+        for (core, node) in nodes.filter_map(|node| core_bytes(node.bytes).ok().zip(Some(node))) {
+            if node.is_taken() {
+                self.taken.push(node_id(core));
+            }
+            if Core::from_bytes(core).is_ok_and(|core| core.kind == Kind::Erasure) {
+                self.erasures.push(node_id(core));
+            }
+        }
         self.report.entries += wide(group.entries.len());
         self.report.nodes += group.entries.iter().map(|entry| wide(entry.nodes.len())).sum::<u64>();
     }
@@ -410,6 +430,47 @@ impl<'a> Audit<'a> {
         if target.map(|target| *self.derived.status_key(target).digest()) != Some(key) {
             self.fault(name, format!("status {status} stands under {key}, which is not what it marks"));
         }
+    }
+
+    /// Checks what erasures left of all nodes of the log.
+    fn erased_of_all(&mut self) -> Result<(), StorageError> {
+        let nothing = Catalogue::new(self.derived.home);
+        let derived = core::mem::replace(&mut self.derived, nothing);
+        let checked = self.erased(&derived);
+        self.derived = derived;
+        checked
+    }
+
+    /// Checks what erasures left of nodes, and that they left no more.
+    fn erased(&mut self, catalogue: &Catalogue) -> Result<(), StorageError> {
+        let mut reader = SegmentReader::new(self.objects);
+        let begun = self.objects.list(erasing::FOLDER)?;
+        for id in core::mem::take(&mut self.taken) {
+            let Some(number) = catalogue.number(&id) else { continue };
+            let record = reader.whole(catalogue, number);
+            let Some(record) = self.note(record)? else { continue };
+            if let Err(refusal) = check_alone(&record) {
+                let name = segment::name(catalogue.commit_of(number).segment);
+                self.fault(name, format!("node {id}, of which something was erased: {refusal}"));
+            }
+        }
+        for id in core::mem::take(&mut self.erasures) {
+            let Some(number) = catalogue.number(&id) else { continue };
+            let left = erasing::is_done(self.objects, catalogue, number)
+                .and_then(|is_done| Ok((is_done, erasing::leaves_what_it_says(self.objects, catalogue, number)?)));
+            let name = segment::name(catalogue.commit_of(number).segment);
+            match self.note(left)? {
+                Some((false, _)) => {
+                    let object = if begun.contains(&id.to_string()) { erasing::FOLDER } else { &*name };
+                    self.fault(object, format!("{id} erased something that still stands there"));
+                }
+                Some((true, false)) => {
+                    self.fault(name, format!("{id} has kept what it says that it erased"));
+                }
+                Some((true, true)) | None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Compares tiles: the full ones as the log grows, the partial ones of a size at its end.

@@ -27,6 +27,7 @@ use self::runs::{Place, Run};
 use crate::{
     State, Store,
     catalogue::Catalogue,
+    erasing,
     error::{ReadError, StorageError},
     objects::Objects,
     placed::Number,
@@ -43,7 +44,7 @@ pub(crate) type Pair = (u64, Number);
 
 const META: &[u8] = b"meta";
 /// The version of the keys and values: another one is filled anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Commits that are taken in while others wait.
 const BEHIND_COMMITS_MAX: u32 = 256;
 /// Nodes whose pairs are gathered before they become a run.
@@ -57,6 +58,8 @@ struct Meta {
     /// What makes the fingerprints private.
     secret: [u8; 32],
     commits: u32,
+    /// Nothing that the Erasures before this commit took is in it.
+    sifted: u32,
     /// The first node of the last commit: another log's index shows by it.
     last: [u8; 32],
     runs: Vec<Run>,
@@ -154,9 +157,31 @@ impl Index {
         Err(StorageError::corrupt("index", "it breaks again and again; delete it"))
     }
 
+    /// Tells whether nothing was erased since it was begun.
+    pub(crate) fn is_sifted(&self, catalogue: &Catalogue) -> bool {
+        erasing::since(catalogue, self.meta.sifted).is_empty()
+    }
+
+    /// Begins anew if something was erased since: its fingerprints stand in the index. What is not carried out yet is looked for
+    /// again the next time.
+    fn sift(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
+        let erasures = erasing::since(catalogue, self.meta.sifted);
+        for erasure in erasures.iter().copied() {
+            if !erasing::is_done(objects, catalogue, erasure)? {
+                return Ok(());
+            }
+        }
+        if !erasures.is_empty() && self.meta.commits > 0 {
+            self.renew(catalogue);
+        }
+        self.meta.sifted = catalogue.commits();
+        Ok(())
+    }
+
     /// Takes in the commits that came since. The outer error is of the log, the inner one of the
     /// index.
     fn catch_up(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<Result<(), Broken>, StorageError> {
+        self.sift(objects, catalogue)?;
         while self.meta.commits < catalogue.commits() {
             let from = self.meta.commits;
             let mut to = from;
@@ -226,7 +251,7 @@ fn fresh_meta(catalogue: &Catalogue) -> Meta {
     // Without randomness the keys are less private, in an index that lies beside the plain text.
     random(&mut secret).unwrap_or_default();
     let home = *catalogue.home.as_bytes();
-    Meta { version: VERSION, home, secret, commits: 0, last: [0; 32], runs: Vec::new() }
+    Meta { version: VERSION, home, secret, commits: 0, sifted: 0, last: [0; 32], runs: Vec::new() }
 }
 
 /// Tells whether an index is of this log. One that is ahead (another process's) is.

@@ -104,6 +104,14 @@ impl Secret {
         }
     }
 
+    /// Returns the seed, unless it went with what was erased.
+    pub const fn seed(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Seed(seed) => Some(seed),
+            Self::Kept(_) => None,
+        }
+    }
+
     /// Returns the slots that were erased, ascending.
     pub fn erased(&self) -> Vec<u8> {
         let Self::Kept(kept) = self else { return Vec::new() };

@@ -209,16 +209,21 @@ pub(crate) struct GroupNode<'a> {
     pub(crate) frame: FramePlace,
     pub(crate) bytes: &'a [u8],
     /// Whether an erasure took all but the core.
-    pub(crate) is_taken: bool,
+    pub(crate) is_core_alone: bool,
     pub(crate) attachment: Option<&'a [u8]>,
     /// Whether an erasure took what was attached.
     pub(crate) is_attachment_taken: bool,
 }
 
 impl GroupNode<'_> {
+    /// Tells whether an erasure took anything of it from here.
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.is_core_alone || self.is_attachment_taken
+    }
+
     /// Reads what stands here of the node.
     pub(crate) fn rest(&self, name: &str) -> Result<Rest, StorageError> {
-        let node = if self.is_taken { NODE_TAKEN } else { NODE };
+        let node = if self.is_core_alone { NODE_TAKEN } else { NODE };
         let attached = if self.is_attachment_taken { ATTACHMENT_TAKEN } else { ATTACHMENT };
         Rest::of(name, (node, self.bytes), self.attachment.map(|bytes| (attached, bytes)))
     }
@@ -284,9 +289,9 @@ impl<'a> Groups<'a> {
                 NODE | NODE_TAKEN => {
                     let entry = entries.last_mut();
                     let entry = entry.ok_or_else(|| self.bad(offset, "a node stands before any commit"))?;
-                    let is_taken = kind == NODE_TAKEN;
-                    let node =
-                        GroupNode { frame, bytes: payload, is_taken, attachment: None, is_attachment_taken: false };
+                    let is_core_alone = kind == NODE_TAKEN;
+                    let (attachment, is_attachment_taken) = (None, false);
+                    let node = GroupNode { frame, bytes: payload, is_core_alone, attachment, is_attachment_taken };
                     entry.nodes.push(node);
                 }
                 ATTACHMENT | ATTACHMENT_TAKEN => {

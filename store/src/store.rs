@@ -6,7 +6,7 @@ use core::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockResult},
     thread,
 };
 
@@ -106,6 +106,8 @@ pub(crate) struct Inner {
     pub(crate) cosigning: Mutex<()>,
     /// Held by who erases, and by who puts small segments together.
     erasing: Mutex<()>,
+    /// Erasures of other processes of which it is not known here that they are carried out.
+    pub(crate) unsettled: Mutex<Vec<NodeId>>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
     /// Whether there is a snapshot that is of no use.
@@ -165,6 +167,7 @@ impl Store {
             publishing: Arc::default(),
             cosigning: Mutex::new(()),
             erasing: Mutex::new(()),
+            unsettled: Mutex::default(),
             snapshot: Mutex::new(0),
             is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
         }))
@@ -350,6 +353,11 @@ impl Inner {
     /// Returns the index, which may have to be opened. Taken before the state, never after it.
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the index, unless somebody else is at it.
+    pub(crate) fn try_index(&self) -> TryLockResult<MutexGuard<'_, Option<Index>>> {
+        self.index.try_lock()
     }
 
     /// Answers a question. If the snapshot turns out damaged on the way, the answer is thrown away,

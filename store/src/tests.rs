@@ -7,6 +7,7 @@ mod copying;
 mod cosigned;
 mod damage;
 mod derived;
+mod erasing;
 mod faults;
 mod found;
 mod keys;

@@ -45,6 +45,7 @@ impl Store {
                 progress("checking segments", at, wide(drawn.len()));
                 audit.drawn(state, *first)?;
             }
+            audit.erased(&state.catalogue)?;
             audit.genesis()?;
             audit.signed(state)?;
             Ok::<_, StorageError>(audit.done())

@@ -1,0 +1,386 @@
+//! What an erasure takes is gone, from every file and object, and what it leaves still leads to the same roots.
+
+use core::time::Duration;
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use griptrace_core::{
+    bundle::Bundle,
+    date::Date,
+    details::{self, Values, slot},
+    entry::Genesis,
+    id::NodeId,
+    key::{Algorithm, SecretKey, Signer as _},
+    manifest,
+    node::Kind,
+    value::Value,
+};
+use tempfile::TempDir;
+
+use super::{
+    weather::{Storm, Weather},
+    world::{NOW, ORIGIN, World, open, reader, signer, values},
+};
+use crate::{
+    Disclose, Erase, EraseError, Erased, OpenOptions, ProveOptions, Standing, Store,
+    bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
+    objects::Objects,
+    open::init_on,
+    record::{NodeRecord, Secret},
+};
+
+const NAME: &str = "a person in the picture, by name";
+const FILES: [&str; 4] = ["recordings/of-the-person-0001.mcap", "weights.bin", "z/also-recalled-file.mcap", "zz"];
+
+fn committer() -> SecretKey {
+    SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap()
+}
+
+pub(super) fn request(target: NodeId, slots: &[u8], files: &[&str]) -> Erase {
+    Erase {
+        target,
+        slots: slots.to_vec(),
+        files: files.iter().map(|path| path.as_bytes().to_vec()).collect(),
+        date: Date::parse("2026-06-02").unwrap(),
+        values: values(Kind::Erasure, &[("reason", Value::text("a request"))]),
+    }
+}
+
+fn erase(store: &Store, target: NodeId, slots: &[u8], files: &[&str]) -> Result<Erased, EraseError> {
+    store.erase(request(target, slots, files), &committer(), "Maker", NOW)
+}
+
+/// What must not be found: the name of each, and its bytes.
+type Needles = Vec<(String, Vec<u8>)>;
+
+/// All that would give away these slots and files of a node.
+fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
+    let kind = node.core().unwrap().kind;
+    let mut needles = Vec::new();
+    if let Some(seed) = node.secret.seed().filter(|_| !slots.is_empty()) {
+        needles.push(("the seed".to_owned(), seed.to_vec()));
+        for slot in slots {
+            needles.push((format!("the salt of slot {slot}"), details::salt(seed, *slot).to_vec()));
+        }
+    }
+    for slot in slots {
+        needles.push((format!("the value of slot {slot} of a {kind}"), node.values[slot][2..].to_vec()));
+    }
+    let Some(manifest) = node.manifest.as_ref().filter(|_| !files.is_empty()) else { return needles };
+    let seed = manifest.secret.seed().unwrap();
+    needles.push(("the manifest's seed".to_owned(), seed.to_vec()));
+    for (index, file) in (0..).zip(&manifest.files).filter(|(_, file)| files.iter().any(|path| path.as_bytes() == file.path)) {
+        needles.push((format!("the path of file {index}"), file.path.clone()));
+        needles.push((format!("the salt of file {index}"), manifest::salt(seed, index).to_vec()));
+        needles.push((format!("the digest of file {index}"), file.blake3.as_bytes().to_vec()));
+    }
+    needles
+}
+
+fn files_below(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.insert(path.display().to_string(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    files_below(folder, &mut found);
+    found
+}
+
+fn objects(bucket: &MemoryBucket) -> BTreeMap<String, Vec<u8>> {
+    bucket.names().into_iter().map(|name| (name.clone(), bucket.get(&name, None).unwrap().unwrap().bytes)).collect()
+}
+
+/// Returns which needles are found where.
+fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
+    let mut found = Vec::new();
+    for (place, bytes) in places {
+        for (what, needle) in needles {
+            if bytes.windows(needle.len()).any(|window| window == needle) {
+                found.push(format!("{what} in {place}"));
+            }
+        }
+    }
+    found
+}
+
+fn assert_clean(store: &Store) {
+    let report = store.fsck(&|_, _, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.faults);
+}
+
+fn name_of(kind: Kind) -> u8 {
+    slot(kind, "name").unwrap()
+}
+
+/// What a log has of one person: a data set with a name, and a model with files, shipped.
+struct Person {
+    set: NodeRecord,
+    model: NodeRecord,
+    shipment: NodeId,
+}
+
+fn record(store: &Store) -> Person {
+    let world = World::at(store);
+    let set = world.source(NAME, "CN");
+    world.add(set.clone());
+    let nodes = world.train("grasp", &[set.id()], "DE", &FILES);
+    let model = nodes.iter().find(|node| node.manifest.is_some()).unwrap().clone();
+    world.commit(nodes);
+    world.add(world.assessment(&[set.id()]));
+    let shipment = world.add(world.shipment(&[model.id()], "DE"));
+    Person { set, model, shipment }
+}
+
+fn bundle(store: &Store, root: &NodeId) -> Vec<u8> {
+    store.prove(root, &ProveOptions { disclose: Disclose::All, ..ProveOptions::default() }).unwrap()
+}
+
+/// What a bundle opens of a node: its slots, after the proof was held against its core.
+fn opened(bundle: &Bundle, id: &NodeId) -> Values {
+    let cores = bundle.logs.iter().flat_map(|log| &log.commits).flat_map(|commit| &commit.cores);
+    let (ordinal, core) = (0_u64..).zip(cores).find(|(_, core)| griptrace_core::node::node_id(core) == *id).unwrap();
+    let core = griptrace_core::node::Core::from_bytes(core).unwrap();
+    let Some(disclosure) = bundle.disclosures.iter().find(|disclosure| disclosure.node == ordinal) else {
+        return Values::new();
+    };
+    assert_eq!(disclosure.opening.root(core.kind), Ok(core.details));
+    disclosure.opening.slots.iter().map(|(slot, _, value)| (*slot, value.clone())).collect()
+}
+
+#[test]
+fn what_is_erased_is_in_no_file_of_the_folder() {
+    let world = World::new();
+    let Person { set, model, shipment } = record(&world.store);
+    for i in 0..200 {
+        world.add(world.source(&format!("more-{i}"), "DE"));
+    }
+    assert_eq!(world.store.by_name(NAME).unwrap(), [set.id()], "so that the index has it");
+    let recorded = world.store.find_recorded(core::slice::from_ref(&set)).unwrap();
+    assert_eq!(recorded, Some(vec![set.id()]));
+    let before = bundle(&world.store, &shipment);
+    assert_clean(&world.store);
+    let (name, licence) = (name_of(Kind::Dataset), slot(Kind::Dataset, "licence").unwrap());
+    let mut needles = needles(&set, &[name], &[]);
+    let there = found(&below(world.dir.path()), &needles);
+    assert!(there.iter().any(|found| found.contains("value")) && there.iter().any(|found| found.contains("seed")));
+
+    let erased = erase(&world.store, set.id(), &[name], &[]).unwrap();
+    assert_eq!(erased.objects, ["segments/0000000000000000"]);
+    assert_eq!(found(&below(world.dir.path()), &needles), [""; 0]);
+    let node = world.store.node(&set.id()).unwrap().unwrap();
+    assert_eq!(node.record.secret.erased(), [name]);
+    assert_eq!(node.record.values, Values::from([(licence, set.values[&licence].clone())]));
+    assert_eq!(world.store.by_name(NAME).unwrap(), []);
+    assert_eq!(world.store.find_recorded(core::slice::from_ref(&set)).unwrap(), None, "R10");
+    assert_clean(&world.store);
+    let after = Bundle::from_bytes(&bundle(&world.store, &shipment)).unwrap();
+    assert_eq!(opened(&after, &set.id()).into_keys().collect::<Vec<_>>(), [licence]);
+    let before = Bundle::from_bytes(&before).unwrap();
+    assert_eq!(opened(&before, &set.id()).into_keys().collect::<Vec<_>>(), [name, licence]);
+
+    // Files, of a node in another segment or the same; and the log goes on, here and when it is opened again.
+    let gone = [FILES[0], FILES[2]];
+    needles.extend(self::needles(&model, &[], &gone));
+    erase(&world.store, model.id(), &[], &gone).unwrap();
+    assert_eq!(found(&below(world.dir.path()), &needles), [""; 0]);
+    let left = world.store.node(&model.id()).unwrap().unwrap().record.manifest.unwrap();
+    assert_eq!((left.erased(), left.count()), (2, 4));
+    assert_eq!(left.root(), model.manifest.as_ref().unwrap().root());
+    world.add(world.source("afterwards", "DE"));
+    let World { dir, store, .. } = world;
+    drop(store);
+    let store = open(dir.path());
+    World::at(&store).add(World::at(&store).source("and again", "DE"));
+    assert_clean(&store);
+    let after = Bundle::from_bytes(&bundle(&store, &shipment)).unwrap();
+    assert_eq!(after.manifests, [], "it can't be opened whole");
+    drop(store);
+    assert_eq!(found(&below(dir.path()), &needles), [""; 0]);
+    assert_eq!(reader(dir.path()).node(&set.id()).unwrap().unwrap().record.secret.erased(), [name]);
+}
+
+#[test]
+fn what_is_erased_again_only_gets_less() {
+    let world = World::new();
+    let Person { set, model, .. } = record(&world.store);
+    let kind = |node: &NodeRecord| node.core().unwrap().kind;
+    let (name, licence) = (name_of(Kind::Dataset), slot(Kind::Dataset, "licence").unwrap());
+    erase(&world.store, set.id(), &[name], &[]).unwrap();
+    let again = erase(&world.store, set.id(), &[name], &[]);
+    assert!(matches!(again, Err(EraseError::Gone { slot }) if slot == name), "{again:?}");
+    let nothing = erase(&world.store, set.id(), &[31], &[]);
+    assert!(matches!(nothing, Err(EraseError::NoValue { slot: 31 })), "{nothing:?}");
+    let left = world.store.node(&set.id()).unwrap().unwrap().record;
+    let Secret::Kept(kept) = &left.secret else { panic!("the seed is there") };
+    let details::Kept::Salt(salt) = kept[usize::from(licence)] else { panic!("the salt is gone") };
+    erase(&world.store, set.id(), &[licence], &[]).unwrap();
+    let mut gone = needles(&set, &[name, licence], &[]);
+    gone.push(("the salt that was kept at first".to_owned(), salt.to_vec()));
+    assert_eq!(found(&below(world.dir.path()), &gone), [""; 0], "of the older Erasure too");
+    let twice = world.store.node(&set.id()).unwrap().unwrap().record;
+    assert_eq!((twice.secret.erased(), twice.values.len()), (vec![name, licence], 0));
+    assert_eq!(twice.secret.root(kind(&set), &twice.values), Some(set.core().unwrap().details));
+
+    // A field, then a file, then both; and the details of an Erasure itself.
+    let content = slot(Kind::Model, "content").unwrap();
+    erase(&world.store, model.id(), &[name_of(Kind::Model)], &[]).unwrap();
+    let erasure = erase(&world.store, model.id(), &[], &FILES[..1]).unwrap();
+    erase(&world.store, model.id(), &[content], &FILES[2..3]).unwrap();
+    let reason = slot(Kind::Erasure, "reason").unwrap();
+    erase(&world.store, erasure.id, &[reason], &[]).unwrap();
+    // Its name is that of the step too.
+    let gone = needles(&model, &[content], &[FILES[0], FILES[2]]);
+    assert_eq!(found(&below(world.dir.path()), &gone), [""; 0]);
+    let left = world.store.node(&model.id()).unwrap().unwrap().record;
+    assert_eq!(left.manifest.unwrap().erased(), 2);
+    assert_eq!(world.store.node(&erasure.id).unwrap().unwrap().record.secret.erased(), [reason]);
+    let missing = erase(&world.store, model.id(), &[], &FILES[..1]);
+    assert!(matches!(missing, Err(EraseError::NoFile { .. })), "{missing:?}");
+    assert_clean(&world.store);
+}
+
+fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
+    init_over(Arc::new(bucket.clone()), local)
+}
+
+fn init_over(bucket: Arc<dyn Bucket>, local: &TempDir) -> Store {
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
+    let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    let objects = Objects::in_bucket(bucket, local.path());
+    Store::from_opened(init_on(objects, &genesis, signer(), NOW).unwrap())
+}
+
+/// Opens a log for writing that was left by a writer which is gone.
+fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
+    let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+    let store = Store::join_in(Arc::new(bucket.clone()), local.path(), options).unwrap();
+    for at in 0..100 {
+        if store.tend(Duration::from_secs(at)).unwrap() == Standing::Writer {
+            return store;
+        }
+    }
+    panic!("nobody gets the turn");
+}
+
+#[test]
+fn what_is_erased_is_in_no_object_of_the_bucket_and_in_nothing_that_a_reader_keeps() {
+    let (bucket, local, other) =
+        (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let writer = init(&bucket, &local);
+    let Person { set, model, shipment } = record(&writer);
+    let reader = Store::join_in(Arc::new(bucket.clone()), other.path(), OpenOptions::default()).unwrap();
+    let follow = |at: u64| {
+        writer.0.publish();
+        writer.tend(Duration::from_secs(at)).unwrap();
+        assert!(matches!(reader.tend(Duration::from_secs(at)).unwrap(), Standing::Reader(_)));
+        assert_eq!(reader.size(), writer.size());
+    };
+    follow(2);
+    assert_eq!(reader.by_name(NAME).unwrap(), [set.id()]);
+    assert!(reader.node(&set.id()).unwrap().unwrap().record.values.contains_key(&0), "so that it keeps the segment");
+    let before = bundle(&writer, &shipment);
+    let gone = needles(&set, &[0], &[]);
+    assert!(found(&objects(&bucket), &gone).iter().all(|found| found.contains("segments/")));
+
+    // From the tail.
+    let erased = erase(&writer, set.id(), &[0], &[]).unwrap();
+    assert_eq!(erased.objects, ["segments/0000000000000002"]);
+    assert_eq!(found(&objects(&bucket), &gone), [""; 0]);
+    follow(4);
+    assert_eq!(reader.node(&set.id()).unwrap().unwrap().record.secret.erased(), [0]);
+    assert!(!other.path().join("index").exists(), "the reader's index has a fingerprint of it");
+    assert_eq!(reader.by_name(NAME).unwrap(), []);
+    assert_clean(&writer);
+    assert_clean(&reader);
+
+    // From a block, beside which a writer that lost its turn left what it had.
+    let old = bucket.get("segments/0000000000000004", None).unwrap().unwrap().bytes;
+    for i in 0..BLOCK_ENTRIES {
+        World::at(&writer).add(World::at(&writer).source(&format!("more-{i}"), "DE"));
+    }
+    assert!(writer.merge_segments().unwrap() > 0);
+    assert_eq!(bucket.get("segments/0000000000000004", None).unwrap(), None);
+    bucket.put("segments/0000000000000004", &old, &When::Absent).unwrap();
+    let gone = needles(&model, &[], &[FILES[0], FILES[2]]);
+    let there = found(&objects(&bucket), &gone);
+    assert!(there.iter().any(|found| found.contains("blocks/")) && there.iter().any(|found| found.contains("segments/")));
+    let erased = erase(&writer, model.id(), &[], &[FILES[0], FILES[2]]).unwrap();
+    assert_eq!(erased.objects, ["blocks/0000000000000000"]);
+    assert_eq!(found(&objects(&bucket), &gone), [""; 0]);
+    follow(6);
+    let left = reader.node(&model.id()).unwrap().unwrap().record.manifest.unwrap();
+    assert_eq!((left.erased(), left.root()), (2, model.manifest.as_ref().unwrap().root()));
+    for store in [&writer, &reader] {
+        assert_clean(store);
+        assert_eq!(opened(&Bundle::from_bytes(&bundle(store, &shipment)).unwrap(), &set.id()).len(), 1);
+    }
+    assert_eq!(opened(&Bundle::from_bytes(&before).unwrap(), &set.id()).len(), 2);
+}
+
+/// A writer erases while it loses the turn to one that reads the log meanwhile: the other one carries it out.
+#[test]
+fn who_takes_the_turn_carries_out_what_the_last_one_began() {
+    for storm in [Storm::Crash, Storm::Persisted, Storm::Lost] {
+        for at in 0.. {
+            let (bucket, local, other) =
+                (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let weather = Weather::over(&bucket);
+            let writer = init_over(Arc::new(weather.clone()), &local);
+            let Person { set, shipment, .. } = record(&writer);
+            let before = bundle(&writer, &shipment);
+            for i in 0..BLOCK_ENTRIES {
+                World::at(&writer).add(World::at(&writer).source(&format!("more-{i}"), "DE"));
+            }
+            let gone = needles(&set, &[0], &[]);
+            weather.brew(at, storm);
+            let begun = weather.writes();
+            let erased = erase(&writer, set.id(), &[0], &[]);
+            let is_over = weather.writes() - begun <= at;
+            let what = format!("{storm:?} at write {at}: {erased:?}");
+            if erased.is_ok() {
+                assert_eq!(found(&objects(&bucket), &gone), [""; 0], "{what}");
+            }
+            weather.cut_off(true);
+            drop(writer);
+            let store = in_bucket_after(&bucket, &other);
+            assert!(!store.is_erasing().unwrap(), "{what}");
+            assert_whole(&store, &set, &gone, &objects(&bucket), &what);
+            erase_if_there(&store, &set);
+            assert_eq!(found(&objects(&bucket), &gone), [""; 0], "{what}, and once more");
+            assert_clean(&store);
+            assert_eq!(opened(&Bundle::from_bytes(&before).unwrap(), &set.id()).len(), 2);
+            if is_over {
+                assert!(at > 4, "only {at} writes");
+                break;
+            }
+        }
+    }
+}
+
+/// Either all is gone, and the log says so; or all is there.
+fn assert_whole(store: &Store, set: &NodeRecord, gone: &Needles, places: &BTreeMap<String, Vec<u8>>, what: &str) {
+    let found = found(places, gone);
+    let erasures = store.of_kind(Kind::Erasure).unwrap();
+    let node = store.node(&set.id()).unwrap().unwrap();
+    if erasures.is_empty() {
+        assert_eq!(node.record, *set, "{what}");
+    } else {
+        assert_eq!((found, node.record.secret.erased()), (Vec::new(), vec![0]), "{what}");
+    }
+    let report = store.fsck(&|_, _, _| {}).unwrap();
+    assert!(report.is_clean(), "{what}: {:?}", report.faults);
+}
+
+fn erase_if_there(store: &Store, set: &NodeRecord) {
+    if store.of_kind(Kind::Erasure).unwrap().is_empty() {
+        erase(store, set.id(), &[0], &[]).unwrap();
+    }
+    assert_eq!(store.node(&set.id()).unwrap().unwrap().record.secret.erased(), [0]);
+}
