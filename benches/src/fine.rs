@@ -5,7 +5,6 @@ use core::hint::black_box;
 use std::{process::ExitCode, time::Instant};
 
 use griptrace_core::{
-    details,
     digest::{Digest, file_digest},
     node::{Core, Kind},
     status_map::StatusMap,

@@ -23,7 +23,7 @@ use griptrace_core::{
 use griptrace_store::{
     OpenOptions, ProveOptions, Receipt, Store,
     bucket::Bucket,
-    record::{ManifestRecord, NodeRecord, SubjectsRecord},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord},
 };
 use griptrace_verifier::{
     known::Known,

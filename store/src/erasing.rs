@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Makes the Erasure, with what it leaves.
-    fn erasure(&self, erase: Erase) -> Result<NodeRecord, EraseError> {
+    pub(crate) fn erasure(&self, erase: Erase) -> Result<NodeRecord, EraseError> {
         let Erase { target, mut slots, files, date, values } = erase;
         let node = self.node(&target).map_err(storage)?.ok_or(EraseError::NoNode { id: target })?;
         if slots.is_empty() && files.is_empty() {

@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let erased = store(&workspace)?
         .erase(erase, &key, &workspace.config.issuer, clock::now())
         .map_err(|error| failed(error, args, &target))?;
-    report(context, &target, &slots, args, &erased)?;
+    report(context, &workspace.node(&target.id)?, &slots, args, &erased)?;
     tell(context, &workspace, &target, &slots, args, &erased);
     Ok(Answer::YES)
 }
@@ -202,15 +202,15 @@ fn failed(error: EraseError, args: &Args, target: &StoredNode) -> CommandError {
 
 fn report(
     context: &Context,
-    target: &StoredNode,
+    left: &StoredNode,
     slots: &[u8],
     args: &Args,
     erased: &Erased,
 ) -> Result<(), CommandError> {
-    let kind = target.core.kind;
+    let kind = left.core.kind;
     let fields: Vec<&str> = slots.iter().filter_map(|slot| slot_name(kind, *slot)).collect();
     let object = json!({
-        "id": erased.id.to_string(), "kind": Kind::Erasure.word(), "of": target.id.to_string(), "fields": fields,
+        "id": erased.id.to_string(), "kind": Kind::Erasure.word(), "of": left.id.to_string(), "fields": fields,
         "files": args.file.len(), "objects": erased.objects, "index": erased.receipt.index, "size": erased.receipt.size,
     });
     let files = match args.file.len() {
@@ -219,16 +219,9 @@ fn report(
         more => Some(format!("{more} files")),
     };
     let what: Vec<String> = fields.iter().map(|field| (*field).to_owned()).chain(files).collect();
-    let line = format!("erased            {}  of {}", what.join(", "), headline(&nameless(target, slots)));
+    let line = format!("erased            {}  of {}", what.join(", "), headline(left));
     let recorded = format!("recorded          erasure         {}", short(&erased.id));
     context.output.either(&object, &[line, recorded])
-}
-
-/// Returns a node without what was erased of it: a name that is gone is not said once more.
-fn nameless(target: &StoredNode, slots: &[u8]) -> StoredNode {
-    let mut node = target.clone();
-    slots.iter().for_each(|slot| drop(node.record.values.remove(slot)));
-    node
 }
 
 /// Says in words what still has the value.

@@ -7,6 +7,7 @@ use griptrace_core::{
     bundle::Bundle,
     date::Date,
     details::{self, Values, slot},
+    digest::Digest,
     entry::Genesis,
     id::NodeId,
     key::{Algorithm, SecretKey, Signer as _},
@@ -17,15 +18,17 @@ use griptrace_core::{
 use tempfile::TempDir;
 
 use super::{
+    sea::{Fault, Sea},
     weather::{Storm, Weather},
     world::{NOW, ORIGIN, World, open, reader, signer, values},
 };
 use crate::{
-    Disclose, Erase, EraseError, Erased, OpenOptions, ProveOptions, Standing, Store,
+    CommitError, Disclose, Erase, EraseError, Erased, OpenOptions, Place, ProveOptions, Refusal, Standing, Store,
     bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
     objects::Objects,
-    open::init_on,
-    record::{NodeRecord, Secret},
+    open::{init_on, open_on},
+    record::{NodeRecord, Remains, Secret},
+    segment,
 };
 
 const NAME: &str = "a person in the picture, by name";
@@ -383,4 +386,181 @@ fn erase_if_there(store: &Store, set: &NodeRecord) {
         erase(store, set.id(), &[0], &[]).unwrap();
     }
     assert_eq!(store.node(&set.id()).unwrap().unwrap().record.secret.erased(), [0]);
+}
+
+/// A crash at every change that an erasure makes of a folder, and a power cut behind it.
+#[test]
+fn a_crash_anywhere_in_an_erasure_leaves_the_value_or_none_of_it() {
+    let (sea, folder) = (Sea::default(), tempfile::tempdir().unwrap());
+    let on = |sea: &Sea| Objects::on(Box::new(sea.clone()), folder.path());
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
+    let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    let store = Store::from_opened(init_on(on(&sea), &genesis, signer(), NOW).unwrap());
+    let Person { set, .. } = record(&store);
+    for i in 0..12 {
+        World::at(&store).add(World::at(&store).source(&format!("more-{i}"), "DE"));
+    }
+    drop(store);
+    let gone = needles(&set, &[0], &[]);
+    let open = |sea: &Sea| {
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        Store::from_opened(open_on(on(sea), options).unwrap())
+    };
+    let mut met = 0;
+    for fault in [Fault::Crash, Fault::Lost, Fault::Persisted, Fault::Torn, Fault::Full] {
+        for at in 0.. {
+            let sea = sea.copy();
+            let store = open(&sea);
+            sea.fail(at, fault);
+            let erased = erase(&store, set.id(), &[0], &[]);
+            let is_met = sea.mend();
+            let what = format!("{fault:?} at change {at}: {erased:?}");
+            if erased.is_ok() {
+                assert_eq!(found(&sea.files(), &gone), [""; 0], "{what}");
+            }
+            let cut = sea.power_cut(|| (at + met) % 3 == 0);
+            drop(store);
+            for sea in [sea, cut] {
+                let store = open(&sea);
+                assert!(!store.is_erasing().unwrap(), "{what}");
+                assert_whole(&store, &set, &gone, &sea.files(), &what);
+                erase_if_there(&store, &set);
+                World::at(&store).add(World::at(&store).source("afterwards", "DE"));
+                assert_clean(&store);
+                drop(store);
+                assert_eq!(found(&sea.files(), &gone), [""; 0], "{what}, and once more");
+            }
+            if !is_met {
+                break;
+            }
+            met += 1;
+        }
+    }
+    assert!(met > 40, "only {met} faults were met");
+}
+
+/// Returns what fsck finds wrong.
+fn faults(store: &Store) -> Vec<String> {
+    store.fsck(&|_, _, _| {}).unwrap().faults.iter().map(|fault| format!("{}: {}", fault.object, fault.why)).collect()
+}
+
+#[test]
+fn what_an_erasure_left_is_damaged_by_name() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let licence = slot(Kind::Dataset, "licence").unwrap();
+    erase(&world.store, set.id(), &[0], &[]).unwrap();
+    let World { dir, store, .. } = world;
+    let left = store.node(&set.id()).unwrap().unwrap().record;
+    let Secret::Kept(kept) = &left.secret else { panic!("the seed is there") };
+    let details::Kept::Salt(salt) = kept[usize::from(licence)] else { panic!("the salt is gone") };
+    let details::Kept::Leaf(leaf) = kept[0] else { panic!("the salt is there") };
+    drop(store);
+    let name = "segments/0000000000000000";
+    let path = dir.path().join(name);
+    let whole = fs::read(&path).unwrap();
+    for needle in [&salt[..], leaf.as_bytes()] {
+        let at = whole.windows(needle.len()).position(|window| window == needle).unwrap();
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        let report = Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap();
+        assert!(report.faults.iter().any(|fault| fault.object == name && !fault.heals), "{:?}", report.faults);
+    }
+    // As somebody would who makes the checksums anew, and leaves the value's place as it is.
+    for (needle, other) in [(&salt[..], &[7; 16][..]), (leaf.as_bytes(), &[7; 32])] {
+        let at = whole.windows(needle.len()).position(|window| window == needle).unwrap();
+        let mut forged = whole.clone();
+        forged[at..at + needle.len()].copy_from_slice(other);
+        segment::sum_again(name, &mut forged);
+        fs::write(&path, &forged).unwrap();
+        let report = Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap();
+        let why = report.faults.iter().find(|fault| fault.object == name).map(|fault| fault.why.clone());
+        assert!(why.is_some_and(|why| why.contains("of which something was erased")), "{:?}", report.faults);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_clean(&reader(dir.path()));
+}
+
+/// What an Erasure leaves is what stood there, less what it says, and nothing else.
+#[test]
+fn an_erasure_that_leaves_anything_else_is_refused() {
+    let world = World::new();
+    let Person { set, model, .. } = record(&world.store);
+    let made = |slots: &[u8], files: &[&str], target: &NodeRecord| {
+        world.store.erasure(request(target.id(), slots, files)).unwrap()
+    };
+    let refused = |erasure: NodeRecord, what: &str| {
+        let error = world.store.commit(vec![erasure], &committer(), "Maker", NOW).unwrap_err();
+        let is_it = matches!(&error, CommitError::Refused { why: Refusal::Remains { .. }, .. });
+        assert!(is_it, "{what}: {error:?}");
+    };
+    let changed = |erasure: &NodeRecord, change: &dyn Fn(&mut Remains)| {
+        let mut erasure = erasure.clone();
+        change(erasure.remains.as_mut().unwrap());
+        erasure
+    };
+    let good = made(&[0], &[], &set);
+    let licence = slot(Kind::Dataset, "licence").unwrap();
+    refused(NodeRecord { remains: None, ..good.clone() }, "nothing");
+    refused(changed(&good, &|remains| remains.details = None), "no details");
+    refused(changed(&good, &|remains| drop(remains.details.as_mut().unwrap().1.remove(&licence))), "a value less");
+    let other = details::Kept::Leaf(Digest::from_bytes([7; 32]));
+    refused(changed(&good, &|remains| remains.details.as_mut().unwrap().0[0] = other), "another leaf");
+    refused(changed(&good, &|remains| remains.details.as_mut().unwrap().0[9] = other), "a leaf for a salt");
+    let salt = details::Kept::Salt(details::salt(set.secret.seed().unwrap(), 0));
+    refused(changed(&good, &|remains| remains.details.as_mut().unwrap().0[0] = salt), "the salt of what is erased");
+    let (value, two) = (set.values[&0].clone(), made(&[0, licence], &[], &set));
+    let kept = changed(&good, &|remains| drop(remains.details.as_mut().unwrap().1.insert(0, value.clone())));
+    refused(kept, "the value");
+    refused(NodeRecord { remains: two.remains, ..good.clone() }, "a slot more than it says");
+    let files = made(&[], &FILES[..1], &model);
+    refused(changed(&files, &|remains| remains.manifest = None), "no files");
+    refused(changed(&files, &|remains| drop(remains.manifest.as_mut().unwrap().files.pop())), "a file less");
+    let manifest = model.manifest.clone();
+    refused(changed(&files, &|remains| remains.manifest.clone_from(&manifest)), "all files");
+    refused(NodeRecord { remains: files.remains.clone(), ..good.clone() }, "another node's");
+    // That of an older state: what was erased meanwhile would come back.
+    let older = made(&[licence], &[], &set);
+    erase(&world.store, set.id(), &[0], &[]).unwrap();
+    refused(older, "what was erased meanwhile");
+    assert_eq!(world.store.of_kind(Kind::Erasure).unwrap().len(), 1);
+    assert_clean(&world.store);
+}
+
+#[test]
+fn a_backup_carries_an_erasure_over() {
+    let world = World::new();
+    let Person { set, model, .. } = record(&world.store);
+    for i in 0..120 {
+        world.add(world.source(&format!("more-{i}"), "DE"));
+    }
+    let (folder, bucket, local) =
+        (tempfile::tempdir().unwrap(), MemoryBucket::default(), tempfile::tempdir().unwrap());
+    let places =
+        [Place::Folder(folder.path().to_owned()), Place::Bucket(Arc::new(bucket.clone()), local.path().to_owned())];
+    let mut gone = needles(&set, &[0], &[]);
+    let look = |gone: &Needles| [found(&below(folder.path()), gone), found(&objects(&bucket), gone)].concat();
+    for place in &places {
+        world.store.back_up(place, &|_, _, _| {}).unwrap();
+        // So that the copy has an index.
+        assert_eq!(place.open().unwrap().by_name(NAME).unwrap(), [set.id()]);
+    }
+    assert!(look(&gone).len() >= 4);
+    erase(&world.store, set.id(), &[0], &[]).unwrap();
+    for place in &places {
+        world.store.back_up(place, &|_, _, _| {}).unwrap();
+    }
+    assert_eq!(look(&gone), [""; 0]);
+    gone.extend(needles(&model, &[], &FILES[..1]));
+    erase(&world.store, model.id(), &[], &FILES[..1]).unwrap();
+    for place in &places {
+        world.store.back_up(place, &|_, _, _| {}).unwrap();
+        let copy = place.open().unwrap();
+        assert_eq!(copy.node(&set.id()).unwrap(), world.store.node(&set.id()).unwrap());
+        assert_eq!(copy.node(&model.id()).unwrap(), world.store.node(&model.id()).unwrap());
+        assert_eq!(copy.by_name(NAME).unwrap(), []);
+        assert_clean(&copy);
+    }
+    assert_eq!(look(&gone), [""; 0]);
 }
