@@ -39,6 +39,7 @@ use crate::{
     random,
     reading::SegmentReader,
     record::{ManifestRecord, NodeRecord, Remains, Secret},
+    scan::Nodes,
     segment,
     store::Inner,
 };
@@ -89,12 +90,16 @@ impl Remains {
     pub(crate) fn check(&self, before: &NodeRecord, kind: Kind, erasure: &Core) -> Result<(), String> {
         let stood = before.manifest.as_ref();
         let files = match (stood, &self.manifest) {
-            (Some(stood), Some(left)) => files_gone(stood, left).ok_or("it has other files, or salts, than there were")?,
+            (Some(stood), Some(left)) => {
+                files_gone(stood, left).ok_or("it has other files, or salts, than there were")?
+            }
             (_, None) => Vec::new(),
             (None, Some(_)) => return Err("it has files, and the node has none".to_owned()),
         };
         if files.is_empty() == erasure.erased_files.is_some() {
-            return Err("the Erasure says that files were erased, and none is missing, or the other way round".to_owned());
+            return Err(
+                "the Erasure says that files were erased, and none is missing, or the other way round".to_owned()
+            );
         }
         let expected = Self::of(before, kind, &erasure.erased_slots, &files);
         let expected = expected.ok_or("one of the slots holds nothing, or was erased before")?;
@@ -201,14 +206,18 @@ impl Store {
     /// Makes the Erasure, with what it leaves.
     pub(crate) fn erasure(&self, erase: Erase) -> Result<NodeRecord, EraseError> {
         let Erase { target, mut slots, files, date, values } = erase;
-        let node = self.node(&target).map_err(storage)?.ok_or(EraseError::NoNode { id: target })?;
+        let node = self.0.ask(|state| {
+            let number = state.catalogue.number(&target);
+            number.map(|number| Nodes::new(&self.0.objects, state).read(number)).transpose()
+        });
+        let node = node.map_err(|error: StorageError| error)?.ok_or(EraseError::NoNode { id: target })?;
         if slots.is_empty() && files.is_empty() {
             return Err(EraseError::Nothing { id: target });
         }
         slots.sort_unstable();
         slots.dedup();
         let erased = node.record.secret.erased();
-        for slot in slots.iter().copied().filter(|slot| !node.record.values.contains_key(slot)) {
+        if let Some(slot) = slots.iter().copied().find(|slot| !node.record.values.contains_key(slot)) {
             return Err(if erased.contains(&slot) { EraseError::Gone { slot } } else { EraseError::NoValue { slot } });
         }
         let known = node.record.manifest.as_ref().map_or(&[][..], |manifest| &manifest.files);
@@ -229,17 +238,10 @@ impl Store {
                 failed = Err(error);
             }
         };
-        let record = NodeRecord::build(core, values, None, None, fill)
-            .map_err(|e| StorageError::corrupt("the Erasure", e))?;
+        let record =
+            NodeRecord::build(core, values, None, None, fill).map_err(|e| StorageError::corrupt("the Erasure", e))?;
         failed.map_err(self.0.objects.failed("take randomness for", ""))?;
         Ok(NodeRecord { remains: remains.map(Box::new), ..record })
-    }
-}
-
-fn storage(error: ReadError) -> StorageError {
-    match error {
-        ReadError::Storage(error) => error,
-        other => StorageError::corrupt("a node", other),
     }
 }
 

@@ -231,7 +231,20 @@ impl<'a> Audit<'a> {
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
         let (taken, erasures, checked) = (Vec::new(), Vec::new(), None);
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, taken, erasures, checked, report }
+        Self {
+            objects,
+            signature,
+            size,
+            derived,
+            roots,
+            edge,
+            log_changes,
+            published,
+            taken,
+            erasures,
+            checked,
+            report,
+        }
     }
 
     #[expect(

@@ -87,8 +87,8 @@ pub use copying::{Copied, Place};
 pub use cosigned::{Cosigned, Witnesses};
 pub use erasing::{Erase, Erased};
 pub use error::{
-    AdoptError, CommitError, CopyError, EraseError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError,
-    Refusal, StorageError,
+    AdoptError, CommitError, CopyError, EraseError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError,
+    ReadError, Refusal, StorageError,
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

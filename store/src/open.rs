@@ -312,7 +312,7 @@ impl Reading<'_> {
     ) -> Result<(Catalogue, String, Desk), OpenError> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
         head.write(self.objects, &newest.note)?;
-        let signed = newest.head.size;
+        let covered = newest.head.size;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
         drop(self.publish_again(&newest, &edge));
         let mut publisher = Publisher::new(signer, self.genesis.clone(), self.signature.keys.clone(), edge, head);
@@ -323,7 +323,7 @@ impl Reading<'_> {
         // Only now: what a crash left may have changed the key.
         check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
-        self.finish_erasing(&mut catalogue, signed)?;
+        self.finish_erasing(&mut catalogue, covered)?;
         let (first, end) = catalogue.end();
         let appender = Appender::at(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { publisher, appender, lock }))

@@ -87,12 +87,7 @@ impl<'a> SegmentReader<'a> {
     }
 
     /// Reads what stands of a node in its place.
-    pub(crate) fn rest(
-        &mut self,
-        catalogue: &Catalogue,
-        number: Number,
-        attached: bool,
-    ) -> Result<Rest, StorageError> {
+    pub(crate) fn rest(&mut self, catalogue: &Catalogue, number: Number, attached: bool) -> Result<Rest, StorageError> {
         let node = catalogue.node(number);
         let first = catalogue.commit_of(number).segment;
         let offset = node.frame.offset;
@@ -137,7 +132,8 @@ impl<'a> SegmentReader<'a> {
     fn remains(&mut self, catalogue: &Catalogue, taker: NodeId) -> Result<Remains, StorageError> {
         let mut taker = taker;
         let mut before = None;
-        while let Some(number) = catalogue.number(&taker).filter(|number| before.is_none_or(|before| *number > before)) {
+        while let Some(number) = catalogue.number(&taker).filter(|number| before.is_none_or(|before| *number > before))
+        {
             let rest = self.rest(catalogue, number, catalogue.node(number).attached)?;
             let Some(next) = rest.attachment_at else { return Ok(rest.remains.unwrap_or_default()) };
             (before, taker) = (Some(number), next);

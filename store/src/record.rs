@@ -127,7 +127,11 @@ impl Secret {
     }
 
     fn read(input: &mut Reader<'_>, limit: usize) -> Result<Self, DecodeError> {
-        if input.next()? == Next::Array { read_kept(input, limit).map(Self::Kept) } else { input.fixed().map(Self::Seed) }
+        if input.next()? == Next::Array {
+            read_kept(input, limit).map(Self::Kept)
+        } else {
+            input.fixed().map(Self::Seed)
+        }
     }
 }
 
@@ -146,7 +150,8 @@ fn read_kept(input: &mut Reader<'_>, limit: usize) -> Result<Vec<Kept>, DecodeEr
         let bytes = input.bytes("bytes of a salt or leaf", 32)?;
         let salt = Salt::try_from(bytes).map(Kept::Salt);
         let leaf = || <[u8; 32]>::try_from(bytes).map(|leaf| Kept::Leaf(Digest::from_bytes(leaf)));
-        salt.or_else(|_| leaf()).map_err(|_| DecodeError::Field { field: "salt or leaf", why: "has neither 16 nor 32 bytes" })
+        salt.or_else(|_| leaf())
+            .map_err(|_| DecodeError::Field { field: "salt or leaf", why: "has neither 16 nor 32 bytes" })
     })
 }
 
@@ -480,12 +485,7 @@ pub(crate) fn total_bytes(files: &[FileRecord]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use griptrace_core::{
-        assessment::lay_out_subjects,
-        digest::file_digest,
-        id::GenesisHash,
-        node::DigestStrength,
-    };
+    use griptrace_core::{assessment::lay_out_subjects, digest::file_digest, id::GenesisHash, node::DigestStrength};
 
     use super::*;
 

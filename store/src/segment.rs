@@ -423,7 +423,9 @@ impl Rest {
             Some((ATTACHMENT_TAKEN, payload)) => {
                 rest.attachment_at = Some(read_taker(&mut Reader::new(payload), payload).map_err(bad)?);
             }
-            Some(_) => return Err(StorageError::corrupt(name, "an attachment was written where something else stands")),
+            Some(_) => {
+                return Err(StorageError::corrupt(name, "an attachment was written where something else stands"));
+            }
         }
         Ok(rest)
     }

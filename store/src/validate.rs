@@ -286,7 +286,8 @@ fn check_stated(manifest: &ManifestRecord, stated: &Value) -> Result<(), Refusal
     let number = |field| stated.field(field).and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
     let (files, bytes) = (manifest.count(), total_bytes(&manifest.files));
     let same_root = stated.field("root").and_then(Value::as_bytes) == Some(root.as_bytes().as_slice());
-    let same_bytes = number("bytes").is_some_and(|stated| stated == bytes || (manifest.erased() > 0 && stated >= bytes));
+    let same_bytes =
+        number("bytes").is_some_and(|stated| stated == bytes || (manifest.erased() > 0 && stated >= bytes));
     if same_root && number("files") == Some(files) && same_bytes {
         return Ok(());
     }

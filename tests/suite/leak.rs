@@ -88,7 +88,11 @@ impl<'a> Shown<'a> {
             for number in 0..DETAIL_SLOTS {
                 let value = node.values.get(&number);
                 if value.is_none() || !self.detail(kind, &id, number) {
-                    needles.add("a salt of", &id, &details::salt(node.secret.seed().expect("nothing was erased"), number));
+                    needles.add(
+                        "a salt of",
+                        &id,
+                        &details::salt(node.secret.seed().expect("nothing was erased"), number),
+                    );
                     value.into_iter().for_each(|bytes| add_value(&mut needles, &id, bytes));
                 }
             }

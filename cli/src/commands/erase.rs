@@ -196,7 +196,9 @@ fn failed(error: EraseError, args: &Args, target: &StoredNode) -> CommandError {
         }
         EraseError::Storage(error) => CommandError::because("the Erasure is not carried out, or not wholly", error)
             .with_hint("what was begun is brought to its end by whoever opens the log for writing next: give the command again, or griptrace fsck tells"),
-        other => CommandError::because(format!("cannot erase anything of {}", headline(target)), other),
+        other @ (EraseError::NoNode { .. } | EraseError::Nothing { .. } | EraseError::Commit(_) | _) => {
+            CommandError::because(format!("cannot erase anything of {}", headline(target)), other)
+        }
     }
 }
 
@@ -225,14 +227,7 @@ fn report(
 }
 
 /// Says in words what still has the value.
-fn tell(
-    context: &Context,
-    workspace: &Workspace,
-    target: &StoredNode,
-    slots: &[u8],
-    args: &Args,
-    erased: &Erased,
-) {
+fn tell(context: &Context, workspace: &Workspace, target: &StoredNode, slots: &[u8], args: &Args, erased: &Erased) {
     let output = &context.output;
     output.talk(
         "it still stands in what was handed out or copied before: bundles, drafts, backups (griptrace backup onto one carries the erasure over; older ones have to be removed)",

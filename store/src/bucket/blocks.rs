@@ -201,10 +201,6 @@ impl Blocks {
             if is_changed && self.bucket.put(&object, &bytes, &When::Is(version))? == Put::Refused {
                 continue;
             }
-            if place.is_some() {
-                // A copy that a writer left which had lost its turn: it counts for nothing, and yet has all that it had.
-                self.bucket.remove(&segment::name(first))?;
-            }
             return Ok(Ok(is_changed.then_some(object)));
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "others write to it again and again"))

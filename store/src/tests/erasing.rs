@@ -71,7 +71,9 @@ fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
     let Some(manifest) = node.manifest.as_ref().filter(|_| !files.is_empty()) else { return needles };
     let seed = manifest.secret.seed().unwrap();
     needles.push(("the manifest's seed".to_owned(), seed.to_vec()));
-    for (index, file) in (0..).zip(&manifest.files).filter(|(_, file)| files.iter().any(|path| path.as_bytes() == file.path)) {
+    for (index, file) in
+        (0..).zip(&manifest.files).filter(|(_, file)| files.iter().any(|path| path.as_bytes() == file.path))
+    {
         needles.push((format!("the path of file {index}"), file.path.clone()));
         needles.push((format!("the salt of file {index}"), manifest::salt(seed, index).to_vec()));
         needles.push((format!("the digest of file {index}"), file.blake3.as_bytes().to_vec()));
@@ -274,8 +276,7 @@ fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
 
 #[test]
 fn what_is_erased_is_in_no_object_of_the_bucket_and_in_nothing_that_a_reader_keeps() {
-    let (bucket, local, other) =
-        (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (bucket, local, other) = (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let writer = init(&bucket, &local);
     let Person { set, model, shipment } = record(&writer);
     let reader = Store::join_in(Arc::new(bucket.clone()), other.path(), OpenOptions::default()).unwrap();
@@ -313,7 +314,9 @@ fn what_is_erased_is_in_no_object_of_the_bucket_and_in_nothing_that_a_reader_kee
     bucket.put("segments/0000000000000004", &old, &When::Absent).unwrap();
     let gone = needles(&model, &[], &[FILES[0], FILES[2]]);
     let there = found(&objects(&bucket), &gone);
-    assert!(there.iter().any(|found| found.contains("blocks/")) && there.iter().any(|found| found.contains("segments/")));
+    assert!(
+        there.iter().any(|found| found.contains("blocks/")) && there.iter().any(|found| found.contains("segments/"))
+    );
     let erased = erase(&writer, model.id(), &[], &[FILES[0], FILES[2]]).unwrap();
     assert_eq!(erased.objects, ["blocks/0000000000000000"]);
     assert_eq!(found(&objects(&bucket), &gone), [""; 0]);
@@ -439,11 +442,6 @@ fn a_crash_anywhere_in_an_erasure_leaves_the_value_or_none_of_it() {
     assert!(met > 40, "only {met} faults were met");
 }
 
-/// Returns what fsck finds wrong.
-fn faults(store: &Store) -> Vec<String> {
-    store.fsck(&|_, _, _| {}).unwrap().faults.iter().map(|fault| format!("{}: {}", fault.object, fault.why)).collect()
-}
-
 #[test]
 fn what_an_erasure_left_is_damaged_by_name() {
     let world = World::new();
@@ -535,8 +533,7 @@ fn a_backup_carries_an_erasure_over() {
     for i in 0..120 {
         world.add(world.source(&format!("more-{i}"), "DE"));
     }
-    let (folder, bucket, local) =
-        (tempfile::tempdir().unwrap(), MemoryBucket::default(), tempfile::tempdir().unwrap());
+    let (folder, bucket, local) = (tempfile::tempdir().unwrap(), MemoryBucket::default(), tempfile::tempdir().unwrap());
     let places =
         [Place::Folder(folder.path().to_owned()), Place::Bucket(Arc::new(bucket.clone()), local.path().to_owned())];
     let mut gone = needles(&set, &[0], &[]);

@@ -16,7 +16,11 @@ use griptrace_core::{
 };
 
 use super::world::{NOW, World, signer};
-use crate::{CommitError, Receipt, Refusal, SignedCommit, record::{NodeRecord, Secret}, signed_commit};
+use crate::{
+    CommitError, Receipt, Refusal, SignedCommit,
+    record::{NodeRecord, Secret},
+    signed_commit,
+};
 
 /// The log's clock, which is not the committer's.
 const CLOCK: u64 = NOW + 60;
