@@ -50,7 +50,9 @@ impl Desk {
         // So that the digests of the files are kept: they have to be two seconds old.
         std::thread::sleep(core::time::Duration::from_secs(3));
         desk.say("record lineage.toml");
-        desk.say("ship model:grasp --to Buyer --country DE --serial S-1 --name first --purpose train-adaptive-grasp-control");
+        desk.say(
+            "ship model:grasp --to Buyer --country DE --serial S-1 --name first --purpose train-adaptive-grasp-control",
+        );
         let trust = desk.say("trust init").replace("# [[a", "[[a").replace("# name", "name").replace("# key", "key");
         fs::write(desk.path().join("trust.toml"), trust.replace("# schemes", "schemes")).unwrap();
         desk
@@ -80,7 +82,9 @@ impl Desk {
     }
 
     fn report(&self, bundle: &str) -> serde_json::Value {
-        let args = format!("verify {bundle} --trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --at 2026-12-01 --json");
+        let args = format!(
+            "verify {bundle} --trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --at 2026-12-01 --json"
+        );
         let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     }
@@ -136,7 +140,10 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
 
     // Unknown everywhere, and said.
     let shown = desk.say(&format!("show {id} --files"));
-    assert!(shown.contains("site               erased on ") && shown.contains("files              1 erased on "), "{shown}");
+    assert!(
+        shown.contains("site               erased on ") && shown.contains("files              1 erased on "),
+        "{shown}"
+    );
     assert!(!shown.contains(SITE) && shown.contains("1.pgm") && !shown.contains(RECALLED), "{shown}");
     let shown: serde_json::Value = serde_json::from_str(&desk.say(&format!("--json show {id}"))).unwrap();
     assert_eq!(shown["erased"], serde_json::json!({ "fields": ["name", "site"], "files": 1 }));
@@ -149,7 +156,8 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     let after = desk.report("old.bundle");
     assert_eq!(before["verdict"], after["verdict"]);
     assert_eq!(before["findings"], after["findings"]);
-    let (out, err) = desk.ends(&["prove", "first", "-o", "new.bundle", "--profile", "full", "--no-cosign", "--json"], 0);
+    let (out, err) =
+        desk.ends(&["prove", "first", "-o", "new.bundle", "--profile", "full", "--no-cosign", "--json"], 0);
     assert!(err.contains("site was erased on ") && err.contains("unknown to the buyer"), "{err}");
     let out: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out["erased"][0]["fields"], serde_json::json!(["name", "site"]));
@@ -167,7 +175,7 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
 #[test]
 fn what_can_not_be_erased_is_said() {
     let desk = Desk::new();
-    let (_, err) = desk.ends(&["erase", "camera", "sight", "--reason", "x"], 2);
+    let (_, err) = desk.ends(&["erase", "camera", "sites", "--reason", "x"], 2);
     assert!(err.contains("did you mean \"site\"?"), "{err}");
     let (_, err) = desk.ends(&["erase", "camera", "bias", "--reason", "x"], 2);
     assert!(err.contains("has no bias"), "{err}");

@@ -523,4 +523,60 @@ mod tests {
         out.array(5).bytes(b"core").bytes(&[0; 32]).map(2).uint(3).bytes(b"").uint(1).bytes(b"").null().null();
         assert!(NodeRecord::from_bytes(&out.into_bytes()).is_err(), "details out of order");
     }
+
+    /// What is left of the record: without detail 0, and without its only file.
+    fn left() -> (NodeRecord, Remains) {
+        let mut record = record();
+        let seed = *record.secret.seed().unwrap();
+        let value = record.values.remove(&0).unwrap();
+        let mut kept = details::kept(&seed);
+        kept[0] = Kept::Leaf(details::leaf(Kind::Model, 0, &details::salt(&seed, 0), Some(&value)));
+        let whole = record.manifest.take().unwrap();
+        let leaf = manifest::leaf(&manifest::salt(whole.secret.seed().unwrap(), 0), &whole.files[0]);
+        let manifest = ManifestRecord { secret: Secret::Kept(vec![Kept::Leaf(leaf)]), files: Vec::new() };
+        assert_eq!((manifest.root(), manifest.count(), manifest.erased()), (whole.root(), 1, 1));
+        let remains = Remains { details: Some((kept.clone(), Values::new())), manifest: Some(manifest.clone()) };
+        record.secret = Secret::Kept(kept);
+        record.manifest = Some(manifest);
+        (record, remains)
+    }
+
+    #[test]
+    fn what_is_left_of_a_record_reads_back_and_leads_to_the_same_root() {
+        let (left, remains) = left();
+        assert_eq!(NodeRecord::from_bytes(&left.to_bytes()), Ok(left.clone()));
+        assert_eq!(left.secret.root(Kind::Model, &left.values), Some(left.core().unwrap().details));
+        assert_eq!(left.secret.erased(), [0]);
+        let erasure = NodeRecord { remains: Some(Box::new(remains.clone())), manifest: None, subjects: None, ..left };
+        assert_eq!(NodeRecord::from_bytes(&erasure.to_bytes()).unwrap().remains, None, "they stand in no record");
+        let attachment = erasure.attachment().unwrap();
+        let read = Attachment::read(&mut Reader::new(&attachment)).unwrap();
+        assert_eq!(read, Attachment { manifest: None, subjects: None, remains: Some(remains) });
+        assert!(wide(attachment.len()) <= erasure.attachment_bytes_max());
+        for end in 0..attachment.len() {
+            assert!(Attachment::read(&mut Reader::new(&attachment[..end])).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_read_strictly() {
+        let (left, _) = left();
+        let refused = |change: &dyn Fn(&mut NodeRecord)| {
+            let mut other = left.clone();
+            change(&mut other);
+            NodeRecord::from_bytes(&other.to_bytes()).unwrap_err();
+        };
+        let kept = |record: &mut NodeRecord, change: &dyn Fn(&mut Vec<Kept>)| {
+            if let Secret::Kept(kept) = &mut record.secret {
+                change(kept);
+            }
+        };
+        refused(&|record| kept(record, &|kept| drop(kept.pop())));
+        refused(&|record| kept(record, &|kept| kept.push(Kept::Salt([0; 16]))));
+        refused(&|record| drop(record.values.insert(0, vec![0x61, b'm'])));
+        refused(&|record| record.manifest.as_mut().unwrap().secret = Secret::Kept(vec![Kept::Salt([0; 16])]));
+        let mut out = Writer::new();
+        out.array(5).bytes(&left.core).array(1).bytes(&[0; 17]).map(0).null().null();
+        NodeRecord::from_bytes(&out.into_bytes()).unwrap_err();
+    }
 }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     CommitError, Disclose, Erase, EraseError, Erased, OpenOptions, Place, ProveOptions, Refusal, Standing, Store,
     bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
+    index::Index,
     objects::Objects,
     open::{init_on, open_on},
     record::{NodeRecord, Remains, Secret},
@@ -560,4 +561,65 @@ fn a_backup_carries_an_erasure_over() {
         assert_clean(&copy);
     }
     assert_eq!(look(&gone), [""; 0]);
+}
+
+/// How many fingerprints an index at rest has that lead to a node.
+fn fingerprints(store: &Store, local: &TempDir, id: &NodeId) -> usize {
+    *store.0.index() = None;
+    let state = store.0.read();
+    let index = Index::inspect(local.path(), &state.catalogue).unwrap().expect("an index is there");
+    let number = state.catalogue.number(id).unwrap();
+    index.all().unwrap().iter().filter(|(_, found)| *found == number).count()
+}
+
+/// A reader that hears of an Erasure before it is carried out, and one that was closed meanwhile, keep no fingerprint.
+#[test]
+fn an_index_is_sifted_once_an_erasure_is_carried_out() {
+    let (bucket, local) = (MemoryBucket::default(), tempfile::tempdir().unwrap());
+    let weather = Weather::over(&bucket);
+    let writer = init_over(Arc::new(weather.clone()), &local);
+    let Person { set, .. } = record(&writer);
+    writer.0.publish();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let join = |at: usize| {
+        let store = Store::join_in(Arc::new(bucket.clone()), folders[at].path(), OpenOptions::default()).unwrap();
+        store.tend(Duration::ZERO).unwrap();
+        store
+    };
+    let [reader, closed] = [join(0), join(1)];
+    for store in [&reader, &closed] {
+        assert_eq!(store.by_name(NAME).unwrap(), [set.id()]);
+    }
+    assert_eq!(fingerprints(&reader, &folders[0], &set.id()), 2, "of its name, and of all that it says");
+    assert_eq!(fingerprints(&closed, &folders[1], &set.id()), 2);
+    drop(closed);
+
+    // The Erasure is committed and told, and nobody carries it out for a while.
+    weather.brew(3, Storm::Crash);
+    erase(&writer, set.id(), &[0], &[]).unwrap_err();
+    weather.cut_off(false);
+    writer.0.publish();
+    weather.cut_off(true);
+    reader.tend(Duration::from_secs(1)).unwrap();
+    assert_eq!(reader.size(), writer.size());
+    assert_eq!(reader.of_kind(Kind::Erasure).unwrap().len(), 1);
+    assert_eq!(reader.node(&set.id()).unwrap().unwrap().record, set, "nobody is told that it is gone, for it is not");
+    assert_eq!(reader.by_name(NAME).unwrap(), [set.id()]);
+    let report = reader.fsck(&|_, _, _| {}).unwrap();
+    let faults: Vec<_> = report.faults.iter().map(|fault| (fault.object.as_str(), fault.heals)).collect();
+    assert_eq!(faults, [("erasing", true)], "{:?}", report.faults);
+
+    // Somebody takes the turn.
+    drop(writer);
+    let other = tempfile::tempdir().unwrap();
+    let writer = in_bucket_after(&bucket, &other);
+    writer.0.publish();
+    reader.tend(Duration::from_secs(9)).unwrap();
+    assert_eq!(reader.node(&set.id()).unwrap().unwrap().record.secret.erased(), [0]);
+    let again = join(1);
+    for (store, folder) in [(&reader, &folders[0]), (&again, &folders[1])] {
+        assert_eq!(store.by_name(NAME).unwrap(), []);
+        assert_eq!(fingerprints(store, folder, &set.id()), 1, "of what is left of it");
+        assert_clean(store);
+    }
 }
