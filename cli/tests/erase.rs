@@ -127,6 +127,8 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
 
     let (out, err) = desk.ends(&["erase", "camera", "site", "name", "--reason", "Art. 17", "--authority", "E. M."], 0);
     assert!(out.contains("site, name") && out.contains("(name erased)"), "{out}");
+    let erasure = out.split_whitespace().last().unwrap();
+    assert!(desk.say(&format!("show {erasure}")).contains("took               name, site"));
     assert!(err.contains("bundles, drafts, backups"), "{err}");
     let (_, err) = desk.ends(&["erase", &id, "--file", RECALLED, "--reason", "recalled"], 0);
     assert!(err.contains("content and manifest of the node are over all its files"), "{err}");

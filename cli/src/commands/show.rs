@@ -2,6 +2,7 @@
 
 use griptrace_core::{
     assessment::assessed,
+    details::slot_name,
     node::{Kind, Role},
 };
 use griptrace_store::{ForeignNode, StoredNode, record::ManifestRecord};
@@ -64,7 +65,11 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
     let details: Map<String, Json> = view::details(node).iter().map(|(k, v)| (k.clone(), json_value(v))).collect();
     let marks: Vec<Json> = workspace.marks(&node.id)?.iter().map(view::node_json).collect();
     let assessments: Vec<Json> = assessments(workspace, node)?.iter().map(view::node_json).collect();
+    let took = took(workspace, node)?;
     if let Some(map) = object.as_object_mut() {
+        if let Some((fields, files)) = took {
+            map.insert("took".to_owned(), json!({ "fields": fields, "files": files }));
+        }
         map.insert("details".to_owned(), Json::Object(details));
         map.insert("key_ended_at".to_owned(), json!(workspace.ended_before(node)));
         map.insert("marks".to_owned(), Json::Array(marks));
@@ -86,6 +91,14 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
 fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNode>, CommandError> {
     let ids = workspace.store.assessments_of(&node.id).map_err(|e| e.while_doing("cannot look up the assessments"))?;
     ids.iter().map(|id| workspace.node(id)).collect()
+}
+
+/// Returns what an Erasure took: fields by the names that they have in what it erased, and whether files.
+fn took(workspace: &Workspace, node: &StoredNode) -> Result<Option<(Vec<String>, bool)>, CommandError> {
+    let Some(target) = node.core.edges_of(Role::Erases).next() else { return Ok(None) };
+    let kind = workspace.node(&target.to)?.core.kind;
+    let named = |slot: &u8| slot_name(kind, *slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
+    Ok(Some((node.core.erased_slots.iter().map(named).collect(), node.core.erased_files.is_some())))
 }
 
 /// Returns what was erased of a node, and by which Erasures.
@@ -119,6 +132,10 @@ pub(crate) fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Re
     let field = |name: &str, value: &str| format!("  {name:<18} {value}");
     lines.extend(view::core_fields(&node.core).iter().map(|(name, value)| field(name, value)));
     lines.extend(view::details(node).iter().map(|(name, value)| field(name, &value.to_string())));
+    if let Some((fields, files)) = took(workspace, node)? {
+        let files = files.then(|| "files".to_owned());
+        lines.push(field("took", &fields.into_iter().chain(files).collect::<Vec<_>>().join(", ")));
+    }
     lines.extend(erased(workspace, node)?.iter().map(|(name, by)| field(name, by)));
     if workspace.store.is_withheld(&node.id) {
         lines.push("  details withheld by the server".to_owned());
