@@ -571,7 +571,7 @@ mod tests {
                 change(kept);
             }
         };
-        refused(&|record| kept(record, &|kept| drop(kept.pop())));
+        refused(&|record| kept(record, &|kept| kept.truncate(31)));
         refused(&|record| kept(record, &|kept| kept.push(Kept::Salt([0; 16]))));
         refused(&|record| drop(record.values.insert(0, vec![0x61, b'm'])));
         refused(&|record| record.manifest.as_mut().unwrap().secret = Secret::Kept(vec![Kept::Salt([0; 16])]));
