@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use griptrace_core::{entry::Genesis, note::NoteSigner};
+use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
 
 use crate::{
     bucket::{Bucket, Put, Version, When},
@@ -338,6 +338,7 @@ impl Inner {
     fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
         let Some(bucket) = self.objects.bucket() else { return Ok(Standing::Writer) };
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settle();
         if let Some(writer) = self.writer() {
             if self.goes_on(&writer, &mut watch, now) {
                 return Ok(Standing::Writer);
@@ -353,6 +354,7 @@ impl Inner {
         if self.is_behind(&watch, &found, now) {
             self.follow(&found.0)?;
             watch.followed = Some((found.1.clone(), now));
+            self.settle();
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
@@ -399,6 +401,7 @@ impl Inner {
     /// Puts small segments together, as long as `goes_on` says so.
     fn merge_segments(&self, goes_on: &dyn Fn() -> bool) -> Result<u64, ReadError> {
         let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
+        let _alone = self.erasing();
         let size = self.read().catalogue.size();
         blocks.know(size);
         Ok(blocks.fill(&self.home, size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
@@ -610,6 +613,8 @@ impl Inner {
     /// Shows a group with the checkpoint over it, and the keys if it changes them. One that was taken in meanwhile, by a commit
     /// that outlived its turn or by who followed, is there already: a log has one history.
     pub(crate) fn show(&self, delta: Delta, note: String, keys: Option<KnownKeys>) {
+        let nodes = delta.ids.iter().zip(&delta.nodes);
+        self.heard_of(nodes.filter(|(_, node)| node.kind == Kind::Erasure).map(|(id, _)| *id));
         let mut state = self.write();
         if state.catalogue.size() != delta.first() {
             return;

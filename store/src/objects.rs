@@ -325,6 +325,17 @@ impl Objects {
         self.sync_name(name)
     }
 
+    /// Removes the object that said that something is under way, the only one in its folder or, in a bucket, one of several,
+    /// durably.
+    pub(crate) fn remove_mark(&self, name: &str) -> Result<(), StorageError> {
+        if let Some(bucket) = self.bucket() {
+            return bucket.remove(name).map_err(self.failed("remove", name));
+        }
+        let folder = name.split('/').next().unwrap_or(name);
+        self.remove_folder(folder)?;
+        self.sync_name(folder)
+    }
+
     /// Removes a folder of objects that others make superfluous. Nothing waits for its durability.
     pub(crate) fn remove_folder(&self, name: &str) -> Result<(), StorageError> {
         self.disk.remove_folder(name).map_err(self.failed("remove", name))

@@ -20,6 +20,7 @@ use crate::{
     closed,
     delta::Delta,
     edge::Edge,
+    erasing,
     error::{OpenError, StorageError},
     follow::Candidate,
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature, Signed, Slot, sign},
@@ -319,6 +320,7 @@ impl Reading<'_> {
     ) -> Result<(Catalogue, String, Desk), OpenError> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
         head.write(self.objects, &newest.note)?;
+        let covered = newest.head.size;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
         if let Err(error @ StorageError::Corrupt { .. }) = self.publish_again(&newest, &edge, &head) {
             return Err(error.into());
@@ -334,9 +336,21 @@ impl Reading<'_> {
         // Only now: what a crash left may have changed the key.
         check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
+        self.finish_erasing(&mut catalogue, covered)?;
         let (first, end) = catalogue.end();
         let appender = Appender::at(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { publisher, appender, lock }))
+    }
+
+    /// Carries out what erasures a crash, or a process that lost its turn, left undone.
+    fn finish_erasing(&self, catalogue: &mut Catalogue, from: u64) -> Result<(), StorageError> {
+        let finished = erasing::take_up(self.objects, catalogue, from);
+        if !catalogue.is_damaged() {
+            return finished;
+        }
+        let head = Head { size: catalogue.size(), root: catalogue.root() };
+        *catalogue = derive(self.objects, self.genesis, self.home, self.signature, head)?;
+        erasing::take_up(self.objects, catalogue, from)
     }
 
     /// Publishes what was signed, if it is not what is published.

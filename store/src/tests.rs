@@ -8,6 +8,7 @@ mod copying;
 mod cosigned;
 mod damage;
 mod derived;
+mod erasing;
 mod faults;
 mod found;
 mod hooked;

@@ -210,7 +210,7 @@ fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket
         let mut groups = Groups::new(&name, at, &bytes[usize::try_from(begin).unwrap()..], begin, at);
         let group = groups.next().unwrap().unwrap();
         let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
-        let nodes = nodes.map(|node| segment::decode_node(&name, node.bytes).unwrap());
+        let nodes = nodes.map(|node| node.rest(&name).unwrap().record);
         let entries = group.entries.iter().map(|entry| entry.bytes.to_vec()).collect();
         (entries, nodes.map(|node| (node.id(), node)).collect())
     };
