@@ -23,6 +23,7 @@ mod published;
 mod questions;
 mod rot;
 mod sea;
+mod seen;
 mod shared;
 mod signed;
 mod sim;
