@@ -14,6 +14,7 @@ use griptrace_core::{id::NodeId, tree::Rfc9162};
 
 use super::{
     bucket::{Process, init, join, look},
+    hooked::copy_of,
     weather::{Storm, Weather},
 };
 use crate::{
@@ -184,16 +185,6 @@ fn following_that_failed_is_tried_again_though_nothing_moves() {
     assert!(tend(&reader.store, 1).is_err());
     reader.tend(2);
     assert_eq!(reader.store.size(), size);
-}
-
-/// Returns a copy of a bucket.
-fn copy_of(bucket: &MemoryBucket) -> MemoryBucket {
-    let copy = MemoryBucket::default();
-    for name in bucket.names() {
-        let part = bucket.get(&name, None).unwrap().unwrap();
-        copy.put(&name, &part.bytes, &When::Always).unwrap();
-    }
-    copy
 }
 
 /// Whoever may write to the bucket put a group where the log goes on, and the log's key signed over what no commit may be.
