@@ -11,7 +11,7 @@ use core::fmt;
 use griptrace_core::digest::Digest;
 
 use crate::{
-    bucket::{Put, Version, When},
+    bucket::{Put, Version, When, get_small},
     error::{OpenError, StorageError},
     objects::Objects,
     random,
@@ -62,7 +62,7 @@ pub(crate) fn look(objects: &Objects) -> Result<(Option<Closed>, Mark), StorageE
 
 fn mark(objects: &Objects) -> Result<Mark, StorageError> {
     let Some(bucket) = objects.bucket() else { return Ok(Mark { bytes: objects.read(STATE)?, version: None }) };
-    let found = bucket.get(STATE, None).map_err(objects.failed("read", STATE))?;
+    let found = get_small(&**bucket, STATE).map_err(objects.failed("read", STATE))?;
     Ok(found.map_or(Mark { bytes: None, version: None }, |part| Mark {
         bytes: Some(part.bytes),
         version: Some(part.version),

@@ -19,7 +19,7 @@ use std::{
 use griptrace_core::{entry::Genesis, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Put, Version, When},
+    bucket::{Bucket, Put, Version, When, get_small},
     closed,
     commit::Writer,
     delta::Delta,
@@ -469,7 +469,7 @@ impl Inner {
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
         let look = || -> Result<_, StorageError> {
-            let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+            let there = get_small(&**bucket, HEAD).map_err(self.objects.failed("read", HEAD))?;
             let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
             let head = SharedHead::parse(&part.bytes);
             Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))

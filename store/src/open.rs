@@ -264,7 +264,7 @@ impl Reading<'_> {
                 let more = "this machine saw that signed: the bucket was set back, unless it is this object alone that is lost; put the newest copy back";
                 StorageError::corrupt(object, format!("{why} ({more})"))
             }
-            other => other,
+            other @ (StorageError::Corrupt { .. } | StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
         };
         Ok((self.load(snapshot, &newest).map_err(seen_here)?, newest))
     }

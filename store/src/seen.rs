@@ -5,11 +5,11 @@
 //! ends before it or leads to another root. It is kept whenever a newer one was seen, at most once a second, and
 //! before anything is committed in a turn.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write as _},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::{

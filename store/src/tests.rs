@@ -27,7 +27,7 @@ mod seen;
 mod shared;
 mod signed;
 mod sim;
-mod turns;
 mod successor;
+mod turns;
 mod weather;
 mod world;

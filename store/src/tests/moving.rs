@@ -1,12 +1,10 @@
 //! Several that copy, move or restore a log at once, and what is cut off or comes late: never are two places written to.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     io,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
 };
 
