@@ -19,7 +19,7 @@ use std::{
 use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Put, Version, When},
+    bucket::{Bucket, Put, Version, When, get_small},
     closed,
     commit::Writer,
     delta::Delta,
@@ -100,6 +100,8 @@ pub(crate) struct Watch {
     /// The moves of this process' turn, and when there was one last.
     beats: u64,
     moved: Duration,
+    /// The size that was kept as seen last, and when.
+    kept: (u64, Duration),
 }
 
 /// What the head of a log in a bucket said when it was read last.
@@ -178,9 +180,8 @@ impl Store {
         let candidate = (!signers.is_empty()).then(|| Candidate::new(signers, writer, address));
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate;
-        if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
-            seen::keep(&opened.objects, &opened.note);
-        }
+        seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)?;
+        seen::keep(&opened.objects, &opened.note);
         Ok(Self::from_opened(opened))
     }
 
@@ -339,8 +340,24 @@ impl Inner {
         let Some(bucket) = self.objects.bucket() else { return Ok(Standing::Writer) };
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         self.settle();
+        let stands = self.tend_on(bucket, &mut watch, now);
+        self.keep_seen(&mut watch, now);
+        stands
+    }
+
+    /// Keeps what was seen of the log on this machine, at most once a second.
+    fn keep_seen(&self, watch: &mut Watch, now: Duration) {
+        let size = self.read().catalogue.size();
+        if size > watch.kept.0 && (watch.kept.0 == 0 || now.saturating_sub(watch.kept.1) >= BEAT_EVERY) {
+            watch.kept = (size, now);
+            let note = self.read().note.clone();
+            seen::keep(&self.objects, &note);
+        }
+    }
+
+    fn tend_on(&self, bucket: &Arc<dyn Bucket>, watch: &mut Watch, now: Duration) -> Result<Standing, OpenError> {
         if let Some(writer) = self.writer() {
-            if self.goes_on(&writer, &mut watch, now) {
+            if self.goes_on(&writer, watch, now) {
                 return Ok(Standing::Writer);
             }
             self.step_down(&writer);
@@ -351,7 +368,7 @@ impl Inner {
             Some(_) | None => now,
         };
         watch.seen = Some((found.1.clone(), since));
-        if self.is_behind(&watch, &found, now) {
+        if self.is_behind(watch, &found, now) {
             self.follow(&found.0)?;
             watch.followed = Some((found.1.clone(), now));
             self.settle();
@@ -359,8 +376,8 @@ impl Inner {
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
-        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, &mut watch, now)? {
-            *watch = Watch { moved: now, ..Watch::default() };
+        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, watch, now)? {
+            *watch = Watch { moved: now, kept: watch.kept, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
@@ -455,7 +472,7 @@ impl Inner {
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
         let look = || -> Result<_, StorageError> {
-            let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+            let there = get_small(&**bucket, HEAD).map_err(self.objects.failed("read", HEAD))?;
             let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
             let head = SharedHead::parse(&part.bytes);
             Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))
@@ -716,6 +733,8 @@ impl Inner {
         }
         let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signers)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
+        // Before anything is committed on it.
+        seen::keep(&self.objects, &note);
         let writer = Arc::new(Writer::new(desk));
         let mut state = self.write();
         (state.catalogue, state.note, state.keys) = (catalogue, note, Arc::new(keys));

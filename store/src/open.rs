@@ -30,6 +30,7 @@ use crate::{
     number::narrow,
     objects::Objects,
     publish::{Desk, Publisher, is_behind},
+    seen::SEEN,
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
@@ -77,13 +78,11 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
         return Err(OpenError::Exists { path: objects.root().to_path_buf() });
     }
     objects.prepare()?;
-    // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
-    if let Some(bucket) = objects.bucket() {
-        let first = segment::name(0);
-        // Only what is there: a removal that arrives late would take the new one.
-        if objects.exists(&first)? {
-            bucket.remove(&first).map_err(objects.failed("remove", &first))?;
-        }
+    // No head, no checkpoint: whatever lies in a folder is of an `init` that crashed and told nobody. In a bucket it may be of one
+    // that is at work, and nothing there tells.
+    if objects.bucket().is_some() && objects.exists(&segment::name(0))? {
+        let why = "a log was begun here and is not whole: another `init` is at work, or one was cut off; if none is at work, empty the place and begin again";
+        return Err(StorageError::corrupt(segment::name(0), why).into());
     }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
@@ -261,7 +260,14 @@ impl Reading<'_> {
         // The snapshot first: a writer that goes on meanwhile only makes the head newer.
         let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
-        Ok((self.load(snapshot, &newest)?, newest))
+        let seen_here = |error: StorageError| match error {
+            StorageError::Corrupt { object, why } if newest.object == SEEN => {
+                let more = "this machine saw that signed: the bucket was set back, unless it is this object alone that is lost; put the newest copy back";
+                StorageError::corrupt(object, format!("{why} ({more})"))
+            }
+            other @ (StorageError::Corrupt { .. } | StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
+        };
+        Ok((self.load(snapshot, &newest).map_err(seen_here)?, newest))
     }
 
     /// Returns the newest checkpoint that was signed.

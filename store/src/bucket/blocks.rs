@@ -401,7 +401,7 @@ impl Blocks {
 fn check_run(home: &GenesisHash, block: u64, segments: &[Segment]) -> io::Result<()> {
     let damaged = |why: StorageError| match why {
         StorageError::Corrupt { object, why } => io::Error::new(io::ErrorKind::InvalidData, format!("{object}: {why}")),
-        other => io::Error::other(other.to_string()),
+        other @ (StorageError::Io { .. } | StorageError::Fenced { .. }) => io::Error::other(other.to_string()),
     };
     let mut next = None;
     for (first, bytes) in segments {
