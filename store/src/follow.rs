@@ -737,6 +737,10 @@ impl Inner {
         seen::keep(&self.objects, &note);
         let writer = Arc::new(Writer::new(desk));
         let mut state = self.write();
+        if state.catalogue.has_snapshot() && !catalogue.has_snapshot() {
+            // It turned out damaged on the way.
+            self.is_snapshot_bad.store(true, Ordering::Relaxed);
+        }
         (state.catalogue, state.note, state.keys) = (catalogue, note, Arc::new(keys));
         drop(state);
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);

@@ -126,7 +126,7 @@ pub(crate) struct Inner {
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
     /// Whether there is a snapshot that is of no use.
-    is_snapshot_bad: AtomicBool,
+    pub(crate) is_snapshot_bad: AtomicBool,
 }
 
 /// What changes with every commit.
