@@ -13,7 +13,7 @@ use crate::{
     error::StorageError,
     objects::Objects,
     record::NodeRecord,
-    segment::{Group, GroupEntry, GroupNode, decode_attachment, decode_node},
+    segment::{Group, GroupEntry, GroupNode},
     validate::validate,
 };
 
@@ -45,11 +45,11 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
 
 fn named(name: &str, entry: &GroupEntry<'_>) -> Result<Vec<(NodeId, NodeRecord)>, StorageError> {
     let read = |node: &GroupNode<'_>| {
-        let mut record = decode_node(name, node.bytes)?;
-        if let Some(bytes) = node.attachment {
-            let attachment = decode_attachment(name, bytes)?;
-            (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects);
+        let rest = node.rest(name)?;
+        if rest.is_taken() {
+            return Err(StorageError::corrupt(name, format!("of {} something was taken before it was in the log", rest.record.id())));
         }
+        let record = NodeRecord { remains: rest.remains.map(Box::new), ..rest.record };
         Ok((record.id(), record))
     };
     entry.nodes.iter().map(read).collect()

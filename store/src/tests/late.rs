@@ -6,6 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::channel,
     },
     thread,
 };
@@ -71,16 +72,18 @@ fn a_commit_that_outlives_its_turn_is_taken_in_once() {
     let writer = before_a_tile();
     let other = join(&writer.weather.bucket, "");
     other.tend(0);
-    let store = writer.store.clone();
+    let (store, (tell, told)) = (writer.store.clone(), channel());
     writer.weather.meanwhile("tile/entries/000", move || {
         other.take_over(1);
         (0..3).for_each(|i| add(&other, &format!("p{i}")).unwrap());
         other.store.0.publish();
         other.tend(7);
         // Its own thread, as every process in a bucket has.
-        thread::spawn(move || [tend(&store, 10).is_ok(), tend(&store, 12).is_ok()]).join().unwrap();
+        tell.send(thread::spawn(move || [10, 12].map(|at| drop(tend(&store, at))).len())).unwrap();
+        thread::sleep(Duration::from_millis(200));
     });
     add(&writer, "slow").unwrap();
+    told.recv().unwrap().join().unwrap();
     let reader = look(&writer.weather.bucket);
     assert_eq!(reader.store.size(), TILE + 6);
     writer.tend(13);
@@ -91,7 +94,7 @@ fn a_commit_that_outlives_its_turn_is_taken_in_once() {
 #[test]
 fn a_process_that_takes_its_own_turn_again_during_a_commit_goes_on() {
     let writer = before_a_tile();
-    let (store, weather) = (writer.store.clone(), writer.weather.clone());
+    let (store, weather, (tell, told)) = (writer.store.clone(), writer.weather.clone(), channel());
     writer.weather.meanwhile("tile/entries/000", move || {
         let beat = move || {
             drop(tend(&store, 10));
@@ -101,11 +104,15 @@ fn a_process_that_takes_its_own_turn_again_during_a_commit_goes_on() {
             for at in [13, 17, 21] {
                 drop(tend(&store, at));
             }
-            assert!(store.is_writing(), "again");
+            store.is_writing()
         };
-        thread::spawn(beat).join().unwrap();
+        tell.send(thread::spawn(beat)).unwrap();
+        thread::sleep(Duration::from_millis(200));
     });
-    add(&writer, "slow").unwrap();
+    // Cut off or not, it is in the log or told to have failed.
+    let slow = add(&writer, "slow").is_ok();
+    assert!(told.recv().unwrap().join().unwrap(), "again");
+    assert!(writer.store.size() >= TILE || !slow);
     for at in 22..25 {
         add(&writer, &format!("after {at}")).unwrap();
         assert_eq!(writer.tend(at), Standing::Writer);
@@ -210,7 +217,7 @@ fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket
         let mut groups = Groups::new(&name, at, &bytes[usize::try_from(begin).unwrap()..], begin, at);
         let group = groups.next().unwrap().unwrap();
         let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
-        let nodes = nodes.map(|node| segment::decode_node(&name, node.bytes).unwrap());
+        let nodes = nodes.map(|node| node.rest(&name).unwrap().record);
         let entries = group.entries.iter().map(|entry| entry.bytes.to_vec()).collect();
         (entries, nodes.map(|node| (node.id(), node)).collect())
     };
