@@ -203,6 +203,9 @@ fn hints(error: &OpenError) -> Vec<String> {
             "if it is a server, --server URL commits through it; any other command is over soon, and then this one can write"
                 .to_owned()
         }
+        OpenError::Closed { state: Closed::Moved(to), .. } if bucket_address(Path::new(to)).is_none() => {
+            "the log goes on in that folder: record there, or through its server, --server URL".to_owned()
+        }
         OpenError::Closed { state: Closed::Moved(to), .. } => {
             format!("name the new place in the settings, store = \"{to}\", or make a folder for it: griptrace init --store {to} --join")
         }
@@ -219,6 +222,14 @@ pub(crate) fn refuse_address(named: &Path) -> Result<(), CommandError> {
         "{address} is a bucket, and a log in it is used through a folder on this machine"
     ))
     .with_hint(format!("griptrace init --store {address} --join makes one, for a log that is there")))
+}
+
+/// Says so where a log was moved away from the place that was opened: what is read there is as it was then.
+pub(crate) fn warn_if_moved(output: &Output, store: &Store) {
+    // That its state is damaged is told by an audit, and to who writes.
+    if let Ok(Some(state @ Closed::Moved(_))) = store.state() {
+        output.warn(format_args!("{state}; what is here is as it was then, and nothing new comes here"));
+    }
 }
 
 /// Shows how far the reading of a log is.

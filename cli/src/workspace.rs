@@ -362,6 +362,7 @@ impl Workspace {
         let (progress, next_signer) = (Some(place::progress(&context.output)), next.transpose()?);
         let store = place.join(OpenOptions { signer, next_signer, progress, address: address.to_owned() })?;
         config.check_home(&place, &store)?;
+        place::warn_if_moved(&context.output, &store);
         witnesses::refuse_split(&folder, &store)?;
         Ok(store)
     }
@@ -595,6 +596,8 @@ fn open_local(output: &Output, folder: PathBuf, config: Config, writing: bool) -
     };
     if writing {
         witnesses::refuse_split(&folder, &store)?;
+    } else {
+        place::warn_if_moved(output, &store);
     }
     let mut workspace = Workspace::new(folder, config, Log::Local(store));
     if writing {

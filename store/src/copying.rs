@@ -64,7 +64,12 @@ impl Place {
         }
     }
 
-    /// Returns what messages and the states of other places call it.
+    /// Returns what the states of other places call it: of a folder where it is, and on which machine.
+    pub fn address(&self) -> String {
+        self.objects().address()
+    }
+
+    /// Returns what messages call it.
     pub fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.display().to_string(),
@@ -98,12 +103,16 @@ impl Store {
     /// before this returns. Nobody writes to it.
     ///
     /// # Errors
-    /// `Taken` if something else is there, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
+    /// `Open` with `Closed` if the log was moved away from here, `Taken` if something else is there, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
     pub fn back_up(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
-        Copying::begin(self, to, progress)?.run(&Closed::Backup(self.here()))
+        if let Some(state @ Closed::Moved(_)) = self.state()? {
+            // What came since stands elsewhere: whoever trusts this backup loses it.
+            return Err(OpenError::Closed { path: self.0.objects.root().to_path_buf(), state }.into());
+        }
+        Copying::begin(self, to, progress)?.run(&Closed::Backup(self.0.objects.address()))
     }
 
-    /// Returns what the states of other places call this one.
+    /// Returns what messages call this place.
     fn here(&self) -> String {
         self.0.objects.root().display().to_string()
     }
@@ -116,7 +125,7 @@ impl Store {
     pub fn restore_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
         let mut copying = Copying::begin(self, to, progress)?;
         copying.refuse_below()?;
-        let unfinished = Closed::Unfinished(self.here());
+        let unfinished = Closed::Unfinished(self.0.objects.address());
         if copying.there.as_ref() != Some(&unfinished) && copying.objects.has_segments()? {
             return Err(CopyError::Taken { place: to.name() });
         }
@@ -136,7 +145,7 @@ impl Store {
     /// meanwhile: this place is closed then, and the same call from a store that is opened again goes on.
     pub fn move_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
         let here = &self.0.objects;
-        let moved = Closed::Moved(to.name());
+        let moved = Closed::Moved(to.address());
         let (state, mark) = closed::look(here)?;
         let is_closed = state.as_ref() == Some(&moved);
         if let Some(state) = state.filter(|_| !is_closed) {
@@ -155,7 +164,7 @@ impl Store {
                 return Err(CopyError::NoWriter { place: self.here() });
             }
             copying.refuse_moved()?;
-            let copied = copying.run(&Closed::Unfinished(self.here()))?;
+            let copied = copying.run(&Closed::Unfinished(self.0.objects.address()))?;
             return copying.open(copied);
         };
         self.0.publish();
@@ -165,7 +174,7 @@ impl Store {
         if is_closed {
             copying.refuse_moved()?;
         }
-        let copied = copying.run(&Closed::Unfinished(self.here()))?;
+        let copied = copying.run(&Closed::Unfinished(self.0.objects.address()))?;
         if !is_closed {
             closed::change(here, &mark, Some(&moved))?;
         }

@@ -102,6 +102,21 @@ impl Objects {
         &self.root
     }
 
+    /// Returns what the states of other places call this one: of a folder where it is, and on which machine.
+    pub(crate) fn address(&self) -> String {
+        if self.bucket.is_some() {
+            return self.root.display().to_string();
+        }
+        let path = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
+        let named = ["/proc/sys/kernel/hostname", "/etc/hostname"].into_iter().find_map(|file| {
+            let name = std::fs::read_to_string(file).ok()?.trim().to_owned();
+            (!name.is_empty()).then_some(name)
+        });
+        // Elsewhere a path has to do.
+        let machine = named.map(|name| format!(" on {name}")).unwrap_or_default();
+        format!("{}{machine}", path.display()).replace('\n', " ")
+    }
+
     /// Returns the folder for what this machine makes of the objects.
     pub(crate) fn local(&self) -> &Path {
         &self.local

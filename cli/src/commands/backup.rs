@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use griptrace_store::{Closed, Copied, CopyError, Store};
+use griptrace_store::{Closed, Copied, CopyError, OpenError, Store};
 use serde_json::json;
 
 use crate::{
@@ -151,7 +151,7 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
 fn to_move(context: &Context, to: &griptrace_store::Place) -> Result<Store, CommandError> {
     let store = Workspace::local_store(context, false)?;
     let state = store.state().map_err(|e| CommandError::because("cannot tell whether the log may be moved", e))?;
-    let (is_closed, is_in_bucket) = (state == Some(Closed::Moved(to.name())), store.is_in_bucket());
+    let (is_closed, is_in_bucket) = (state == Some(Closed::Moved(to.address())), store.is_in_bucket());
     if is_closed && !is_in_bucket {
         return Ok(store);
     }
@@ -181,6 +181,7 @@ fn copying(
             CopyError::Forked { .. } | CopyError::Newer { .. } => {
                 "the log here was set back, or the copy is of one that went on elsewhere: find out which is the right one before either is written to"
             }
+            CopyError::Open(OpenError::Closed { state: Closed::Moved(_), .. }) => "what is here is as it was when the log was moved, and nothing new comes here: back it up where it is now",
             CopyError::Open(_) | CopyError::Storage(_) | _ => "nothing is lost, and where the log is, nothing was changed: the same command goes on where this one stopped",
         };
         CommandError::because("cannot copy the log", error).with_hint(hint)

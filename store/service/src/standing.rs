@@ -3,13 +3,16 @@
 //! The store is tended here, several times a second. What comes of it is told to everybody who waits: commits for a
 //! writer, questions for a size.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use griptrace_store::{HeadSeen, Standing, Store};
+use griptrace_store::{Closed, HeadSeen, Standing, Store};
 use tokio::{
     sync::watch,
     task::{JoinHandle, spawn_blocking},
@@ -24,6 +27,8 @@ const TEND_EVERY: Duration = Duration::from_millis(250);
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long is waited before the snapshot is held against the log again, where that failed.
 const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often is looked whether the log was moved away.
+const LOOK_FOR_STATE_EVERY: Duration = Duration::from_secs(5);
 /// How long the bucket may not answer before nothing is promised any more. By then somebody else may write.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// How long ago the bucket has to have answered for the writer to know that nobody else writes: a third of what others
@@ -52,6 +57,8 @@ pub(crate) struct Post {
     heard: watch::Sender<(u64, String)>,
     /// When the store was last tended, and that went well.
     tended: Mutex<Instant>,
+    /// Whether the log was moved to another place.
+    is_moved: AtomicBool,
 }
 
 impl Post {
@@ -64,6 +71,7 @@ impl Post {
             stand: watch::Sender::new(Stand { standing, is_silent: false }),
             heard: watch::Sender::new((0, String::new())),
             tended: Mutex::new(Instant::now()),
+            is_moved: AtomicBool::new(false),
             store: store.clone(),
         }
     }
@@ -86,6 +94,11 @@ impl Post {
     /// Tells whether this process writes.
     pub(crate) fn is_writer(&self) -> bool {
         self.stand.borrow().standing == Standing::Writer
+    }
+
+    /// Tells whether the log was moved to another place: nothing new comes here.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.is_moved.load(Ordering::Relaxed)
     }
 
     /// Tells whether the bucket has not answered for some seconds.
@@ -179,10 +192,13 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) 
     let checked = store.clone();
     // Before anybody can tell.
     let (heard, following) = (post.heard.subscribe(), Arc::clone(post));
-    let [for_tending, mut for_merging, for_following, mut for_checking] = [(); 4].map(|()| closing.clone());
+    let looking = Arc::clone(post);
+    let [for_tending, mut for_merging, for_following, for_looking, mut for_checking] =
+        [(); 5].map(|()| closing.clone());
     vec![
         tokio::spawn(async move { tend(&tending, &metrics, for_tending).await }),
         tokio::spawn(async move { follow(&following, heard, for_following).await }),
+        tokio::spawn(async move { look_for_state(&looking, for_looking).await }),
         tokio::spawn(async move {
             tokio::select! {
                 () = check_snapshot(checked, &checking) => {}
@@ -224,6 +240,27 @@ async fn check_snapshot(store: Store, metrics: &Metrics) {
         }
     }
     metrics.snapshot_is_checked(true);
+}
+
+/// Looks now and then whether the log was moved away from here: who only reads would go on with what was there then.
+async fn look_for_state(post: &Arc<Post>, mut closing: Closing) {
+    loop {
+        let store = post.store.clone();
+        if let Ok(Ok(state)) = spawn_blocking(move || store.state()).await {
+            let moved = state.filter(|state| matches!(state, Closed::Moved(_)));
+            if post.is_moved.swap(moved.is_some(), Ordering::Relaxed) != moved.is_some() {
+                match moved {
+                    Some(state) => {
+                        tracing::error!(%state, "nothing new comes here: name the new place in the settings, and start again");
+                    }
+                    None => tracing::info!("the log is written here again"),
+                }
+            }
+        }
+        if closes_within(LOOK_FOR_STATE_EVERY, &mut closing).await {
+            return;
+        }
+    }
 }
 
 /// Follows the log to what is heard of it. One goes at a time: while the bucket keeps it waiting, many may be told.

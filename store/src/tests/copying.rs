@@ -149,6 +149,16 @@ fn a_log_is_moved_to_a_bucket_and_back_and_is_the_same_log() {
     let late = Store::join_in(Arc::new(there.bucket.clone()), there.local.path(), options).unwrap();
     assert!(matches!(late.tend(core::time::Duration::ZERO), Err(OpenError::Closed { .. })));
     assert!(late.node(&next).unwrap().is_some(), "it is still read");
+    let state = late.state().unwrap().unwrap();
+    let Closed::Moved(to) = &state else { panic!("{state:?}") };
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    assert!(to.starts_with(back.path().to_str().unwrap()) && to.ends_with(machine.trim()), "{to}");
+    let kept = tempfile::tempdir().unwrap();
+    let refused = late.back_up(&folder(&kept), &quiet);
+    assert!(
+        matches!(&refused, Err(CopyError::Open(OpenError::Closed { state: said, .. })) if *said == state),
+        "{refused:?}"
+    );
     let home = open(back.path());
     assert_same(&late, &home, &shipment);
     add(&home, "goes on");

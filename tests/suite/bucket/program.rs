@@ -187,7 +187,13 @@ fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
     assert_eq!(world.works(&["--store", "one", "--json", "log"]), log);
     let closed =
         world.fails(2, &["--store", "new", "add", "dataset", "camera", "--origin", "collected", "--name", "x"]);
-    assert!(closed.contains("was moved to"), "{closed}");
+    assert!(closed.contains("was moved to") && !closed.contains("--join"), "it is a folder now: {closed}");
+    for read in [&["log"][..], &["show", "camera"], &["fsck"]] {
+        let told = said(&world.run(&[&["--store", "new"][..], read].concat()));
+        assert!(told.contains("warning: the log was moved to /"), "{read:?}: {told}");
+    }
+    let stale = world.fails(2, &["--store", "new", "backup", "stale"]);
+    assert!(stale.contains("was moved to") && stale.contains("where it is now"), "{stale}");
     assert!(world.works(&["--store", "one", "fsck"]).contains("holds together"));
 }
 

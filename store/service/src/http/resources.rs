@@ -143,6 +143,9 @@ impl Site {
         if self.is_closing.load(Ordering::Relaxed) {
             return Some("the service is closing");
         }
+        if self.post.is_moved() {
+            return Some("the log was moved to another place");
+        }
         if !self.post.is_checked() {
             return Some("the bucket's snapshot is being held against the log");
         }

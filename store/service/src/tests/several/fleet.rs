@@ -132,6 +132,12 @@ impl Fleet {
         self.start(name, settings, true).await
     }
 
+    /// Moves the log away, into a folder.
+    pub(super) fn move_away(&self) {
+        let to = griptrace_store::Place::Folder(self.path("away"));
+        self.write().move_to(&to, &|_, _, _| {}).unwrap();
+    }
+
     /// Commits so many data sets at once that a snapshot is written, and returns the id of one of them.
     pub(super) fn fill(&self) -> bytes::Bytes {
         let store = self.write();

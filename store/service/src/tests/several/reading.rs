@@ -145,3 +145,28 @@ async fn nothing_is_answered_from_a_snapshot_before_it_was_held_against_the_log(
     assert_eq!(replica.figure("snapshot_is_unchecked").await, 0);
     replica.running.stop().await;
 }
+
+/// It went on answering with what was there before, was ready, and said nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_of_a_log_that_was_moved_away_is_not_ready() {
+    let fleet = Fleet::new();
+    let replica = fleet.replica("replica", "").await;
+    let http = replica.running.http.clone().unwrap();
+    let begun = Instant::now();
+    while ask(&http, "GET", "/readyz").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    fleet.move_away();
+    let begun = Instant::now();
+    loop {
+        let ready = ask(&http, "GET", "/readyz").await;
+        if ready.status == 503 {
+            assert_eq!(ready.body, b"the log was moved to another place\n");
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    replica.running.stop().await;
+}
