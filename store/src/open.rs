@@ -38,6 +38,8 @@ use crate::{
 };
 
 pub(crate) const GENESIS: &str = "genesis";
+/// What is said where `head` and `checkpoint` are both gone.
+const NOTHING_SIGNED: &str = "it is missing, and so is the checkpoint: nothing here tells what was signed. Put either back from a copy; or open a log in a bucket on a machine that saw it last and may write, which makes both again";
 /// Bytes that a first segment has beside the genesis: header, status head, frames. A commit has more.
 const INIT_BYTES: usize = 420;
 /// Bytes of a segment that hold its header and first entry.
@@ -154,12 +156,13 @@ pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, 
     let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
     if !objects.exists(HEAD)? && !objects.exists(CHECKPOINT)? {
         let genesis = objects.read(GENESIS)?.unwrap_or_default();
-        if is_begun(&objects, genesis.len())? {
-            let why =
-                "it is missing, and so is the checkpoint: nothing tells what was signed; restore either from a copy";
-            return Err(StorageError::corrupt(HEAD, why).into());
+        if !is_begun(&objects, genesis.len())? {
+            return Err(no_store());
         }
-        return Err(no_store());
+        // What this machine saw of a bucket is as good as either.
+        if objects.bucket().is_none() || !objects.local().join(SEEN).exists() {
+            return Err(StorageError::corrupt(HEAD, NOTHING_SIGNED).into());
+        }
     }
     let missing = || StorageError::corrupt(GENESIS, "it is missing, and the first segment does not begin with it");
     let Named { genesis, keys, home, entry } = read_genesis(&objects)?.ok_or_else(missing)?;

@@ -102,6 +102,43 @@ fn a_head_that_was_lost_before_the_checkpoint_followed_is_made_again_of_what_was
     assert_eq!(log.faults(), [""; 0]);
 }
 
+/// Opening, the audit and writing said three things of it, though this machine had the newest checkpoint.
+#[test]
+fn a_head_and_a_checkpoint_that_are_both_lost_are_made_again_by_a_machine_that_saw_the_log() {
+    let log = Log::new();
+    let (seen, local) = log.join();
+    let (size, checkpoint) = (seen.size(), seen.checkpoint());
+    drop(seen);
+    log.bucket.remove("head").unwrap();
+    log.bucket.remove("checkpoint").unwrap();
+    // Nobody else knows what was signed.
+    let (stranger, elsewhere) = log.try_join();
+    let told = stranger.unwrap_err().to_string();
+    assert!(told.starts_with("head") && told.contains("on a machine that saw it last"), "{told}");
+    let bucket = || Arc::new(log.bucket.clone());
+    let report = Store::fsck_closed_in(bucket(), elsewhere.path(), &quiet).unwrap();
+    let said = |report: crate::FsckReport| -> Vec<(String, bool)> {
+        report.faults.into_iter().map(|fault| (fault.object, fault.heals)).collect()
+    };
+    assert_eq!(said(report), [("head".to_owned(), false), ("checkpoint".to_owned(), false)]);
+    // This one does, and answers, names both as what heals, and makes them again once it writes.
+    let options = || OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+    let again = Store::join_in(bucket(), local.path(), options()).unwrap();
+    assert_eq!((again.size(), again.checkpoint()), (size, checkpoint.clone()));
+    let report = again.fsck(&quiet).unwrap();
+    assert_eq!(said(report), [("head".to_owned(), true), ("checkpoint".to_owned(), true)]);
+    assert_eq!(again.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    assert_eq!(again.checkpoint(), checkpoint, "the same, and no second history");
+    drop(again);
+    assert_eq!(log.faults(), [""; 0]);
+    // One that is no checkpoint of this log is of no use.
+    log.bucket.remove("head").unwrap();
+    log.bucket.remove("checkpoint").unwrap();
+    std::fs::write(local.path().join("seen"), "rubbish").unwrap();
+    std::fs::write(local.path().join("seen.before"), "rubbish").unwrap();
+    assert!(Store::join_in(bucket(), local.path(), options()).is_err());
+}
+
 #[test]
 fn a_sample_finds_what_it_draws_and_all_of_them_find_everything() {
     let log = Log::new();
