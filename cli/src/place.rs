@@ -55,6 +55,27 @@ impl BucketPlace {
         Ok(Arc::new(bucket))
     }
 
+    /// Refuses a place inside another log's: the audit of that one would find what is none of its own.
+    pub(crate) fn refuse_inside_another(&self) -> Result<(), CommandError> {
+        let mut rest = self.address.as_str();
+        while let Some((outer, _)) = rest.rsplit_once('/').filter(|(outer, _)| !outer.ends_with('/')) {
+            rest = outer;
+            let outer = Self { address: outer.to_owned(), ..self.clone() }.open()?;
+            for found in ["head", "genesis"] {
+                match outer.get(found, Some(0..1)) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        let text = format!("{} is inside {rest}, where another log is: {found} is there", self.address);
+                        return Err(CommandError::failed(text).with_hint("name a folder beside it"));
+                    }
+                    // Who may not read there can't tell, and further up neither.
+                    Err(_) => return Ok(()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the bucket as a place to copy to or from, with a folder beside the settings for what this machine makes of it.
     pub(crate) fn beside(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
         let name = file_digest(self.address.as_bytes()).to_string();
@@ -209,7 +230,10 @@ fn hints(error: &OpenError) -> Vec<String> {
         OpenError::Closed { state: Closed::Moved(to), .. } => {
             format!("name the new place in the settings, store = \"{to}\", or make a folder for it: griptrace init --store {to} --join")
         }
-        OpenError::Closed { .. } => "griptrace restore makes a log of a backup; a copy that is not all there is made again by the same command".to_owned(),
+        OpenError::Closed { state: Closed::Unfinished(_), .. } => {
+            "an unfinished restore or move is here: give the same command again, which goes on where it was".to_owned()
+        }
+        OpenError::Closed { .. } => "griptrace restore makes a log of a backup".to_owned(),
         OpenError::Storage(_) | OpenError::NoStore { .. } | OpenError::WrongKey { .. } | _ => return Vec::new(),
     };
     vec![hint]
@@ -224,11 +248,17 @@ pub(crate) fn refuse_address(named: &Path) -> Result<(), CommandError> {
     .with_hint(format!("griptrace init --store {address} --join makes one, for a log that is there")))
 }
 
-/// Says so where a log was moved away from the place that was opened: what is read there is as it was then.
+/// Says so where a log was moved away from the place that was opened, or is not all there yet.
 pub(crate) fn warn_if_moved(output: &Output, store: &Store) {
     // That its state is damaged is told by an audit, and to who writes.
-    if let Ok(Some(state @ Closed::Moved(_))) = store.state() {
-        output.warn(format_args!("{state}; what is here is as it was then, and nothing new comes here"));
+    match store.state() {
+        Ok(Some(state @ Closed::Moved(_))) => {
+            output.warn(format_args!("{state}; what is here is as it was then, and nothing new comes here"));
+        }
+        Ok(Some(state @ Closed::Unfinished(_))) => {
+            output.warn(format_args!("{state}: give the command that copied it again, which goes on where it was"));
+        }
+        Ok(_) | Err(_) => {}
     }
 }
 

@@ -209,7 +209,8 @@ impl Workspace {
         let folder = new_folder(dir)?;
         let place = Place::new(&folder, bucket.as_ref().map(BucketPlace::open).transpose()?);
         let begun = Begun::at(&folder, &place)?;
-        if let Some(BucketPlace { address, .. }) = &bucket {
+        if let Some(bucket @ BucketPlace { address, .. }) = &bucket {
+            bucket.refuse_inside_another()?;
             if !begun.was && place.is_taken()? {
                 return Err(CommandError::failed(format!(
                     "{address} holds a log already, and a new one is never made over it"

@@ -145,3 +145,13 @@ pub(crate) fn refuse(objects: &Objects) -> Result<(), OpenError> {
         Some(state) => Err(OpenError::Closed { path: objects.root().to_path_buf(), state }),
     }
 }
+
+/// Refuses what a copying that was cut off left, of which nothing tells yet that it is a log.
+pub(crate) fn refuse_unfinished(objects: &Objects) -> Result<(), OpenError> {
+    match read(objects) {
+        Ok(Some(state @ Closed::Unfinished(_))) => Err(OpenError::Closed { path: objects.root().to_path_buf(), state }),
+        // What is damaged here is told by who needs it.
+        Ok(_) | Err(StorageError::Corrupt { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

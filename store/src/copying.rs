@@ -45,6 +45,9 @@ use crate::{
 /// Nodes from which on a copy is given a catalogue of its own: fewer are read again when it is opened.
 const CATALOGUE_NODES_MIN: u32 = 1024;
 
+/// What is said of a backup that says of itself no more that it is one.
+const WRITTEN_TO: &str = ", and somebody wrote to it: two histories may have been signed";
+
 type Progress<'a> = &'a dyn Fn(&str, u64, u64);
 
 /// Where a log is, or is to be.
@@ -103,7 +106,8 @@ impl Store {
     /// before this returns. Nobody writes to it.
     ///
     /// # Errors
-    /// `Open` with `Closed` if the log was moved away from here, `Taken` if something else is there, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
+    /// `Open` with `Closed` if the log was moved away from here, `Taken` if something else is there, `WasBackup` if this log is there and
+    /// may be written to, `Newer` and `Forked` if what is there is no beginning of this log, `Storage`.
     pub fn back_up(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
         if let Some(state @ Closed::Moved(_)) = self.state()? {
             // What came since stands elsewhere: whoever trusts this backup loses it.
@@ -260,7 +264,7 @@ impl<'a> Copying<'a> {
     fn run(&mut self, state: &Closed) -> Result<Copied, CopyError> {
         let inner = &self.from.0;
         let (size, root, note) = self.from.newest();
-        let before = self.before(size, root)?;
+        let before = self.before(size, root, state)?;
         self.mark = closed::change(&self.objects, &self.mark, Some(state))?;
         let genesis = inner.genesis.to_bytes().map_err(OpenError::Genesis)?;
         self.guard().put(GENESIS, &genesis)?;
@@ -286,25 +290,36 @@ impl<'a> Copying<'a> {
     }
 
     /// Opens what is there from an earlier copy, which has to be the beginning of this log.
-    fn before(&self, size: u64, root: Digest) -> Result<Option<Opened>, CopyError> {
+    fn before(&self, size: u64, root: Digest, state: &Closed) -> Result<Option<Opened>, CopyError> {
         let taken = || CopyError::Taken { place: self.to.name() };
         if !self.objects.exists(HEAD)? && !self.objects.exists(CHECKPOINT)? {
             return if self.there.is_some() || !self.objects.has_segments()? { Ok(None) } else { Err(taken()) };
         }
-        if self.there.is_none() {
+        let is_backup = matches!(state, Closed::Backup(_));
+        if self.there.is_none() && !is_backup {
             return Err(taken());
         }
         let opened = open_on(self.to.objects(), OpenOptions::default())?;
+        if self.there.is_none() && opened.catalogue.home != self.from.0.home {
+            return Err(taken());
+        }
         if opened.catalogue.home != self.from.0.home {
             let (found, expected) = (opened.catalogue.home, self.from.0.home);
             return Err(CopyError::OtherLog { place: self.to.name(), found, expected });
         }
         let there = opened.catalogue.size();
+        let was_backup = |and| CopyError::WasBackup { place: self.to.name(), there, and };
         if there > size {
+            if self.there.is_none() {
+                return Err(was_backup(WRITTEN_TO));
+            }
             return Err(CopyError::Newer { place: self.to.name(), there, here: size });
         }
         let at = self.from.0.ask(|state| TileReader::new(&self.from.0.objects, &state.catalogue).root_at(there));
         let is_same = if there == size { root } else { at? } == opened.catalogue.root();
+        if self.there.is_none() {
+            return Err(was_backup(if is_same { "" } else { WRITTEN_TO }));
+        }
         if is_same { Ok(Some(opened)) } else { Err(CopyError::Forked { place: self.to.name(), size: there }) }
     }
 

@@ -141,6 +141,18 @@ pub enum CopyError {
         /// The place.
         place: String,
     },
+    /// This log is there, and nothing says any more that it is a backup.
+    #[error(
+        "{place} holds {there} entries of this log and is no backup any more, if it was one: what said so is gone{and}"
+    )]
+    WasBackup {
+        /// The place.
+        place: String,
+        /// Entries there.
+        there: u64,
+        /// What became of it since.
+        and: &'static str,
+    },
     /// Another log is there.
     #[error("{place} holds the log {found}, and this one is {expected}")]
     OtherLog {

@@ -22,7 +22,9 @@ use crate::{
     Store, adopted,
     bucket::{Bucket, ahead::Ahead},
     catalogue::Catalogue,
-    checked, closed, cosigned,
+    checked,
+    closed::{self, Closed},
+    cosigned,
     delta::Delta,
     edge::{Edge, Tiles},
     erasing,
@@ -179,7 +181,8 @@ impl Store {
     }
 
     /// Checks a store that is too damaged to be opened, as far as that goes: as [`Self::fsck`], up to
-    /// the newest size that anything in it still tells. Takes no lock and changes nothing.
+    /// the newest size that anything in it still tells. Where no log is, or one is still being copied, nothing is checked, and the
+    /// report is empty. Takes no lock and changes nothing.
     ///
     /// # Errors
     /// `Storage` with `Io` if the disk fails. What is damaged is a fault of the report.
@@ -200,7 +203,19 @@ impl Store {
     }
 }
 
+/// Tells whether nothing is here that could be checked: no log, or one that is still being copied.
+fn is_nothing_here(objects: &Objects) -> Result<bool, StorageError> {
+    if objects.exists(HEAD)? || objects.exists(CHECKPOINT)? {
+        return Ok(false);
+    }
+    let is_unfinished = matches!(closed::read(objects), Ok(Some(Closed::Unfinished(_))));
+    Ok(is_unfinished || !objects.exists(GENESIS)? && !objects.has_segments()?)
+}
+
 fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport, FsckError> {
+    if is_nothing_here(objects)? {
+        return Ok(FsckReport::default());
+    }
     let log = match read_genesis(objects) {
         Ok(Some(log)) => log,
         Ok(None) => return Ok(FsckReport::of_one(GENESIS, "it is missing".to_owned())),
@@ -333,7 +348,10 @@ impl<'a> Audit<'a> {
         let Some(names) = self.note(names)? else { return Ok(()) };
         for name in names {
             let Some(first) = segment::first_in_folder(&name) else {
-                self.fault(format!("segments/{name}"), "its name is no number");
+                self.fault(
+                    format!("segments/{name}"),
+                    "its name is no number: it is none of the log's; remove it if it is nobody's",
+                );
                 continue;
             };
             // An empty one that a crash left is no fault: the next append makes it again.

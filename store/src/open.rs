@@ -155,6 +155,7 @@ pub(crate) fn open(dir: &Path, options: OpenOptions) -> Result<Opened, OpenError
 pub(crate) fn open_on(objects: Objects, options: OpenOptions) -> Result<Opened, OpenError> {
     let no_store = || OpenError::NoStore { path: objects.root().to_path_buf() };
     if !objects.exists(HEAD)? && !objects.exists(CHECKPOINT)? {
+        closed::refuse_unfinished(&objects)?;
         let genesis = objects.read(GENESIS)?.unwrap_or_default();
         if !is_begun(&objects, genesis.len())? {
             return Err(no_store());

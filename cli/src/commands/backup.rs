@@ -82,6 +82,9 @@ pub(crate) fn back_up(context: &Context, args: &BackupArgs) -> Result<Answer, Co
     refuse_server(context, "backup copies")?;
     let store = Workspace::local_store(context, false)?;
     let to = args.to.place(&context.store_folder()?)?;
+    if let Some(address) = bucket_address(&args.to.place) {
+        bucket(address, args.to.endpoint.as_ref(), args.to.region.as_ref()).refuse_inside_another()?;
+    }
     let copied = copying(context, |progress| store.back_up(&to, progress))?;
     if args.check {
         let bar = context.output.progress("checking the copy");
@@ -111,6 +114,9 @@ pub(crate) fn restore(context: &Context, args: &RestoreArgs) -> Result<Answer, C
     let backup = from.open().map_err(wrong)?;
     config.check_log(&from.name(), &backup)?;
     witnesses::refuse_split(&folder, &backup)?;
+    if let Some(bucket) = config.bucket() {
+        bucket.refuse_inside_another()?;
+    }
     place.fit(0)?;
     let to = place.spot();
     let copied = copying(context, |progress| backup.restore_to(&to, progress))?;
@@ -135,6 +141,10 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
             ));
         }
     };
+    if is_same(config.bucket().as_ref(), target.as_ref()) {
+        return tell_already_there(context);
+    }
+    target.as_ref().map_or(Ok(()), BucketPlace::refuse_inside_another)?;
     let place = Place::new(&folder, target.as_ref().map(BucketPlace::open).transpose()?);
     place.fit(0)?;
     let to = place.spot();
@@ -144,6 +154,32 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
     drop(store);
     config.save(&folder)?;
     tell(context, "moved to", &to, &copied)
+}
+
+/// Tells whether two places are one, as far as an endpoint and a region are named at all.
+fn is_same(one: Option<&BucketPlace>, other: Option<&BucketPlace>) -> bool {
+    let fits = |one: &Option<String>, other: &Option<String>| one == other || other.is_none();
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.address == other.address && fits(&one.endpoint, &other.endpoint) && fits(&one.region, &other.region)
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Answers who moves the log to where the settings say that it is.
+fn tell_already_there(context: &Context) -> Result<Answer, CommandError> {
+    let store = Workspace::local_store(context, false)?;
+    let place = Place::of_context(context)?.spot();
+    let state = store.state().map_err(|e| CommandError::because("cannot tell whether the log is here", e))?;
+    if let Some(state) = state {
+        return Err(CommandError::failed(format!("the settings name {}, and {state}", place.name())));
+    }
+    let size = store.size();
+    let object = json!({ "place": place.name(), "entries": size, "new": 0 });
+    context.output.either(&object, &[format!("already there, {}: {size} entries", place.name())])?;
+    Ok(Answer::YES)
 }
 
 /// Opens the log that is to be moved. One whose move was cut off is closed: in a bucket somebody may write to it who does not
@@ -177,6 +213,7 @@ fn copying(
             CopyError::NoWriter { .. } => "see who writes to it, and end that",
             CopyError::LostTurn { .. } => "give the same command again: it takes the turn, copies the rest, and opens the log there",
             CopyError::Below { .. } => "find the newest copy; if there is none, begin a new log with `griptrace init`",
+            CopyError::WasBackup { .. } => "if it was a backup, and nobody is to write there, remove all of it, find out who did, and back up again, to another place if in doubt; if the log goes on there, back it up from there",
             CopyError::Taken { .. } => "name an empty place, or an earlier backup of this log",
             CopyError::Forked { .. } | CopyError::Newer { .. } => {
                 "the log here was set back, or the copy is of one that went on elsewhere: find out which is the right one before either is written to"

@@ -117,9 +117,7 @@ fn tell_store(context: &Context, args: &Args, workspace: &Workspace) -> Result<A
     ];
     context.output.either(&object, &lines)?;
     if args.join {
-        context.output.talk(
-            "compare the genesis and the log key with what the other machine shows (griptrace log --json, config.toml)",
-        );
+        context.output.talk("compare the genesis and the log key with what `griptrace log` shows on the other machine");
     } else {
         context.output.talk("keep a copy of the folder `keys` in another place; nobody can make these keys again");
     }

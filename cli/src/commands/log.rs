@@ -56,6 +56,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     if !context.output.is_json() {
         let (origin, home) = (&workspace.store.genesis().origin, workspace.home());
         context.output.line(format_args!("log {origin}, genesis {home}"))?;
+        context.output.line(format_args!("log key {}", workspace.log_vkey()?))?;
     }
     let mut listed = Vec::new();
     let mut end = workspace.store.size();
@@ -93,7 +94,7 @@ fn show_change(context: &Context, workspace: &Workspace, index: u64, change: &Ke
     let (of, retired) = (change.of.word(), change.retired.id());
     let successor = change.successor.as_ref().map(|key| key.id().to_string());
     let object = json!({
-        "home": workspace.home().to_string(), "index": index, "time": change.time, "key_change": of, "retired": retired.to_string(), "successor": successor,
+        "home": workspace.home().to_string(), "vkey": workspace.log_vkey()?, "index": index, "time": change.time, "key_change": of, "retired": retired.to_string(), "successor": successor,
         "revoked_by": change.revoker.as_ref().map(|key| key.id().to_string()), "since": change.since,
     });
     let what = if change.revoker.is_some() { "revoked" } else { "retired" };
@@ -135,7 +136,7 @@ fn show(
 ) -> Result<(), CommandError> {
     let payload = &commit.payload;
     let object = json!({
-        "home": workspace.home().to_string(), "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
+        "home": workspace.home().to_string(), "vkey": workspace.log_vkey()?, "index": index, "time": payload.time, "issuer": commit.issuer(), "committer": commit.key().to_string(),
         "count": payload.count, "root": payload.root.to_string(),
         "nodes": nodes.iter().map(|node| {
             json!({ "id": node.id.to_string(), "kind": node.core.kind.word(), "name": crate::workspace::name(node) })

@@ -307,3 +307,59 @@ fn a_copy_that_is_cut_off_anywhere_opens_and_is_completed() {
         }
     }
 }
+
+/// Whoever removes the state of a backup, and writes to it, has begun a second history of the log.
+#[test]
+fn a_backup_that_says_no_more_that_it_is_one_is_told_and_not_written_over() {
+    let (world, _) = log();
+    let kept = InBucket::new();
+    world.store.back_up(&kept.place(), &quiet).unwrap();
+    let state = kept.bucket.get("state", None).unwrap().unwrap().bytes;
+    kept.bucket.remove("state").unwrap();
+    let again = world.store.back_up(&kept.place(), &quiet).unwrap_err();
+    assert!(matches!(&again, CopyError::WasBackup { and: "", .. }), "{again}");
+    kept.bucket.put("state", &state, &When::Always).unwrap();
+    world.store.back_up(&kept.place(), &quiet).unwrap();
+    kept.bucket.remove("state").unwrap();
+    let writer = kept.writer();
+    add(&writer, "by mistake");
+    writer.0.publish();
+    drop(writer);
+    for _ in 0..2 {
+        let told = world.store.back_up(&kept.place(), &quiet).unwrap_err();
+        assert!(told.to_string().contains("somebody wrote to it"), "{told}");
+        // As much here too, and not the same.
+        world.add(world.source("of its own", "CN"));
+    }
+}
+
+/// An audit of an empty place said that its genesis is lost, and a restore that was cut off that the log is damaged.
+#[test]
+fn a_copy_that_was_cut_off_and_an_empty_place_are_named_as_what_they_are() {
+    let (world, _) = log();
+    let there = InBucket::new();
+    let audit = || Store::fsck_closed_in(Arc::new(there.bucket.clone()), there.local.path(), &quiet).unwrap();
+    assert!(matches!(there.place().open(), Err(OpenError::NoStore { .. })));
+    assert_eq!(audit(), crate::FsckReport::default());
+    world.store.back_up(&there.place(), &quiet).unwrap();
+    // What a restore leaves that is cut off before its end.
+    for object in ["head", "checkpoint"] {
+        there.bucket.remove(object).unwrap();
+    }
+    there.bucket.put("state", b"griptrace state v1\nunfinished elsewhere\n", &When::Always).unwrap();
+    let opened = there.place().open().unwrap_err();
+    assert!(matches!(&opened, OpenError::Closed { state: Closed::Unfinished(_), .. }), "{opened}");
+    assert_eq!(audit(), crate::FsckReport::default());
+}
+
+/// A log inside another one's folder of segments broke the audit of that one, which did not say what to do.
+#[test]
+fn what_is_no_segment_is_told_as_nothing_of_the_logs() {
+    let (world, _) = log();
+    let there = InBucket::new();
+    world.store.back_up(&there.place(), &quiet).unwrap();
+    there.bucket.put("segments/head", b"of another log", &When::Always).unwrap();
+    let report = there.place().open().unwrap().fsck(&quiet).unwrap();
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    assert!(report.faults[0].object == "segments/head" && report.faults[0].why.contains("none of the log's"));
+}

@@ -95,6 +95,33 @@ fn a_damaged_or_lost_segment_is_named_and_comes_back_from_a_backup() {
     assert!(world.works(&["--store", "two", "fsck", "--sample", "5"]).contains("holds together"));
 }
 
+/// The recipe of docs/operations.md: a backup in a folder has other objects than a bucket, until it is copied into one.
+#[test]
+fn one_object_comes_back_from_a_backup_in_a_folder_by_way_of_another_prefix() {
+    let Some(world) = world("ops-recipe") else { skipped!(not_installed "weed") };
+    world.works(&["--store", "one", "backup", "kept"]);
+    let bucket = world.bucket();
+    let name = format!("segments/{}", bucket.list("segments", None, 9).unwrap()[1]);
+    let whole = bucket.get(&name, None).unwrap().unwrap().bytes;
+    bucket.remove(&name).unwrap();
+    assert!(world.fails(1, &["--store", "one", "fsck"]).contains(&format!("FAULT  {name}")));
+
+    fs::create_dir_all(world.at().join("scratch/.griptrace")).unwrap();
+    let settings = fs::read_to_string(world.at().join("one/.griptrace/config.toml")).unwrap();
+    let is_place = |line: &&str| ["store =", "endpoint =", "region ="].iter().any(|name| line.starts_with(name));
+    let settings: Vec<&str> = settings.lines().filter(|line| !is_place(line)).collect();
+    fs::write(world.at().join("scratch/.griptrace/config.toml"), settings.join("\n")).unwrap();
+    let copied = Command::new("cp").args(["-r", "kept", "scratch/.griptrace/store"]).current_dir(world.at()).status();
+    assert!(copied.unwrap().success());
+    world.works(&["--store", "scratch", "backup", &format!("s3://{BUCKET}/ops-recipe-scratch")]);
+
+    let scratch = open(&world.seaweed, "ops-recipe-scratch");
+    let back = scratch.get(&name, None).unwrap().unwrap().bytes;
+    assert_eq!(back, whole, "the same object");
+    bucket.put(&name, &back, &When::Absent).unwrap();
+    assert!(world.works(&["--store", "one", "fsck"]).contains("holds together"));
+}
+
 #[test]
 fn of_two_writers_the_second_is_told_who_writes_and_how_to_commit_through_it() {
     let Some(world) = world("ops-two") else { skipped!(not_installed "weed") };

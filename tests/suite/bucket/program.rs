@@ -143,6 +143,26 @@ fn another_log_in_the_bucket_is_refused_by_name() {
 }
 
 #[test]
+fn a_log_inside_another_one_is_refused_and_both_show_their_key() {
+    let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
+    let world = World::new(seaweed, "outer");
+    let made = world.init();
+    world.add("one", "camera");
+    for inside in ["segments", "a/b"] {
+        let inner = format!("{}/{inside}", world.address);
+        let refused = world.fails(2, &["init", "inner", "--store", &inner, "--origin", "other.example/1"]);
+        assert!(refused.contains("is inside s3://") && refused.contains("another log"), "{refused}");
+        let backup = world.fails(2, &["--store", "one", "backup", &inner]);
+        assert!(backup.contains("another log"), "{backup}");
+    }
+    assert!(world.works(&["--store", "one", "fsck"]).contains("holds together"));
+    let (vkey, shown) = (made["vkey"].as_str().unwrap(), world.works(&["--store", "one", "log"]));
+    assert!(shown.contains(&format!("log key {vkey}")), "{shown}");
+    let listed: Value = serde_json::from_str(world.works(&["--store", "one", "--json", "log"]).trim()).unwrap();
+    assert_eq!((&listed["vkey"], &listed["home"]), (&made["vkey"], &made["home"]));
+}
+
+#[test]
 fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
     let Some(seaweed) = Seaweed::shared() else { skipped!(not_installed "weed") };
     let world = World::new(seaweed, "moved");
@@ -152,6 +172,8 @@ fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
     let entries = world.works(&["--store", "one", "--json", "log"]);
     let moved = world.works(&["--store", "one", "migrate", "--to", &world.address]);
     assert!(moved.contains("moved to s3://"), "{moved}");
+    let again = world.works(&["--store", "one", "migrate", "--to", &world.address]);
+    assert!(again.starts_with("already there, s3://"), "{again}");
     assert_eq!(world.works(&["--store", "one", "show", "camera"]), shown);
     assert_eq!(world.works(&["--store", "one", "--json", "log"]), entries);
     world.add("one", "force");
@@ -174,8 +196,17 @@ fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
     // The bucket is lost too.
     let lost = world.bucket();
     empty(&lost);
-    let gone = world.fails(2, &["--store", "new", "log"]);
-    assert!(gone.contains("holds no store"), "{gone}");
+    for asked in ["log", "fsck"] {
+        let gone = world.fails(2, &["--store", "new", asked]);
+        assert!(gone.contains("holds no store") && !gone.contains("FAULT"), "{gone}");
+    }
+    // A restore that was cut off.
+    lost.put("state", b"griptrace state v1\nunfinished elsewhere\n", &When::Absent).unwrap();
+    for asked in ["log", "fsck"] {
+        let cut = world.fails(2, &["--store", "new", asked]);
+        assert!(cut.contains("an unfinished restore or move is here: give the same command again"), "{cut}");
+    }
+    lost.remove("state").unwrap();
     let restored = world.works(&["--store", "new", "restore", &elsewhere]);
     assert!(restored.contains("restored to s3://"), "{restored}");
     assert_eq!(world.works(&["--store", "new", "--json", "log"]), log);
