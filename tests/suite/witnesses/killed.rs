@@ -141,7 +141,8 @@ fn a_witness_that_is_killed_cosigns_one_history() {
     let seen = Seen { key, told: zero(), cosigned: zero(), cut: zero(), refused: zero(), wrong: Mutex::default() };
     for round in 0..ROUNDS {
         let mut running = Witness::start(&desk, NAME);
-        if round > 0 {
+        // On a busy machine nothing may be cosigned before it is killed for the first time.
+        if seen.told.load(SeqCst) > 0 {
             seen.check(&running.url);
         }
         let is_over = AtomicBool::new(false);
