@@ -406,10 +406,7 @@ impl Inner {
         now: Duration,
     ) -> Result<bool, OpenError> {
         let taken = self.take_turn(bucket, found);
-        let stays = matches!(
-            &taken,
-            Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. }))
-        );
+        let stays = matches!(&taken, Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. })));
         let rest = if stays { watch.rests.1.saturating_mul(2).clamp(BEAT_EVERY, REST_MAX) } else { Duration::ZERO };
         watch.rests = (now.saturating_add(rest), rest);
         taken

@@ -32,7 +32,10 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
     for entry in &group.entries {
         let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
         if commit.payload.home != catalogue.home {
-            return Err(bad(format!("a commit in it is for {}, and the log is {}", commit.payload.home, catalogue.home)));
+            return Err(bad(format!(
+                "a commit in it is for {}, and the log is {}",
+                commit.payload.home, catalogue.home
+            )));
         }
         let rests = entry.nodes.iter().map(|node| node.rest(group.name)).collect::<Result<Vec<_>, _>>()?;
         let is_erased = is_erased(catalogue, objects, &rests)?;
@@ -62,7 +65,8 @@ fn is_erased(catalogue: &Catalogue, objects: &Objects, rests: &[Rest]) -> Result
             return Ok(true);
         }
         let core = Core::from_bytes(&rest.record.core).ok();
-        let targets = core.iter().flat_map(|core| core.edges_of(Role::Erases)).filter_map(|edge| catalogue.number(&edge.to));
+        let targets =
+            core.iter().flat_map(|core| core.edges_of(Role::Erases)).filter_map(|edge| catalogue.number(&edge.to));
         for target in targets {
             if reader.rest(catalogue, target, catalogue.node(target).attached)?.is_taken() {
                 return Ok(true);
