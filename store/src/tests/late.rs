@@ -172,7 +172,7 @@ fn one_answer_that_was_cut_short_ends_nobodys_turn() {
             part.map(|mut part| {
                 (
                     if is_cut {
-                        part.bytes.truncate(30)
+                        part.bytes.truncate(30);
                     },
                     part,
                 )
