@@ -1,5 +1,4 @@
 //! A person's request and a recalled recording, from the command to what a buyer still sees.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fs,

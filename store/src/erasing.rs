@@ -334,7 +334,9 @@ pub(crate) fn carry_out(
     if let Some(blocks) = objects.blocks() {
         // What belongs into a block is put there first, and what lies beside one goes: no older bytes can come back.
         blocks.know(catalogue.size());
-        blocks.fill_now(&catalogue.home, catalogue.size()).map_err(objects.failed("put together the segments in", ""))?;
+        blocks
+            .fill_now(&catalogue.home, catalogue.size())
+            .map_err(objects.failed("put together the segments in", ""))?;
     }
     objects.forget_segments(0);
     for erasure in erasures.iter().copied() {

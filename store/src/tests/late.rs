@@ -1,13 +1,12 @@
 //! A log in a bucket whose requests take longer than a turn, or whose objects are not what they should be.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::channel,
-    },
+    sync::{Arc, mpsc::channel},
     thread,
 };
 
@@ -39,7 +38,7 @@ fn tend(store: &Store, seconds: u64) -> Result<Standing, OpenError> {
 }
 
 /// Entries of a full tile.
-const TILE: u64 = griptrace_core::tile::TILE_WIDTH as u64;
+const TILE: u64 = 256;
 
 /// The writer of a new log, who takes the turn again when it is free.
 fn begun() -> Process {
@@ -169,7 +168,17 @@ fn one_answer_that_was_cut_short_ends_nobodys_turn() {
     let mut is_first = true;
     other.weather.reading(move |name, found| {
         let is_cut = name == "head" && core::mem::take(&mut is_first);
-        found.map(|part| part.map(|mut part| (if is_cut { part.bytes.truncate(30) }, part).1))
+        found.map(|part| {
+            part.map(|mut part| {
+                (
+                    if is_cut {
+                        part.bytes.truncate(30);
+                    },
+                    part,
+                )
+                    .1
+            })
+        })
     });
     other.tend(0);
     assert_eq!(head(&writer.weather.bucket), before);
@@ -241,7 +250,8 @@ fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket
     changed[0].1.values.insert(31, b"\x61x".to_vec());
     let refuses = |at: u64, what: &str| {
         let told = tend(&writer.store, at);
-        let is_named = matches!(&told, Err(OpenError::Storage(StorageError::Corrupt { object, .. })) if *object == name);
+        let is_named =
+            matches!(&told, Err(OpenError::Storage(StorageError::Corrupt { object, .. })) if *object == name);
         assert!(is_named, "{what}: {told:?}");
         assert_eq!(writer.store.size(), first, "{what}");
     };

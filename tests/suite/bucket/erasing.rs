@@ -9,7 +9,7 @@ use griptrace_tests::skipped;
 use serde_json::Value;
 
 use super::program::World;
-use crate::{clients::said, seaweed::Seaweed};
+use crate::{process::said, seaweed::Seaweed};
 
 const NAME: &str = "the-kitchen-of-erika-mustermann";
 
