@@ -249,11 +249,10 @@ async fn look_for_state(post: &Arc<Post>, mut closing: Closing) {
         if let Ok(Ok(state)) = spawn_blocking(move || store.state()).await {
             let moved = state.filter(|state| matches!(state, Closed::Moved(_)));
             if post.is_moved.swap(moved.is_some(), Ordering::Relaxed) != moved.is_some() {
-                match moved {
-                    Some(state) => {
-                        tracing::error!(%state, "nothing new comes here: name the new place in the settings, and start again");
-                    }
-                    None => tracing::info!("the log is written here again"),
+                if let Some(state) = moved {
+                    tracing::error!(%state, "nothing new comes here: name the new place in the settings, and start again");
+                } else {
+                    tracing::info!("the log is written here again");
                 }
             }
         }

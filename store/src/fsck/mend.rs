@@ -43,7 +43,8 @@ impl Store {
         if object == "index" {
             let mut index = inner.index();
             *index = None;
-            inner.ask(|state| Ok::<_, StorageError>(*index = Some(Index::anew(&inner.objects, &state.catalogue))))?;
+            let made = inner.ask(|state| Ok::<_, StorageError>(Index::anew(&inner.objects, &state.catalogue)))?;
+            *index = Some(made);
             return Ok(true);
         }
         Ok(false)

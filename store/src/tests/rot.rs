@@ -186,7 +186,7 @@ fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
     log.flip(&block, at);
     std::fs::write(&state, kept).unwrap();
     let (store, _other) = log.join();
-    let told = std::cell::RefCell::new(Vec::new());
+    let told = core::cell::RefCell::new(Vec::new());
     let progress = |what: &str, done, _| told.borrow_mut().push((what.to_owned(), done));
     let resumed = store.fsck_resumed(&state, &progress).unwrap();
     let told = told.into_inner();
