@@ -191,7 +191,7 @@ fn a_log_without_its_head_is_not_begun_anew() {
     for name in ["head", "checkpoint"] {
         fs::remove_file(dir.path().join(name)).unwrap();
     }
-    assert!(try_open(dir.path()).unwrap_err().contains("restore either"));
+    assert!(try_open(dir.path()).unwrap_err().contains("Put either back from a copy"));
     assert!(matches!(Store::init(dir.path(), &genesis, signer(), NOW), Err(OpenError::Exists { .. })));
     assert_eq!(fs::read(dir.path().join(SEGMENT)).unwrap(), whole);
 }
