@@ -70,7 +70,6 @@ fn warn_of_the_cache() {
             return usual(panic);
         }
         let why = panic.payload().downcast_ref::<String>().map_or("it broke", String::as_str);
-        Output::new(false)
-            .warn(format_args!("the cache of digests can't be kept, and is made again: {why}"));
+        Output::new(false).warn(format_args!("the cache of digests can't be kept, and is made again: {why}"));
     }));
 }
