@@ -177,6 +177,7 @@ impl CallLayer {
             return Err(role_missing(&caller, Role::Commit));
         }
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(self.shared.post.silence());
         // A commit goes to who writes, which has it all.
         let is_commit = call.path.starts_with(COMMIT);
         let Some(least) = min_size(request.headers())?.filter(|_| !is_commit) else { return Ok(None) };

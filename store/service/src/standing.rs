@@ -41,6 +41,25 @@ pub(crate) struct Stand {
     pub(crate) is_silent: bool,
 }
 
+/// Tells a call whether the bucket answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Silence(watch::Receiver<Stand>);
+
+impl Silence {
+    /// Waits until the bucket has not answered for some seconds.
+    pub(crate) async fn comes(&mut self) {
+        if self.0.wait_for(|stand| stand.is_silent).await.is_err() {
+            // Nobody tends the store any more: the service has ended.
+            core::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells whether it has not.
+    pub(crate) fn is_now(&self) -> bool {
+        self.0.borrow().is_silent
+    }
+}
+
 /// Where this process stands, and how far it has followed.
 #[derive(Debug)]
 pub(crate) struct Post {
@@ -71,6 +90,11 @@ impl Post {
     /// Returns what is told of the standing.
     pub(crate) fn stands(&self) -> watch::Receiver<Stand> {
         self.stand.subscribe()
+    }
+
+    /// Returns what tells a call whether the bucket answers.
+    pub(crate) fn silence(&self) -> Silence {
+        Silence(self.stand.subscribe())
     }
 
     /// Returns what is told of the size.
@@ -164,7 +188,8 @@ impl Post {
             }
             was != *stand
         });
-        metrics.stands(self.is_writer(), is_silent, turn);
+        // Whoever does not reach the bucket writes nothing, whatever it was.
+        metrics.stands(self.is_writer() && !is_silent, is_silent, turn);
     }
 }
 

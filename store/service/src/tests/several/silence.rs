@@ -3,12 +3,14 @@
 use core::time::Duration;
 use std::{thread, time::Instant};
 
-use griptrace_proto::v1::{ListBundleRequestsRequest, commit_service_client::CommitServiceClient};
+use griptrace_proto::v1::{ListBundleRequestsRequest, ListEntriesRequest, commit_service_client::CommitServiceClient};
 use tokio::{task::JoinSet, time::timeout};
+use tonic::Code;
 
 use super::{
     super::site::ask,
-    fleet::{Fleet, PATIENCE},
+    fleet::{Fleet, PATIENCE, reason},
+    tap::Way,
 };
 
 /// More than the runtime has threads for what blocks.
@@ -88,6 +90,57 @@ async fn who_is_asked_to_end_while_the_bucket_does_not_answer_ends_all_the_same(
     assert!((2..13).contains(&took.as_secs()), "{took:?}");
     opening.join().unwrap();
     waiting.abort_all();
+}
+
+/// The last writer stayed the writer for its figures, so that nobody was told that nobody could write; and who asked waited half a
+/// minute to be told to ask the operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_bucket_is_away_nobody_is_the_writer_and_who_needs_it_is_told_at_once() {
+    for way in [Way::Stopped, Way::Failing] {
+        let fleet = Fleet::new();
+        let one = fleet.serve("one", "").await;
+        one.writes().await;
+        let receipt = one.commit(&fleet.commit("before").0).await.unwrap();
+        let two = fleet.replica("two", "").await;
+        let begun = Instant::now();
+        while two.figure("log_size").await < receipt.tree_size {
+            assert!(begun.elapsed() < PATIENCE, "it does not follow");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let stopped = [one.tap.stop(), two.tap.stop()];
+        for tap in [&one.tap, &two.tap] {
+            tap.turn(way);
+        }
+        let begun = Instant::now();
+        while one.figure("bucket_is_silent").await + two.figure("bucket_is_silent").await < 2 {
+            assert!(begun.elapsed() < PATIENCE, "they do not notice");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(one.figure("is_writer").await, 0, "{way:?}");
+
+        let begun = Instant::now();
+        let commit = one.commit(&fleet.commit("meanwhile").0).await.unwrap_err();
+        assert_eq!((commit.code(), reason(&commit).0.as_str()), (Code::Unavailable, "BUCKET_SILENT"));
+        let end = receipt.tree_size;
+        let mut entries = two.proofs().await;
+        let asked = entries.list_entries(ListEntriesRequest { begin: 0, end }).await;
+        let said = match asked {
+            Ok(told) => told.into_inner().message().await.unwrap_err(),
+            Err(said) => said,
+        };
+        assert_eq!((said.code(), reason(&said).0.as_str()), (Code::Unavailable, "BUCKET_SILENT"), "{way:?}");
+        let beyond = two.node(&fleet.commit("another").1, end + 1).await.unwrap_err();
+        assert_eq!(reason(&beyond).0, "BUCKET_SILENT", "{way:?}");
+        let http = two.running.http.clone().unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask(&http, "GET", "/checkpoint").await.status, 503, "{way:?}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{way:?} {:?}", begun.elapsed());
+        drop(stopped);
+        one.writes().await;
+        one.commit(&fleet.commit("after").0).await.unwrap();
+        one.running.stop().await;
+        two.running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
