@@ -198,8 +198,10 @@ impl CallLayer {
             return Ok(None);
         }
         if call.path != COMMIT || !server.may(Role::Forward) {
-            let name = &server.name;
-            return Err(forward_refused(format_args!("the client {name} may not call {} for others", call.path)));
+            let (name, path, role) = (&server.name, &call.path, Role::Forward);
+            return Err(forward_refused(format_args!(
+                "the client {name} may not call {path} for others, which takes the role {role}"
+            )));
         }
         let headers = MetadataMap::from_headers(request.headers().clone());
         let name = headers.get_bin(ON_BEHALF_OF).and_then(|value| value.to_bytes().ok());

@@ -193,7 +193,7 @@ impl Metrics {
         self.turns_lost.inc();
     }
 
-    /// Counts a commit that was sent to the server that writes: `receipt`, `refused`, `unanswered`.
+    /// Counts a commit that was sent to the server that writes: `receipt`, `refused`, `denied`, `unanswered`.
     pub(crate) fn forwarded(&self, outcome: &'static str) {
         self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
     }

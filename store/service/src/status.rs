@@ -17,6 +17,9 @@ pub(crate) const DOMAIN: &str = "griptrace";
 /// The reason of what the store could not read or write.
 const STORE_FAILED: &str = "STORE_FAILED";
 
+/// The reason of a server that hands in commits for others and may not.
+pub(crate) const FORWARD_REFUSED: &str = "FORWARD_REFUSED";
+
 /// When it is worth trying again where nobody can tell.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -94,7 +97,7 @@ pub(crate) fn behind(size: u64, least: u64, is_newest: bool) -> Status {
 
 /// Makes the status of a server that hands in commits for others and may not.
 pub(crate) fn forward_refused(text: impl fmt::Display) -> Status {
-    status(Code::PermissionDenied, "FORWARD_REFUSED", text)
+    status(Code::PermissionDenied, FORWARD_REFUSED, text)
 }
 
 /// Makes the status of a role that is missing.
