@@ -146,17 +146,23 @@ pub(crate) struct Connections {
     pub(crate) streams_max: u32,
     /// Seconds that running calls have to finish when the service ends.
     pub(crate) drain_seconds: u64,
+    /// Seconds before that in which it says that it closes, and goes on as if it did not: who sends others here looks now and then.
+    pub(crate) leave_seconds: u64,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { open_max: 1024, streams_max: 128, drain_seconds: 30 }
+        Self { open_max: 1024, streams_max: 128, drain_seconds: 30, leave_seconds: 0 }
     }
 }
 
 impl Connections {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    pub(crate) const fn leave(&self) -> Duration {
+        Duration::from_secs(self.leave_seconds)
     }
 }
 
@@ -224,8 +230,11 @@ impl Settings {
             format!("advertise   {}", or_off(self.advertise.clone())),
             format!("forward     {}", or_off(self.forward.as_ref().map(Forwarding::describe))),
             format!(
-                "connections {} open, {} calls on each, {} s to finish",
-                self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds
+                "connections {} open, {} calls on each, {} s to leave, {} s to finish",
+                self.connections.open_max,
+                self.connections.streams_max,
+                self.connections.leave_seconds,
+                self.connections.drain_seconds
             ),
         ];
         // Numbers by their keys, as they stand in the file.

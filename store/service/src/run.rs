@@ -149,6 +149,7 @@ struct Service {
     store: Store,
     health: HealthReporter,
     site: Arc<Site>,
+    leave: Duration,
     drain: Duration,
     /// gRPC first, so that the world can read, and ask whether this is ready, until the last call ended.
     grpc_closing: watch::Sender<bool>,
@@ -198,7 +199,7 @@ impl Service {
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
         let tending = standing::keep(&post, &metrics, &http_closes);
         let site = Arc::new(Site::new(&store, post, &metrics));
-        let drain = settings.connections.drain();
+        let (leave, drain) = (settings.connections.leave(), settings.connections.drain());
         let resources = http::router(Arc::clone(&site));
         let http = tokio::spawn(async move {
             if let Some(connections) = http {
@@ -210,12 +211,19 @@ impl Service {
             tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
             tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
         ]);
-        Ok(Self { grpc, http, keepers, tending, shared, store, health, site, drain, grpc_closing, http_closing })
+        Ok(Self { grpc, http, keepers, tending, shared, store, health, site, leave, drain, grpc_closing, http_closing })
     }
 
     async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let left = async {
+            shutdown.await;
+            self.site.is_closing.store(true, Ordering::Relaxed);
+            self.health.set_service_status("", ServingStatus::NotServing).await;
+            tracing::info!(leave = ?self.leave, "closing: this server is not ready any more");
+            sleep(self.leave).await;
+        };
         let failed = tokio::select! {
-            () = shutdown => None,
+            () = left => None,
             ended = &mut self.grpc => Some(ended),
         };
         tracing::info!(drain = ?self.drain, "closing: no more calls are taken, and running ones may finish");
