@@ -188,7 +188,9 @@ pub enum CopyError {
         place: String,
     },
     /// Another process had the turn to write while the log was moved.
-    #[error("{place} is closed, as the log goes to {to}; but another process had the turn to write there meanwhile, and what it took is not copied yet")]
+    #[error(
+        "{place} is closed, as the log goes to {to}; but another process had the turn to write there meanwhile, and what it took is not copied yet"
+    )]
     LostTurn {
         /// The place that is closed.
         place: String,

@@ -357,7 +357,11 @@ impl Inner {
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
-        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, &mut watch, now)? {
+        if is_free
+            && now >= watch.rests.0
+            && self.may_sign(&found.0)?
+            && self.try_turn(bucket, &found, &mut watch, now)?
+        {
             *watch = Watch { moved: now, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
@@ -387,10 +391,7 @@ impl Inner {
         now: Duration,
     ) -> Result<bool, OpenError> {
         let taken = self.take_turn(bucket, found);
-        let stays = matches!(
-            &taken,
-            Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. }))
-        );
+        let stays = matches!(&taken, Err(OpenError::Closed { .. } | OpenError::Storage(StorageError::Corrupt { .. })));
         let rest = if stays { watch.rests.1.saturating_mul(2).clamp(BEAT_EVERY, REST_MAX) } else { Duration::ZERO };
         watch.rests = (now.saturating_add(rest), rest);
         taken

@@ -235,7 +235,9 @@ impl Objects {
 
     /// Tells whether there is any segment, and asks for no more than that.
     pub(crate) fn has_segments(&self) -> Result<bool, StorageError> {
-        let Some(InBucket { bucket, blocks }) = &self.bucket else { return Ok(!self.list(segment::FOLDER)?.is_empty()) };
+        let Some(InBucket { bucket, blocks }) = &self.bucket else {
+            return Ok(!self.list(segment::FOLDER)?.is_empty());
+        };
         let failed = self.failed("list", segment::FOLDER);
         let is_any = || Ok(!bucket.list(segment::FOLDER, None, 1)?.is_empty() || blocks.is_any()?);
         is_any().map_err(failed)

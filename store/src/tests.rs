@@ -26,7 +26,7 @@ mod sea;
 mod shared;
 mod signed;
 mod sim;
-mod turns;
 mod successor;
+mod turns;
 mod weather;
 mod world;

@@ -27,7 +27,10 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
     for entry in &group.entries {
         let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
         if commit.payload.home != catalogue.home {
-            return Err(bad(format!("a commit in it is for {}, and the log is {}", commit.payload.home, catalogue.home)));
+            return Err(bad(format!(
+                "a commit in it is for {}, and the log is {}",
+                commit.payload.home, catalogue.home
+            )));
         }
         let named = named(group.name, entry)?;
         if let Some((id, _)) = named.iter().find(|(id, _)| !seen.insert(*id)) {

@@ -91,6 +91,7 @@ fn sources(args: &Args, folder: PathBuf, own: &Config) -> Result<Sources, Comman
             ready_file: args.ready_file.clone(),
         },
         own_committer: OwnCommitter { name: own.issuer.clone(), key: own.committer_key()? },
+        has_log_key: own.bucket().is_none() || own.keys.log.is_some(),
         clock: clock::now,
     })
 }

@@ -22,7 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     access::{Gate, SharedRegistry},
     audit::Trail,
-    config::{Connections, Settings},
+    config::{Connections, NO_LOG_KEY, Settings},
     cosigning::Keeper,
     grpc,
     http::{self, Site},
@@ -162,6 +162,10 @@ impl Service {
         let witnessing = settings.witnesses.as_ref().map(|asked| Keeper::new(&store, asked, &post)).transpose()?;
         let kept = witnessing.as_ref().map(Keeper::witnesses).unwrap_or_default();
         let metrics = Arc::new(Metrics::new());
+        metrics.may_write(settings.may_write());
+        if !settings.may_write() && !settings.sources.flags.is_replica {
+            tracing::warn!(writes = NO_LOG_KEY, "this server follows and answers, and takes no turn to write");
+        }
         let gate = Arc::new(Gate::new(settings.register.clone()));
         let audit = settings.audit.clone();
         let trail = Trail::open(&audit).map_err(|source| ServeError::Audit { path: audit, source })?;

@@ -132,7 +132,8 @@ fn one_by_one(bucket: &dyn Bucket, from: u64, end: u64) -> Vec<Read> {
         Ok(names) => names,
         Err(error) => return vec![Err(error)],
     };
-    let firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_in_folder(name)).filter(|first| *first < end).collect();
+    let firsts: Vec<u64> =
+        names.iter().filter_map(|name| segment::first_in_folder(name)).filter(|first| *first < end).collect();
     let gone = || io::Error::new(io::ErrorKind::NotFound, "it was listed, and is gone");
     if firsts.is_empty() {
         return vec![Err(gone())];

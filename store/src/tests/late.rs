@@ -162,7 +162,17 @@ fn one_answer_that_was_cut_short_ends_nobodys_turn() {
     let mut is_first = true;
     other.weather.reading(move |name, found| {
         let is_cut = name == "head" && core::mem::take(&mut is_first);
-        found.map(|part| part.map(|mut part| (if is_cut { part.bytes.truncate(30) }, part).1))
+        found.map(|part| {
+            part.map(|mut part| {
+                (
+                    if is_cut {
+                        part.bytes.truncate(30)
+                    },
+                    part,
+                )
+                    .1
+            })
+        })
     });
     other.tend(0);
     assert_eq!(head(&writer.weather.bucket), before);
@@ -234,7 +244,8 @@ fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket
     changed[0].1.values.insert(31, b"\x61x".to_vec());
     let refuses = |at: u64, what: &str| {
         let told = tend(&writer.store, at);
-        let is_named = matches!(&told, Err(OpenError::Storage(StorageError::Corrupt { object, .. })) if *object == name);
+        let is_named =
+            matches!(&told, Err(OpenError::Storage(StorageError::Corrupt { object, .. })) if *object == name);
         assert!(is_named, "{what}: {told:?}");
         assert_eq!(writer.store.size(), first, "{what}");
     };

@@ -172,6 +172,7 @@ pub(super) async fn serve(
         environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
         flags: Flags { ready_file: Some(ready.clone()), is_replica, ..Flags::default() },
         own_committer: OwnCommitter { name: "Maker".to_owned(), key },
+        has_log_key: !is_replica,
         clock: now,
     };
     let settings = Settings::load(sources).unwrap();
