@@ -216,10 +216,15 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) 
             }
         }),
         tokio::spawn(async move {
+            let mut said = String::new();
             while !closes_within(MERGE_EVERY, &mut for_merging).await {
                 let store = store.clone();
                 if let Ok(Err(error)) = spawn_blocking(move || store.merge_segments()).await {
-                    tracing::warn!(%error, "cannot put small segments together; it is tried again");
+                    let error = chain(&error);
+                    if error != said {
+                        tracing::warn!(error, "cannot put small segments together; it is tried again");
+                    }
+                    said = error;
                 }
             }
         }),
