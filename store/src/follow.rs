@@ -138,7 +138,7 @@ impl Store {
         let candidate = Candidate::new(vec![signer.clone()], new_writer()?, String::new());
         let opened = open::init_on(objects, genesis, signer, now)?;
         let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
-        seen::keep(&store.0.objects, &store.checkpoint());
+        drop(store.keep_seen());
         keep_tending(&store);
         Ok(store)
     }
@@ -179,7 +179,7 @@ impl Store {
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate;
         if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
-            seen::keep(&opened.objects, &opened.note);
+            drop(seen::keep(&opened.objects, &opened.note));
         }
         Ok(Self::from_opened(opened))
     }
@@ -289,6 +289,15 @@ impl Store {
             self.0.catch_up(&keys.log, &Signed { object: "a receipt", head, note })?;
         }
         Ok(())
+    }
+
+    /// Keeps the newest checkpoint that is known here in this machine's folder, as opening and closing do, so that a bucket that was set
+    /// back is noticed by who opens it next. In a folder it does nothing.
+    ///
+    /// # Errors
+    /// `Storage` if it can't be written: the one that was kept before stays.
+    pub fn keep_seen(&self) -> Result<(), ReadError> {
+        Ok(seen::keep(&self.0.objects, &self.checkpoint())?)
     }
 
     /// Returns what the head of a log in a bucket said when [`Self::tend`] read it last, without waiting for anything; zeros

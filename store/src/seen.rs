@@ -76,15 +76,18 @@ pub(crate) fn set_back(found: u64, seen: u64) -> StorageError {
 }
 
 /// Keeps a checkpoint, unless a newer one is kept. That it can't be kept is no reason to stop: the one before it stays.
-pub(crate) fn keep(objects: &Objects, note: &str) {
+///
+/// # Errors
+/// `Io`: from then on a bucket that is set back to what came after the one before is not noticed by who opens it.
+pub(crate) fn keep(objects: &Objects, note: &str) -> Result<(), StorageError> {
     if objects.bucket().is_none() {
-        return;
+        return Ok(());
     }
     let kept = std::fs::read(objects.local().join(SEEN)).unwrap_or_default();
     if size_of(&kept) > size_of(note.as_bytes()) {
-        return;
+        return Ok(());
     }
     let (folder, path) = (Folder::new(objects.local()), objects.local().join(TEMPORARY));
-    let written = std::fs::write(path, note).and_then(|()| folder.rename(TEMPORARY, SEEN));
-    drop(written);
+    let written = std::fs::write(&path, note).and_then(|()| folder.rename(TEMPORARY, SEEN));
+    written.map_err(|source| StorageError::Io { doing: "write", path, source })
 }

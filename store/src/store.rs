@@ -515,6 +515,6 @@ impl Inner {
         // First the turn: others may wait for it, and need no snapshot. In a folder the lock is held until all is done.
         self.end_turn();
         self.keep_snapshot(Share::SMALL);
-        seen::keep(&self.objects, &self.read().note);
+        drop(seen::keep(&self.objects, &self.read().note));
     }
 }

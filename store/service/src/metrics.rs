@@ -78,6 +78,7 @@ pub(crate) struct Metrics {
     is_silent: Gauge,
     key_is_wrong: Gauge,
     may_write: Gauge,
+    unwritable: Gauge,
     is_unchecked: Gauge,
     turn: Gauge,
     turns_taken: Counter,
@@ -105,6 +106,7 @@ impl Metrics {
             is_silent: Gauge::default(),
             key_is_wrong: Gauge::default(),
             may_write: Gauge::default(),
+            unwritable: Gauge::default(),
             is_unchecked: Gauge::default(),
             turn: Gauge::default(),
             turns_taken: Counter::default(),
@@ -139,6 +141,9 @@ impl Metrics {
         registry.register("log_key_is_wrong", wrong, self.key_is_wrong.clone());
         let may = "1 while this server may take the turn to write: it is no replica, and has the log's key";
         registry.register("may_write", may, self.may_write.clone());
+        let unwritable =
+            "1 while this machine's folder of the bucket takes nothing, and the newest checkpoint is not kept there";
+        registry.register("folder_is_unwritable", unwritable, self.unwritable.clone());
         let unchecked = "1 while the bucket's snapshot was not yet held against the log, and nothing is answered";
         registry.register("snapshot_is_unchecked", unchecked, self.is_unchecked.clone());
         registry.register(
@@ -186,6 +191,11 @@ impl Metrics {
     pub(crate) fn key_is_wrong(&self, is_wrong: bool) {
         self.key_is_wrong.set(i64::from(is_wrong));
         self.may_write(!is_wrong);
+    }
+
+    /// Notes whether this machine's folder takes nothing.
+    pub(crate) fn folder_is_unwritable(&self, is_unwritable: bool) {
+        self.unwritable.set(i64::from(is_unwritable));
     }
 
     /// Notes whether the bucket's snapshot was held against the log.

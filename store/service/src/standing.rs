@@ -24,6 +24,8 @@ const TEND_EVERY: Duration = Duration::from_millis(250);
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long is waited before the snapshot is held against the log again, where that failed.
 const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often the newest checkpoint is kept in this machine's folder.
+const KEEP_SEEN_EVERY: Duration = Duration::from_secs(10);
 /// How long the bucket may not answer before nothing is promised any more. By then somebody else may write.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// How long ago the bucket has to have answered for the writer to know that nobody else writes: a third of what others
@@ -204,10 +206,13 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) 
     let checked = store.clone();
     // Before anybody can tell.
     let (heard, following) = (post.heard.subscribe(), Arc::clone(post));
-    let [for_tending, mut for_merging, for_following, mut for_checking] = [(); 4].map(|()| closing.clone());
+    let [for_tending, mut for_merging, for_following, mut for_checking, for_keeping] =
+        [(); 5].map(|()| closing.clone());
+    let (kept, keeping) = (post.store.clone(), Arc::clone(&checking));
     vec![
         tokio::spawn(async move { tend(&tending, &metrics, for_tending).await }),
         tokio::spawn(async move { follow(&following, heard, for_following).await }),
+        tokio::spawn(async move { keep_seen(kept, &keeping, for_keeping).await }),
         tokio::spawn(async move {
             tokio::select! {
                 () = check_snapshot(checked, &checking) => {}
@@ -254,6 +259,31 @@ async fn check_snapshot(store: Store, metrics: &Metrics) {
         }
     }
     metrics.snapshot_is_checked(true);
+}
+
+/// Keeps the newest checkpoint in this machine's folder, again and again: it is what a bucket that was set back is noticed by, and nothing else
+/// would tell that the disk takes nothing any more.
+async fn keep_seen(store: Store, metrics: &Metrics, mut closing: Closing) {
+    let mut said = String::new();
+    loop {
+        let kept = store.clone();
+        let Ok(kept) = spawn_blocking(move || kept.keep_seen()).await else { return };
+        metrics.folder_is_unwritable(kept.is_err());
+        let error = kept.err().map(|error| chain(&error)).unwrap_or_default();
+        if !error.is_empty() && error != said {
+            tracing::warn!(
+                error,
+                "cannot keep the newest checkpoint on this machine: a bucket that is set back may go unnoticed here; is the disk full?"
+            );
+        }
+        if error.is_empty() && !said.is_empty() {
+            tracing::info!("the newest checkpoint is kept on this machine again");
+        }
+        said = error;
+        if closes_within(KEEP_SEEN_EVERY, &mut closing).await {
+            return;
+        }
+    }
 }
 
 /// Follows the log to what is heard of it. One goes at a time: while the bucket keeps it waiting, many may be told.

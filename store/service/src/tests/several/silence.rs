@@ -1,7 +1,7 @@
 //! A bucket that does not answer holds up nothing that does not need it.
 
 use core::time::Duration;
-use std::{thread, time::Instant};
+use std::{fs, thread, time::Instant};
 
 use griptrace_proto::v1::{ListBundleRequestsRequest, ListEntriesRequest, commit_service_client::CommitServiceClient};
 use tokio::{task::JoinSet, time::timeout};
@@ -204,5 +204,31 @@ async fn the_world_costs_the_bucket_one_checkpoint_a_second_and_misses_nothing()
     let reads = two.tap.reads("checkpoint") - before;
     assert!((1..=tenths + 2).contains(&reads), "{reads} in {:?}", begun.elapsed());
     two.running.stop().await;
+    one.running.stop().await;
+}
+
+/// What tells of a bucket that was set back was no longer written, and nobody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_nothing_is_told_and_what_was_seen_is_kept_while_it_runs() {
+    let fleet = Fleet::new();
+    let one = fleet.serve("one", "").await;
+    one.writes().await;
+    let folder = fleet.path("one").join("store");
+    let before = fs::read(folder.join("seen")).unwrap();
+    // What can't be written over, as on a disk that is full.
+    fs::create_dir(folder.join("seen.new")).unwrap();
+    one.commit(&fleet.commit("camera").0).await.unwrap();
+    let comes = async |wanted| {
+        let begun = Instant::now();
+        while one.figure("folder_is_unwritable").await != wanted {
+            assert!(begun.elapsed() < PATIENCE, "it does not become {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    comes(1).await;
+    assert_eq!(fs::read(folder.join("seen")).unwrap(), before, "the one before stays");
+    fs::remove_dir(folder.join("seen.new")).unwrap();
+    comes(0).await;
+    assert_ne!(fs::read(folder.join("seen")).unwrap(), before, "it is kept before the end");
     one.running.stop().await;
 }
