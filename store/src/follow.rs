@@ -49,6 +49,11 @@ const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long who opens a store to write waits for another one's turn to end.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// Numbers of turns from here on are of heads that were made anew, and of what followed them.
+const REMADE: u64 = 1 << 32;
+/// How long a head that was made anew may tell of less than is known, until who made it takes in what came after.
+const REMADE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Who may take the turn to write.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -95,6 +100,8 @@ pub(crate) struct Watch {
     seen: Option<(Version, Duration)>,
     /// The head up to which was followed without an error, and when.
     followed: Option<(Version, Duration)>,
+    /// Since when the head was made anew, and tells of less than is known.
+    short: Option<Duration>,
     /// Before when the turn is not tried again, and how long that was.
     rests: (Duration, Duration),
     /// The moves of this process' turn, and when there was one last.
@@ -306,6 +313,11 @@ impl Store {
         *self.0.head_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns why this process made the head of the bucket anew, if it did since this was asked last.
+    pub fn take_remade(&self) -> Option<String> {
+        self.0.remade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Puts small segments in a bucket together, as far as the log has filled what belongs together, if this process writes;
     /// returns how many blocks were made.
     ///
@@ -359,6 +371,9 @@ impl Inner {
             Some(_) | None => now,
         };
         watch.seen = Some((found.1.clone(), since));
+        if self.is_short(&found.0, &mut watch, now) {
+            return Ok(Standing::Reader(found.0.turn.address));
+        }
         if self.is_behind(&watch, &found, now) {
             self.follow(&found.0)?;
             watch.followed = Some((found.1.clone(), now));
@@ -377,6 +392,22 @@ impl Inner {
         }
         let is_nobody = found.0.turn.writer.is_none();
         Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
+    }
+
+    /// Tells whether the head tells of less than is known because it was made anew from what was published: who did that takes in the
+    /// rest at once. A bucket that was set back stays like this, and is told a little later.
+    fn is_short(&self, head: &SharedHead, watch: &mut Watch, now: Duration) -> bool {
+        let is_other = head.turn.number.abs_diff(self.head_seen_turn()) > 1;
+        let is_new = head.turn.number >= REMADE && (is_other || watch.short.is_some());
+        if !is_new || head.head.size >= self.read().catalogue.size() {
+            watch.short = None;
+            return false;
+        }
+        now.saturating_sub(*watch.short.get_or_insert(now)) < REMADE_PATIENCE
+    }
+
+    fn head_seen_turn(&self) -> u64 {
+        self.head_seen.lock().unwrap_or_else(PoisonError::into_inner).turn
     }
 
     /// Tells whether there may be more than was followed to: the head moved, following failed, or what the head tells of was not
@@ -460,7 +491,7 @@ impl Inner {
 
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
-    fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
+    pub(crate) fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
         let look = || -> Result<_, StorageError> {
             let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
             let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
@@ -494,13 +525,17 @@ impl Inner {
         drop(state);
         // Of a number that there never was: no two heads have the same bytes.
         let number = new_writer()?.as_bytes().first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
-        let number = number.saturating_add(1 << 32);
+        let number = number.saturating_add(REMADE);
         let turn = Turn { number, writer: None, beat: 0, address: String::new() };
         let made = SharedHead { head: newest.head, turn, note: newest.note };
         let when = there.map_or(When::Absent, When::Is);
         let put = bucket.put(HEAD, &made.to_bytes(), &when).map_err(self.objects.failed("write", HEAD))?;
         match put {
-            Put::Done(version) => Ok((made, version)),
+            Put::Done(version) => {
+                let why = format!("{damage}; it was made anew, with {} entries", made.head.size);
+                *self.remade.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                Ok((made, version))
+            }
             // Another one was faster: the next look shows it.
             Put::Refused => Err(damage.into()),
         }

@@ -107,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) candidate: Option<Candidate>,
     pub(crate) watch: Mutex<Watch>,
     pub(crate) head_seen: Mutex<HeadSeen>,
+    /// Why this process made the head anew, until somebody asks.
+    pub(crate) remade: Mutex<Option<String>>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
@@ -175,6 +177,7 @@ impl Store {
             candidate,
             watch: Mutex::default(),
             head_seen: Mutex::default(),
+            remade: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
             is_checked: AtomicBool::new(is_checked),

@@ -318,6 +318,9 @@ async fn tend(post: &Arc<Post>, metrics: &Metrics, mut closing: Closing) {
                 Err(_) => post.tell(None, metrics),
             }
         };
+        if let Some(why) = post.store.take_remade() {
+            tracing::warn!(why, "this server made the head of the bucket anew; look why it was lost or damaged");
+        }
         match tended {
             Ok(standing) => {
                 said.clear();
