@@ -5,6 +5,8 @@
 //! What is taken in was signed, group by group; whoever takes the turn goes on with the code that
 //! opens a folder after a crash.
 
+mod remade;
+
 use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -19,7 +21,7 @@ use std::{
 use griptrace_core::{entry::Genesis, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Put, Version, When},
+    bucket::{Bucket, Version},
     closed,
     commit::Writer,
     delta::Delta,
@@ -48,11 +50,6 @@ const TRIES_FOR_CLOSED: u32 = 16;
 const MERGE_EVERY: Duration = Duration::from_secs(5);
 /// How long who opens a store to write waits for another one's turn to end.
 const PATIENCE: Duration = Duration::from_secs(8);
-
-/// Numbers of turns from here on are of heads that were made anew, and of what followed them.
-const REMADE: u64 = 1 << 32;
-/// How long a head that was made anew may tell of less than is known, until who made it takes in what came after.
-const REMADE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who may take the turn to write.
 #[derive(Debug)]
@@ -394,22 +391,6 @@ impl Inner {
         Ok(Standing::Reader(if is_nobody { String::new() } else { found.0.turn.address }))
     }
 
-    /// Tells whether the head tells of less than is known because it was made anew from what was published: who did that takes in the
-    /// rest at once. A bucket that was set back stays like this, and is told a little later.
-    fn is_short(&self, head: &SharedHead, watch: &mut Watch, now: Duration) -> bool {
-        let is_other = head.turn.number.abs_diff(self.head_seen_turn()) > 1;
-        let is_new = head.turn.number >= REMADE && (is_other || watch.short.is_some());
-        if !is_new || head.head.size >= self.read().catalogue.size() {
-            watch.short = None;
-            return false;
-        }
-        now.saturating_sub(*watch.short.get_or_insert(now)) < REMADE_PATIENCE
-    }
-
-    fn head_seen_turn(&self) -> u64 {
-        self.head_seen.lock().unwrap_or_else(PoisonError::into_inner).turn
-    }
-
     /// Tells whether there may be more than was followed to: the head moved, following failed, or what the head tells of was not
     /// signed when it was looked for.
     fn is_behind(&self, watch: &Watch, (head, version): &(SharedHead, Version), now: Duration) -> bool {
@@ -499,45 +480,17 @@ impl Inner {
             Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))
         };
         if let Ok(found) = look()? {
-            return Ok(found);
+            if !self.lags(&found.0)? {
+                return Ok(found);
+            }
+            let damage = StorageError::corrupt(HEAD, "it was made anew before all that was signed was published");
+            return self.remake(bucket, Some(found.1), damage);
         }
         // Once more: what came damaged need not be damaged there, and making it anew ends the turn of whoever writes.
         match look()? {
             Ok(found) => Ok(found),
             Err((_, damage)) if self.candidate.is_none() => Err(damage.into()),
             Err((version, damage)) => self.remake(bucket, version, damage),
-        }
-    }
-
-    fn remake(
-        &self,
-        bucket: &Arc<dyn Bucket>,
-        there: Option<Version>,
-        damage: StorageError,
-    ) -> Result<(SharedHead, Version), OpenError> {
-        let mut newest = self.newest(&self.keys().log)?;
-        let state = self.read();
-        if state.catalogue.size() > newest.head.size {
-            // What was followed here may be newer than what is published.
-            let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
-            newest = Signed { object: HEAD, head, note: state.note.clone() };
-        }
-        drop(state);
-        // Of a number that there never was: no two heads have the same bytes.
-        let number = new_writer()?.as_bytes().first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
-        let number = number.saturating_add(REMADE);
-        let turn = Turn { number, writer: None, beat: 0, address: String::new() };
-        let made = SharedHead { head: newest.head, turn, note: newest.note };
-        let when = there.map_or(When::Absent, When::Is);
-        let put = bucket.put(HEAD, &made.to_bytes(), &when).map_err(self.objects.failed("write", HEAD))?;
-        match put {
-            Put::Done(version) => {
-                let why = format!("{damage}; it was made anew, with {} entries", made.head.size);
-                *self.remade.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-                Ok((made, version))
-            }
-            // Another one was faster: the next look shows it.
-            Put::Refused => Err(damage.into()),
         }
     }
 
