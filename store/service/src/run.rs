@@ -1,6 +1,6 @@
 //! From settings to a running service, and to its end.
 
-use core::{future::Future, net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use core::{future::Future, net::SocketAddr, pin::pin, sync::atomic::Ordering, time::Duration};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -33,6 +33,7 @@ use crate::{
     standing::{self, Post},
     telemetry,
     tls::{Connection, CurrentTls, Listening, accept},
+    waiting::{self, Opening},
 };
 
 /// How long a connection may be silent before it is asked whether it is still there.
@@ -116,6 +117,28 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    begin(Start::Open(store), settings, shutdown).await
+}
+
+/// Serves a store as [`run`], as soon as it can be opened. Until then `/readyz` is 503, and it is tried again every few seconds.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_when_open(
+    opening: Opening,
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    begin(Start::Waiting(opening), settings, shutdown).await
+}
+
+/// What a service begins with.
+enum Start {
+    Open(Store),
+    Waiting(Opening),
+}
+
+async fn begin(start: Start, settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
     let telemetry = telemetry::start(&settings.log, settings.trace.as_deref()).map_err(|source| {
         ServeError::Telemetry { endpoint: settings.trace.clone().unwrap_or_default(), source: source.into() }
     })?;
@@ -123,17 +146,25 @@ pub async fn run(
     let ready = settings.sources.flags.ready_file.clone();
     let not_ready = || ready.as_ref().map(fs::remove_file);
     not_ready();
-    let served = Service::begin(store, settings).await;
-    let ended = match served {
-        Ok(service) => service.until(shutdown).await,
-        Err(error) => Err(error),
-    };
+    let ended = serve(start, settings, shutdown).await;
     not_ready();
     // The collector may take its time: nobody else waits for it on this thread.
     if timeout(FLUSH_MAX, spawn_blocking(|| telemetry.flush())).await.is_err() {
         tracing::warn!("the last spans could not be sent in time");
     }
     ended
+}
+
+async fn serve(start: Start, settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+    let mut shutdown = pin!(shutdown);
+    let store = match start {
+        Start::Open(store) => store,
+        Start::Waiting(opening) => match waiting::open(opening, &settings, shutdown.as_mut()).await? {
+            Some(store) => store,
+            None => return Ok(()),
+        },
+    };
+    Service::begin(store, settings).await?.until(shutdown).await
 }
 
 /// A service that runs.
@@ -305,7 +336,7 @@ async fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListen
     Ok((grpc, http))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 

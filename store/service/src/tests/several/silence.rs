@@ -1,14 +1,17 @@
 //! A bucket that does not answer holds up nothing that does not need it.
 
-use core::time::Duration;
-use std::{fs, thread, time::Instant};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use std::{fs, net::TcpListener, sync::Arc, thread, time::Instant};
 
 use griptrace_proto::v1::{ListBundleRequestsRequest, ListEntriesRequest, commit_service_client::CommitServiceClient};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 use tonic::Code;
 
 use super::{
-    super::site::ask,
+    super::{site::ask, world::World},
     fleet::{Fleet, PATIENCE, reason},
     tap::Way,
 };
@@ -231,4 +234,41 @@ async fn a_disk_that_takes_nothing_is_told_and_what_was_seen_is_kept_while_it_ru
     comes(0).await;
     assert_ne!(fs::read(folder.join("seen")).unwrap(), before, "it is kept before the end");
     one.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_could_not_open_its_log_serves_it_as_soon_as_it_can() {
+    let world = World::new();
+    let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let is_there = Arc::new(AtomicBool::new(false));
+    let (store, can) = (world.store.clone(), Arc::clone(&is_there));
+    let opening =
+        Box::new(
+            move || {
+                if can.load(Ordering::Relaxed) { Ok(store.clone()) } else { Err("the bucket is away".to_owned()) }
+            },
+        );
+    let settings = world.settings(&format!("listen = \"127.0.0.1:0\"\nhttp = {http:?}\n"));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = tokio::spawn(crate::run_when_open(opening, settings, async move {
+        stopped.await.ok();
+    }));
+    let becomes = async |wanted| {
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "it does not become {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Between both nobody listens for a moment.
+            if tokio::net::TcpStream::connect(&http).await.is_ok()
+                && ask(&http, "GET", "/readyz").await.status == wanted
+            {
+                break;
+            }
+        }
+    };
+    becomes(503).await;
+    is_there.store(true, Ordering::Relaxed);
+    becomes(200).await;
+    stop.send(()).unwrap();
+    service.await.unwrap().unwrap();
 }
