@@ -5,7 +5,6 @@ use core::hint::black_box;
 use std::{process::ExitCode, time::Instant};
 
 use griptrace_core::{
-    details,
     digest::{Digest, file_digest},
     node::{Core, Kind},
     status_map::StatusMap,
@@ -84,7 +83,7 @@ fn hashes(bench: &Bench) -> Result<(), Failure> {
     let log = Log::make(&folder.path().join("log"))?;
     let mut maker = log.maker("fine");
     let record = maker.dataset(None)?;
-    bench.time("details root", || Ok(details::root(Kind::Dataset, &record.seed, &record.values)))?;
+    bench.time("details root", || Ok(record.secret.root(Kind::Dataset, &record.values)))?;
     bench.time("core decode", || Ok(Core::from_bytes(&record.core)?))?;
     bench.time("node id", || Ok(record.id()))?;
     let bytes = record.to_bytes();

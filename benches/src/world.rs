@@ -23,7 +23,7 @@ use griptrace_core::{
 use griptrace_store::{
     OpenOptions, ProveOptions, Receipt, Store,
     bucket::Bucket,
-    record::{ManifestRecord, NodeRecord, SubjectsRecord},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord},
 };
 use griptrace_verifier::{
     known::Known,
@@ -259,7 +259,7 @@ impl Maker {
             edges: vec![Edge::local(Role::GeneratedBy, step)],
             ..self.core(Kind::Model)
         };
-        built(core, values, Some(ManifestRecord { seed, files: vec![file] }))
+        built(core, values, Some(ManifestRecord { secret: Secret::Seed(seed), files: vec![file] }))
     }
 
     /// Makes commits of one data set each.
@@ -278,7 +278,7 @@ fn padded(core: Core, details: &[(&str, String)]) -> Result<NodeRecord, Failure>
     }
     let note = at("note")?;
     values.insert(note, encode(&Value::text("x".repeat(NOTE_BYTES_MIN))));
-    let draft = NodeRecord { core: core.to_bytes()?, seed: [0; 32], values, manifest: None, subjects: None };
+    let draft = NodeRecord::bare(core.to_bytes()?, values, None, None);
     let left = RECORD_BYTES.saturating_sub(draft.to_bytes().len());
     let mut values = draft.values;
     let text = noise(&draft.core, details, (NOTE_BYTES_MIN + left).min(NOTE_BYTES_MAX));

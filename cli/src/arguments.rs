@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Assess(commands::assess::Args),
     /// Mark a node: withdraw, supersede, reclassify, recall or refuse
     Mark(commands::mark::Args),
+    /// Erase details or files of a node from the store: a person's request, a recalled recording
+    Erase(commands::erase::Args),
     /// Record that models leave for a consignee
     Ship(commands::ship::Args),
     /// List the data sets in scope, with grade, assessment and gaps
@@ -119,6 +121,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Record(args) => commands::record::run(context, &args),
         Command::Assess(args) => commands::assess::run(context, &args),
         Command::Mark(args) => commands::mark::run(context, &args),
+        Command::Erase(args) => commands::erase::run(context, &args),
         Command::Ship(args) => commands::ship::run(context, &args),
         Command::Inventory(args) => commands::inventory::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),

@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod dossier;
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod fleet;
 pub(crate) mod fsck;

@@ -79,6 +79,14 @@ impl Log {
         }
     }
 
+    /// Returns the Erasures of a node, in log order. A server tells of none.
+    pub(crate) fn erasures_of(&self, id: &NodeId) -> Result<Vec<NodeId>, CommandError> {
+        match self {
+            Self::Local(store) => Ok(store.erasures_of(id)?),
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Loads nodes that will be asked for, where asking for each would be a way to go.
     pub(crate) fn prefetch(&self, ids: &[NodeId]) -> Result<(), CommandError> {
         match self {

@@ -3,13 +3,13 @@
 use griptrace_core::{
     assessment::{Assessed, Assessment, Destinations, assessed},
     date::Date,
-    details::{read_value, slot_name},
+    details::{read_value, slot, slot_name},
     id::NodeId,
     node::{Core, Edge, Role},
     value::Value,
 };
 pub(crate) use griptrace_export::lineage::{core_fields, json_value};
-use griptrace_store::StoredNode;
+use griptrace_store::{StoredNode, record::ManifestRecord};
 use serde_json::{Map, Value as Json, json};
 
 use crate::workspace::name;
@@ -29,7 +29,7 @@ pub(crate) fn headline(node: &StoredNode) -> String {
 
 /// Tells whether a node's details are withheld by the server that it came from. What is recorded has a random seed.
 pub(crate) fn is_withheld(node: &StoredNode) -> bool {
-    node.record.seed == [0; 32] && node.record.values.is_empty()
+    node.record.secret.seed() == Some(&[0; 32]) && node.record.values.is_empty()
 }
 
 /// Returns a node's name, or what says most in its place.
@@ -37,7 +37,9 @@ pub(crate) fn title(node: &StoredNode) -> String {
     if let Some(name) = name(node) {
         return name;
     }
+    let is_erased = slot(node.core.kind, "name").is_some_and(|slot| node.record.secret.erased().contains(&slot));
     let withheld = is_withheld(node).then(|| "(details withheld)".to_owned());
+    let withheld = withheld.or_else(|| is_erased.then(|| "(name erased)".to_owned()));
     let core = &node.core;
     let words = [
         core.activity.map(|a| a.to_string()),
@@ -63,6 +65,12 @@ pub(crate) fn details(node: &StoredNode) -> Vec<(String, Value)> {
     values.filter_map(|(slot, bytes)| Some((named(*slot), read_value(bytes).ok()?))).collect()
 }
 
+/// Returns the details of a node that were erased, by name or number of the slot.
+pub(crate) fn erased(node: &StoredNode) -> Vec<String> {
+    let named = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
+    node.record.secret.erased().into_iter().map(named).collect()
+}
+
 /// Returns a node as JSON: id, kind, name, core and commit.
 pub(crate) fn node_json(node: &StoredNode) -> Json {
     let core: Map<String, Json> = core_fields(&node.core).into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
@@ -79,6 +87,10 @@ pub(crate) fn node_json(node: &StoredNode) -> Json {
         "committer": node.committer.to_string(),
         "time": node.time,
     });
+    let (fields, files) = (erased(node), node.record.manifest.as_ref().map_or(0, ManifestRecord::erased));
+    if let Some(object) = object.as_object_mut().filter(|_| !fields.is_empty() || files > 0) {
+        object.insert("erased".to_owned(), json!({ "fields": fields, "files": files }));
+    }
     if let Some(object) = object.as_object_mut().filter(|_| is_withheld(node)) {
         object.insert("details_withheld".to_owned(), Json::Bool(true));
     }

@@ -375,6 +375,18 @@ impl Workspace {
         self.hash_cache.get_or_init(|| HashCache::open(&self.folder.join("hashes"), clock::now())).as_ref()
     }
 
+    /// Removes the digests of files that were hashed before, and what they are called.
+    pub(crate) fn forget_hashes(&mut self) -> Result<(), CommandError> {
+        self.hash_cache = OnceCell::new();
+        let path = self.folder.join("hashes");
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(CommandError::file("remove", &path, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Returns the folder of the store.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

@@ -4,6 +4,7 @@
 mod audit;
 mod dossier;
 mod end_to_end;
+mod erase;
 mod fleet;
 mod history;
 mod keys;

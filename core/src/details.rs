@@ -136,6 +136,51 @@ fn leaf_block(kind: Kind, slot: u8, salt: &Salt, value: Option<&[u8]>) -> [u8; 6
     block
 }
 
+/// What is kept of one slot's, or one file's, secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// The salt: what is hashed with it can be shown.
+    Salt(Salt),
+    /// The leaf alone. It was hashed over a salt that is gone, so that no guess of what it hashes can be tried.
+    Leaf(Digest),
+}
+
+/// Returns all that a seed gives, salt by salt, as it is kept once the seed is gone.
+pub fn kept(seed: &[u8; 32]) -> Vec<Kept> {
+    salts(seed).into_iter().map(Kept::Salt).collect()
+}
+
+/// Returns the leaves of what is kept; `None` if it is not one entry for each slot, or a value stands where no salt is kept.
+fn kept_leaves(kind: Kind, kept: &[Kept], values: &Values) -> Option<Vec<Digest>> {
+    let leaf_of = |(slot, kept): (u8, &Kept)| match (kept, values.get(&slot)) {
+        (Kept::Salt(salt), value) => Some(leaf(kind, slot, salt, value.map(Vec::as_slice))),
+        (Kept::Leaf(leaf), None) => Some(*leaf),
+        (Kept::Leaf(_), Some(_)) => None,
+    };
+    let leaves: Option<Vec<Digest>> = (0..DETAIL_SLOTS).zip(kept).map(leaf_of).collect();
+    leaves.filter(|leaves| leaves.len() == kept.len() && leaves.len() == usize::from(DETAIL_SLOTS))
+}
+
+/// Returns the details root of a node by what is kept of it: that which [`root`] gives. `None` if it is not one entry for
+/// each slot, or a value stands where no salt is kept.
+pub fn root_of_kept(kind: Kind, kept: &[Kept], values: &Values) -> Option<Digest> {
+    tree::root(&DETAIL_TREE, &kept_leaves(kind, kept, values)?)
+}
+
+/// Opens the present ones among `slots` by what is kept, as [`open`] does by the seed; `None` if none of them is present, or
+/// what is kept is malformed.
+pub fn open_kept(kind: Kind, kept: &[Kept], values: &Values, slots: &[u8]) -> Option<Opening> {
+    let leaves = kept_leaves(kind, kept, values)?;
+    let opened = (0..DETAIL_SLOTS).zip(kept).filter_map(|(slot, kept)| match kept {
+        Kept::Salt(salt) if slots.contains(&slot) => Some((slot, *salt, values.get(&slot)?.clone())),
+        Kept::Salt(_) | Kept::Leaf(_) => None,
+    });
+    let slots: Vec<(u8, Salt, Vec<u8>)> = opened.collect();
+    let indices: Vec<u64> = slots.iter().map(|(slot, ..)| u64::from(*slot)).collect();
+    let proof = tree::prove_leaves(&DETAIL_TREE, &leaves, &indices).ok()?;
+    Some(Opening { slots, proof })
+}
+
 fn leaves(kind: Kind, seed: &[u8; 32], values: &Values) -> Vec<Digest> {
     let salts = salts(seed);
     let block = |(slot, salt): (u8, &Salt)| leaf_block(kind, slot, salt, values.get(&slot).map(Vec::as_slice));
@@ -269,6 +314,42 @@ mod tests {
         let mut moved = opening;
         moved.slots[1].0 = 9;
         assert_ne!(moved.root(Kind::Dataset), Ok(root), "the slot is hashed");
+    }
+
+    #[test]
+    fn what_is_kept_gives_the_root_and_the_openings_that_the_seed_gives() {
+        let (seed, values) = ([9; 32], values());
+        let expected = root(Kind::Dataset, &seed, &values);
+        let all: Vec<u8> = (0..DETAIL_SLOTS).collect();
+        let mut kept = kept(&seed);
+        let mut left = values.clone();
+        for erased in [None, Some(8), Some(5), Some(31), Some(0)] {
+            if let Some(slot) = erased {
+                let salt = salt(&seed, slot);
+                let value = left.remove(&slot);
+                kept[usize::from(slot)] = Kept::Leaf(leaf(Kind::Dataset, slot, &salt, value.as_deref()));
+            }
+            assert_eq!(root_of_kept(Kind::Dataset, &kept, &left), Some(expected), "{erased:?}");
+            for slots in [&[][..], &[0], &[1, 3], &[0, 8], &all] {
+                let wanted: Vec<u8> = slots.iter().copied().filter(|slot| left.contains_key(slot)).collect();
+                let opened = open_kept(Kind::Dataset, &kept, &left, slots);
+                assert_eq!(opened, open(Kind::Dataset, &seed, &values, &wanted), "{erased:?} {slots:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_and_malformed_gives_nothing() {
+        let (seed, values) = ([9; 32], values());
+        let whole = kept(&seed);
+        let longer = [&whole[..], &whole[..1]].concat();
+        for wrong in [&whole[..31], &longer, &[]] {
+            assert_eq!(root_of_kept(Kind::Dataset, wrong, &values), None);
+            assert_eq!(open_kept(Kind::Dataset, wrong, &values, &[0]), None);
+        }
+        let mut leaf = whole;
+        leaf[8] = Kept::Leaf(Digest::ZERO);
+        assert_eq!(root_of_kept(Kind::Dataset, &leaf, &values), None, "a value without its salt");
     }
 
     #[test]

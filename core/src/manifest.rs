@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::{
     cbor::{DecodeError, Next, Reader, Record, Writer, bad_field, encode, within},
-    details::{Salt, first_half},
+    details::{Kept, Salt, first_half},
     digest::{CONTENT, Digest, MANIFEST_LEAF, MANIFEST_SALT, MANIFEST_TREE},
     limits::{MANIFEST_FILES_MAX, PATH_BYTES_MAX},
     tree,
@@ -100,6 +100,23 @@ pub fn root(seed: &[u8; 32], files: &[FileRecord]) -> Option<Digest> {
     tree::root(&MANIFEST_TREE, &leaves)
 }
 
+/// Derives the salts of a manifest of `count` files, as they are kept once its seed is gone.
+pub fn kept(seed: &[u8; 32], count: usize) -> Vec<Kept> {
+    (0_u64..).take(count).map(|index| Kept::Salt(salt(seed, index))).collect()
+}
+
+/// Returns the manifest's root by what is kept of it: one entry a file of the whole, and the files whose salts are kept, in
+/// their order. It is what [`root`] gives. `None` without entries, or if there are not as many files as salts.
+pub fn root_of_kept(kept: &[Kept], files: &[FileRecord]) -> Option<Digest> {
+    let mut files = files.iter();
+    let leaf_of = |kept: &Kept| match kept {
+        Kept::Salt(salt) => files.next().map(|file| leaf(salt, file)),
+        Kept::Leaf(leaf) => Some(*leaf),
+    };
+    let leaves: Vec<Digest> = kept.iter().map(leaf_of).collect::<Option<_>>()?;
+    files.next().is_none().then_some(leaves).and_then(|leaves| tree::root(&MANIFEST_TREE, &leaves))
+}
+
 /// Returns the content digest of a set of files: the same for the same paths and bytes, whoever
 /// recorded them.
 pub fn content_digest(files: &[FileRecord]) -> Digest {
@@ -144,6 +161,24 @@ mod tests {
             })
             .collect();
         assert_eq!(root(&seed, &files), tree::root(&MANIFEST_TREE, &leaves));
+    }
+
+    #[test]
+    fn what_is_kept_gives_the_root_that_the_seed_gives() {
+        let mut files: Vec<FileRecord> = (0..20).map(|i| file(&alloc::format!("f{i:02}"))).collect();
+        let expected = root(&[5; 32], &files);
+        let mut kept = kept(&[5; 32], files.len());
+        assert_eq!(root_of_kept(&kept, &files), expected);
+        for (index, number) in [(19, 19), (0, 0), (7, 7)] {
+            let at = kept[..index].iter().filter(|kept| matches!(kept, Kept::Salt(_))).count();
+            let gone = files.remove(at);
+            assert_eq!(root_of_kept(&kept, &files), None, "a salt without its file");
+            kept[index] = Kept::Leaf(leaf(&salt(&[5; 32], number), &gone));
+            assert_eq!(root_of_kept(&kept, &files), expected);
+        }
+        files.push(file("one too many"));
+        assert_eq!(root_of_kept(&kept, &files), None);
+        assert_eq!(root_of_kept(&[], &[]), None);
     }
 
     #[test]

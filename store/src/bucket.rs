@@ -97,10 +97,30 @@ pub trait Bucket: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Waits before something is tried again.
+    /// Waits before something is tried again: this long and, by chance, up to half more, so that several that failed at once do not
+    /// meet again.
     fn pause(&self, time: Duration) {
-        thread::sleep(time);
+        let mut chance = [0; 1];
+        // Without chance they may meet again, and no more than that.
+        crate::random(&mut chance).unwrap_or_default();
+        thread::sleep(time.saturating_add(time.saturating_mul(chance[0].into()) / 512));
     }
+}
+
+/// Bytes of an object at most that is read whole to be changed or believed as one: of the head, a checkpoint, a list.
+const WHOLE_BYTES_MAX: u64 = 64 << 20;
+
+/// Reads a whole object that is small by its nature, and no more than that whatever lies there.
+///
+/// # Errors
+/// `InvalidData` if it is longer; as [`Bucket::get`].
+pub(crate) fn get_small(bucket: &dyn Bucket, name: &str) -> io::Result<Option<Part>> {
+    let found = bucket.get(name, Some(0..WHOLE_BYTES_MAX))?;
+    if let Some(part) = found.as_ref().filter(|part| part.length > WHOLE_BYTES_MAX) {
+        let why = format!("it has {} bytes, and {WHOLE_BYTES_MAX} are the most that it may have", part.length);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(found)
 }
 
 /// How often something is tried, and how long is waited at first and at most.

@@ -11,7 +11,7 @@ use core::fmt;
 use griptrace_core::digest::Digest;
 
 use crate::{
-    bucket::{Put, Version, When},
+    bucket::{Put, Version, When, get_small},
     error::{OpenError, StorageError},
     objects::Objects,
     random,
@@ -62,7 +62,7 @@ pub(crate) fn look(objects: &Objects) -> Result<(Option<Closed>, Mark), StorageE
 
 fn mark(objects: &Objects) -> Result<Mark, StorageError> {
     let Some(bucket) = objects.bucket() else { return Ok(Mark { bytes: objects.read(STATE)?, version: None }) };
-    let found = bucket.get(STATE, None).map_err(objects.failed("read", STATE))?;
+    let found = get_small(&**bucket, STATE).map_err(objects.failed("read", STATE))?;
     Ok(found.map_or(Mark { bytes: None, version: None }, |part| Mark {
         bytes: Some(part.bytes),
         version: Some(part.version),
@@ -70,15 +70,25 @@ fn mark(objects: &Objects) -> Result<Mark, StorageError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<Closed>, StorageError> {
-    let lines = core::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(MAGIC)?.strip_prefix('\n'));
-    let line = lines.and_then(|lines| lines.split_once('\n')).map(|(line, _)| line);
-    match line.and_then(|line| line.split_once(' ')) {
+    let bad = || StorageError::corrupt(STATE, "it does not say whether the log may be written to");
+    let text = core::str::from_utf8(bytes).ok().and_then(|text| text.strip_suffix('\n')).ok_or_else(bad)?;
+    let line = match *text.split('\n').collect::<Vec<_>>() {
+        // As it was written before it had a checksum.
+        [MAGIC, line] => line,
+        [MAGIC, line, chance, sum] if sum == checksum(line, chance) => line,
+        _ => return Err(bad()),
+    };
+    match line.split_once(' ') {
         Some(("open", "-")) => Ok(None),
         Some(("backup", of)) => Ok(Some(Closed::Backup(of.to_owned()))),
         Some(("unfinished", from)) => Ok(Some(Closed::Unfinished(from.to_owned()))),
         Some(("moved", to)) => Ok(Some(Closed::Moved(to.to_owned()))),
-        Some(_) | None => Err(StorageError::corrupt(STATE, "it does not say whether the log may be written to")),
+        Some(_) | None => Err(bad()),
     }
+}
+
+fn checksum(line: &str, chance: &str) -> String {
+    blake3::hash(format!("{MAGIC}\n{line}\n{chance}\n").as_bytes()).to_hex().to_string()
 }
 
 /// Tells whether the state is still the one that was read or written.
@@ -99,7 +109,10 @@ pub(crate) fn change(objects: &Objects, known: &Mark, state: Option<&Closed>) ->
     };
     let mut chance = [0; 32];
     random(&mut chance).map_err(objects.failed("ask for randomness for", STATE))?;
-    let bytes = format!("{MAGIC}\n{word} {place}\n{}\n", Digest::from_bytes(chance)).into_bytes();
+    // One line: whatever a folder is called.
+    let line = format!("{word} {place}").replace('\n', " ");
+    let chance = Digest::from_bytes(chance).to_string();
+    let bytes = format!("{MAGIC}\n{line}\n{chance}\n{}\n", checksum(&line, &chance)).into_bytes();
     let fenced = || StorageError::Fenced { path: objects.root().to_path_buf() };
     let Some(bucket) = objects.bucket() else {
         // Whoever writes it holds the lock.

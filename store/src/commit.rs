@@ -27,6 +27,7 @@ use griptrace_core::{
 
 use crate::{
     State,
+    appender::Appender,
     delta::Delta,
     error::{CommitError, KeyChangeRefusal, OtherLines, Refusal, StorageError},
     head::CHECKPOINT,
@@ -498,6 +499,25 @@ impl Writer {
                 Err(error.into())
             }
         }
+    }
+
+    /// Does something to the segments while nobody appends to them, and opens the last one again.
+    pub(crate) fn while_nobody_appends<T>(
+        &self,
+        inner: &Inner,
+        work: impl FnOnce() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut desk = self.desk();
+        let (first, end) = inner.read().catalogue.end();
+        let done = work().and_then(|done| {
+            desk.appender = Appender::at(&inner.objects, inner.home, first, end)?;
+            Ok(done)
+        });
+        if done.is_err() {
+            // The last segment that is open may be a file that has no name any more.
+            self.poison();
+        }
+        done
     }
 
     /// Tells whether a checkpoint waits to be published, and nobody has promised yet to do it.

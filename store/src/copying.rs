@@ -20,7 +20,7 @@ use std::{
 
 use griptrace_core::{
     digest::Digest,
-    id::GenesisHash,
+    id::{GenesisHash, NodeId},
     tile::{EntryBundle, Tile, encode_entries, encode_hashes, entry_bundles, tiles},
 };
 
@@ -29,7 +29,7 @@ use crate::{
     OpenOptions, Store, adopted,
     bucket::Bucket,
     closed::{self, Closed, Mark},
-    cosigned,
+    cosigned, erasing,
     error::{CopyError, OpenError, StorageError},
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature},
     lease::{SharedHead, Turn},
@@ -38,7 +38,7 @@ use crate::{
     objects::Objects,
     open::{GENESIS, Opened, open_on, read_genesis},
     publish::size_of,
-    segment::{self, Groups},
+    segment::{self, Group, Groups},
     tiles::TileReader,
 };
 
@@ -346,6 +346,7 @@ impl<'a> Copying<'a> {
                 if group.first < next {
                     continue;
                 }
+                self.refuse_later_erasures(&group, size)?;
                 sink.append(group.first, bytes.get(range).unwrap_or_default())?;
                 next = group.first.saturating_add(wide(group.entries.len()));
                 (self.progress)("copying", next, size);
@@ -355,6 +356,25 @@ impl<'a> Copying<'a> {
             }
         }
         Ok(sink.finish()?)
+    }
+
+    /// Refuses a group of which something was erased by an Erasure that the copy will not have: what is left stands there.
+    fn refuse_later_erasures(&self, group: &Group<'_>, size: u64) -> Result<(), CopyError> {
+        for node in group.entries.iter().flat_map(|entry| &entry.nodes).filter(|node| node.is_taken()) {
+            let rest = node.rest(group.name)?;
+            let is_there = |id: NodeId| {
+                self.from.0.ask(|state| {
+                    let number = state.catalogue.number(&id);
+                    Ok::<_, StorageError>(number.is_some_and(|number| state.catalogue.leaf(number) < size))
+                })
+            };
+            for id in [rest.details_at, rest.attachment_at].into_iter().flatten() {
+                if !is_there(id)? {
+                    return Err(CopyError::Erased { id });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes the tiles that a tree of `had` entries did not have whole, each hashed up to the root.
@@ -423,6 +443,8 @@ impl<'a> Copying<'a> {
             let why = "what was copied does not lead to the checkpoint that it was copied under";
             return Err(StorageError::corrupt(HEAD, why).into());
         }
+        // What the copy had before may have been erased here since. Crash here: the next copy does it again.
+        erasing::carry_over(&opened.objects, &opened.catalogue)?;
         if opened.catalogue.tail_len() >= CATALOGUE_NODES_MIN {
             opened.catalogue.write_snapshot(&opened.objects)?;
         }

@@ -181,6 +181,12 @@ pub enum CopyError {
         /// The size of the backup.
         size: u64,
     },
+    /// Something was erased while the log was copied.
+    #[error("the Erasure {id} was recorded while the log was copied, and took something of it; copy it again")]
+    Erased {
+        /// The Erasure.
+        id: NodeId,
+    },
     /// The log is not open for writing.
     #[error("{place} is not open for writing, and a log is moved by who writes it")]
     NoWriter {
@@ -307,6 +313,49 @@ pub enum CommitError {
     Storage(#[from] StorageError),
 }
 
+/// Why nothing was erased, or not all of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EraseError {
+    /// There is no such node in this log.
+    #[error("{id} is no node of this log")]
+    NoNode {
+        /// The node.
+        id: NodeId,
+    },
+    /// Neither fields nor files were named.
+    #[error("nothing was named that is to be erased of {id}")]
+    Nothing {
+        /// The node.
+        id: NodeId,
+    },
+    /// The node has no value in a slot.
+    #[error("the node has nothing in detail slot {slot}")]
+    NoValue {
+        /// The slot.
+        slot: u8,
+    },
+    /// What is in a slot was erased before.
+    #[error("what was in detail slot {slot} was erased before")]
+    Gone {
+        /// The slot.
+        slot: u8,
+    },
+    /// The node's manifest has no such file, or it was erased before.
+    #[error("the files of the node have no {path:?}, or it was erased before")]
+    NoFile {
+        /// The path.
+        path: String,
+    },
+    /// The Erasure was not recorded: nothing was erased.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// What was recorded before can't be read, or the Erasure is recorded and not all of it is carried out: who opens the log for
+    /// writing next goes on with it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// The first lines in which what was signed and what belongs there differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OtherLines {
@@ -383,6 +432,13 @@ pub enum Refusal {
     /// The subjects are not those that the assessment binds, or it is no assessment.
     #[error("its subjects do not fit: {why}")]
     Subjects {
+        /// What does not fit.
+        why: String,
+    },
+    /// It is an Erasure without what is to be left of the node that it erases, or with something else; or a new node of which
+    /// something was erased before.
+    #[error("what an erasure leaves does not fit: {why}")]
+    Remains {
         /// What does not fit.
         why: String,
     },

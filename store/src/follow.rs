@@ -18,10 +18,10 @@ use std::{
     time::Instant,
 };
 
-use griptrace_core::{entry::Genesis, note::NoteSigner};
+use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Version},
+    bucket::{Bucket, Version, get_small},
     closed,
     commit::Writer,
     delta::Delta,
@@ -104,6 +104,8 @@ pub(crate) struct Watch {
     /// The moves of this process' turn, and when there was one last.
     beats: u64,
     moved: Duration,
+    /// The size that was kept as seen last, and when.
+    kept: (u64, Duration),
 }
 
 /// What the head of a log in a bucket said when it was read last.
@@ -182,9 +184,8 @@ impl Store {
         let candidate = (!signers.is_empty()).then(|| Candidate::new(signers, writer, address));
         let mut opened = open::open_on(objects, options)?;
         opened.candidate = candidate;
-        if seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)? {
-            drop(seen::keep(&opened.objects, &opened.note));
-        }
+        seen::check(&opened.objects, Signature { keys: &opened.keys.log }, &opened.catalogue)?;
+        drop(seen::keep(&opened.objects, &opened.note));
         Ok(Self::from_opened(opened))
     }
 
@@ -356,8 +357,25 @@ impl Inner {
     fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
         let Some(bucket) = self.objects.bucket() else { return Ok(Standing::Writer) };
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settle();
+        let stands = self.tend_on(bucket, &mut watch, now);
+        self.keep_seen(&mut watch, now);
+        stands
+    }
+
+    /// Keeps what was seen of the log on this machine, at most once a second.
+    fn keep_seen(&self, watch: &mut Watch, now: Duration) {
+        let size = self.read().catalogue.size();
+        if size > watch.kept.0 && (watch.kept.0 == 0 || now.saturating_sub(watch.kept.1) >= BEAT_EVERY) {
+            watch.kept = (size, now);
+            let note = self.read().note.clone();
+            drop(seen::keep(&self.objects, &note));
+        }
+    }
+
+    fn tend_on(&self, bucket: &Arc<dyn Bucket>, watch: &mut Watch, now: Duration) -> Result<Standing, OpenError> {
         if let Some(writer) = self.writer() {
-            if self.goes_on(&writer, &mut watch, now) {
+            if self.goes_on(&writer, watch, now) {
                 return Ok(Standing::Writer);
             }
             self.step_down(&writer);
@@ -368,22 +386,19 @@ impl Inner {
             Some(_) | None => now,
         };
         watch.seen = Some((found.1.clone(), since));
-        if self.is_short(&found.0, &mut watch, now) {
+        if self.is_short(&found.0, watch, now) {
             return Ok(Standing::Reader(found.0.turn.address));
         }
-        if self.is_behind(&watch, &found, now) {
+        if self.is_behind(watch, &found, now) {
             self.follow(&found.0)?;
             watch.followed = Some((found.1.clone(), now));
+            self.settle();
         }
         let head = HeadSeen { size: found.0.head.size, turn: found.0.turn.number };
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
-        if is_free
-            && now >= watch.rests.0
-            && self.may_sign(&found.0)?
-            && self.try_turn(bucket, &found, &mut watch, now)?
-        {
-            *watch = Watch { moved: now, ..Watch::default() };
+        if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, watch, now)? {
+            *watch = Watch { moved: now, kept: watch.kept, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
@@ -421,6 +436,7 @@ impl Inner {
     /// Puts small segments together, as long as `goes_on` says so.
     fn merge_segments(&self, goes_on: &dyn Fn() -> bool) -> Result<u64, ReadError> {
         let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
+        let _alone = self.erasing();
         let size = self.read().catalogue.size();
         blocks.know(size);
         Ok(blocks.fill(&self.home, size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
@@ -474,7 +490,7 @@ impl Inner {
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     pub(crate) fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
         let look = || -> Result<_, StorageError> {
-            let there = bucket.get(HEAD, None).map_err(self.objects.failed("read", HEAD))?;
+            let there = get_small(&**bucket, HEAD).map_err(self.objects.failed("read", HEAD))?;
             let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
             let head = SharedHead::parse(&part.bytes);
             Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))
@@ -608,6 +624,8 @@ impl Inner {
     /// Shows a group with the checkpoint over it, and the keys if it changes them. One that was taken in meanwhile, by a commit
     /// that outlived its turn or by who followed, is there already: a log has one history.
     pub(crate) fn show(&self, delta: Delta, note: String, keys: Option<KnownKeys>) {
+        let nodes = delta.ids.iter().zip(&delta.nodes);
+        self.heard_of(nodes.filter(|(_, node)| node.kind == Kind::Erasure).map(|(id, _)| *id));
         let mut state = self.write();
         if state.catalogue.size() != delta.first() {
             return;
@@ -709,8 +727,14 @@ impl Inner {
         }
         let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signers)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
+        // Before anything is committed on it.
+        drop(seen::keep(&self.objects, &note));
         let writer = Arc::new(Writer::new(desk));
         let mut state = self.write();
+        if state.catalogue.has_snapshot() && !catalogue.has_snapshot() {
+            // It turned out damaged on the way.
+            self.is_snapshot_bad.store(true, Ordering::Relaxed);
+        }
         (state.catalogue, state.note, state.keys) = (catalogue, note, Arc::new(keys));
         drop(state);
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);

@@ -11,7 +11,7 @@ use griptrace_core::{
     digest::Digest,
     entry::{Entry, Genesis, genesis_hash},
     id::NodeId,
-    node::{Kind, Role},
+    node::{Core, Kind, Role, node_id},
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -23,6 +23,7 @@ use crate::{
     checked, closed, cosigned,
     delta::Delta,
     edge::{self, Edge},
+    erasing,
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -31,7 +32,8 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, read_genesis},
-    record::NodeRecord,
+    reading::SegmentReader,
+    record::core_bytes,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
     snapshot,
     validate::check_alone,
@@ -111,6 +113,7 @@ impl Store {
         audit.checked = checked;
         audit.genesis()?;
         audit.segments(progress)?;
+        audit.erased_of_all()?;
         audit.heads()?;
         audit.adopted()?;
         audit.cosigned()?;
@@ -196,6 +199,7 @@ fn check_closed(objects: &Objects, progress: Progress<'_>) -> Result<FsckReport,
     let mut audit = Audit::new(objects, signature, Catalogue::new(log.home), size);
     audit.genesis()?;
     audit.segments(progress)?;
+    audit.erased_of_all()?;
     audit.heads()?;
     audit.adopted()?;
     audit.cosigned()?;
@@ -221,6 +225,9 @@ struct Audit<'a> {
     log_changes: Vec<(u64, Vec<u8>)>,
     /// The size that was published, whose partial tiles stand beside it.
     published: Option<u64>,
+    /// Nodes of which an erasure took something, and Erasures.
+    taken: Vec<NodeId>,
+    erasures: Vec<NodeId>,
     /// What an audit that was stopped had done, if it is to be gone on with.
     checked: Option<Checked>,
     report: FsckReport,
@@ -231,7 +238,21 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        Self { objects, signature, size, derived, roots, edge, log_changes, published, checked: None, report }
+        let (taken, erasures, checked) = (Vec::new(), Vec::new(), None);
+        Self {
+            objects,
+            signature,
+            size,
+            derived,
+            roots,
+            edge,
+            log_changes,
+            published,
+            taken,
+            erasures,
+            checked,
+            report,
+        }
     }
 
     #[expect(
@@ -250,7 +271,10 @@ impl<'a> Audit<'a> {
             fault.heals = match fault.object.as_str() {
                 HEAD | CHECKPOINT => is_signed,
                 GENESIS => has_genesis,
-                object => object.starts_with("tile/") || [snapshot::NAME, KEYS].contains(&object) || object == "index",
+                object => {
+                    let again = [snapshot::NAME, KEYS, "index", erasing::FOLDER];
+                    object.starts_with("tile/") || again.contains(&object)
+                }
             };
             in_block(self.objects, fault);
         }
@@ -385,7 +409,7 @@ impl<'a> Audit<'a> {
     fn nodes(&mut self, group: &Group<'_>) {
         self.count(group);
         for entry in &group.entries {
-            let whys: Vec<String> = entry.nodes.par_iter().flat_map_iter(|node| check_node(group.name, node)).collect();
+            let whys: Vec<String> = entry.nodes.par_iter().filter_map(|node| check_node(group.name, node)).collect();
             whys.into_iter().for_each(|why| self.fault(group.name, why));
             if let Some(why) = check_lines(entry) {
                 self.fault(group.name, why);
@@ -394,6 +418,15 @@ impl<'a> Audit<'a> {
     }
 
     fn count(&mut self, group: &Group<'_>) {
+        let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
+        for (core, node) in nodes.filter_map(|node| core_bytes(node.bytes).ok().zip(Some(node))) {
+            if node.is_taken() {
+                self.taken.push(node_id(core));
+            }
+            if Core::from_bytes(core).is_ok_and(|core| core.kind == Kind::Erasure) {
+                self.erasures.push(node_id(core));
+            }
+        }
         self.report.entries += wide(group.entries.len());
         self.report.nodes += group.entries.iter().map(|entry| wide(entry.nodes.len())).sum::<u64>();
     }
@@ -447,6 +480,47 @@ impl<'a> Audit<'a> {
         if target.map(|target| *self.derived.status_key(target).digest()) != Some(key) {
             self.fault(name, format!("status {status} stands under {key}, which is not what it marks"));
         }
+    }
+
+    /// Checks what erasures left of all nodes of the log.
+    fn erased_of_all(&mut self) -> Result<(), StorageError> {
+        let nothing = Catalogue::new(self.derived.home);
+        let derived = core::mem::replace(&mut self.derived, nothing);
+        let checked = self.erased(&derived);
+        self.derived = derived;
+        checked
+    }
+
+    /// Checks what erasures left of nodes, and that they left no more.
+    fn erased(&mut self, catalogue: &Catalogue) -> Result<(), StorageError> {
+        let mut reader = SegmentReader::new(self.objects);
+        let begun = self.objects.list(erasing::FOLDER)?;
+        for id in core::mem::take(&mut self.taken) {
+            let Some(number) = catalogue.number(&id) else { continue };
+            let record = reader.whole(catalogue, number);
+            let Some(record) = self.note(record)? else { continue };
+            if let Err(refusal) = check_alone(&record) {
+                let name = segment::name(catalogue.commit_of(number).segment);
+                self.fault(name, format!("node {id}, of which something was erased: {refusal}"));
+            }
+        }
+        for id in core::mem::take(&mut self.erasures) {
+            let Some(number) = catalogue.number(&id) else { continue };
+            let left = erasing::is_done(self.objects, catalogue, number)
+                .and_then(|is_done| Ok((is_done, erasing::leaves_what_it_says(self.objects, catalogue, number)?)));
+            let name = segment::name(catalogue.commit_of(number).segment);
+            match self.note(left)? {
+                Some((false, _)) => {
+                    let object = if begun.contains(&id.to_string()) { erasing::FOLDER } else { &*name };
+                    self.fault(object, format!("{id} erased something that still stands there"));
+                }
+                Some((true, false)) => {
+                    self.fault(name, format!("{id} has kept what it says that it erased"));
+                }
+                Some((true, true)) | None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Compares tiles: the full ones as the log grows, the partial ones of a size at its end.
@@ -609,23 +683,17 @@ fn in_block(objects: &Objects, fault: &mut Fault) {
     }
 }
 
-/// Checks a node alone, and says what is wrong with it.
-fn check_node(name: &str, node: &GroupNode<'_>) -> Vec<String> {
-    let mut record = match NodeRecord::from_bytes(node.bytes) {
-        Ok(record) => record,
-        Err(error) => return vec![format!("the node at byte {}: {error}", node.frame.offset)],
+/// Checks a node alone, and says what is wrong with it. One of which something was erased is checked with what is left of
+/// it (`erased`).
+fn check_node(name: &str, node: &GroupNode<'_>) -> Option<String> {
+    let rest = match node.rest(name) {
+        Ok(rest) => rest,
+        Err(error) => return Some(format!("the node at byte {}: {error}", node.frame.offset)),
     };
-    let id = record.id();
-    let mut whys = Vec::new();
-    match node.attachment.map(|bytes| segment::decode_attachment(name, bytes)).transpose() {
-        Ok(Some(attachment)) => (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects),
-        Ok(None) => {}
-        Err(error) => whys.push(format!("node {id}: {error}")),
+    if rest.is_taken() {
+        return None;
     }
-    if let Err(refusal) = check_alone(&record) {
-        whys.push(format!("node {id}: {refusal}"));
-    }
-    whys
+    check_alone(&rest.record).err().map(|refusal| format!("node {}: {refusal}", rest.record.id()))
 }
 
 /// Checks that a commit has a public line for each of its statuses, and no other.
@@ -640,7 +708,7 @@ fn check_lines(entry: &GroupEntry<'_>) -> Option<String> {
 }
 
 fn status_id(node: &GroupNode<'_>) -> Option<NodeId> {
-    let record = NodeRecord::from_bytes(node.bytes).ok()?;
-    let is_status = record.core().is_ok_and(|core| core.kind == Kind::Status);
-    is_status.then(|| record.id())
+    let core = core_bytes(node.bytes).ok()?;
+    let is_status = Core::from_bytes(core).is_ok_and(|core| core.kind == Kind::Status);
+    is_status.then(|| node_id(core))
 }

@@ -22,6 +22,7 @@ use crate::{
     log_keys::LogKeys,
     number::{narrow, wide},
     objects::Objects,
+    seen,
 };
 
 pub(crate) const HEAD: &str = "head";
@@ -147,7 +148,7 @@ impl Signature<'_> {
         Ok(told.max(SharedHead::size(objects)?))
     }
 
-    /// Returns all checkpoints that `head`, `checkpoint` and `cosigned` hold, the newest last. What is damaged
+    /// Returns all checkpoints that `head`, `checkpoint` and `cosigned` hold, and the one that this machine saw last, the newest last. What is damaged
     /// there is passed over as long as anything is left.
     pub(crate) fn all(self, objects: &Objects) -> Result<Vec<Signed>, StorageError> {
         let (mut found, mut bad) = (Vec::new(), None);
@@ -155,6 +156,11 @@ impl Signature<'_> {
         match cosigned::newest(self, objects) {
             Ok(newest) => found.extend(newest),
             Err(error @ StorageError::Corrupt { .. }) => bad = Some(error),
+            Err(error) => return Err(error),
+        }
+        match seen::newest(objects, self) {
+            Ok(seen) => found.extend(seen),
+            Err(error @ StorageError::Corrupt { .. }) => bad = bad.or(Some(error)),
             Err(error) => return Err(error),
         }
         for slot in self.slots(objects)? {

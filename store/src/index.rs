@@ -34,6 +34,7 @@ use self::{
 use crate::{
     State, Store,
     catalogue::Catalogue,
+    erasing,
     error::{ReadError, StorageError},
     objects::Objects,
     placed::Number,
@@ -48,7 +49,7 @@ use crate::{
 pub(crate) type Pair = (u64, Number);
 
 /// The file that says how far the index is. Another version has another name, is not seen, and goes when the index is filled.
-const META: &str = "meta-3";
+const META: &str = "meta-4";
 const SUM_BYTES: usize = 32;
 /// Bits of a fingerprint: of 10^9 keys one in a thousand has the fingerprint of another, which costs reading a node.
 const FINGERPRINT_BITS: u32 = 40;
@@ -64,6 +65,8 @@ struct Meta {
     /// What makes the fingerprints private.
     secret: [u8; 32],
     commits: u32,
+    /// Nothing that the Erasures before this commit took is in it.
+    sifted: u32,
     /// The first node of the last commit: another log's index shows by it.
     last: [u8; 32],
     runs: Vec<Run>,
@@ -158,9 +161,31 @@ impl Index {
         Err(StorageError::corrupt("index", "it breaks again and again; delete it"))
     }
 
+    /// Tells whether nothing was erased since it was begun.
+    pub(crate) fn is_sifted(&self, catalogue: &Catalogue) -> bool {
+        erasing::since(catalogue, self.meta.sifted).is_empty()
+    }
+
+    /// Begins anew if something was erased since: its fingerprints stand in the index. What is not carried out yet is looked for
+    /// again the next time.
+    fn sift(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
+        let erasures = erasing::since(catalogue, self.meta.sifted);
+        for erasure in erasures.iter().copied() {
+            if !erasing::is_done(objects, catalogue, erasure)? {
+                return Ok(());
+            }
+        }
+        if !erasures.is_empty() && self.meta.commits > 0 {
+            self.renew(catalogue);
+        }
+        self.meta.sifted = catalogue.commits();
+        Ok(())
+    }
+
     /// Takes in the commits that came since. The outer error is of the log, the inner one of the
     /// index.
     fn catch_up(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<Result<(), Broken>, StorageError> {
+        self.sift(objects, catalogue)?;
         while self.meta.commits < catalogue.commits() {
             let from = self.meta.commits;
             let mut to = from;
@@ -192,6 +217,13 @@ impl Index {
         self.place.keep(&names);
         self.meta = meta;
         Ok(())
+    }
+
+    /// Returns all pairs.
+    #[cfg(test)]
+    pub(crate) fn pairs(&self) -> Result<Vec<Pair>, Broken> {
+        let runs = self.meta.runs.iter().map(|run| run.load(&self.place)).collect::<Result<Vec<_>, _>>()?;
+        Ok(runs.concat())
     }
 
     /// Compares the index with the segments, run by run; returns how many pairs it has and how many it should have where it
@@ -247,7 +279,7 @@ fn fresh_meta(catalogue: &Catalogue) -> Meta {
     // Without randomness the keys are less private, in an index that lies beside the plain text.
     random(&mut secret).unwrap_or_default();
     let home = *catalogue.home.as_bytes();
-    Meta { home, secret, commits: 0, last: [0; 32], runs: Vec::new() }
+    Meta { home, secret, commits: 0, sifted: 0, last: [0; 32], runs: Vec::new() }
 }
 
 /// Tells whether an index is of this log. One that is ahead (another process's) is.

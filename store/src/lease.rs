@@ -20,7 +20,7 @@ use std::{
 use griptrace_core::digest::Digest;
 
 use crate::{
-    bucket::{Bucket, Put, Version, When, try_again},
+    bucket::{Bucket, Put, Version, When, get_small, try_again},
     error::StorageError,
     head::{HEAD, Head},
     objects::Objects,
@@ -32,6 +32,9 @@ const MAGIC: &str = "griptrace head v1";
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How long the head has to stand still before another one takes the turn.
 pub(crate) const TAKE_OVER_AFTER: Duration = Duration::from_secs(3);
+/// How the head is swapped: with new bytes, on a condition; `None` if that does not hold.
+type Swap = fn(&dyn Bucket, &[u8], &When) -> io::Result<Option<Version>>;
+
 /// Who writes: a number that nobody else has.
 pub(crate) type WriterId = Digest;
 
@@ -118,7 +121,7 @@ impl SharedHead {
 
     /// Reads the head of a bucket; `None` if there is none.
     pub(crate) fn read(objects: &Objects, bucket: &dyn Bucket) -> Result<Option<(Self, Version)>, StorageError> {
-        let found = bucket.get(HEAD, None).map_err(objects.failed("read", HEAD))?;
+        let found = get_small(bucket, HEAD).map_err(objects.failed("read", HEAD))?;
         found.map(|part| Ok((Self::parse(&part.bytes)?, part.version))).transpose()
     }
 }
@@ -239,12 +242,7 @@ impl Lease {
         released
     }
 
-    fn swap(
-        &self,
-        objects: &Objects,
-        swap: fn(&dyn Bucket, &[u8], &When) -> io::Result<Option<Version>>,
-        change: impl FnOnce(&mut SharedHead),
-    ) -> Result<(), StorageError> {
+    fn swap(&self, objects: &Objects, swap: Swap, change: impl FnOnce(&mut SharedHead)) -> Result<(), StorageError> {
         let mut held = self.held();
         if self.is_lost() {
             return Err(fenced(objects));
@@ -287,7 +285,7 @@ fn swap_once(bucket: &dyn Bucket, bytes: &[u8], when: &When) -> io::Result<Optio
         Ok(Put::Refused) => None,
         Err(error) => Some(error),
     };
-    match (bucket.get(HEAD, None)?, failed) {
+    match (get_small(bucket, HEAD)?, failed) {
         (Some(part), _) if part.bytes == bytes => Ok(Some(part.version)),
         (part, Some(error)) if holds(when, part.as_ref().map(|part| &part.version)) => Err(error),
         (Some(_) | None, _) => Ok(None),

@@ -43,6 +43,7 @@ mod cosigned;
 mod delta;
 mod disk;
 mod edge;
+mod erasing;
 mod error;
 mod evidence;
 mod follow;
@@ -88,9 +89,10 @@ pub use closed::Closed;
 pub use commit::{Receipt, SignedCommit};
 pub use copying::{Copied, Place};
 pub use cosigned::{Cosigned, Witnesses};
+pub use erasing::{Erase, Erased};
 pub use error::{
-    AdoptError, CommitError, CopyError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError, ReadError,
-    Refusal, StorageError,
+    AdoptError, CommitError, CopyError, EraseError, FsckError, KeyChangeRefusal, OpenError, OtherLines, ProveError,
+    ReadError, Refusal, StorageError,
 };
 
 pub use evidence::{EntryProof, NodeProof, StatusChange, StatusEvidence};

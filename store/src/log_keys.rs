@@ -17,6 +17,7 @@ use griptrace_core::{
 use crate::{
     catalogue::Catalogue,
     error::{CommitError, KeyChangeRefusal, StorageError},
+    head::{Signature, Slot},
     number::narrow,
     objects::Objects,
     segment::{self, Groups},
@@ -62,15 +63,41 @@ impl LogKeys {
         Ok(Self { keys, changes })
     }
 
-    /// Reads the keys of a log. What the object is, the signatures in it tell; if it is lost or damaged, the segments are
-    /// read.
+    /// Reads the keys of a log. What the object is, the signatures in it tell; if it is lost or damaged, or does not lead to the
+    /// key of any checkpoint that is there, the segments are read.
+    ///
+    /// # Errors
+    /// `Io` if anything could not be read: keys that lack a change would be taken for all of them.
     pub(crate) fn read(objects: &Objects, genesis: &Genesis, home: &GenesisHash) -> Result<Self, StorageError> {
         let stored = objects.read(KEYS)?;
         let stored = stored.as_deref().map(|bytes| decode(bytes).and_then(|changes| Self::of(genesis, changes)));
-        match stored {
-            Some(Ok(keys)) => Ok(keys),
-            Some(Err(_)) | None => Self::of(genesis, find_log_changes(objects, home)),
+        let Some(Ok(keys)) = stored else { return Self::of(genesis, find_log_changes(objects, home)?) };
+        if keys.verify(objects)? {
+            return Ok(keys);
         }
+        let found = Self::of(genesis, find_log_changes(objects, home)?)?;
+        Ok(if found.verify(objects)? { found } else { keys })
+    }
+
+    /// Tells whether the newest checkpoint verifies, or none is there: in a bucket every one has to, in a folder a slot of the head may
+    /// be torn.
+    fn verify(&self, objects: &Objects) -> Result<bool, StorageError> {
+        let signature = Signature { keys: self };
+        let (mut good, mut bad) = (0_u32, 0_u32);
+        match signature.published(objects) {
+            Ok(Some(_)) => good += 1,
+            Ok(None) => {}
+            Err(StorageError::Corrupt { .. }) => bad += 1,
+            Err(error) => return Err(error),
+        }
+        for slot in signature.slots(objects)? {
+            match slot {
+                Slot::Signed(_) => good += 1,
+                Slot::Bad(_) => bad += 1,
+                Slot::Empty => {}
+            }
+        }
+        Ok(bad == 0 || good > 0 && objects.bucket().is_none())
     }
 
     /// Tells whether the object holds exactly these keys.
@@ -222,13 +249,20 @@ fn history(genesis: &Genesis, home: &GenesisHash, changes: &[(u64, KeyChange)]) 
     KeyHistory::of(genesis, home, changes).map_err(|e| StorageError::corrupt("the log's key changes", e))
 }
 
-/// Looks for the changes of the log's own key in all segments, as far as they can be read: what is found has still to
+/// Looks for the changes of the log's own key in all segments, as far as they are whole: what is found has still to
 /// lead to the key of the newest checkpoint.
-fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Vec<(u64, Vec<u8>)> {
+///
+/// # Errors
+/// `Io` if one could not be read.
+fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
     let mut found = Vec::new();
-    for first in objects.list("segments").unwrap_or_default().iter().filter_map(|name| segment::first_in_folder(name)) {
+    for first in objects.list(segment::FOLDER)?.iter().filter_map(|name| segment::first_in_folder(name)) {
         let name = segment::name(first);
-        let Ok(Some(bytes)) = objects.read(&name) else { continue };
+        let bytes = match objects.read(&name) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) | Err(StorageError::Corrupt { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         let Ok(begin) = segment::check_header(home, first, &bytes) else { continue };
         let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
         while let Ok(Some(group)) = groups.next() {
@@ -240,5 +274,5 @@ fn find_log_changes(objects: &Objects, home: &GenesisHash) -> Vec<(u64, Vec<u8>)
             }
         }
     }
-    found
+    Ok(found)
 }

@@ -6,7 +6,10 @@
 //! them: the last segment (`appender`) and the head (`head`). In a bucket nothing is written in place:
 //! these two are written whole, on a condition that the bucket decides (`appender`, `lease`).
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     collections::HashMap,
     io,
@@ -20,6 +23,7 @@ use crate::{
         ahead::Ahead,
         blocks::{Blocks, DamagedBlock},
         disk::BucketDisk,
+        get_small,
     },
     disk::{Disk, DiskFile, Folder},
     error::StorageError,
@@ -31,6 +35,10 @@ use crate::{
 const TEMPORARY: &str = "tmp";
 /// Segments that are kept open for reading.
 const OPEN_SEGMENTS_MAX: usize = 128;
+
+/// How often an object is changed anew that others changed meanwhile, and how much longer is waited each time.
+const CHANGES_MAX: u32 = 32;
+const CHANGE_AGAIN: Duration = Duration::from_millis(10);
 
 /// Entries for which reading ahead is begun.
 const AHEAD_ENTRIES_MIN: u64 = 16;
@@ -162,7 +170,12 @@ impl Objects {
     ) -> Result<Vec<u8>, StorageError> {
         let size = file.length().map_err(self.failed("read", name))?;
         // Never more than there is, whatever a damaged length claims.
-        let mut bytes = vec![0; narrow(length.min(size.saturating_sub(offset)))];
+        let length = narrow(length.min(size.saturating_sub(offset)));
+        let mut bytes = Vec::new();
+        // In a bucket that is what a service says that there is.
+        let no_room = |_| io::Error::new(io::ErrorKind::OutOfMemory, format!("it has {length} bytes"));
+        bytes.try_reserve_exact(length).map_err(no_room).map_err(self.failed("read", name))?;
+        bytes.resize(length, 0);
         let read = file.read_at(&mut bytes, offset).map_err(self.failed("read", name))?;
         bytes.truncate(read);
         Ok(bytes)
@@ -302,14 +315,19 @@ impl Objects {
             let changed = change(self.read(name)?.as_deref())?;
             return Ok(changed.map(|bytes| self.put(name, &bytes)).transpose().map(drop)?);
         };
-        loop {
-            let found = bucket.get(name, None).map_err(self.failed("read", name))?;
+        for tries in 0..CHANGES_MAX {
+            if tries > 0 {
+                bucket.pause(CHANGE_AGAIN.saturating_mul(tries));
+            }
+            let found = get_small(&**bucket, name).map_err(self.failed("read", name))?;
             let Some(bytes) = change(found.as_ref().map(|part| &*part.bytes))? else { return Ok(()) };
             let when = found.map_or(When::Absent, |part| When::Is(part.version));
             if let Put::Done(_) = bucket.put(name, &bytes, &when).map_err(self.failed("write", name))? {
                 return Ok(());
             }
         }
+        let busy = io::Error::new(io::ErrorKind::ResourceBusy, "others write to it again and again");
+        Err(self.failed("write", name)(busy).into())
     }
 
     /// Begins an object that is written bit by bit: under a temporary name.
@@ -325,6 +343,17 @@ impl Objects {
         file.sync().map_err(self.failed("sync", temporary))?;
         self.disk.rename(temporary, name).map_err(self.failed("rename to", name))?;
         self.sync_name(name)
+    }
+
+    /// Removes the object that said that something is under way, the only one in its folder or, in a bucket, one of several,
+    /// durably.
+    pub(crate) fn remove_mark(&self, name: &str) -> Result<(), StorageError> {
+        if let Some(bucket) = self.bucket() {
+            return bucket.remove(name).map_err(self.failed("remove", name));
+        }
+        let folder = name.split('/').next().unwrap_or(name);
+        self.remove_folder(folder)?;
+        self.sync_name(folder)
     }
 
     /// Removes a folder of objects that others make superfluous. Nothing waits for its durability.

@@ -20,6 +20,7 @@ use crate::{
     closed,
     delta::Delta,
     edge::Edge,
+    erasing,
     error::{OpenError, StorageError},
     follow::Candidate,
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature, Signed, Slot, sign},
@@ -29,6 +30,7 @@ use crate::{
     number::narrow,
     objects::Objects,
     publish::{Desk, Publisher, is_behind},
+    seen::SEEN,
     segment::{self, Group, GroupWriter, Groups},
     snapshot::Snapshot,
     tiles::TileReader,
@@ -76,13 +78,11 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
         return Err(OpenError::Exists { path: objects.root().to_path_buf() });
     }
     objects.prepare()?;
-    // No head, no checkpoint: whatever lies here is of an `init` that crashed and told nobody.
-    if let Some(bucket) = objects.bucket() {
-        let first = segment::name(0);
-        // Only what is there: a removal that arrives late would take the new one.
-        if objects.exists(&first)? {
-            bucket.remove(&first).map_err(objects.failed("remove", &first))?;
-        }
+    // No head, no checkpoint: whatever lies in a folder is of an `init` that crashed and told nobody. In a bucket it may be of one
+    // that is at work, and nothing there tells.
+    if objects.bucket().is_some() && objects.exists(&segment::name(0))? {
+        let why = "a log was begun here and is not whole: another `init` is at work, or one was cut off; if none is at work, empty the place and begin again";
+        return Err(StorageError::corrupt(segment::name(0), why).into());
     }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
@@ -260,7 +260,14 @@ impl Reading<'_> {
         // The snapshot first: a writer that goes on meanwhile only makes the head newer.
         let snapshot = Snapshot::open(self.objects, &self.home);
         let newest = self.newest()?;
-        Ok((self.load(snapshot, &newest)?, newest))
+        let seen_here = |error: StorageError| match error {
+            StorageError::Corrupt { object, why } if newest.object == SEEN => {
+                let more = "this machine saw that signed: the bucket was set back, unless it is this object alone that is lost; put the newest copy back";
+                StorageError::corrupt(object, format!("{why} ({more})"))
+            }
+            other @ (StorageError::Corrupt { .. } | StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
+        };
+        Ok((self.load(snapshot, &newest).map_err(seen_here)?, newest))
     }
 
     /// Returns the newest checkpoint that was signed.
@@ -319,6 +326,7 @@ impl Reading<'_> {
     ) -> Result<(Catalogue, String, Desk), OpenError> {
         // Once more: what a crashed writer wrote may be in the system's memory alone.
         head.write(self.objects, &newest.note)?;
+        let covered = newest.head.size;
         // Whole again after a crash before it was published; if the disk refuses, the next time.
         if let Err(error @ StorageError::Corrupt { .. }) = self.publish_again(&newest, &edge, &head) {
             return Err(error.into());
@@ -334,9 +342,21 @@ impl Reading<'_> {
         // Only now: what a crash left may have changed the key.
         check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
+        self.finish_erasing(&mut catalogue, covered)?;
         let (first, end) = catalogue.end();
         let appender = Appender::at(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { publisher, appender, lock }))
+    }
+
+    /// Carries out what erasures a crash, or a process that lost its turn, left undone.
+    fn finish_erasing(&self, catalogue: &mut Catalogue, from: u64) -> Result<(), StorageError> {
+        let finished = erasing::take_up(self.objects, catalogue, from);
+        if !catalogue.is_damaged() {
+            return finished;
+        }
+        let head = Head { size: catalogue.size(), root: catalogue.root() };
+        *catalogue = derive(self.objects, self.genesis, self.home, self.signature, head)?;
+        erasing::take_up(self.objects, catalogue, from)
     }
 
     /// Publishes what was signed, if it is not what is published.

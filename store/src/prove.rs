@@ -15,7 +15,7 @@ use std::{
 use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, ManifestOpening, StatusPart, SubjectOpening},
     checkpoint::Checkpoint,
-    details::{self, Salt, slot},
+    details::{Salt, slot},
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     id::NodeId,
     key_change::key_status,
@@ -42,7 +42,7 @@ use crate::{
     number::wide,
     placed::{Number, PlacedCommit},
     reading::SegmentReader,
-    record::NodeRecord,
+    record::{ManifestRecord, NodeRecord, Secret},
     segment,
     store::Inner,
     tiles::TileReader,
@@ -309,12 +309,12 @@ impl<'a> Prover<'a> {
             let mut slots = self.options.disclose.slots(core.kind, &self.catalogue.id(number));
             if is_shipped {
                 slots.extend(["content", "manifest"].iter().filter_map(|name| slot(core.kind, name)));
-                if let Some(manifest) = record.manifest {
-                    let (seed, files) = (manifest.seed, manifest.files);
+                // One of which a file was erased can't be opened whole, and only whole ones are.
+                if let Some(ManifestRecord { secret: Secret::Seed(seed), files }) = record.manifest {
                     gathered.manifests.push(ManifestOpening { node: ordinal, seed, files });
                 }
             }
-            if let Some(opening) = details::open(core.kind, &record.seed, &record.values, &slots) {
+            if let Some(opening) = record.secret.open(core.kind, &record.values, &slots) {
                 gathered.disclosures.push(Disclosure { node: ordinal, opening });
             }
             gathered.countries.insert(number, core.country);

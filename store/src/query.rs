@@ -3,7 +3,10 @@
 use core::ops::Range;
 use std::collections::HashSet;
 
-use griptrace_core::{id::NodeId, node::Kind};
+use griptrace_core::{
+    id::NodeId,
+    node::{Kind, Role},
+};
 
 use crate::{
     Store,
@@ -128,6 +131,18 @@ impl Store {
             let catalogue = &state.catalogue;
             let found = catalogue.numbers().filter(|number| catalogue.node(*number).kind == kind);
             Ok(found.map(|number| catalogue.id(number)).collect())
+        })
+    }
+
+    /// Returns the Erasures of a node, in log order.
+    ///
+    /// # Errors
+    /// `NoNode`.
+    pub fn erasures_of(&self, id: &NodeId) -> Result<Vec<NodeId>, ReadError> {
+        self.0.ask(|state| {
+            let incoming = state.catalogue.incoming(state.number(id)?);
+            let erasures = incoming.filter(|(role, _)| *role == Role::Erases);
+            Ok(erasures.map(|(_, number)| state.catalogue.id(number)).collect())
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use griptrace_core::{
     commit::Commit,
     id::NodeId,
-    node::{Core, node_id},
+    node::{Core, Kind, node_id},
 };
 
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     placed::{Number, PlacedCommit},
-    record::NodeRecord,
-    segment::{self, FRAME_HEAD_BYTES, FramePlace},
+    record::{ManifestRecord, NodeRecord, Remains, Secret},
+    segment::{self, FRAME_HEAD_BYTES, FramePlace, Rest},
 };
 
 /// Bytes that are read at once, where several nodes are wanted.
@@ -73,7 +73,8 @@ impl<'a> SegmentReader<'a> {
             for number in some {
                 let offset = catalogue.node(*number).frame.offset;
                 let bytes = bytes.get(narrow(offset.saturating_sub(first.offset))..).unwrap_or_default();
-                records.push(check_node(&name, offset, bytes, false, catalogue.id(*number))?);
+                let rest = check_node(&name, offset, bytes, false, catalogue.id(*number))?;
+                records.push(self.complete(catalogue, *number, rest)?);
             }
             rest = others;
         }
@@ -81,6 +82,12 @@ impl<'a> SegmentReader<'a> {
     }
 
     fn read(&mut self, catalogue: &Catalogue, number: Number, attached: bool) -> Result<NodeRecord, StorageError> {
+        let rest = self.rest(catalogue, number, attached)?;
+        self.complete(catalogue, number, rest)
+    }
+
+    /// Reads what stands of a node in its place.
+    pub(crate) fn rest(&mut self, catalogue: &Catalogue, number: Number, attached: bool) -> Result<Rest, StorageError> {
         let node = catalogue.node(number);
         let first = catalogue.commit_of(number).segment;
         let offset = node.frame.offset;
@@ -89,6 +96,49 @@ impl<'a> SegmentReader<'a> {
             bytes.extend(self.attachment(first, node.frame.end())?);
         }
         check_node(&segment::name(first), offset, &bytes, attached, catalogue.id(number))
+    }
+
+    /// Puts what an erasure left of a node in the place of what it took.
+    fn complete(&mut self, catalogue: &Catalogue, number: Number, rest: Rest) -> Result<NodeRecord, StorageError> {
+        let Rest { mut record, details_at, attachment_at, remains: _ } = rest;
+        if let Some(taker) = details_at {
+            let (kept, values) = self.remains(catalogue, taker)?.details.unwrap_or_default();
+            (record.secret, record.values) = (Secret::Kept(kept), values);
+        }
+        if let Some(taker) = attachment_at.filter(|_| catalogue.node(number).kind != Kind::Erasure) {
+            let nothing = || ManifestRecord { secret: Secret::Kept(Vec::new()), files: Vec::new() };
+            record.manifest = Some(self.remains(catalogue, taker)?.manifest.unwrap_or_else(nothing));
+        }
+        Ok(record)
+    }
+
+    /// Reads what an Erasure has of the node that it erased; `None` if a later one took that over.
+    pub(crate) fn remains_at(
+        &mut self,
+        catalogue: &Catalogue,
+        erasure: Number,
+    ) -> Result<Option<Remains>, StorageError> {
+        let rest = self.rest(catalogue, erasure, catalogue.node(erasure).attached)?;
+        if rest.attachment_at.is_some() {
+            return Ok(None);
+        }
+        let why = || format!("{} is an Erasure, and has nothing of what it erased", catalogue.id(erasure));
+        let name = || segment::name(catalogue.commit_of(erasure).segment);
+        rest.remains.map(Some).ok_or_else(|| StorageError::corrupt(name(), why()))
+    }
+
+    /// Reads what an Erasure has of the node that it erased, or a later one that took that over. Nothing, if it is not in the
+    /// log as far as it was read here: another process erases meanwhile, and what that left is unknown until this one follows.
+    fn remains(&mut self, catalogue: &Catalogue, taker: NodeId) -> Result<Remains, StorageError> {
+        let mut taker = taker;
+        let mut before = None;
+        while let Some(number) = catalogue.number(&taker).filter(|number| before.is_none_or(|before| *number > before))
+        {
+            let rest = self.rest(catalogue, number, catalogue.node(number).attached)?;
+            let Some(next) = rest.attachment_at else { return Ok(rest.remains.unwrap_or_default()) };
+            (before, taker) = (Some(number), next);
+        }
+        Ok(Remains::default())
     }
 
     fn attachment(&mut self, first: u64, offset: u64) -> Result<Vec<u8>, StorageError> {
@@ -116,7 +166,8 @@ impl<'a> SegmentReader<'a> {
             let at = narrow(node.frame.offset.saturating_sub(begin));
             let bytes = bytes.get(at..).unwrap_or_default();
             let id = catalogue.id(number);
-            let record = check_node(&name, node.frame.offset, bytes, node.attached, id)?;
+            let rest = check_node(&name, node.frame.offset, bytes, node.attached, id)?;
+            let record = self.complete(catalogue, number, rest)?;
             let core = record.core().map_err(|e| StorageError::corrupt(&*name, e))?;
             Ok((id, core, record))
         };
@@ -145,12 +196,12 @@ impl<'a> SegmentReader<'a> {
 }
 
 /// Reads a node out of the bytes that begin with its frame, and compares its hash with its id.
-fn check_node(name: &str, offset: u64, bytes: &[u8], attached: bool, id: NodeId) -> Result<NodeRecord, StorageError> {
-    let record = segment::read_node(name, offset, bytes, attached)?;
-    let found = node_id(&record.core);
+fn check_node(name: &str, offset: u64, bytes: &[u8], attached: bool, id: NodeId) -> Result<Rest, StorageError> {
+    let rest = segment::read_node(name, offset, bytes, attached)?;
+    let found = node_id(&rest.record.core);
     if found != id {
         let why = format!("the node at byte {offset} has id {found}, and {id} was recorded there");
         return Err(StorageError::corrupt(name, why));
     }
-    Ok(record)
+    Ok(rest)
 }

@@ -1,11 +1,22 @@
 //! What this machine saw of a log in a bucket: its newest checkpoint, so that a bucket that was set back is
 //! noticed (Rule R11). A folder has the head for that.
+//!
+//! It stands in two files, the newer one and the one before it, and is what any checkpoint of the log is: nothing is opened that
+//! ends before it or leads to another root. It is kept whenever a newer one was seen, at most once a second, and
+//! before anything is committed in a turn.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    path::Path,
+};
 
 use crate::{
     catalogue::Catalogue,
     disk::{Disk as _, Folder},
     error::StorageError,
-    head::{HEAD, Head, Signature},
+    head::{HEAD, Signature, Signed},
     lease::SharedHead,
     objects::Objects,
     publish::size_of,
@@ -13,15 +24,42 @@ use crate::{
 };
 
 /// In this machine's folder.
-const SEEN: &str = "seen";
-const TEMPORARY: &str = "seen.new";
+pub(crate) const SEEN: &str = "seen";
+/// The one before it.
+const BEFORE: &str = "seen.before";
+/// Held by who writes them: several processes may share the folder.
+const LOCK: &str = "seen.lock";
 
-fn read(objects: &Objects, signature: Signature<'_>) -> Result<Option<Head>, StorageError> {
+/// Counts the files that this process began, of whatever store.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the newest checkpoint that was seen. One that can't be read counts for nothing as long as the other can, and an empty
+/// one, which a power cut may leave, for nothing at all.
+pub(crate) fn newest(objects: &Objects, signature: Signature<'_>) -> Result<Option<Signed>, StorageError> {
     if objects.bucket().is_none() {
         return Ok(None);
     }
-    let path = objects.local().join(SEEN);
-    match std::fs::read(&path) {
+    let (mut found, mut bad) = (None::<Signed>, None);
+    for name in [SEEN, BEFORE] {
+        match read(objects, signature, name) {
+            Ok(Some(signed)) if found.as_ref().is_none_or(|found| found.head.size < signed.head.size) => {
+                found = Some(signed);
+            }
+            Ok(_) => {}
+            Err(error @ StorageError::Corrupt { .. }) => bad = bad.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    match (found, bad) {
+        (None, Some(error)) => Err(error),
+        (found, _) => Ok(found),
+    }
+}
+
+fn read(objects: &Objects, signature: Signature<'_>, name: &str) -> Result<Option<Signed>, StorageError> {
+    let path = objects.local().join(name);
+    match fs::read(&path) {
+        Ok(bytes) if bytes.is_empty() => Ok(None),
         Ok(bytes) => {
             let shown = path.display().to_string();
             let hint = |why: StorageError| match why {
@@ -31,34 +69,36 @@ fn read(objects: &Objects, signature: Signature<'_>) -> Result<Option<Head>, Sto
                 }
                 other @ (StorageError::Io { .. } | StorageError::Fenced { .. }) => other,
             };
-            signature.read(&shown, &bytes).map(|(head, _)| Some(head)).map_err(hint)
+            let (head, note) = signature.read(&shown, &bytes).map_err(hint)?;
+            Ok(Some(Signed { object: SEEN, head, note }))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StorageError::Io { doing: "read", path, source }),
     }
 }
 
 /// Returns the size of the newest checkpoint that was seen.
 pub(crate) fn size(objects: &Objects, signature: Signature<'_>) -> Result<Option<u64>, StorageError> {
-    Ok(read(objects, signature)?.map(|head| head.size))
+    Ok(newest(objects, signature)?.map(|seen| seen.head.size))
 }
 
-/// Refuses a log that is not a later state of the one that was seen. Tells whether the checkpoint of the catalogue is as new.
-pub(crate) fn check(objects: &Objects, signature: Signature<'_>, catalogue: &Catalogue) -> Result<bool, StorageError> {
-    let Some(seen) = read(objects, signature)? else { return Ok(true) };
-    let (root, is_as_new) = if seen.size > catalogue.size() {
-        // The head moves before a checkpoint that was signed stands in the bucket.
-        let head = objects.bucket().map(|bucket| SharedHead::read(objects, &**bucket)).transpose()?.flatten();
-        let head = head.map(|(shared, _)| shared.head);
-        match head.filter(|head| head.size >= seen.size) {
-            Some(head) => (if head.size == seen.size { head.root } else { seen.root }, false),
-            None => return Err(set_back(head.map_or(catalogue.size(), |head| head.size), seen.size)),
+/// Refuses a log that is not a later state of the one that was seen.
+pub(crate) fn check(objects: &Objects, signature: Signature<'_>, catalogue: &Catalogue) -> Result<(), StorageError> {
+    let Some(seen) = newest(objects, signature)?.map(|seen| seen.head) else { return Ok(()) };
+    if seen.size > catalogue.size() {
+        return Err(set_back(catalogue.size(), seen.size));
+    }
+    if seen.size == catalogue.size() {
+        // The checkpoint may be known from here alone: then the head has moved so far at least, unless it is lost.
+        match SharedHead::size(objects) {
+            Ok(Some(told)) if told < seen.size => return Err(set_back(told, seen.size)),
+            Ok(_) | Err(StorageError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
         }
-    } else {
-        (TileReader::new(objects, catalogue).root_at(seen.size)?, true)
-    };
+    }
+    let root = TileReader::new(objects, catalogue).root_at(seen.size)?;
     if root == seen.root {
-        return Ok(is_as_new);
+        return Ok(());
     }
     let why = format!(
         "at size {} this machine saw root {} signed, and now it is {root}: two histories were signed",
@@ -83,11 +123,37 @@ pub(crate) fn keep(objects: &Objects, note: &str) -> Result<(), StorageError> {
     if objects.bucket().is_none() {
         return Ok(());
     }
-    let kept = std::fs::read(objects.local().join(SEEN)).unwrap_or_default();
-    if size_of(&kept) > size_of(note.as_bytes()) {
+    let path = || objects.local().join(SEEN);
+    write(objects.local(), note).map_err(|source| StorageError::Io { doing: "write", path: path(), source })
+}
+
+fn write(local: &Path, note: &str) -> io::Result<()> {
+    let lock = File::options().write(true).create(true).truncate(false).open(local.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        // Another process keeps what is as new, or this one comes again.
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let kept = fs::read(local.join(SEEN)).unwrap_or_default();
+    if size_of(&kept) >= size_of(note.as_bytes()) {
         return Ok(());
     }
-    let (folder, path) = (Folder::new(objects.local()), objects.local().join(TEMPORARY));
-    let written = std::fs::write(&path, note).and_then(|()| folder.rename(TEMPORARY, SEEN));
-    written.map_err(|source| StorageError::Io { doing: "write", path, source })
+    let temporary = format!("{SEEN}.{}-{}", std::process::id(), BEGUN.fetch_add(1, Ordering::Relaxed));
+    let path = local.join(&temporary);
+    let mut file = File::create(&path)?;
+    let written = file.write_all(note.as_bytes()).and_then(|()| file.sync_all());
+    let written = written.and_then(|()| {
+        let folder = Folder::new(local);
+        // Crash here: the one before stands. What can't be read is not worth to be that.
+        if size_of(&kept) > 0 {
+            folder.rename(SEEN, BEFORE)?;
+        }
+        // Crash here: it does too, under its other name.
+        folder.rename(&temporary, SEEN)
+    });
+    if written.is_err() {
+        drop(fs::remove_file(path));
+    }
+    written
 }

@@ -10,19 +10,25 @@
 //! The end of a group is the unsigned head of the log: a group is in the log if all of it is there,
 //! and what is signed afterwards is exactly what its end says (Rule R11).
 //!
+//! Nothing in a segment ever moves, and but for one thing nothing changes: what an erasure took of a node (`erasing`). The node's
+//! frame, or its attachment's, is then overwritten by one of the same length that says which Erasure has what is left.
+//!
 //! The name is the index of the first entry: the next segment's name follows from the log's size.
 
+use std::collections::BTreeMap;
+
 use griptrace_core::{
-    cbor::{Reader, Record as _},
+    cbor::{DecodeError, Reader, Record as _, Writer},
     digest::Digest,
     id::{GenesisHash, NodeId},
+    limits::CORE_BYTES_MAX,
 };
 
 use crate::{
     error::StorageError,
     number::{narrow, wide},
     parallel::bytes_on_all_processors,
-    record::{Attachment, NodeRecord, core_bytes},
+    record::{Attachment, NodeRecord, Remains, Secret, core_bytes},
 };
 
 /// Bytes before a frame's payload.
@@ -36,6 +42,10 @@ const NODE: u8 = 3;
 const ATTACHMENT: u8 = 4;
 const END: u8 = 5;
 const CHECKPOINT: u8 = 6;
+/// In the place of a node: its core, the Erasure that has the rest, zeros.
+const NODE_TAKEN: u8 = 7;
+/// In the place of an attachment: the Erasure that has the rest, zeros.
+const ATTACHMENT_TAKEN: u8 = 8;
 const MAGIC: &[u8] = b"griptrace segment v2";
 
 /// The folder of segments.
@@ -175,6 +185,20 @@ fn put_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
     bytes.extend(payload);
 }
 
+/// Makes every checksum of a segment anew, as somebody would who forges it.
+#[cfg(test)]
+pub(crate) fn sum_again(name: &str, bytes: &mut [u8]) {
+    let mut at = 0;
+    while let Ok((kind, _, payload)) = split_frame(name, 0, &bytes[at..]) {
+        if kind == NOTHING {
+            return;
+        }
+        let (sum, length) = (checksum(kind, payload), payload.len());
+        bytes[at + 5..at + 21].copy_from_slice(&sum);
+        at += 21 + length;
+    }
+}
+
 fn checksum(kind: u8, payload: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[kind]).update(&wide(payload.len()).to_le_bytes()).update(payload);
@@ -216,7 +240,25 @@ pub(crate) struct GroupEntry<'a> {
 pub(crate) struct GroupNode<'a> {
     pub(crate) frame: FramePlace,
     pub(crate) bytes: &'a [u8],
+    /// Whether an erasure took all but the core.
+    pub(crate) is_core_alone: bool,
     pub(crate) attachment: Option<&'a [u8]>,
+    /// Whether an erasure took what was attached.
+    pub(crate) is_attachment_taken: bool,
+}
+
+impl GroupNode<'_> {
+    /// Tells whether an erasure took anything of it from here.
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.is_core_alone || self.is_attachment_taken
+    }
+
+    /// Reads what stands here of the node.
+    pub(crate) fn rest(&self, name: &str) -> Result<Rest, StorageError> {
+        let node = if self.is_core_alone { NODE_TAKEN } else { NODE };
+        let attached = if self.is_attachment_taken { ATTACHMENT_TAKEN } else { ATTACHMENT };
+        Rest::of(name, (node, self.bytes), self.attachment.map(|bytes| (attached, bytes)))
+    }
 }
 
 /// Where a frame is in its segment.
@@ -276,16 +318,19 @@ impl<'a> Groups<'a> {
             match kind {
                 CHECKPOINT if checkpoint.is_none() && entries.is_empty() => checkpoint = Some((frame, payload)),
                 ENTRY => entries.push(GroupEntry { frame, bytes: payload, nodes: Vec::new() }),
-                NODE => {
+                NODE | NODE_TAKEN => {
                     let entry = entries.last_mut();
                     let entry = entry.ok_or_else(|| self.bad(offset, "a node stands before any commit"))?;
-                    entry.nodes.push(GroupNode { frame, bytes: payload, attachment: None });
+                    let is_core_alone = kind == NODE_TAKEN;
+                    let (attachment, is_attachment_taken) = (None, false);
+                    let node = GroupNode { frame, bytes: payload, is_core_alone, attachment, is_attachment_taken };
+                    entry.nodes.push(node);
                 }
-                ATTACHMENT => {
+                ATTACHMENT | ATTACHMENT_TAKEN => {
                     let node = entries.last_mut().and_then(|entry| entry.nodes.last_mut());
                     let node = node.filter(|node| node.attachment.is_none());
-                    node.ok_or_else(|| self.bad(offset, "an attachment belongs to no node"))?.attachment =
-                        Some(payload);
+                    let node = node.ok_or_else(|| self.bad(offset, "an attachment belongs to no node"))?;
+                    (node.attachment, node.is_attachment_taken) = (Some(payload), kind == ATTACHMENT_TAKEN);
                 }
                 END => return self.end(offset, payload, checkpoint, entries).map(Some),
                 _ => return Err(self.bad(offset, "a frame is of no known kind, or out of place")),
@@ -356,18 +401,140 @@ fn check_sum(name: &str, offset: u64, kind: u8, sum: &[u8], payload: &[u8]) -> R
     Err(StorageError::corrupt(name, format!("the frame at byte {offset} has another checksum than its bytes")))
 }
 
-/// Reads a node out of the bytes of its frame, and of the frame of its attachment if there is one.
-pub(crate) fn read_node(name: &str, offset: u64, bytes: &[u8], attached: bool) -> Result<NodeRecord, StorageError> {
-    let (_, payload) = read_frame(name, offset, bytes)?;
-    let mut record = decode_node(name, payload)?;
-    if attached {
-        let at = FRAME_HEAD_BYTES.saturating_add(wide(payload.len()));
-        let rest = bytes.get(narrow(at)..).unwrap_or_default();
-        let (_, payload) = read_frame(name, offset.saturating_add(at), rest)?;
-        let attachment = decode_attachment(name, payload)?;
-        (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects);
+/// What stands of a node in its place, and which Erasures have the rest.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// The node; without seed, details or files where these were taken.
+    pub(crate) record: NodeRecord,
+    /// The Erasure that has what is left of seed and details, if they were taken.
+    pub(crate) details_at: Option<NodeId>,
+    /// The Erasure that has what is left of the attachment, if that was taken.
+    pub(crate) attachment_at: Option<NodeId>,
+    /// What is left of another node, if this is the Erasure that has it.
+    pub(crate) remains: Option<Remains>,
+}
+
+impl Rest {
+    /// Tells whether an erasure took anything of the node from here.
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.details_at.is_some() || self.attachment_at.is_some()
     }
-    Ok(record)
+
+    fn of(name: &str, (kind, payload): (u8, &[u8]), attachment: Option<(u8, &[u8])>) -> Result<Self, StorageError> {
+        let bad = |e| StorageError::corrupt(name, e);
+        let (record, details_at) = match kind {
+            NODE => (decode_node(name, payload)?, None),
+            NODE_TAKEN => {
+                let (core, taker) = read_taken(payload).map_err(bad)?;
+                let bare = NodeRecord::bare(core.to_vec(), BTreeMap::new(), None, None);
+                (NodeRecord { secret: Secret::Kept(Vec::new()), ..bare }, Some(taker))
+            }
+            _ => return Err(StorageError::corrupt(name, "a node was recorded where something else stands")),
+        };
+        let mut rest = Self { record, details_at, attachment_at: None, remains: None };
+        match attachment {
+            None => {}
+            Some((ATTACHMENT, payload)) => {
+                let Attachment { manifest, subjects, remains } = decode_attachment(name, payload)?;
+                (rest.record.manifest, rest.record.subjects, rest.remains) = (manifest, subjects, remains);
+            }
+            Some((ATTACHMENT_TAKEN, payload)) => {
+                rest.attachment_at = Some(read_taker(&mut Reader::new(payload), payload).map_err(bad)?);
+            }
+            Some(_) => {
+                return Err(StorageError::corrupt(name, "an attachment was written where something else stands"));
+            }
+        }
+        Ok(rest)
+    }
+}
+
+/// Reads the payload of a node of which all but the core was taken.
+fn read_taken(payload: &[u8]) -> Result<(&[u8], NodeId), DecodeError> {
+    let mut input = Reader::new(payload);
+    input.tuple(5)?;
+    let core = input.bytes("bytes of a core", CORE_BYTES_MAX)?;
+    Ok((core, read_taker(&mut input, payload)?))
+}
+
+/// Reads which Erasure took what stood here. Nothing is behind it but zeros.
+fn read_taker(input: &mut Reader<'_>, payload: &[u8]) -> Result<NodeId, DecodeError> {
+    let taker = NodeId::new(input.digest()?);
+    let behind = payload.get(input.offset()..).unwrap_or_default();
+    if behind.iter().all(|byte| *byte == 0) {
+        return Ok(taker);
+    }
+    Err(DecodeError::Field { field: "what an erasure left", why: "has something behind the Erasure's id" })
+}
+
+/// Overwrites the frame at an offset of a segment by one that says that an Erasure has the rest, unless it does or a later
+/// Erasure took it: `is_older` tells. Tells whether anything changed.
+pub(crate) fn take(
+    name: &str,
+    bytes: &mut [u8],
+    offset: u64,
+    taker: &NodeId,
+    is_older: impl Fn(&NodeId) -> bool,
+) -> Result<bool, StorageError> {
+    let bad = |e| StorageError::corrupt(name, e);
+    let (kind, payload) = read_frame(name, offset, bytes.get(narrow(offset)..).unwrap_or_default())?;
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let before = match kind {
+        NODE_TAKEN => Some(read_taken(payload).map_err(bad)?.1),
+        ATTACHMENT_TAKEN => Some(read_taker(&mut Reader::new(payload), payload).map_err(bad)?),
+        _ => None,
+    };
+    if before.is_some_and(|before| before == *taker || !is_older(&before)) {
+        return Ok(false);
+    }
+    let frame = match kind {
+        NODE | NODE_TAKEN => node_taken(core_of_node(name, payload)?, taker, length),
+        ATTACHMENT | ATTACHMENT_TAKEN => attachment_taken(taker, length),
+        _ => return Err(StorageError::corrupt(name, format!("what stands at byte {offset} is no node's"))),
+    };
+    let frame = frame.ok_or_else(|| {
+        StorageError::corrupt(name, format!("what stands at byte {offset} is too short to be of a node"))
+    })?;
+    bytes.iter_mut().skip(narrow(offset)).zip(frame).for_each(|(to, from)| *to = from);
+    Ok(true)
+}
+
+/// Returns the frame that takes the place of a node's of `length` bytes of payload: the core, and which Erasure has the rest.
+fn node_taken(core: &[u8], taker: &NodeId, length: u32) -> Option<Vec<u8>> {
+    let mut out = Writer::new();
+    out.array(5).bytes(core).bytes(taker.as_bytes());
+    taken_frame(NODE_TAKEN, out.into_bytes(), length)
+}
+
+/// Returns the frame that takes the place of an attachment's of `length` bytes of payload.
+fn attachment_taken(taker: &NodeId, length: u32) -> Option<Vec<u8>> {
+    let mut out = Writer::new();
+    out.bytes(taker.as_bytes());
+    taken_frame(ATTACHMENT_TAKEN, out.into_bytes(), length)
+}
+
+/// `None` if there is no room: what stands in a node or attachment that can be erased is always longer.
+fn taken_frame(kind: u8, mut payload: Vec<u8>, length: u32) -> Option<Vec<u8>> {
+    let length = narrow(length.into());
+    if payload.len() > length {
+        return None;
+    }
+    payload.resize(length, 0);
+    let mut frame = Vec::new();
+    put_frame(&mut frame, kind, &payload);
+    Some(frame)
+}
+
+/// Reads a node out of the bytes of its frame, and of the frame of its attachment if there is one.
+pub(crate) fn read_node(name: &str, offset: u64, bytes: &[u8], attached: bool) -> Result<Rest, StorageError> {
+    let node = read_frame(name, offset, bytes)?;
+    let mut attachment = None;
+    if attached {
+        let at = FRAME_HEAD_BYTES.saturating_add(wide(node.1.len()));
+        let rest = bytes.get(narrow(at)..).unwrap_or_default();
+        attachment = Some(read_frame(name, offset.saturating_add(at), rest)?);
+    }
+    Rest::of(name, node, attachment)
 }
 
 /// Reads an entry or a checkpoint out of the bytes of its frame.
@@ -382,7 +549,7 @@ pub(crate) fn core_of_node<'a>(name: &str, payload: &'a [u8]) -> Result<&'a [u8]
 
 /// Reads a node's frame. What was written was strict, and the checksum held: it isn't written again
 /// to compare.
-pub(crate) fn decode_node(name: &str, payload: &[u8]) -> Result<NodeRecord, StorageError> {
+fn decode_node(name: &str, payload: &[u8]) -> Result<NodeRecord, StorageError> {
     NodeRecord::read(&mut Reader::new(payload)).map_err(|e| StorageError::corrupt(name, e))
 }
 

@@ -7,7 +7,7 @@ use core::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockResult},
 };
 
 use griptrace_core::{
@@ -121,10 +121,14 @@ pub(crate) struct Inner {
     pub(crate) adopting: Mutex<()>,
     /// Held by who adds cosignatures to those that are kept.
     pub(crate) cosigning: Mutex<()>,
+    /// Held by who erases, and by who puts small segments together.
+    erasing: Mutex<()>,
+    /// Erasures of other processes of which it is not known here that they are carried out.
+    pub(crate) unsettled: Mutex<Vec<NodeId>>,
     /// Held by who writes a snapshot: how long the tail has to be before it is tried again.
     snapshot: Mutex<Number>,
     /// Whether there is a snapshot that is of no use.
-    is_snapshot_bad: AtomicBool,
+    pub(crate) is_snapshot_bad: AtomicBool,
 }
 
 /// What changes with every commit.
@@ -184,6 +188,8 @@ impl Store {
             edge: Mutex::new(None),
             adopting: Mutex::new(()),
             cosigning: Mutex::new(()),
+            erasing: Mutex::new(()),
+            unsettled: Mutex::default(),
             snapshot: Mutex::new(0),
             is_snapshot_bad: AtomicBool::new(is_snapshot_bad),
         })))
@@ -395,9 +401,19 @@ impl Inner {
         Arc::clone(&self.read().keys)
     }
 
+    /// Keeps others from erasing, and from putting segments together, until the guard is dropped.
+    pub(crate) fn erasing(&self) -> MutexGuard<'_, ()> {
+        self.erasing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the index, which may have to be opened. Taken before the state, never after it.
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the index, unless somebody else is at it.
+    pub(crate) fn try_index(&self) -> TryLockResult<MutexGuard<'_, Option<Index>>> {
+        self.index.try_lock()
     }
 
     /// Answers a question. If the snapshot turns out damaged on the way, the answer is thrown away,

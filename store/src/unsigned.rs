@@ -6,14 +6,19 @@
 
 use std::collections::HashSet;
 
-use griptrace_core::{entry::Entry, id::NodeId};
+use griptrace_core::{
+    entry::Entry,
+    id::NodeId,
+    node::{Core, Role},
+};
 
 use crate::{
     catalogue::Catalogue,
     error::StorageError,
     objects::Objects,
+    reading::SegmentReader,
     record::NodeRecord,
-    segment::{Group, GroupEntry, GroupNode, decode_attachment, decode_node},
+    segment::{Group, Rest},
     validate::validate,
 };
 
@@ -32,9 +37,14 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
                 commit.payload.home, catalogue.home
             )));
         }
-        let named = named(group.name, entry)?;
-        if let Some((id, _)) = named.iter().find(|(id, _)| !seen.insert(*id)) {
-            return Err(bad(format!("node {id} stands in it twice")));
+        let rests = entry.nodes.iter().map(|node| node.rest(group.name)).collect::<Result<Vec<_>, _>>()?;
+        let is_erased = is_erased(catalogue, objects, &rests)?;
+        let named: Vec<(NodeId, NodeRecord)> = rests.into_iter().map(named).collect();
+        if let Some((id, _)) = named.iter().find(|(id, _)| !seen.insert(*id) || catalogue.number(id).is_some()) {
+            return Err(bad(format!("node {id} stands in it, and has a place in the log already")));
+        }
+        if is_erased {
+            continue;
         }
         let lines = validate(catalogue, objects, &named);
         let mut lines = lines.map_err(|error| bad(format!("a commit in it would be refused: {error}")))?;
@@ -46,14 +56,27 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
     Ok(())
 }
 
-fn named(name: &str, entry: &GroupEntry<'_>) -> Result<Vec<(NodeId, NodeRecord)>, StorageError> {
-    let read = |node: &GroupNode<'_>| {
-        let mut record = decode_node(name, node.bytes)?;
-        if let Some(bytes) = node.attachment {
-            let attachment = decode_attachment(name, bytes)?;
-            (record.manifest, record.subjects) = (attachment.manifest, attachment.subjects);
+/// Tells whether something of these nodes, or what an Erasure among them took, was overwritten already: the group was signed and
+/// acknowledged once, and the erasure carried out, before the checkpoint over it was published. What is left is an audit's.
+fn is_erased(catalogue: &Catalogue, objects: &Objects, rests: &[Rest]) -> Result<bool, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    for rest in rests {
+        if rest.is_taken() {
+            return Ok(true);
         }
-        Ok((record.id(), record))
-    };
-    entry.nodes.iter().map(read).collect()
+        let core = Core::from_bytes(&rest.record.core).ok();
+        let targets =
+            core.iter().flat_map(|core| core.edges_of(Role::Erases)).filter_map(|edge| catalogue.number(&edge.to));
+        for target in targets {
+            if reader.rest(catalogue, target, catalogue.node(target).attached)?.is_taken() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn named(rest: Rest) -> (NodeId, NodeRecord) {
+    let record = NodeRecord { remains: rest.remains.map(Box::new), ..rest.record };
+    (record.id(), record)
 }

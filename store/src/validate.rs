@@ -7,11 +7,11 @@ use griptrace_core::{
     cbor::decode,
     commit::StatusLine,
     cose::{MARK_TYPE, Signed},
-    details::{self, read_value, slot},
+    details::{read_value, slot},
     digest::Digest,
     id::{NodeId, StatusKey},
     limits::STATUSES_PER_KEY_MAX,
-    manifest::{check_files, content_digest, root as manifest_root},
+    manifest::{check_files, content_digest},
     node::{Core, Edge, Kind, Role},
     value::Value,
 };
@@ -25,7 +25,7 @@ use crate::{
     parallel::on_all_processors,
     placed::Number,
     reading::SegmentReader,
-    record::{ManifestRecord, NodeRecord, SubjectsRecord, file_count, total_bytes},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord, total_bytes},
 };
 
 struct Candidate<'r> {
@@ -76,6 +76,7 @@ pub(crate) fn validate(
 fn examine<'r>(catalogue: &Catalogue, id: NodeId, record: &'r NodeRecord) -> Result<Candidate<'r>, Refusal> {
     let mut candidate = read(id, record)?;
     let core = &candidate.core;
+    check_whole(record)?;
     if core.home != catalogue.home {
         return Err(Refusal::Home { expected: catalogue.home, found: core.home });
     }
@@ -96,7 +97,16 @@ fn local_edges(core: &Core) -> impl Iterator<Item = &Edge> {
     core.edges.iter().filter(|edge| edge.home.is_none())
 }
 
-/// Checks what can be checked of a record alone, as a commit checks it.
+/// Refuses a new node of which something was erased: nothing of what is not in the log yet can have been.
+pub(crate) fn check_whole(record: &NodeRecord) -> Result<(), Refusal> {
+    let is_kept = |secret: &Secret| matches!(secret, Secret::Kept(_));
+    if is_kept(&record.secret) || record.manifest.as_ref().is_some_and(|manifest| is_kept(&manifest.secret)) {
+        return Err(Refusal::Remains { why: "a new node comes whole, with the seed of its salts".to_owned() });
+    }
+    Ok(())
+}
+
+/// Checks what can be checked of a record alone, as a commit checks it, but for that something of it may have been erased.
 pub(crate) fn check_alone(record: &NodeRecord) -> Result<(), Refusal> {
     let candidate = read(record.id(), record)?;
     check_manifest(&candidate.core, record)?;
@@ -110,7 +120,7 @@ fn read(id: NodeId, record: &NodeRecord) -> Result<Candidate<'_>, Refusal> {
     for value in record.values.values() {
         read_value(value).map_err(decode("a detail is refused"))?;
     }
-    let computed = details::root(core.kind, &record.seed, &record.values);
+    let computed = record.secret.root(core.kind, &record.values).unwrap_or(Digest::ZERO);
     if computed != core.details {
         return Err(Refusal::Details { stated: core.details, computed });
     }
@@ -129,7 +139,8 @@ impl Checker<'_> {
         match core.kind {
             Kind::Shipment => self.check_shipment(id, core)?,
             Kind::Status => return self.check_status(id, core).map(Some).map_err(refused),
-            Kind::Dataset | Kind::Transformation | Kind::Model | Kind::Assessment | Kind::Erasure => {}
+            Kind::Erasure => self.check_erasure(id, candidate)?,
+            Kind::Dataset | Kind::Transformation | Kind::Model | Kind::Assessment => {}
         }
         Ok(None)
     }
@@ -192,6 +203,19 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Refuses an Erasure that has not all and only what is to be left of what it erases. One that comes over the network never
+    /// has it, so that nobody but the store erases.
+    fn check_erasure(&self, id: NodeId, candidate: &Candidate<'_>) -> Result<(), CommitError> {
+        let refused = |why: &str| CommitError::Refused { id, why: Refusal::Remains { why: why.to_owned() } };
+        let remains = candidate.record.remains.as_ref();
+        let remains = remains.ok_or_else(|| refused("it is made where the store is, by `griptrace erase`"))?;
+        let target = candidate.old.iter().flatten().next();
+        let target = *target.ok_or_else(|| refused("what it erases is not in the log before it"))?;
+        let before = SegmentReader::new(self.objects).whole(self.catalogue, target).map_err(CommitError::Storage)?;
+        let kind = self.catalogue.node(target).kind;
+        remains.check(&before, kind, &candidate.core).map_err(|why| refused(&why))
+    }
+
     /// Refuses models whose files could not be put into one folder: the buyer is to have exactly
     /// that folder.
     fn check_shipment(&self, id: NodeId, core: &Core) -> Result<(), CommitError> {
@@ -223,36 +247,48 @@ fn check_manifest(core: &Core, record: &NodeRecord) -> Result<(), Refusal> {
     let detail = |name| slot(core.kind, name).and_then(|slot| record.values.get(&slot)).map(|bytes| read_value(bytes));
     let may = matches!(core.kind, Kind::Dataset | Kind::Model);
     let stated = if may { detail("manifest") } else { None };
+    let erased = record.secret.erased();
+    let is_erased = |name| slot(core.kind, name).is_some_and(|slot| erased.contains(&slot));
     let (manifest, stated) = match (&record.manifest, stated) {
         (None, None) => return Ok(()),
         (Some(_), _) if !may => return Err(wrong("only a dataset or model has files")),
         (None, Some(_)) => return Err(wrong("the details state a manifest, and its files are not given")),
+        (Some(manifest), None) if is_erased("manifest") => return check_paths(manifest),
         (Some(_), None) => return Err(wrong("files are given, and the details state no manifest")),
         (Some(manifest), Some(stated)) => {
             (manifest, stated.map_err(|source| Refusal::Decode { what: "a detail is refused", source })?)
         }
     };
-    check_files(&manifest.files).map_err(|source| Refusal::Decode { what: "its files are refused", source })?;
-    if let Some(pair) = find_collision(manifest.files.iter().map(|file| file.path.as_slice())) {
-        return Err(collision(pair));
-    }
+    check_paths(manifest)?;
     check_stated(manifest, &stated)?;
     let content = detail("content").and_then(Result::ok);
     match content.as_ref().and_then(Value::as_text) {
+        // It is over all files: of those that are left it can't be made again.
+        _ if manifest.erased() > 0 => Ok(()),
         Some(content) => check_content(manifest, content),
-        None if core.kind == Kind::Model => {
+        None if core.kind == Kind::Model && !is_erased("content") => {
             Err(wrong("the details of a model with files state their content digest too"))
         }
         None => Ok(()),
     }
 }
 
+fn check_paths(manifest: &ManifestRecord) -> Result<(), Refusal> {
+    if manifest.files.is_empty() && manifest.erased() > 0 {
+        return Ok(());
+    }
+    check_files(&manifest.files).map_err(|source| Refusal::Decode { what: "its files are refused", source })?;
+    find_collision(manifest.files.iter().map(|file| file.path.as_slice())).map_or(Ok(()), |pair| Err(collision(pair)))
+}
+
 fn check_stated(manifest: &ManifestRecord, stated: &Value) -> Result<(), Refusal> {
-    let root = manifest_root(&manifest.seed, &manifest.files).unwrap_or(Digest::ZERO);
+    let root = manifest.root().unwrap_or(Digest::ZERO);
     let number = |field| stated.field(field).and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
-    let (files, bytes) = (file_count(&manifest.files), total_bytes(&manifest.files));
+    let (files, bytes) = (manifest.count(), total_bytes(&manifest.files));
     let same_root = stated.field("root").and_then(Value::as_bytes) == Some(root.as_bytes().as_slice());
-    if same_root && number("files") == Some(files) && number("bytes") == Some(bytes) {
+    let same_bytes =
+        number("bytes").is_some_and(|stated| stated == bytes || (manifest.erased() > 0 && stated >= bytes));
+    if same_root && number("files") == Some(files) && same_bytes {
         return Ok(());
     }
     let why = format!("the details state {stated}; computed were root {root}, {files} files, {bytes} bytes");

@@ -27,9 +27,11 @@ use griptrace_verifier::{finding::Code, known::Known, update::bring_up_to_date};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::attacks::catalogue;
+use crate::{
+    attacks::catalogue,
+    process::{self, program},
+};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_griptrace-under-test");
 const ORIGIN: &str = "maker.example/2026";
 
 /// Two models, one made of the other, of a source that was collected and one that came from outside.
@@ -102,17 +104,11 @@ impl Desk {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(PROGRAM);
-        command.env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE").stdin(Stdio::null());
-        command.args(arguments).current_dir(self.0.path()).output().unwrap()
+        program(self.0.path(), arguments).output().unwrap()
     }
 
-    /// Runs a command that must end with this code, and returns what it said, on both ways.
     fn ends(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "griptrace {arguments:?}: {said}");
-        said
+        process::ends(self.0.path(), code, arguments)
     }
 
     fn say(&self, arguments: &[&str]) -> String {
@@ -424,10 +420,10 @@ fn a_verdict_says_what_was_asked() {
 fn a_verdict_names_the_policy_as_it_was_read() {
     use std::io::Write as _;
     let desk = Desk::new();
-    let mut command = Command::new(PROGRAM);
-    command.args(["export", "svr", "full.griptrace", "--trust", "trust.toml", "--policy", "/dev/stdin"]);
-    command.args(["--model", "model", "--destination", "DE", "--key", "ed25519.key", "-o", "v.json"]);
-    let mut child = command.current_dir(desk.path("")).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let judge = ["export", "svr", "full.griptrace", "--trust", "trust.toml", "--policy", "/dev/stdin"];
+    let how = ["--model", "model", "--destination", "DE", "--key", "ed25519.key", "-o", "v.json"];
+    let mut command = program(&desk.path(""), &[&judge[..], &how].concat());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let policy = fs::read(desk.path("policy.toml")).unwrap();
     child.stdin.take().unwrap().write_all(&policy).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));

@@ -84,11 +84,15 @@ impl<'a> Shown<'a> {
         let mut needles = town.private();
         for node in &town.nodes {
             let (id, kind) = (node.id(), node.core().expect("it was read before").kind);
-            needles.add("the seed of", &id, &node.seed);
+            needles.add("the seed of", &id, node.secret.seed().expect("nothing was erased"));
             for number in 0..DETAIL_SLOTS {
                 let value = node.values.get(&number);
                 if value.is_none() || !self.detail(kind, &id, number) {
-                    needles.add("a salt of", &id, &details::salt(&node.seed, number));
+                    needles.add(
+                        "a salt of",
+                        &id,
+                        &details::salt(node.secret.seed().expect("nothing was erased"), number),
+                    );
                     value.into_iter().for_each(|bytes| add_value(&mut needles, &id, bytes));
                 }
             }
@@ -106,10 +110,11 @@ impl<'a> Shown<'a> {
 }
 
 fn add_manifest(needles: &mut Needles, id: &NodeId, manifest: &ManifestRecord) {
-    needles.add("the manifest's seed of", id, &manifest.seed);
+    let seed = manifest.secret.seed().expect("nothing was erased");
+    needles.add("the manifest's seed of", id, seed);
     for (index, file) in (0..).zip(&manifest.files) {
         needles.add("a path of", id, &file.path);
-        needles.add("a leaf's salt of", id, &manifest::salt(&manifest.seed, index));
+        needles.add("a leaf's salt of", id, &manifest::salt(seed, index));
         needles.add("a file's digest of", id, file.blake3.as_bytes());
         file.sha256.iter().for_each(|digest| needles.add("a file's digest of", id, digest.as_bytes()));
         for part in file.path.split(|byte| *byte == b'/') {

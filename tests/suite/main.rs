@@ -24,6 +24,8 @@ mod hostile;
 mod leak;
 mod own;
 mod pipeline;
+#[path = "../support/process.rs"]
+mod process;
 mod readme;
 mod rules;
 #[path = "../support/seaweed.rs"]

@@ -1,29 +1,17 @@
 //! `griptrace serve`, the program: it starts, serves, is asked to end, and ends.
 
-use core::time::Duration;
 use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Output},
-    time::Instant,
+    process::Output,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_griptrace-under-test");
-
-fn program(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).current_dir(folder).env_remove("GRIPTRACE_STORE");
-    command
-}
+use crate::process::{Running, program, said};
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     program(folder, arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A folder with a store.
@@ -32,18 +20,6 @@ fn store() -> tempfile::TempDir {
     let made = run(dir.path(), &["init", ".", "--origin", "log.example/2026"]);
     assert!(made.status.success(), "{}", said(&made));
     dir
-}
-
-/// Waits until a program has ended.
-fn wait(child: &mut Child) -> Option<i32> {
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(40), "the program does not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -58,25 +34,18 @@ fn get(address: &str, path: &str) -> String {
 #[test]
 fn it_serves_until_it_is_asked_to_end() {
     let dir = store();
-    let ready = dir.path().join("ready.json");
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", "ready.json"];
-    let mut child = program(dir.path(), &arguments).env("GRIPTRACE_SERVE__LOG__FILTER", "off").spawn().unwrap();
-    let begun = Instant::now();
-    while !ready.exists() {
-        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was ready");
-        assert!(begun.elapsed() < Duration::from_secs(40), "it does not become ready");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let addresses: serde_json::Value = serde_json::from_str(&fs::read_to_string(&ready).unwrap()).unwrap();
+    let mut command = program(dir.path(), &arguments);
+    command.env("GRIPTRACE_SERVE__LOG__FILTER", "off");
+    let mut serving = Running::start(command, &dir.path().join("serve.log"));
+    let addresses = serving.told(&dir.path().join("ready.json"));
     let http = addresses["http"].as_str().unwrap();
     assert!(get(http, "/checkpoint").contains("log.example/2026\n2\n"));
     let other = run(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(other.status.code(), Some(2), "one writer at a time");
     assert!(said(&other).contains("open for writing already"), "{}", said(&other));
 
-    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(asked.success());
-    assert_eq!(wait(&mut child), Some(0));
+    assert_eq!(serving.end(), Some(0));
     let after = run(dir.path(), &["log"]);
     assert!(after.status.success(), "the store is closed: {}", said(&after));
 }

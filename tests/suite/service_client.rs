@@ -11,7 +11,8 @@ use griptrace_tests::paths;
 use serde_json::Value;
 
 use crate::{
-    clients::{program, said, serve, vkey, works},
+    clients::{serve, vkey},
+    process::{Running, program, said, works},
     served::{Authority, Counts},
 };
 
@@ -19,15 +20,7 @@ use crate::{
 struct World {
     folder: tempfile::TempDir,
     url: String,
-    server: Child,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        // It may have ended by itself, which its test has noticed.
-        self.server.kill().ok();
-        self.server.wait().ok();
-    }
+    _server: Running,
 }
 
 /// Writes an authority's certificate, one for this machine and one for a client, each with its key.
@@ -92,7 +85,7 @@ impl World {
         );
         fs::write(at.join("serve.toml"), settings).unwrap();
         let (server, url) = serve(at);
-        let world = Self { folder, url, server };
+        let world = Self { folder, url, _server: server };
         let vkey = vkey(world.at());
         let args = ["init", "client", "--server", &world.url, "--issuer", "Maker", "--ca", "ca.pem"];
         let rest = ["--token-file", "token", "--committer-key", "committer.key", "--log", &vkey];

@@ -17,11 +17,12 @@ use griptrace_tests::skipped;
 use serde_json::Value;
 
 use crate::{
-    clients::{Client, Operator, at_once, tables, trust, works},
+    clients::{Client, Operator, at_once, tables, trust},
     pipeline::{
         self, INT8, INVENTED, ORIGIN, PURPOSE, Pipeline, confirmed, days_ago, days_ahead, source_counts, sources,
         steps, terms, upstream, verify, write_buyer_files,
     },
+    process::works,
     readme,
 };
 

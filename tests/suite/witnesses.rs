@@ -9,8 +9,8 @@ use core::time::Duration;
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::{Command, Output, Stdio},
     thread,
     time::Instant,
 };
@@ -18,7 +18,8 @@ use std::{
 use griptrace_core::{bundle::Bundle, note::Note};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_griptrace-under-test");
+use crate::process::{self, Running, program};
+
 /// How long a witness may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,12 +68,8 @@ impl Desk {
         program(self.path(), arguments).output().unwrap()
     }
 
-    /// Runs a command that must end with this code, and returns what it said, on both ways.
     fn ends(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "griptrace {arguments:?}: {said}");
-        said
+        process::ends(self.path(), code, arguments)
     }
 
     fn say(&self, arguments: &[&str]) -> String {
@@ -162,17 +159,9 @@ fn codes(report: &serde_json::Value) -> Vec<&str> {
     report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
 }
 
-fn program(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).current_dir(folder).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A witness that runs; killed when it is dropped.
-struct Running {
-    dir: PathBuf,
-    process: Child,
+/// A witness that runs.
+struct Witness {
+    process: Running,
     url: String,
 }
 
@@ -183,36 +172,20 @@ fn make(desk: &Desk, name: &str, more: &[&str]) -> Vec<String> {
     made["vkeys"].as_array().unwrap().iter().map(|vkey| vkey.as_str().unwrap().to_owned()).collect()
 }
 
-impl Running {
+impl Witness {
     fn start(desk: &Desk, name: &str) -> Self {
         let dir = desk.path().join(name);
         let ready = dir.join("ready.json");
         // One that was killed left its address behind.
         drop(fs::remove_file(&ready));
         let arguments = ["witness", "serve", name, "--listen", "127.0.0.1:0", "--ready-file", ready.to_str().unwrap()];
-        let log = fs::File::options().create(true).append(true).open(dir.join("serve.log")).unwrap();
-        let mut process = program(desk.path(), &arguments).stderr(log).spawn().unwrap();
-        let begun = Instant::now();
-        loop {
-            let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
-            if let Some(told) = told {
-                let url = format!("http://{}", told["http"].as_str().unwrap());
-                return Self { dir, process, url };
-            }
-            assert!(process.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "the witness does not listen");
-            thread::sleep(Duration::from_millis(10));
-        }
+        let mut process = Running::start(program(desk.path(), &arguments), &dir.join("serve.log"));
+        let url = format!("http://{}", process.told(&ready)["http"].as_str().unwrap());
+        Self { process, url }
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.dir.join("serve.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+        self.process.said()
     }
 }
 
@@ -236,7 +209,7 @@ fn a_shipment_that_two_witnesses_cosigned_meets_a_buyers_quorum() {
     for witness in ["w1.example", "w2.example"] {
         desk.say(&["witness", "add-log", witness, &desk.vkey()]);
     }
-    let (first, second) = (Running::start(&desk, "w1.example"), Running::start(&desk, "w2.example"));
+    let (first, second) = (Witness::start(&desk, "w1.example"), Witness::start(&desk, "w2.example"));
     desk.policy(2, &[(&one[0], &first.url), (&two[0], &second.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     desk.ship();
@@ -290,7 +263,7 @@ fn an_idle_log_is_cosigned_again_and_stays_current() {
     for witness in ["w1.example", "w2.example"] {
         desk.say(&["witness", "add-log", witness, &desk.vkey()]);
     }
-    let (first, second) = (Running::start(&desk, "w1.example"), Running::start(&desk, "w2.example"));
+    let (first, second) = (Witness::start(&desk, "w1.example"), Witness::start(&desk, "w2.example"));
     desk.policy(2, &[(&one[0], &first.url), (&two[0], &second.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     desk.ship();
@@ -345,7 +318,7 @@ fn a_witness_that_hangs_takes_no_longer_than_its_deadline() {
     let desk = Desk::new();
     let (one, two) = (make(&desk, "w1.example", &[]), make(&desk, "w2.example", &[]));
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     let hanging = mute();
     desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
     desk.say(&["log", "witnesses", "policy"]);
@@ -361,7 +334,7 @@ fn a_witness_that_does_not_know_the_logs_new_key_lacks_what_is_hinted_at() {
     let desk = Desk::new();
     let one = make(&desk, "w1.example", &[]);
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     desk.ship();
@@ -377,7 +350,7 @@ fn a_witness_that_does_not_know_the_logs_new_key_lacks_what_is_hinted_at() {
     drop(first);
     fs::remove_file(desk.path().join("w1.example/ready.json")).unwrap();
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     let said = desk.say(&["log", "cosign"]);
@@ -390,7 +363,7 @@ fn a_log_that_was_set_back_is_refused_with_evidence() {
     let desk = Desk::new();
     let one = make(&desk, "w1.example", &[]);
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     let [store, copy, newest] = [".griptrace/store", "copy", "newest"].map(|name| desk.path().join(name));
@@ -448,14 +421,13 @@ fn a_service_is_cosigned_beside_its_commits() {
     let desk = Desk::new();
     let (one, two) = (make(&desk, "w1.example", &[]), make(&desk, "w2.example", &[]));
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     let hanging = mute();
     desk.policy(1, &[(&one[0], &first.url), (&two[0], &hanging)]);
     desk.write(
         "serve.toml",
         "[witnesses]\npolicy = \"policy\"\nevery_seconds = 1\ndeadline_seconds = 3\nrenew_seconds = 2\n",
     );
-    let (ready, log) = (desk.path().join("ready.json"), fs::File::create(desk.path().join("serve.log")).unwrap());
     let arguments = [
         "serve",
         "--listen",
@@ -467,17 +439,9 @@ fn a_service_is_cosigned_beside_its_commits() {
         "--ready-file",
         "ready.json",
     ];
-    let mut serving = Killed(program(desk.path(), &arguments).stderr(log).spawn().unwrap());
-    let said = || fs::read_to_string(desk.path().join("serve.log")).unwrap();
-    let begun = Instant::now();
-    let told = loop {
-        let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
-        if let Some(told) = told {
-            break told;
-        }
-        assert!(serving.0.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "{}", said());
-        thread::sleep(Duration::from_millis(10));
-    };
+    let mut serving = Running::start(program(desk.path(), &arguments), &desk.path().join("serve.log"));
+    let told = serving.told(&desk.path().join("ready.json"));
+    let said = || serving.said();
     let url = format!("http://{}", told["grpc"].as_str().unwrap());
     // The first round hangs for three seconds meanwhile.
     let begun = Instant::now();
@@ -503,16 +467,6 @@ fn a_service_is_cosigned_beside_its_commits() {
     }
 }
 
-/// A process that is killed when it is dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 /// A witness with the role `map` recomputes the status map from the published entries, and says so with its own key.
 #[test]
 fn a_map_witness_vouches_for_what_it_recomputed() {
@@ -520,7 +474,7 @@ fn a_map_witness_vouches_for_what_it_recomputed() {
     let one = make(&desk, "w1.example", &["--map"]);
     let tiles = desk.path().join(".griptrace/store");
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey(), "--url", tiles.to_str().unwrap()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy", "--map", &one[1]]);
     desk.ship();
@@ -554,7 +508,7 @@ fn a_map_that_nobody_vouches_for_is_told_to_the_exporter() {
     let add = ["witness", "add-log", "w1.example", &desk.vkey()];
     let said = desk.say(&add);
     assert!(said.contains("  1 key\n") && said.contains("warning: without --url"), "{said}");
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy", "--map", &one[1]]);
     desk.ship();
@@ -568,7 +522,7 @@ fn a_map_that_nobody_vouches_for_is_told_to_the_exporter() {
     let said = desk.say(&[&add[..], &["--url", tiles.to_str().unwrap()]].concat());
     assert!(said.contains("start it again") && !said.contains("warning"), "{said}");
     drop(first);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.policy(1, &[(&one[0], &first.url)]);
     desk.say(&["log", "witnesses", "policy"]);
     let said = desk.say(&["--json", "log", "cosign"]);

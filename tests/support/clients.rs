@@ -4,7 +4,6 @@ use core::time::Duration;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
     thread,
     time::Instant,
 };
@@ -18,39 +17,18 @@ use griptrace_core::{
 use griptrace_store::{OpenOptions, Store};
 use serde_json::Value;
 
-use crate::served::{Authority, Counts, committer_lines};
+use crate::{
+    process::{Running, program, works},
+    served::{Authority, Counts, committer_lines},
+};
 
-/// How long a server may take to listen or to end, and others to record what is waited for.
+/// How long others may take to record what is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Returns the program, to be run in a folder, and to know nothing but what it is told there.
-pub(crate) fn program(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace-under-test"));
-    command.args(args).current_dir(folder).env("XDG_STATE_HOME", folder.join("state"));
-    for name in ["GRIPTRACE_STORE", "GRIPTRACE_SERVER", "GRIPTRACE_TOKEN", "GRIPTRACE_CA"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-pub(crate) fn said(finished: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr))
-}
-
-/// Runs the program, which has to do what it was asked for, and returns what it prints.
-pub(crate) fn works(folder: &Path, args: &[&str]) -> String {
-    printed(args, &program(folder, args).output().unwrap())
-}
-
-fn printed(args: &[&str], finished: &Output) -> String {
-    assert!(finished.status.success(), "griptrace {args:?}\n{}", said(finished));
-    String::from_utf8(finished.stdout.clone()).expect("it prints text")
-}
 
 /// Who keeps the log: a folder with its store, the server's process, and what everybody is given.
 pub(crate) struct Operator {
     folder: tempfile::TempDir,
-    process: Child,
+    process: Running,
     /// Where the server is.
     pub(crate) url: String,
 }
@@ -99,17 +77,7 @@ impl Operator {
     /// Asks the server to end, which it has to do by itself; then asserts that its store holds together, and that
     /// what each client has seen of the log is the beginning of it.
     pub(crate) fn end(&mut self, clients: &[Client]) {
-        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
-        assert!(asked.success(), "the server runs until it is asked to end");
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                break status;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the server does not end");
-            thread::sleep(Duration::from_millis(10));
-        };
-        assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(self.at().join("serve.log")).unwrap());
+        assert_eq!(self.process.end(), Some(0), "{}", self.process.said());
         let checked = works(self.at(), &["--store", "server", "fsck"]);
         assert!(checked.starts_with("the store holds together: "), "{checked}");
         let store = Store::open(&self.at().join("server/.griptrace/store"), OpenOptions::default()).unwrap();
@@ -122,14 +90,6 @@ impl Operator {
             verify_consistency(&Rfc9162, from, &seen.root, to, &whole.root, &proof)
                 .unwrap_or_else(|error| panic!("{} has seen another log: {error}", client.party));
         }
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        // It may have ended by itself, which its test has noticed.
-        self.process.kill().ok();
-        self.process.wait().ok();
     }
 }
 
@@ -154,22 +114,14 @@ pub(crate) fn vkey(at: &Path) -> String {
 }
 
 /// Starts the server of a folder's `serve.toml`, and waits until it listens.
-pub(crate) fn serve(at: &Path) -> (Child, String) {
-    let log = fs::File::create(at.join("serve.log")).unwrap();
+pub(crate) fn serve(at: &Path) -> (Running, String) {
+    let ready = at.join("ready.json");
+    // One that ran before left its address behind.
+    fs::remove_file(&ready).unwrap_or_default();
     let args = ["--store", "server", "serve", "--config", "serve.toml", "--ready-file", "ready.json"];
-    let mut server = program(at, &args).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    let begun = Instant::now();
-    loop {
-        let found: Option<Value> =
-            fs::read(at.join("ready.json")).ok().and_then(|told| serde_json::from_slice(&told).ok());
-        if let Some(found) = found {
-            return (server, format!("https://{}", found["grpc"].as_str().unwrap()));
-        }
-        let log = fs::read_to_string(at.join("serve.log")).unwrap();
-        let has_ended = server.try_wait().unwrap().is_some();
-        assert!(!has_ended && begun.elapsed() < PATIENCE, "the server does not listen: {log}");
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut server = Running::start(program(at, &args), &at.join("serve.log"));
+    let url = format!("https://{}", server.told(&ready)["grpc"].as_str().unwrap());
+    (server, url)
 }
 
 /// Who records in the log, from a folder of their own.

@@ -12,13 +12,13 @@ use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer as _},
-    manifest::{FileRecord, content_digest, root as manifest_root},
+    manifest::{FileRecord, content_digest},
     node::{Activity, Core, DigestStrength, Edge, Held, Kind, Mark, Origin, Role},
     note::NoteSigner,
     value::Value,
     word::{Country, Word},
 };
-use griptrace_store::record::{ManifestRecord, NodeRecord, SubjectsRecord};
+use griptrace_store::record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord};
 use griptrace_tests::seed::Rng;
 
 /// The log's name.
@@ -227,7 +227,7 @@ impl Factory {
         };
         let mut files: Vec<FileRecord> = files.iter().map(record).collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        ManifestRecord { seed, files }
+        ManifestRecord { secret: Secret::Seed(seed), files }
     }
 }
 
@@ -247,7 +247,7 @@ fn texts_of(kind: Kind, texts: &[(&str, &str)]) -> Values {
 
 fn manifest_values(manifest: &ManifestRecord) -> Values {
     let int = |number: u64| Value::Int(i64::try_from(number).expect("it is small"));
-    let root = manifest_root(&manifest.seed, &manifest.files).expect("there are files");
+    let root = manifest.root().expect("there are files");
     let bytes = manifest.files.iter().map(|file| file.size).sum();
     let stated = Value::map(vec![
         ("root".into(), Value::Bytes(root.as_bytes().to_vec())),

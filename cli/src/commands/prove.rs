@@ -1,5 +1,6 @@
 //! `griptrace prove`.
 
+mod erased;
 mod shown;
 mod since;
 mod updating;
@@ -99,6 +100,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
     shown::warn(context, &workspace, (&disclose, &args.hide), &bytes)?;
+    let erased = erased::tell(context, &workspace, &disclose, &bytes)?;
     for old in seen.iter().flat_map(|seen| seen.not_linked(&bytes)) {
         context.output.warn(format_args!(
             "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",
@@ -133,7 +135,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
     let object = json!({
-        "file": file, "bytes": bytes.len(), "digest": digest.to_string(),
+        "file": file, "bytes": bytes.len(), "digest": digest.to_string(), "erased": erased,
         "quorum_met": standing.as_ref().map(Standing::is_met),
         "map_met": standing.as_ref().and_then(Standing::is_map_met), "as_of": standing.and_then(|s| s.as_of),
     });

@@ -2,9 +2,10 @@
 
 use griptrace_core::{
     assessment::assessed,
+    details::slot_name,
     node::{Kind, Role},
 };
-use griptrace_store::{ForeignNode, StoredNode};
+use griptrace_store::{ForeignNode, StoredNode, record::ManifestRecord};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     error::CommandError,
     foreign,
     resolve::resolve,
-    view::{self, headline, json_value},
+    view::{self, headline, json_value, short},
     workspace::{Workspace, detail},
 };
 
@@ -64,7 +65,11 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
     let details: Map<String, Json> = view::details(node).iter().map(|(k, v)| (k.clone(), json_value(v))).collect();
     let marks: Vec<Json> = workspace.marks(&node.id)?.iter().map(view::node_json).collect();
     let assessments: Vec<Json> = assessments(workspace, node)?.iter().map(view::node_json).collect();
+    let took = took(workspace, node)?;
     if let Some(map) = object.as_object_mut() {
+        if let Some((fields, files)) = took {
+            map.insert("took".to_owned(), json!({ "fields": fields, "files": files }));
+        }
         map.insert("details".to_owned(), Json::Object(details));
         map.insert("key_ended_at".to_owned(), json!(workspace.ended_before(node)));
         map.insert("marks".to_owned(), Json::Array(marks));
@@ -88,12 +93,50 @@ fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNod
     ids.iter().map(|id| workspace.node(id)).collect()
 }
 
+/// Returns what an Erasure took: fields by the names that they have in what it erased, and whether files.
+fn took(workspace: &Workspace, node: &StoredNode) -> Result<Option<(Vec<String>, bool)>, CommandError> {
+    let Some(target) = node.core.edges_of(Role::Erases).next() else { return Ok(None) };
+    let kind = workspace.node(&target.to)?.core.kind;
+    let named = |slot: &u8| slot_name(kind, *slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
+    Ok(Some((node.core.erased_slots.iter().map(named).collect(), node.core.erased_files.is_some())))
+}
+
+/// Returns what was erased of a node, and by which Erasures.
+fn erased(workspace: &Workspace, node: &StoredNode) -> Result<Vec<(String, String)>, CommandError> {
+    let (gone, files) = (node.record.secret.erased(), node.record.manifest.as_ref().map_or(0, ManifestRecord::erased));
+    if gone.is_empty() && files == 0 {
+        return Ok(Vec::new());
+    }
+    let erasures = workspace.store.erasures_of(&node.id)?;
+    let erasures = erasures.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
+    let by = |erasure: &StoredNode| {
+        let date = erasure.core.date.map_or_else(String::new, |date| format!(" on {date}"));
+        format!("erased{date} ({})", short(&erasure.id))
+    };
+    let of_slot = |slot: u8| {
+        let found = erasures.iter().rev().find(|erasure| erasure.core.erased_slots.contains(&slot));
+        found.map_or_else(|| "erased".to_owned(), by)
+    };
+    let mut lines: Vec<(String, String)> =
+        view::erased(node).into_iter().zip(gone).map(|(name, slot)| (name, of_slot(slot))).collect();
+    if files > 0 {
+        let by: Vec<String> = erasures.iter().filter(|erasure| erasure.core.erased_files.is_some()).map(by).collect();
+        lines.push(("files".to_owned(), format!("{files} {}", by.join(", "))));
+    }
+    Ok(lines)
+}
+
 /// Returns a node in lines.
 pub(crate) fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Result<Vec<String>, CommandError> {
     let mut lines = vec![format!("{} {}", node.core.kind, node.id)];
     let field = |name: &str, value: &str| format!("  {name:<18} {value}");
     lines.extend(view::core_fields(&node.core).iter().map(|(name, value)| field(name, value)));
     lines.extend(view::details(node).iter().map(|(name, value)| field(name, &value.to_string())));
+    if let Some((fields, files)) = took(workspace, node)? {
+        let files = files.then(|| "files".to_owned());
+        lines.push(field("took", &fields.into_iter().chain(files).collect::<Vec<_>>().join(", ")));
+    }
+    lines.extend(erased(workspace, node)?.iter().map(|(name, by)| field(name, by)));
     if workspace.store.is_withheld(&node.id) {
         lines.push("  details withheld by the server".to_owned());
     }

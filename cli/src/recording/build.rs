@@ -4,13 +4,13 @@ use griptrace_core::{
     details::{Values, slot},
     digest::Digest,
     id::{GenesisHash, NodeId},
-    manifest::{FileRecord, root as manifest_root},
+    manifest::FileRecord,
     node::{Core, DigestStrength, Edge, Held, Kind, Role},
     value::Value,
 };
 use griptrace_store::{
     hashing::Hashed,
-    record::{ManifestRecord, NodeRecord, SubjectsRecord},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord},
 };
 
 use super::{
@@ -293,12 +293,12 @@ fn artefact_record(
 fn new_manifest(files: Vec<FileRecord>) -> Result<ManifestRecord, CommandError> {
     let mut seed = [0; 32];
     keyfile::fill(&mut seed)?;
-    Ok(ManifestRecord { seed, files })
+    Ok(ManifestRecord { secret: Secret::Seed(seed), files })
 }
 
 /// The detail that binds a manifest: its root, and how many files and bytes there are.
 fn manifest_value(manifest: &ManifestRecord) -> Value {
-    let root = manifest_root(&manifest.seed, &manifest.files).unwrap_or(Digest::ZERO);
+    let root = manifest.root().unwrap_or(Digest::ZERO);
     let bytes = manifest.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
     let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);

@@ -7,7 +7,6 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use griptrace_core::{
     cbor::{DecodeError, Reader, Record, Writer, decode, encode},
-    details,
     limits::COMMIT_NODES_MAX,
 };
 use griptrace_store::record::NodeRecord;
@@ -44,7 +43,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Vec<NodeRecord>, CommandError> 
     let Records(records) = decode(body).map_err(|e| CommandError::because("the draft is malformed", e))?;
     for record in &records {
         let core = core_of(record)?;
-        if details::root(core.kind, &record.seed, &record.values) != core.details {
+        if record.secret.root(core.kind, &record.values) != Some(core.details) || record.secret.seed().is_none() {
             return Err(CommandError::failed(format!("the details of {} in the draft are not its own", id_of(record))));
         }
     }

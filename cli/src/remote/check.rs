@@ -202,7 +202,7 @@ fn record(id: NodeId, node: &v1::Node) -> Result<Option<NodeRecord>, Lie> {
 
 /// Stands in for a record that is withheld.
 fn bare(core: &[u8]) -> NodeRecord {
-    NodeRecord { core: core.to_vec(), seed: [0; 32], values: BTreeMap::new(), manifest: None, subjects: None }
+    NodeRecord::bare(core.to_vec(), BTreeMap::new(), None, None)
 }
 
 /// Returns what the status map is asked for about a node.

@@ -293,7 +293,6 @@ impl Service {
         // Waits for commits whose senders are gone.
         let committed = timeout_at(end, spawn_blocking(move || drop(shared))).await.is_ok();
         http_closing.send_replace(true);
-        drop(site);
         let others = async {
             http.await.ok();
             for task in tending {
@@ -301,7 +300,7 @@ impl Service {
             }
         };
         let ended = timeout_at(end, others).await.is_ok();
-        let closed = timeout_at(end, spawn_blocking(move || drop(store))).await.is_ok();
+        let closed = timeout_at(end, spawn_blocking(move || drop((site, store)))).await.is_ok();
         committed && ended && closed
     }
 }

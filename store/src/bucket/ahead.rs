@@ -1,6 +1,10 @@
 //! Reading the segments of a bucket ahead: who takes in a long log waits for the processor, and not for
 //! one answer after the other.
 
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     collections::VecDeque,
     io,
@@ -15,12 +19,16 @@ use super::{
     Bucket,
     blocks::{BLOCK_ENTRIES, Blocks, Segment},
 };
-use crate::segment;
+use crate::{number::wide, segment};
 
 /// Requests that are under way at once.
 const AT_ONCE: usize = 4;
 /// Segments that wait to be taken in.
 const WAITING: usize = 64;
+/// Bytes that wait, from which on nothing more is read.
+const WAITING_BYTES: u64 = 64 << 20;
+/// How long is waited before that is looked at again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 type Read = io::Result<Segment>;
 
@@ -28,7 +36,7 @@ type Read = io::Result<Segment>;
 #[derive(Debug)]
 pub(crate) enum Ahead {
     /// A thread reads them.
-    Thread(Receiver<Read>),
+    Thread(Receiver<Read>, Arc<AtomicU64>),
     /// Where there are no threads, whoever asks does.
     Caller(Mutex<(Rest, VecDeque<Read>)>),
 }
@@ -51,12 +59,29 @@ impl Ahead {
             return Some(Self::Caller(Mutex::new((rest, VecDeque::new()))));
         }
         let (sender, receiver) = sync_channel(WAITING);
+        let waiting = Arc::new(AtomicU64::new(0));
+        let known = Arc::downgrade(&waiting);
         let read = move || {
             // Whoever waited may have gone.
-            while rest.from < rest.size && rest.more().into_iter().all(|read| sender.send(read).is_ok()) {}
+            while rest.from < rest.size
+                && let Some(waiting) = known.upgrade()
+            {
+                if waiting.load(Ordering::Relaxed) >= WAITING_BYTES {
+                    drop(waiting);
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                let more = rest.more();
+                let bytes = more.iter().flatten().map(|(_, bytes)| wide(bytes.len())).sum();
+                waiting.fetch_add(bytes, Ordering::Relaxed);
+                drop(waiting);
+                if !more.into_iter().all(|read| sender.send(read).is_ok()) {
+                    return;
+                }
+            }
         };
         thread::Builder::new().name("read ahead".to_owned()).spawn(read).ok()?;
-        Some(Self::Thread(receiver))
+        Some(Self::Thread(receiver, waiting))
     }
 
     /// Returns the bytes of a segment, if it is the next one; `None` sends the caller to the bucket.
@@ -73,7 +98,12 @@ impl Ahead {
 
     fn read(&self) -> Option<Read> {
         match self {
-            Self::Thread(receiver) => receiver.recv().ok(),
+            Self::Thread(receiver, waiting) => {
+                let read = receiver.recv().ok();
+                let bytes = read.iter().flatten().map(|(_, bytes)| wide(bytes.len())).sum();
+                waiting.fetch_sub(bytes, Ordering::Relaxed);
+                read
+            }
             Self::Caller(rest) => {
                 let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
                 let (rest, read) = &mut *rest;
@@ -142,7 +172,16 @@ fn one_by_one(bucket: &dyn Bucket, from: u64, end: u64) -> Vec<Read> {
         let part = bucket.get(&segment::name(*first), None)?.ok_or_else(gone)?;
         Ok((*first, part.bytes))
     };
-    firsts.chunks(AT_ONCE).flat_map(|some| at_once(bucket, some, read)).collect()
+    let (mut found, mut bytes) = (Vec::new(), 0_u64);
+    for some in firsts.chunks(AT_ONCE) {
+        let read = at_once(bucket, some, read);
+        bytes = read.iter().flatten().map(|(_, bytes)| wide(bytes.len())).fold(bytes, u64::saturating_add);
+        found.extend(read);
+        if bytes >= WAITING_BYTES {
+            break;
+        }
+    }
+    found
 }
 
 fn at_once<T: Sync, R: Send>(bucket: &dyn Bucket, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {

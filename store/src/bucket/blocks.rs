@@ -21,7 +21,7 @@ use std::{
 };
 
 use super::{
-    Bucket, When,
+    Bucket, Part, Put, When,
     disk::{Object, all},
 };
 use griptrace_core::id::GenesisHash;
@@ -40,6 +40,8 @@ pub(crate) const BLOCK_ENTRIES: u64 = if cfg!(test) { 32 } else { 256 };
 pub(crate) const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a block that hold its table: the magic, a count, a checksum, and a place for each segment.
 const TABLE_BYTES_MAX: u64 = 19 + 8 + 32 + 256 * 24;
+/// How often an object is read again that another one wrote meanwhile.
+const TRIES: u32 = 8;
 /// Tables that are kept.
 const TABLES_MAX: usize = 4096;
 /// Names that are listed at once.
@@ -219,6 +221,19 @@ impl Blocks {
         done
     }
 
+    /// Does the same with all of them at once, whatever was known of them; what is damaged is left as it is.
+    ///
+    /// # Errors
+    /// If the bucket failed.
+    pub(crate) fn fill_now(&self, home: &GenesisHash, size: u64) -> io::Result<()> {
+        let mut filled = self.filled();
+        filled.from = 0;
+        match self.fill_some(&mut filled, home, size, &|| true) {
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     fn filled(&self) -> MutexGuard<'_, Filled> {
         self.filled.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,6 +276,38 @@ impl Blocks {
             }
         }
         damaged.map_or(Ok(made), Err)
+    }
+
+    /// Changes a segment in place, which `change` does to its bytes, and tells whether it did; returns the name of the object
+    /// that was written. Nobody may put segments together meanwhile.
+    ///
+    /// # Errors
+    /// If the bucket failed, or others wrote to the object again and again; the inner one is that of `change`.
+    pub(crate) fn change<E>(
+        &self,
+        first: u64,
+        change: impl Fn(&mut [u8]) -> Result<bool, E>,
+    ) -> io::Result<Result<Option<String>, E>> {
+        for _ in 0..TRIES {
+            let place = self.read_table(first / BLOCK_ENTRIES)?;
+            let place = place.and_then(|table| table.iter().find(|place| place.first == first).copied());
+            let object = place.map_or_else(|| segment::name(first), |_| name(first / BLOCK_ENTRIES));
+            let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{object} is gone"));
+            let Part { mut bytes, version, .. } = self.bucket.get(&object, None)?.ok_or_else(gone)?;
+            let range = place.map_or(0..bytes.len(), |place| {
+                narrow(place.offset)..narrow(place.offset.saturating_add(place.length))
+            });
+            let is_changed = match change(bytes.get_mut(range).ok_or_else(gone)?) {
+                Ok(is_changed) => is_changed,
+                Err(error) => return Ok(Err(error)),
+            };
+            // Crash here, or an answer that is lost: it is written or not, and looked at again either way.
+            if is_changed && self.bucket.put(&object, &bytes, &When::Is(version))? == Put::Refused {
+                continue;
+            }
+            return Ok(Ok(is_changed.then_some(object)));
+        }
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "others write to it again and again"))
     }
 
     /// Returns the first segment that lies about in this block or behind it.
@@ -354,7 +401,7 @@ impl Blocks {
 fn check_run(home: &GenesisHash, block: u64, segments: &[Segment]) -> io::Result<()> {
     let damaged = |why: StorageError| match why {
         StorageError::Corrupt { object, why } => io::Error::new(io::ErrorKind::InvalidData, format!("{object}: {why}")),
-        other => io::Error::other(other.to_string()),
+        other @ (StorageError::Io { .. } | StorageError::Fenced { .. }) => io::Error::other(other.to_string()),
     };
     let mut next = None;
     for (first, bytes) in segments {

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Bucket, Part, blocks::Blocks};
+use super::{Bucket, Part, Version, blocks::Blocks};
 use crate::{
     disk::{Disk, DiskFile, Folder},
     number::{narrow, wide},
@@ -197,6 +197,17 @@ fn in_place(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("nothing in a bucket is written in place, and {name} was to be"))
 }
 
+/// What was read of an object last.
+#[derive(Debug, Default)]
+struct Chunks {
+    /// The version that all of it is of: an erasure may write the object again.
+    version: Option<Version>,
+    /// How often another version was read.
+    turns: u64,
+    /// Bytes, with their offset in the object.
+    kept: VecDeque<(u64, Vec<u8>)>,
+}
+
 /// Part of an object, open for reading: the whole of it, or a segment in a block.
 #[derive(Debug)]
 pub(super) struct Object {
@@ -205,8 +216,7 @@ pub(super) struct Object {
     /// Where the part begins in the object, and how long it is.
     base: u64,
     length: u64,
-    /// What was read last, with its offset in the object.
-    chunks: Mutex<VecDeque<(u64, Vec<u8>)>>,
+    chunks: Mutex<Chunks>,
     /// Where to look should it be gone: a segment that was put into a block.
     moved: Option<(u64, Arc<Blocks>)>,
 }
@@ -215,7 +225,8 @@ impl Object {
     /// Opens an object of which the beginning, from `base` on, was read.
     pub(super) fn new(bucket: Arc<dyn Bucket>, name: &str, base: u64, read: Part) -> Self {
         let length = read.length.saturating_sub(base);
-        let chunks = Mutex::new(VecDeque::from([(base, read.bytes)]));
+        let chunks = Chunks { version: Some(read.version), turns: 0, kept: VecDeque::from([(base, read.bytes)]) };
+        let chunks = Mutex::new(chunks);
         Self { bucket, name: name.to_owned(), base, length, chunks, moved: None }
     }
 
@@ -224,23 +235,23 @@ impl Object {
         Self { bucket, name: name.to_owned(), base, length, chunks: Mutex::default(), moved: None }
     }
 
-    /// Copies from a chunk that is kept; returns how much.
-    fn copy_kept(&self, buffer: &mut [u8], at: u64) -> usize {
+    /// Copies from a chunk that is kept; returns how much, and how often another version was read by then.
+    fn copy_kept(&self, buffer: &mut [u8], at: u64) -> (usize, u64) {
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (begin, bytes) in &*chunks {
+        for (begin, bytes) in &chunks.kept {
             let skip = at.checked_sub(*begin).and_then(|skip| usize::try_from(skip).ok());
             if let Some(found) = skip.and_then(|skip| bytes.get(skip..)).filter(|found| !found.is_empty()) {
                 let count = found.len().min(buffer.len());
                 for (to, from) in buffer.iter_mut().zip(found) {
                     *to = *from;
                 }
-                return count;
+                return (count, chunks.turns);
             }
         }
-        0
+        (0, chunks.turns)
     }
 
-    /// Reads a chunk, and keeps it.
+    /// Reads a chunk, and keeps it. What was read of another version before is forgotten.
     fn fetch(&self, at: u64, wanted: u64) -> io::Result<()> {
         let end = self.base.saturating_add(self.length);
         let to = at.saturating_add(wanted.max(CHUNK_BYTES)).min(end);
@@ -250,15 +261,20 @@ impl Object {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
         }
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        if chunks.len() >= CHUNKS_MAX {
-            chunks.pop_front();
+        if chunks.version.as_ref().is_some_and(|version| *version != part.version) {
+            chunks.kept.clear();
+            chunks.turns = chunks.turns.saturating_add(1);
         }
-        chunks.push_back((at, part.bytes));
+        chunks.version = Some(part.version);
+        if chunks.kept.len() >= CHUNKS_MAX {
+            chunks.kept.pop_front();
+        }
+        chunks.kept.push_back((at, part.bytes));
         Ok(())
     }
 
     fn read_here(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
+        let (mut filled, mut version) = (0, 0);
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             let from = offset.saturating_add(wide(filled));
             let left = self.length.saturating_sub(from);
@@ -268,7 +284,13 @@ impl Object {
             let wanted = narrow(left.min(wide(rest.len())));
             let rest = rest.get_mut(..wanted).unwrap_or_default();
             let at = self.base.saturating_add(from);
-            let copied = self.copy_kept(rest, at);
+            let (copied, turns) = self.copy_kept(rest, at);
+            if filled > 0 && turns != version {
+                // Bytes of two versions are never put together.
+                filled = 0;
+                continue;
+            }
+            version = turns;
             if copied == 0 {
                 self.fetch(at, wide(wanted))?;
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use griptrace_core::{
     digest::COMMIT_TREE,
     entry::Entry,
+    node::node_id,
     tile::{EntryBundle, TILE_WIDTH, Tile, encode_entries, encode_hashes},
     tree::{self, Rfc9162},
 };
@@ -16,7 +17,7 @@ use crate::{
     error::{FsckError, StorageError},
     head::Signature,
     number::{narrow, wide},
-    record::NodeRecord,
+    record::core_bytes,
     segment::{self, Group, GroupEntry, Groups},
     store::State,
     tiles::TileReader,
@@ -44,6 +45,7 @@ impl Store {
                 progress("checking segments", at, wide(drawn.len()));
                 audit.drawn(state, *first)?;
             }
+            audit.erased(&state.catalogue)?;
             audit.genesis()?;
             audit.signed(state)?;
             Ok::<_, StorageError>(audit.done())
@@ -141,8 +143,8 @@ impl Audit<'_> {
 /// Says what is wrong with the nodes or lines of a commit.
 fn commit(state: &State, entry: &GroupEntry<'_>) -> Option<String> {
     let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { return None };
-    let records = entry.nodes.iter().map(|node| NodeRecord::from_bytes(node.bytes));
-    let ids: Vec<_> = match records.map(|record| record.map(|record| record.id())).collect() {
+    let ids = entry.nodes.iter().map(|node| core_bytes(node.bytes).map(node_id));
+    let ids: Vec<_> = match ids.collect::<Result<_, _>>() {
         Ok(ids) => ids,
         Err(error) => return Some(format!("{error}")),
     };

@@ -2,11 +2,11 @@
 
 use super::{
     bucket::init,
-    hooked::{Hooked, bytes, commit, join, join_at, writer},
+    hooked::{Asked, Hooked, bytes, commit, join, join_at, writer},
     weather::Weather,
 };
 use crate::{
-    Store,
+    StorageError, Store,
     bucket::{Bucket, MemoryBucket, When, blocks::BLOCK_ENTRIES},
     objects::Objects,
     segment,
@@ -159,7 +159,9 @@ fn a_block_whose_table_claims_too_much_is_damaged_and_ends_nobody() {
     let table = b"griptrace block v1\n".len() + 32;
     let count = u64::from_le_bytes(*good[table..].first_chunk().unwrap());
     let end = table + 8 + usize::try_from(count).unwrap() * 24;
-    for (at, value) in [(24 + 16, u64::MAX), (24 + 16, 1 << 62), (24 + 8, u64::MAX), (24 + 16, good.len() as u64)] {
+    for (at, value) in
+        [(24 + 16, u64::MAX), (24 + 16, 1 << 62), (24 + 8, u64::MAX), (24 + 16, u64::try_from(good.len()).unwrap())]
+    {
         let mut bad = good.clone();
         bad[table + 8 + at..table + 16 + at].copy_from_slice(&value.to_le_bytes());
         let sum = *blake3::hash(&bad[table..end]).as_bytes();
@@ -187,4 +189,21 @@ fn a_segment_that_is_forgotten_is_read_anew() {
     assert_eq!(read(), b"stale", "it is kept open");
     objects.forget_segments(40);
     assert_eq!(read(), b"the log's");
+}
+
+/// Whoever changes an object that others change at the same time made it anew for ever, and without a pause.
+#[test]
+fn an_object_that_others_write_again_and_again_is_given_up() {
+    let bucket = MemoryBucket::default();
+    let hooked = Hooked::over(&bucket);
+    let there = bucket.clone();
+    hooked.before(move |asked| {
+        if asked == Asked::Put("shared") {
+            there.put("shared", b"theirs", &When::Always).unwrap();
+        }
+    });
+    let objects = Objects::in_bucket(std::sync::Arc::new(hooked.clone()), std::path::Path::new("nowhere"));
+    let told = objects.change("shared", |_| Ok::<_, StorageError>(Some(b"ours".to_vec())));
+    assert!(matches!(told, Err(StorageError::Io { .. })), "{told:?}");
+    assert!(hooked.requests() < 100, "{}", hooked.requests());
 }

@@ -174,7 +174,7 @@ fn what_another_version_derived_is_made_again_without_a_word() {
     audit();
     let mut names: Vec<_> = files_below(&index).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["0.run", "lock", "meta-3"]);
+    assert_eq!(names, ["0.run", "lock", "meta-4"]);
     assert_eq!(fs::read(&snapshot).unwrap(), bytes, "a reader leaves it");
     drop(open(dir.path()));
     assert_eq!(fs::read(&snapshot).unwrap()[40..][..21], magic(b'4'));

@@ -31,6 +31,7 @@ pub(super) enum Asked<'a> {
 }
 
 type Before = Box<dyn FnMut(Asked<'_>) + Send>;
+type States = Vec<(Vec<u8>, When)>;
 type Change = Box<dyn FnMut(&str, io::Result<Option<Part>>) -> io::Result<Option<Part>> + Send>;
 
 /// What one process sees of a bucket, which is shared.
@@ -42,7 +43,7 @@ pub(super) struct Hooked {
     change: Arc<Mutex<Option<Change>>>,
     requests: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
-    states: Arc<Mutex<Vec<(Vec<u8>, When)>>>,
+    states: Arc<Mutex<States>>,
 }
 
 impl fmt::Debug for Hooked {
@@ -135,7 +136,7 @@ impl Bucket for Hooked {
         self.asked(Asked::Get(name));
         let found = self.bucket.get(name, range);
         if let Ok(Some(part)) = &found {
-            self.bytes.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
+            self.bytes.fetch_add(u64::try_from(part.bytes.len()).unwrap(), Ordering::Relaxed);
         }
         match &mut *self.change.lock().unwrap() {
             Some(change) => change(name, found),

@@ -1,12 +1,12 @@
 //! A log in a bucket whose requests take longer than a turn, or whose objects are not what they should be.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, mpsc::channel},
     thread,
 };
 
@@ -38,7 +38,7 @@ fn tend(store: &Store, seconds: u64) -> Result<Standing, OpenError> {
 }
 
 /// Entries of a full tile.
-const TILE: u64 = griptrace_core::tile::TILE_WIDTH as u64;
+const TILE: u64 = 256;
 
 /// The writer of a new log, who takes the turn again when it is free.
 fn begun() -> Process {
@@ -71,16 +71,18 @@ fn a_commit_that_outlives_its_turn_is_taken_in_once() {
     let writer = before_a_tile();
     let other = join(&writer.weather.bucket, "");
     other.tend(0);
-    let store = writer.store.clone();
+    let (store, (tell, told)) = (writer.store.clone(), channel());
     writer.weather.meanwhile("tile/entries/000", move || {
         other.take_over(1);
         (0..3).for_each(|i| add(&other, &format!("p{i}")).unwrap());
         other.store.0.publish();
         other.tend(7);
         // Its own thread, as every process in a bucket has.
-        thread::spawn(move || [tend(&store, 10).is_ok(), tend(&store, 12).is_ok()]).join().unwrap();
+        tell.send(thread::spawn(move || [10, 12].map(|at| drop(tend(&store, at))).len())).unwrap();
+        thread::sleep(Duration::from_millis(200));
     });
     add(&writer, "slow").unwrap();
+    told.recv().unwrap().join().unwrap();
     let reader = look(&writer.weather.bucket);
     assert_eq!(reader.store.size(), TILE + 6);
     writer.tend(13);
@@ -91,7 +93,7 @@ fn a_commit_that_outlives_its_turn_is_taken_in_once() {
 #[test]
 fn a_process_that_takes_its_own_turn_again_during_a_commit_goes_on() {
     let writer = before_a_tile();
-    let (store, weather) = (writer.store.clone(), writer.weather.clone());
+    let (store, weather, (tell, told)) = (writer.store.clone(), writer.weather.clone(), channel());
     writer.weather.meanwhile("tile/entries/000", move || {
         let beat = move || {
             drop(tend(&store, 10));
@@ -101,11 +103,15 @@ fn a_process_that_takes_its_own_turn_again_during_a_commit_goes_on() {
             for at in [13, 17, 21] {
                 drop(tend(&store, at));
             }
-            assert!(store.is_writing(), "again");
+            store.is_writing()
         };
-        thread::spawn(beat).join().unwrap();
+        tell.send(thread::spawn(beat)).unwrap();
+        thread::sleep(Duration::from_millis(200));
     });
-    add(&writer, "slow").unwrap();
+    // Cut off or not, it is in the log or told to have failed.
+    let slow = add(&writer, "slow").is_ok();
+    assert!(told.recv().unwrap().join().unwrap(), "again");
+    assert!(writer.store.size() >= TILE || !slow);
     for at in 22..25 {
         add(&writer, &format!("after {at}")).unwrap();
         assert_eq!(writer.tend(at), Standing::Writer);
@@ -166,7 +172,7 @@ fn one_answer_that_was_cut_short_ends_nobodys_turn() {
             part.map(|mut part| {
                 (
                     if is_cut {
-                        part.bytes.truncate(30)
+                        part.bytes.truncate(30);
                     },
                     part,
                 )
@@ -220,7 +226,7 @@ fn what_would_be_refused_as_a_commit_is_not_signed_because_it_lies_in_the_bucket
         let mut groups = Groups::new(&name, at, &bytes[usize::try_from(begin).unwrap()..], begin, at);
         let group = groups.next().unwrap().unwrap();
         let nodes = group.entries.iter().flat_map(|entry| &entry.nodes);
-        let nodes = nodes.map(|node| segment::decode_node(&name, node.bytes).unwrap());
+        let nodes = nodes.map(|node| node.rest(&name).unwrap().record);
         let entries = group.entries.iter().map(|entry| entry.bytes.to_vec()).collect();
         (entries, nodes.map(|node| (node.id(), node)).collect())
     };

@@ -11,7 +11,7 @@ use griptrace_core::{
 };
 
 use super::world::{NOW, World, open, reader, signer};
-use crate::{CommitError, OpenError, OpenOptions, Refusal, Store};
+use crate::{CommitError, OpenError, OpenOptions, Refusal, Store, record::Secret};
 
 #[test]
 fn what_is_committed_reads_back() {
@@ -136,7 +136,7 @@ fn nodes_that_do_not_fit_are_refused_with_a_reason() {
     assert!(matches!(refusal(vec![made]), Refusal::OutputApart { .. }), "after its step");
     assert!(matches!(refusal(vec![world.shipment(&[source], "DE")]), Refusal::EdgeKind { .. }));
     let mut other = world.source("x", "CN");
-    other.seed = [0; 32];
+    other.secret = Secret::Seed([0; 32]);
     assert!(matches!(refusal(vec![other]), Refusal::Details { .. }));
     let mut model = world.model("m", "DE", &["a"]);
     model.manifest.as_mut().unwrap().files[0].size = 8;

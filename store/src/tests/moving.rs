@@ -1,12 +1,10 @@
 //! Several that copy, move or restore a log at once, and what is cut off or comes late: never are two places written to.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     io,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -32,15 +30,20 @@ fn new_log() -> MemoryBucket {
 struct Target {
     bucket: MemoryBucket,
     local: TempDir,
+    name: &'static str,
 }
 
 impl Target {
     fn new() -> Self {
-        Self { bucket: MemoryBucket::default(), local: tempfile::tempdir().unwrap() }
+        Self::called("there")
+    }
+
+    fn called(name: &'static str) -> Self {
+        Self { bucket: MemoryBucket::default(), local: tempfile::tempdir().unwrap(), name }
     }
 
     fn place(&self) -> Place {
-        at(&self.bucket, self.local.path())
+        Place::Bucket(Arc::new(Hooked::called(&self.bucket, self.name)), self.local.path().to_owned())
     }
 }
 
@@ -287,7 +290,7 @@ fn a_late_restore_writes_over_nothing_that_came_since() {
     for k in 0..20 {
         commit(&store, &format!("a{k}")).unwrap();
     }
-    let (older, newer) = (Target::new(), Target::new());
+    let (older, newer) = (Target::called("older"), Target::called("newer"));
     store.back_up(&older.place(), &quiet).unwrap();
     for k in 0..20 {
         commit(&store, &format!("b{k}")).unwrap();
@@ -302,13 +305,11 @@ fn a_late_restore_writes_over_nothing_that_came_since() {
                 *came.lock().unwrap() = Some(finish(&newer, &target));
             }
         });
-        let size = came.lock().unwrap().take();
-        if let Some(size) = size {
-            assert!(told.is_err(), "{at_step}: {told:?}");
-            let (there, _local) = join(&Hooked::called(&target.bucket, "there"), false);
-            assert_eq!((there.size(), state(&target.bucket)), (size, "open -".to_owned()), "{at_step}");
-            assert!(there.fsck(&quiet).unwrap().is_clean(), "{at_step}");
-        }
+        let size = came.lock().unwrap().take().unwrap();
+        assert!(told.is_err(), "{at_step}: {told:?}");
+        let (there, _local) = join(&Hooked::called(&target.bucket, "there"), false);
+        assert_eq!((there.size(), state(&target.bucket)), (size, "open -".to_owned()), "{at_step}");
+        assert!(there.fsck(&quiet).unwrap().is_clean(), "{at_step}");
     }
 }
 
@@ -332,7 +333,7 @@ fn what_cannot_be_read_where_a_backup_goes_is_not_taken_for_nothing() {
     let bucket = new_log();
     let (store, _local) = writer(&Hooked::over(&bucket));
     commit(&store, "a").unwrap();
-    let backup = Target::new();
+    let backup = Target::called("backup");
     store.back_up(&backup.place(), &quiet).unwrap();
     let backup = backup.place().open().unwrap();
     commit(&store, "b").unwrap();

@@ -84,6 +84,12 @@ impl Sea {
         waters.fault.take().is_some_and(|(at, _)| changes > at)
     }
 
+    /// Returns what every file holds, as programs see it.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let waters = self.waters();
+        waters.live.iter().map(|(name, file)| (name.clone(), waters.files[*file].live.clone())).collect()
+    }
+
     /// Returns another disk with the same contents.
     pub(super) fn copy(&self) -> Self {
         let waters = self.waters();

@@ -16,7 +16,11 @@ use griptrace_core::{
 };
 
 use super::world::{NOW, World, signer};
-use crate::{CommitError, Receipt, Refusal, SignedCommit, record::NodeRecord, signed_commit};
+use crate::{
+    CommitError, Receipt, Refusal, SignedCommit,
+    record::{NodeRecord, Secret},
+    signed_commit,
+};
 
 /// The log's clock, which is not the committer's.
 const CLOCK: u64 = NOW + 60;
@@ -176,7 +180,7 @@ fn what_is_wrong_with_a_signed_commit_is_told_and_nothing_is_written() {
     ));
     assert!(matches!(refused(&entry, &[one.clone(), one.clone()]), CommitError::Nodes { .. }), "one for the other");
     let mut secret = both.clone();
-    secret[0].seed[0] ^= 1;
+    secret[0].secret = Secret::Seed([0; 32]);
     assert!(matches!(refused(&entry, &secret), CommitError::Refused { why: Refusal::Details { .. }, .. }));
 
     let mark = vec![world.status(source, Mark::Withdraw, None)];

@@ -41,7 +41,9 @@ struct Meanwhile(&'static str, Box<dyn FnOnce() + Send>);
 
 type Read = io::Result<Option<Part>>;
 
-struct Reading(Box<dyn FnMut(&str, Read) -> Read + Send>);
+type ChangeRead = dyn FnMut(&str, Read) -> Read + Send;
+
+struct Reading(Box<ChangeRead>);
 
 impl fmt::Debug for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

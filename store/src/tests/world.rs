@@ -21,7 +21,7 @@ use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer as _},
-    manifest::{FileRecord, content_digest, root as manifest_root},
+    manifest::{FileRecord, content_digest},
     node::{Activity, Core, DigestStrength, Edge, Held, Kind, Mark, Origin, Role},
     note::NoteSigner,
     value::Value,
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 use crate::{
     OpenError, OpenOptions, Store,
     bucket::{Bucket as _, MemoryBucket, When},
-    record::{ManifestRecord, NodeRecord, SubjectsRecord, total_bytes},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord, total_bytes},
 };
 
 pub(super) const ORIGIN: &str = "log.example/2026";
@@ -301,12 +301,12 @@ fn manifest(files: &[&str]) -> ManifestRecord {
         let blake3 = file_digest(path.as_bytes());
         FileRecord { path: path.as_bytes().to_vec(), size: 7, blake3, sha256: Some(file_digest(b"sha")) }
     };
-    ManifestRecord { seed, files: files.iter().map(record).collect() }
+    ManifestRecord { secret: Secret::Seed(seed), files: files.iter().map(record).collect() }
 }
 
 fn manifest_values(kind: Kind, manifest: &ManifestRecord) -> Values {
     let int = |n| Value::Int(i64::try_from(n).unwrap());
-    let root = manifest_root(&manifest.seed, &manifest.files).unwrap();
+    let root = manifest.root().unwrap();
     let stated = Value::map(vec![
         ("root".into(), Value::Bytes(root.as_bytes().to_vec())),
         ("files".into(), Value::Int(i64::try_from(manifest.files.len()).unwrap())),

@@ -13,7 +13,7 @@ use griptrace_tests::skipped;
 use super::program::World;
 use crate::{
     bucket::open,
-    clients::said,
+    process::said,
     seaweed::{BUCKET, Seaweed},
 };
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     bucket::open,
-    clients::{program, said},
+    process::{program, said},
     seaweed::{BUCKET, KEY, SECRET, Seaweed},
 };
 

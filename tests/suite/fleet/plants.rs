@@ -1,12 +1,11 @@
 //! Plants as they are: logs in buckets and logs on servers, of which one may go down at any time.
 
-use core::time::Duration;
+use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    net::SocketAddr,
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
     sync::Arc,
     thread,
     time::Instant,
@@ -18,7 +17,8 @@ use tempfile::TempDir;
 
 use super::forward::Forward;
 use crate::{
-    clients::{let_in, program, said},
+    clients::let_in,
+    process::{Running, program, said},
     seaweed::{BUCKET, KEY, SECRET, Seaweed},
     served::{Authority, Counts},
 };
@@ -56,7 +56,7 @@ struct Fleet {
 
 /// A plant's server, and the two addresses that lead to it.
 struct Server {
-    process: Option<Child>,
+    process: Option<Running>,
     grpc: Forward,
     http: Forward,
 }
@@ -130,19 +130,9 @@ impl Fleet {
     fn serve(&mut self, plant: &'static str) {
         let (folder, ready) = (self.at(plant), self.at(plant).join("ready.json"));
         fs::remove_file(&ready).unwrap_or_default();
-        let log = File::options().create(true).append(true).open(folder.join("serve.log")).unwrap();
-        let mut command = self.command(plant, "serve --config serve.toml --ready-file ready.json");
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let told = || serde_json::from_slice::<Json>(&fs::read(&ready).ok()?).ok();
-        let begun = Instant::now();
-        let told = loop {
-            if let Some(told) = told() {
-                break told;
-            }
-            let has_ended = process.try_wait().unwrap().is_some() || begun.elapsed() > PATIENCE;
-            assert!(!has_ended, "{plant} is not served: {}", fs::read_to_string(folder.join("serve.log")).unwrap());
-            thread::sleep(Duration::from_millis(20));
-        };
+        let command = self.command(plant, "serve --config serve.toml --ready-file ready.json");
+        let mut process = Running::start(command, &folder.join("serve.log"));
+        let told = process.told(&ready);
         let address = |name: &str| -> SocketAddr { told[name].as_str().unwrap().parse().unwrap() };
         let server = self.servers.get_mut(plant).unwrap();
         server.lead(["grpc", "http"].map(address));
@@ -249,29 +239,7 @@ impl Server {
     /// Asks it to end, and waits until it has.
     fn end(&mut self) {
         self.cut();
-        assert_eq!(end(self.process.as_mut().unwrap()), Some(0));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.kill().unwrap_or_default();
-            drop(process.wait());
-        }
-    }
-}
-
-/// Asks a process to end, and waits until it has.
-fn end(process: &mut Child) -> Option<i32> {
-    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = process.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(begun.elapsed() < PATIENCE, "it does not end");
-        thread::sleep(Duration::from_millis(20));
+        assert_eq!(self.process.as_mut().unwrap().end(), Some(0));
     }
 }
 
@@ -409,9 +377,8 @@ fn a_server_that_goes_down_while_it_is_asked_is_said_to_be_gone_and_the_rest_is_
 #[test]
 fn a_sync_that_goes_on_follows_every_plant_and_misses_the_one_that_is_down() {
     let mut fleet = served();
-    let log = File::create(fleet.at("hub").join("sync.log")).unwrap();
-    let mut syncing = fleet.command("hub", "--json fleet sync --every 1s");
-    let mut syncing = syncing.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let command = fleet.command("hub", "--json fleet sync --every 1s");
+    let mut syncing = Running::start(command, &fleet.at("hub").join("sync.log"));
     let until = |fleet: &Fleet, what: &str, is_so: &dyn Fn(&BTreeMap<String, Json>) -> bool| {
         let begun = Instant::now();
         loop {
@@ -438,7 +405,7 @@ fn a_sync_that_goes_on_follows_every_plant_and_misses_the_one_that_is_down() {
     assert_eq!(grown["camera"]["standing"], "not reached");
     fleet.servers["camera"].lead(ways);
     until(&fleet, "the first is back", &all);
-    assert_eq!(end(&mut syncing), Some(0));
-    let told = fs::read_to_string(fleet.at("hub").join("sync.log")).unwrap();
+    assert_eq!(syncing.end(), Some(0));
+    let told = syncing.said();
     assert!(told.lines().all(|line| serde_json::from_str::<Json>(line).is_ok()), "{told}");
 }

@@ -20,7 +20,7 @@ use griptrace_core::{
 };
 use griptrace_store::{
     Chosen, Disclose, ProveOptions, Store,
-    record::{ManifestRecord, NodeRecord},
+    record::{ManifestRecord, NodeRecord, Secret},
 };
 use griptrace_tests::seed::{Rng, Seed};
 
@@ -66,7 +66,7 @@ fn scene(rng: &mut Rng, licence: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::init(folder.path(), &genesis(5), log_signer(), NOW).unwrap();
     let core = |kind| Core::new(kind, store.home(), [0; 16], Digest::ZERO);
-    let manifest = ManifestRecord { seed: rng.array(), files: vec![file(PATHS[1])] };
+    let manifest = ManifestRecord { secret: Secret::Seed(rng.array()), files: vec![file(PATHS[1])] };
     let mut values = manifest_values(Kind::Dataset, &manifest);
     for (name, text) in [("name", "camera"), ("licence", licence), ("persons", "none found")] {
         values.insert(slot(Kind::Dataset, name).expect("it has it"), encode(&Value::text(text)));
@@ -86,7 +86,7 @@ fn scene(rng: &mut Rng, licence: &str) -> Scene {
     let step = NodeRecord::build(step, Values::new(), None, None, |out| rng.fill(out)).unwrap();
     let made = vec![Edge::local(Role::GeneratedBy, step.id())];
     let model = Core { strength: Some(DigestStrength::Strong), edges: made, ..core(Kind::Model) };
-    let shipped = ManifestRecord { seed: rng.array(), files: vec![file("model.onnx")] };
+    let shipped = ManifestRecord { secret: Secret::Seed(rng.array()), files: vec![file("model.onnx")] };
     let values = manifest_values(Kind::Model, &shipped);
     let model = NodeRecord::build(model, values, Some(shipped), None, |out| rng.fill(out)).unwrap();
     let root = model.id();
@@ -153,7 +153,7 @@ fn a_guess_of_a_hidden_value_is_confirmed_by_nothing_that_is_public() {
     let scene = scene(&mut rng, LICENCES[0]);
     let salts = salts(&scene);
     assert!(salts.len() > 4_000, "{} salts are few to try", salts.len());
-    let secret = details::salt(&scene.source.seed, licence_slot());
+    let secret = details::salt(scene.source.secret.seed().expect("nothing was erased"), licence_slot());
     for licence in LICENCES {
         let guess = encode(&Value::text(licence));
         assert_eq!(confirmed(&guess, &salts, &scene), [], "{licence} is confirmed or ruled out");
@@ -161,7 +161,7 @@ fn a_guess_of_a_hidden_value_is_confirmed_by_nothing_that_is_public() {
         let by_salt = confirmed(&guess, &[secret], &scene);
         assert_eq!(by_salt.len(), usize::from(licence == LICENCES[0]), "{licence}, with the secret salt");
         let all: Values = scene.source.values.clone().into_iter().chain([(licence_slot(), guess)]).collect();
-        let root = details::root(Kind::Dataset, &scene.source.seed, &all);
+        let root = details::root(Kind::Dataset, scene.source.secret.seed().expect("nothing was erased"), &all);
         assert_eq!(root == scene.source.core().unwrap().details, licence == LICENCES[0], "{licence}, with the seed");
     }
 }
@@ -170,7 +170,7 @@ fn a_guess_of_a_hidden_value_is_confirmed_by_nothing_that_is_public() {
 fn a_guess_of_hidden_files_is_confirmed_by_nothing_that_is_public() {
     let mut rng = Seed::for_test("a_guess_of_hidden_files_is_confirmed_by_nothing_that_is_public").rng();
     let scene = scene(&mut rng, LICENCES[0]);
-    let secret = scene.source.manifest.as_ref().expect("it has files").seed;
+    let secret = *scene.source.manifest.as_ref().expect("it has files").secret.seed().expect("nothing was erased");
     let mut seeds: HashSet<[u8; 32]> = windows(&scene.bundle).collect();
     seeds.extend([[0; 32], *scene.source.id().as_bytes()]);
     assert!(!seeds.contains(&secret));
@@ -212,7 +212,7 @@ fn the_same_values_recorded_twice_have_nothing_in_common() {
     let ids: [NodeId; 2] = [one.source.id(), two.source.id()];
     assert_ne!(ids[0], ids[1]);
     let leaf = |scene: &Scene| {
-        let salt = details::salt(&scene.source.seed, licence_slot());
+        let salt = details::salt(scene.source.secret.seed().expect("nothing was erased"), licence_slot());
         *details::leaf(
             Kind::Dataset,
             licence_slot(),

@@ -11,14 +11,14 @@ use griptrace_core::{
     digest::{Digest, file_digest},
     id::NodeId,
     limits::DETAIL_SLOTS,
-    manifest::{FileRecord, content_digest, root as manifest_root},
+    manifest::{FileRecord, content_digest},
     node::{Activity, Core, DigestStrength, Edge, Held, Kind, Mark, Origin, Role},
     value::Value,
     word::{Country, Word},
 };
 use griptrace_store::{
     Store,
-    record::{ManifestRecord, NodeRecord, SubjectsRecord},
+    record::{ManifestRecord, NodeRecord, Secret, SubjectsRecord},
 };
 use griptrace_tests::seed::Rng;
 use tempfile::TempDir;
@@ -266,14 +266,14 @@ impl Maker<'_> {
             })
             .collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        ManifestRecord { seed, files }
+        ManifestRecord { secret: Secret::Seed(seed), files }
     }
 }
 
 /// Returns what the details say of a manifest.
 pub(super) fn manifest_values(kind: Kind, manifest: &ManifestRecord) -> Values {
     let int = |number: u64| Value::Int(i64::try_from(number).expect("it is small"));
-    let root = manifest_root(&manifest.seed, &manifest.files).expect("there are files");
+    let root = manifest.root().expect("there are files");
     let stated = Value::map(vec![
         ("root".into(), Value::Bytes(root.as_bytes().to_vec())),
         ("files".into(), int(u64::try_from(manifest.files.len()).expect("it is a length"))),

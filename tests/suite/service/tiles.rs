@@ -173,7 +173,7 @@ fn nothing_of_a_detail_is_served_over_http() {
         for number in 0..150 {
             let nodes = maker.nodes.train(&format!("{PLANTED}/{number}"), &[first.id()], &[&format!("{PLANTED}.onnx")]);
             let nodes = if number % 2 == 0 { nodes } else { vec![maker.nodes.source(PLANTED)] };
-            seeds.extend(nodes.iter().map(|node| node.seed));
+            seeds.extend(nodes.iter().map(|node| *node.secret.seed().expect("nothing was erased")));
             ids.extend(nodes.iter().map(griptrace_store::record::NodeRecord::id));
             maker.commit(&client, &nodes).await;
         }

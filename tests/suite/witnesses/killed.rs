@@ -140,8 +140,9 @@ fn a_witness_that_is_killed_cosigns_one_history() {
     let (key, zero) = (NoteVerifier::parse(&vkey).unwrap(), AtomicU64::default);
     let seen = Seen { key, told: zero(), cosigned: zero(), cut: zero(), refused: zero(), wrong: Mutex::default() };
     for round in 0..ROUNDS {
-        let mut running = Running::start(&desk, NAME);
-        if round > 0 {
+        let mut running = Witness::start(&desk, NAME);
+        // On a busy machine nothing may be cosigned before it is killed for the first time.
+        if seen.told.load(SeqCst) > 0 {
             seen.check(&running.url);
         }
         let is_over = AtomicBool::new(false);
@@ -158,13 +159,12 @@ fn a_witness_that_is_killed_cosigns_one_history() {
                 );
             }
             thread::sleep(delay);
-            running.process.kill().unwrap();
-            running.process.wait().unwrap();
+            running.process.kill();
             is_over.store(true, SeqCst);
         });
         assert_eq!(*seen.wrong.lock().unwrap(), [""; 0], "round {round}");
     }
-    let last = Running::start(&desk, NAME);
+    let last = Witness::start(&desk, NAME);
     seen.check(&last.url);
     assert_eq!(*seen.wrong.lock().unwrap(), [""; 0]);
     let counts = [&seen.cosigned, &seen.refused, &seen.cut].map(|count| count.load(SeqCst));

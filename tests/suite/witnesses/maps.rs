@@ -25,7 +25,7 @@ fn lying() -> Built {
 struct Watched {
     desk: Desk,
     site: Site,
-    running: Running,
+    running: Witness,
     keys: Vec<NoteVerifier>,
 }
 
@@ -36,7 +36,7 @@ impl Watched {
         let site = Site::start();
         let log = NoteSigner::new(ORIGIN, &seed("log")).unwrap();
         desk.say(&["witness", "add-log", "w1.example", &log.verifier().to_vkey(), "--url", &site.url]);
-        let running = Running::start(&desk, "w1.example");
+        let running = Witness::start(&desk, "w1.example");
         let keys = vkeys.iter().map(|vkey| NoteVerifier::parse(vkey).unwrap()).collect();
         Self { desk, site, running, keys }
     }

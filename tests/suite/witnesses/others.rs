@@ -34,7 +34,8 @@ fn a_witness_that_others_wrote_cosigns_our_log() {
     let said = theirs(&["init", "--name", "others.example/w1", "--listen", &listen]);
     let vkey = said.split_whitespace().find(|word| word.starts_with("others.example/w1+")).expect("it tells its vkey");
     theirs(&["add-log", "--origin", "maker.example/2026", "--vkey", &desk.vkey()]);
-    let _running = Killed(command.args(["-m", "aics_witness", "serve"]).current_dir(desk.path()).spawn().unwrap());
+    command.args(["-m", "aics_witness", "serve"]).current_dir(desk.path());
+    let _running = Running::start(command, &desk.path().join("theirs.log"));
     let begun = Instant::now();
     while std::net::TcpStream::connect(&listen).is_err() {
         assert!(begun.elapsed() < PATIENCE, "it does not listen");
@@ -94,7 +95,7 @@ fn a_client_that_others_wrote_is_cosigned_by_our_witness() {
     let desk = Desk::new();
     let one = make(&desk, "w1.example", &[]);
     desk.say(&["witness", "add-log", "w1.example", &desk.vkey()]);
-    let first = Running::start(&desk, "w1.example");
+    let first = Witness::start(&desk, "w1.example");
     desk.write("feed.py", FEED);
     let store = || {
         griptrace_store::Store::open(&desk.path().join(".griptrace/store"), griptrace_store::OpenOptions::default())

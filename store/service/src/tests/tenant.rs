@@ -32,7 +32,7 @@ fn a_commit_of_many_nodes_is_looked_through_once() {
         core.strength = Some(DigestStrength::None);
         core.nonce[..8].copy_from_slice(&number.to_le_bytes());
         let values = [(slot(Kind::Dataset, "name").unwrap(), value.clone())].into();
-        NodeRecord { core: encode(&core), seed: [0; 32], values, manifest: None, subjects: None }
+        NodeRecord::bare(encode(&core), values, None, None)
     };
     let nodes: Vec<NodeRecord> = (0..100_000).map(node).collect();
     let begun = Instant::now();

@@ -2,12 +2,14 @@
 
 use griptrace_core::{
     commit::{Commit, CommitPayload, StatusLine},
+    details::{self, Values},
+    digest::Digest,
     id::{GenesisHash, NodeId, StatusKey},
     key::{Algorithm, SecretKey},
-    node::{Core, Edge, Mark, Role},
+    node::{Core, Edge, Kind, Mark, Role},
 };
 use griptrace_proto::v1;
-use griptrace_store::record::NodeRecord;
+use griptrace_store::record::{NodeRecord, Secret};
 use griptrace_tests::seed::Seed;
 use tonic::Code;
 
@@ -166,7 +168,7 @@ fn a_commit_that_is_sent_again_with_other_records_is_refused() {
         client.commits.commit(request.clone()).await.unwrap();
         for place in 0..nodes.len() {
             let right = nodes[place].clone();
-            nodes[place].seed[0] ^= 1;
+            nodes[place].secret = Secret::Seed([9; 32]);
             let records = nodes.iter().map(|node| node.to_bytes().into()).collect();
             let again = v1::CommitRequest { nodes: records, ..request.clone() };
             let refused = client.commits.commit(again).await.expect_err("other salts, other details");
@@ -175,5 +177,30 @@ fn a_commit_that_is_sent_again_with_other_records_is_refused() {
         }
         let again = client.commits.commit(request).await.unwrap().into_inner().receipt.unwrap();
         assert!(again.already_recorded);
+    });
+}
+
+/// An Erasure that comes over the network would say that something is gone which is there; and nobody records what was
+/// erased before it was recorded.
+#[test]
+fn nobody_erases_over_the_network() {
+    block_on(async {
+        let mut town = Town::new(Seed::for_test("nobody_erases_over_the_network").rng()).await;
+        let mut client = town.maker_client().await;
+        let mut rng = Seed::from_number(8).rng();
+        let core = Core {
+            edges: vec![Edge::local(Role::Erases, town.secret)],
+            erased_slots: vec![0],
+            ..Core::new(Kind::Erasure, town.desk.home(), [0; 16], Digest::ZERO)
+        };
+        let erasure = NodeRecord::build(core, Values::new(), None, None, |out| rng.fill(out)).unwrap();
+        let refused = client.commits.commit(town.maker.sign(&[erasure])).await.expect_err("an erasure");
+        town.check("an erasure", &refused, Code::InvalidArgument, "NODE_REFUSED");
+        let mut source = town.maker.nodes.source("kept");
+        let whole = source.clone();
+        source.secret = Secret::Kept(details::kept(source.secret.seed().unwrap()));
+        let refused = client.commits.commit(town.maker.sign(&[source])).await.expect_err("salts without their seed");
+        town.check("salts without their seed", &refused, Code::InvalidArgument, "NODE_REFUSED");
+        client.commits.commit(town.maker.sign(&[whole])).await.unwrap();
     });
 }

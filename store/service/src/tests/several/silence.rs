@@ -212,14 +212,15 @@ async fn the_world_costs_the_bucket_one_checkpoint_a_second_and_misses_nothing()
 
 /// What tells of a bucket that was set back was no longer written, and nobody was told.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_takes_nothing_is_told_and_what_was_seen_is_kept_while_it_runs() {
+async fn a_disk_that_takes_nothing_is_told() {
     let fleet = Fleet::new();
     let one = fleet.serve("one", "").await;
     one.writes().await;
     let folder = fleet.path("one").join("store");
     let before = fs::read(folder.join("seen")).unwrap();
     // What can't be written over, as on a disk that is full.
-    fs::create_dir(folder.join("seen.new")).unwrap();
+    fs::remove_file(folder.join("seen.lock")).unwrap();
+    fs::create_dir(folder.join("seen.lock")).unwrap();
     one.commit(&fleet.commit("camera").0).await.unwrap();
     let comes = async |wanted| {
         let begun = Instant::now();
@@ -230,7 +231,7 @@ async fn a_disk_that_takes_nothing_is_told_and_what_was_seen_is_kept_while_it_ru
     };
     comes(1).await;
     assert_eq!(fs::read(folder.join("seen")).unwrap(), before, "the one before stays");
-    fs::remove_dir(folder.join("seen.new")).unwrap();
+    fs::remove_dir(folder.join("seen.lock")).unwrap();
     comes(0).await;
     assert_ne!(fs::read(folder.join("seen")).unwrap(), before, "it is kept before the end");
     one.running.stop().await;

@@ -1,0 +1,479 @@
+//! Erasure: the one thing that takes something out of a log.
+//!
+//! What is left of a node once some of it is erased (`Remains`) rests in the attachment of the Erasure that says so. So the
+//! truth still only grows, and nothing in a segment moves: the frame that holds what is erased is overwritten by one of the
+//! same length that names the Erasure. The newest Erasure of a node has all that is left of it, and the attachments of the
+//! older ones are overwritten likewise.
+//!
+//! The order, and what a crash leaves:
+//!
+//! 1. `erasing/ID` says that the Erasure of this id is under way. *A crash leaves it; whoever writes next finds no such node,
+//!    and removes it. The value is still there, and nobody was told that it is not.*
+//! 2. The Erasure is committed. *A crash leaves a log that has it and the value. Whoever writes next goes on with 3, before
+//!    anything else.*
+//! 3. The frames are overwritten, segment by segment, each whole or not at all. *A crash leaves some: the same.*
+//! 4. They are read again, and what was made of them here is removed: the index, the open segments. *The same.*
+//! 5. `erasing/ID` is removed. *A crash leaves it, and 3 to 5 find nothing to do.*
+//!
+//! A process that lost its turn may have put the Erasure's group into a bucket without having signed it. Whoever adopts it
+//! carries it out, whether or not `erasing/ID` is there.
+
+use std::{fs, io, sync::PoisonError};
+
+use griptrace_core::{
+    date::Date,
+    details::{self, Kept, Values},
+    id::NodeId,
+    key::Signer,
+    manifest,
+    node::{Core, Edge, Kind, Role},
+};
+
+use crate::{
+    Store,
+    catalogue::Catalogue,
+    commit::{Receipt, Writer},
+    error::{EraseError, ReadError, StorageError},
+    objects::Objects,
+    placed::Number,
+    random,
+    reading::SegmentReader,
+    record::{ManifestRecord, NodeRecord, Remains, Secret},
+    scan::Nodes,
+    segment,
+    store::Inner,
+};
+
+/// Where it is said that an erasure is under way.
+pub(crate) const FOLDER: &str = "erasing";
+
+/// What is to be erased, and what is recorded of that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Erase {
+    /// The node.
+    pub target: NodeId,
+    /// The slots of its details.
+    pub slots: Vec<u8>,
+    /// Paths of files of its manifest, as they were recorded.
+    pub files: Vec<Vec<u8>>,
+    /// The day that is recorded.
+    pub date: Date,
+    /// The details of the Erasure: why, on whose word.
+    pub values: Values,
+}
+
+/// What was erased.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Erased {
+    /// The Erasure.
+    pub id: NodeId,
+    /// The receipt of its commit.
+    pub receipt: Receipt,
+    /// The objects that were overwritten. A bucket that keeps old versions has theirs.
+    pub objects: Vec<String>,
+}
+
+impl Remains {
+    /// Works out what is left of a node, as it stands, without some of its details and files.
+    fn of(before: &NodeRecord, kind: Kind, slots: &[u8], files: &[usize]) -> Option<Self> {
+        let is_touched = |secret: &Secret, wanted: bool| wanted || matches!(secret, Secret::Kept(_));
+        let details = is_touched(&before.secret, !slots.is_empty()).then(|| details_left(before, kind, slots));
+        let manifest = before.manifest.as_ref().filter(|manifest| is_touched(&manifest.secret, !files.is_empty()));
+        Some(Self {
+            details: details.map_or(Some(None), |details| details.map(Some))?,
+            manifest: manifest.map(|manifest| files_left(manifest, files)),
+        })
+    }
+
+    /// Tells why this is not what an Erasure with this core leaves of a node as it stands, if so: all that it says, no more,
+    /// and what leads to the roots that the node has.
+    pub(crate) fn check(&self, before: &NodeRecord, kind: Kind, erasure: &Core) -> Result<(), String> {
+        let stood = before.manifest.as_ref();
+        let files = match (stood, &self.manifest) {
+            (Some(stood), Some(left)) => {
+                files_gone(stood, left).ok_or("it has other files, or salts, than there were")?
+            }
+            (_, None) => Vec::new(),
+            (None, Some(_)) => return Err("it has files, and the node has none".to_owned()),
+        };
+        if files.is_empty() == erasure.erased_files.is_some() {
+            return Err(
+                "the Erasure says that files were erased, and none is missing, or the other way round".to_owned()
+            );
+        }
+        let expected = Self::of(before, kind, &erasure.erased_slots, &files);
+        let expected = expected.ok_or("one of the slots holds nothing, or was erased before")?;
+        if *self != expected {
+            return Err("it is not what stood there without what is erased".to_owned());
+        }
+        let root = self.details.as_ref().map(|(kept, values)| details::root_of_kept(kind, kept, values));
+        if root.is_some_and(|root| root.is_none() || root != before.secret.root(kind, &before.values)) {
+            return Err("its details do not lead to the node's details root".to_owned());
+        }
+        let root = self.manifest.as_ref().map(ManifestRecord::root);
+        if root.is_some_and(|root| root.is_none() || root != stood.and_then(ManifestRecord::root)) {
+            return Err("its files do not lead to the node's manifest root".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Returns what is left of the details without some slots; `None` if one of them holds nothing.
+fn details_left(before: &NodeRecord, kind: Kind, slots: &[u8]) -> Option<(Vec<Kept>, Values)> {
+    let mut kept = match &before.secret {
+        Secret::Seed(seed) => details::kept(seed),
+        Secret::Kept(kept) => kept.clone(),
+    };
+    let mut values = before.values.clone();
+    for slot in slots {
+        let value = values.remove(slot)?;
+        let place = kept.get_mut(usize::from(*slot))?;
+        let Kept::Salt(salt) = *place else { return None };
+        *place = Kept::Leaf(details::leaf(kind, *slot, &salt, Some(&value)));
+    }
+    Some((kept, values))
+}
+
+/// Returns what is left of a manifest without some of its known files, by their places among these.
+fn files_left(before: &ManifestRecord, gone: &[usize]) -> ManifestRecord {
+    let mut kept = match &before.secret {
+        Secret::Seed(seed) => manifest::kept(seed, before.files.len()),
+        Secret::Kept(kept) => kept.clone(),
+    };
+    let known = kept.iter_mut().filter(|kept| matches!(kept, Kept::Salt(_)));
+    for ((at, file), place) in before.files.iter().enumerate().zip(known) {
+        if let Kept::Salt(salt) = *place
+            && gone.contains(&at)
+        {
+            *place = Kept::Leaf(manifest::leaf(&salt, file));
+        }
+    }
+    let files = before.files.iter().enumerate().filter(|(at, _)| !gone.contains(at));
+    ManifestRecord { secret: Secret::Kept(kept), files: files.map(|(_, file)| file.clone()).collect() }
+}
+
+/// Returns the places of the files that one manifest has and what is left of it has not; `None` if it is not left of that.
+fn files_gone(before: &ManifestRecord, left: &ManifestRecord) -> Option<Vec<usize>> {
+    let mut rest = left.files.iter().peekable();
+    let mut gone = Vec::new();
+    for (at, file) in before.files.iter().enumerate() {
+        if rest.next_if(|next| *next == file).is_none() {
+            gone.push(at);
+        }
+    }
+    rest.next().is_none().then_some(gone)
+}
+
+impl Store {
+    /// Erases details and files of a node: records the Erasure, overwrites what is to be gone, and returns when it is. Ids, proofs,
+    /// roots and bundles that were made before hold; what was erased is unknown from then on. An erasure that was begun
+    /// before and did not come to its end is brought there first.
+    ///
+    /// # Errors
+    /// `NoNode`, `Nothing`, `NoValue`, `Gone`, `NoFile`; `Commit` if it could not be recorded; `Storage` if it was, and
+    /// did not come to its end.
+    pub fn erase(&self, erase: Erase, signer: &dyn Signer, issuer: &str, now: u64) -> Result<Erased, EraseError> {
+        let writer = self.0.writer().ok_or(crate::error::CommitError::ReadOnly)?;
+        let _alone = self.0.erasing();
+        self.0.finish_erasing(&writer)?;
+        let record = self.erasure(erase)?;
+        let id = record.id();
+        let name = format!("{FOLDER}/{id}");
+        self.0.objects.put(&name, b"")?;
+        // Crash here: nothing is in the log, and nothing was erased.
+        let receipt = match self.commit(vec![record], signer, issuer, now) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                if !writer.is_poisoned() {
+                    self.0.objects.remove_mark(&name)?;
+                }
+                return Err(error.into());
+            }
+        };
+        // Crash here: the log has the Erasure, and the value.
+        let objects = self.0.finish_erasing(&writer)?;
+        Ok(Erased { id, receipt, objects })
+    }
+
+    /// Tells whether an erasure was begun and did not come to its end.
+    ///
+    /// # Errors
+    /// `Storage` if the disk failed.
+    pub fn is_erasing(&self) -> Result<bool, ReadError> {
+        Ok(!self.0.objects.list(FOLDER)?.is_empty())
+    }
+
+    /// Makes the Erasure, with what it leaves.
+    pub(crate) fn erasure(&self, erase: Erase) -> Result<NodeRecord, EraseError> {
+        let Erase { target, mut slots, files, date, values } = erase;
+        let node = self.0.ask(|state| {
+            let number = state.catalogue.number(&target);
+            number.map(|number| Nodes::new(&self.0.objects, state).read(number)).transpose()
+        });
+        let node = node.map_err(|error: StorageError| error)?.ok_or(EraseError::NoNode { id: target })?;
+        if slots.is_empty() && files.is_empty() {
+            return Err(EraseError::Nothing { id: target });
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        let erased = node.record.secret.erased();
+        if let Some(slot) = slots.iter().copied().find(|slot| !node.record.values.contains_key(slot)) {
+            return Err(if erased.contains(&slot) { EraseError::Gone { slot } } else { EraseError::NoValue { slot } });
+        }
+        let known = node.record.manifest.as_ref().map_or(&[][..], |manifest| &manifest.files);
+        let place = |path: &Vec<u8>| {
+            let found = known.iter().position(|file| file.path == *path);
+            found.ok_or_else(|| EraseError::NoFile { path: String::from_utf8_lossy(path).into_owned() })
+        };
+        let gone: Vec<usize> = files.iter().map(place).collect::<Result<_, _>>()?;
+        let remains = Remains::of(&node.record, node.core.kind, &slots, &gone);
+        let mut core = Core::new(Kind::Erasure, self.home(), [0; 16], griptrace_core::digest::Digest::ZERO);
+        core.edges = vec![Edge::local(Role::Erases, target)];
+        core.erased_slots = slots;
+        core.erased_files = (!gone.is_empty()).then_some(true);
+        core.date = Some(date);
+        let mut failed = Ok(());
+        let fill = |out: &mut [u8]| {
+            if let Err(error) = random(out) {
+                failed = Err(error);
+            }
+        };
+        let record =
+            NodeRecord::build(core, values, None, None, fill).map_err(|e| StorageError::corrupt("the Erasure", e))?;
+        failed.map_err(self.0.objects.failed("take randomness for", ""))?;
+        Ok(NodeRecord { remains: remains.map(Box::new), ..record })
+    }
+}
+
+impl Inner {
+    /// Brings every erasure to its end that was begun; returns the objects that were overwritten.
+    fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
+        let begun = self.objects.list(FOLDER)?;
+        if begun.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Nothing is appended to a file that is being replaced.
+        let written = writer.while_nobody_appends(self, || {
+            self.ask(|state| carry_out(&self.objects, &state.catalogue, &begun_in(&state.catalogue, &begun)))
+        })?;
+        // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
+        *self.index() = None;
+        forget_index(&self.objects)?;
+        end(&self.objects, &begun)?;
+        Ok(written)
+    }
+}
+
+impl Inner {
+    /// Takes note of Erasures that another process committed: what was read of the log here may have what they take.
+    pub(crate) fn heard_of(&self, erasures: impl Iterator<Item = NodeId>) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(erasures);
+    }
+
+    /// Forgets what was read and made here of what other processes erased, once they have.
+    pub(crate) fn settle(&self) {
+        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsettled.is_empty() {
+            return;
+        }
+        self.objects.forget_segments(0);
+        // Who fills the index holds it for long; it is looked at again.
+        let Ok(mut index) = self.try_index() else { return };
+        let is_done = |id: &NodeId| {
+            let done = self.ask(|state| match state.catalogue.number(id) {
+                Some(number) => is_done(&self.objects, &state.catalogue, number),
+                None => Ok(false),
+            });
+            done.unwrap_or(false)
+        };
+        let before = unsettled.len();
+        unsettled.retain(|id| !is_done(id));
+        self.objects.forget_segments(0);
+        if unsettled.len() < before {
+            *index = None;
+            // If it can't be removed, it is sifted before it is asked.
+            drop(forget_index(&self.objects));
+        }
+    }
+}
+
+/// Brings to their end the erasures that were begun, and those in the log from one size on, which nobody may have carried out. For
+/// who opens a log for writing: nothing is open yet.
+pub(crate) fn take_up(objects: &Objects, catalogue: &Catalogue, from: u64) -> Result<(), StorageError> {
+    let begun = objects.list(FOLDER)?;
+    let mut erasures = begun_in(catalogue, &begun);
+    let fresh = catalogue.end_at(from)..catalogue.len();
+    erasures.extend(fresh.filter(|number| catalogue.node(*number).kind == Kind::Erasure));
+    if erasures.is_empty() && begun.is_empty() {
+        return Ok(());
+    }
+    carry_out(objects, catalogue, &erasures)?;
+    forget_index(objects)?;
+    end(objects, &begun)
+}
+
+/// Returns the Erasures of a log that were begun, as far as they are in it, in log order.
+fn begun_in(catalogue: &Catalogue, begun: &[String]) -> Vec<Number> {
+    let ids = begun.iter().filter_map(|name| NodeId::from_hex(name));
+    let mut numbers: Vec<Number> = ids.filter_map(|id| catalogue.number(&id)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Carries out Erasures that are in the log: overwrites what stands of what they took. Returns the names of the objects that
+/// were written.
+pub(crate) fn carry_out(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    erasures: &[Number],
+) -> Result<Vec<String>, StorageError> {
+    let mut written = Vec::new();
+    if erasures.is_empty() {
+        return Ok(written);
+    }
+    if let Some(blocks) = objects.blocks() {
+        // What belongs into a block is put there first, and what lies beside one goes: no older bytes can come back.
+        blocks.know(catalogue.size());
+        blocks
+            .fill_now(&catalogue.home, catalogue.size())
+            .map_err(objects.failed("put together the segments in", ""))?;
+    }
+    objects.forget_segments(0);
+    for erasure in erasures.iter().copied() {
+        for (segment, offsets) in takings(objects, catalogue, erasure)? {
+            written.extend(overwrite(objects, catalogue, segment, &offsets, erasure)?);
+        }
+        objects.forget_segments(0);
+        if !is_done(objects, catalogue, erasure)? {
+            let why = format!("what {} erased was overwritten, and is still there", catalogue.id(erasure));
+            return Err(StorageError::corrupt(segment::name(catalogue.commit_of(erasure).segment), why));
+        }
+    }
+    written.sort_unstable();
+    written.dedup();
+    Ok(written)
+}
+
+/// The offsets of frames, by segment, in the order in which they are overwritten.
+type Takings = Vec<(u64, Vec<u64>)>;
+
+/// Returns where an Erasure has to take something: from the node first, since that leads to the newest, and then from older
+/// Erasures of it.
+fn takings(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<Takings, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let mut takings = Vec::new();
+    let mut add = |number: Number, of_node: bool, of_attachment: bool| {
+        let frame = catalogue.node(number).frame;
+        let offsets = [(of_node, frame.offset), (of_attachment, frame.end())];
+        let offsets: Vec<u64> = offsets.iter().filter(|(wanted, _)| *wanted).map(|(_, offset)| *offset).collect();
+        if !offsets.is_empty() {
+            takings.push((catalogue.commit_of(number).segment, offsets));
+        }
+    };
+    // A later Erasure took it over: that one carries out both.
+    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(takings) };
+    let target = target_of(catalogue, erasure)?;
+    add(target, remains.details.is_some(), remains.manifest.is_some());
+    for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
+        let has_remains = reader.remains_at(catalogue, older.1)?.is_some();
+        add(older.1, false, has_remains);
+    }
+    Ok(takings)
+}
+
+fn target_of(catalogue: &Catalogue, erasure: Number) -> Result<Number, StorageError> {
+    let missing = || StorageError::corrupt(catalogue.id(erasure).to_string(), "it erases nothing");
+    catalogue.to(erasure, Role::Erases).next().ok_or_else(missing)
+}
+
+/// Tells whether nothing stands any more of what an Erasure took.
+pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<bool, StorageError> {
+    let id = catalogue.id(erasure);
+    let mut reader = SegmentReader::new(objects);
+    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let target = target_of(catalogue, erasure)?;
+    let rest = reader.rest(catalogue, target, catalogue.node(target).attached)?;
+    if (remains.details.is_some() && rest.details_at != Some(id))
+        || (remains.manifest.is_some() && rest.attachment_at != Some(id))
+    {
+        return Ok(false);
+    }
+    for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
+        if reader.remains_at(catalogue, older.1)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Tells whether what an Erasure has of a node lacks all that it says it erased.
+pub(crate) fn leaves_what_it_says(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    erasure: Number,
+) -> Result<bool, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let name = || segment::name(catalogue.commit_of(erasure).segment);
+    let core = reader.core(catalogue, erasure)?.core().map_err(|e| StorageError::corrupt(name(), e))?;
+    let gone = remains.details.map_or(Vec::new(), |(kept, _)| Secret::Kept(kept).erased());
+    let files = remains.manifest.is_some_and(|manifest| manifest.erased() > 0);
+    Ok(core.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || core.erased_files.is_none()))
+}
+
+/// Returns the Erasures among the nodes from a commit on.
+pub(crate) fn since(catalogue: &Catalogue, commit: u32) -> Vec<Number> {
+    let first = if commit < catalogue.commits() { catalogue.commit(commit).first_node } else { catalogue.len() };
+    (first..catalogue.len()).filter(|number| catalogue.node(*number).kind == Kind::Erasure).collect()
+}
+
+/// Carries all Erasures of a log over to a copy of it, which may have what they took.
+pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
+    let written = carry_out(objects, catalogue, &since(catalogue, 0))?;
+    if written.is_empty() { Ok(()) } else { forget_index(objects) }
+}
+
+/// Overwrites frames of a segment, all or none; returns the name of the object that was written.
+fn overwrite(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    segment: u64,
+    offsets: &[u64],
+    erasure: Number,
+) -> Result<Option<String>, StorageError> {
+    let (name, id) = (segment::name(segment), catalogue.id(erasure));
+    let is_older = |other: &NodeId| catalogue.number(other).is_some_and(|other| other < erasure);
+    let change = |bytes: &mut [u8]| {
+        let mut is_changed = false;
+        for offset in offsets {
+            is_changed |= segment::take(&name, bytes, *offset, &id, is_older)?;
+        }
+        Ok::<_, StorageError>(is_changed)
+    };
+    if let Some(blocks) = objects.blocks() {
+        return blocks.change(segment, change).map_err(objects.failed("write", &name))?;
+    }
+    let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
+    let mut bytes = objects.read(&name)?.ok_or_else(missing)?;
+    if !change(&mut bytes)? {
+        return Ok(None);
+    }
+    // Crash here, or in it: the old segment or the new one, whole.
+    objects.put(&name, &bytes)?;
+    Ok(Some(name))
+}
+
+/// Removes the index: fingerprints of what was erased stand in it.
+fn forget_index(objects: &Objects) -> Result<(), StorageError> {
+    let path = objects.local().join("index");
+    match fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::Io { doing: "remove", path, source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn end(objects: &Objects, begun: &[String]) -> Result<(), StorageError> {
+    begun.iter().try_for_each(|name| objects.remove_mark(&format!("{FOLDER}/{name}")))
+}
