@@ -121,6 +121,7 @@ pub(crate) fn serve(words: &[String]) -> Result<Json, Failure> {
         environment: Vec::new(),
         flags: Flags { ready_file: Some(folder.join("ready.json")), ..Flags::default() },
         own_committer: OwnCommitter { name: "Bench".to_owned(), key: committer(0)?.public_key() },
+        has_log_key: true,
         clock: || NOW,
     })?;
     let store = world::Log::open_to_write(&folder)?;

@@ -112,6 +112,25 @@ impl CommandError {
         lines
     }
 
+    /// Tells whether a service did not answer, or had too much to do, which may be over soon.
+    pub(crate) fn is_away(&self) -> bool {
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return matches!(
+                    error.kind(),
+                    io::ErrorKind::TimedOut
+                        | io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::AddrNotAvailable
+                        | io::ErrorKind::ResourceBusy
+                );
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Returns the exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {

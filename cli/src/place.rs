@@ -199,7 +199,7 @@ impl Place {
         }
         probe(&**bucket).map_err(|e| {
             CommandError::because(format!("cannot write a log in {}", bucket.address()), e).with_hint(
-                "reading goes on; docs/operations.md says what a bucket has to hold and which rights it takes",
+                "docs/operations.md says what a bucket has to hold and which rights it takes; who only asks writes nothing",
             )
         })?;
         // That it can't be kept costs the next command some requests.

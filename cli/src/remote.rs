@@ -109,7 +109,7 @@ impl Remote {
         folder: &Path,
         origin: Option<&str>,
     ) -> Result<Self, CommandError> {
-        let connection = Connection::new(target)?;
+        let connection = Connection::new(output, target)?;
         let answer = connection
             .ask(|caller| async { Ok(proofs(caller).get_log(request(v1::GetLogRequest {})).await?.into_inner()) })?;
         let (genesis, home, verifier) = log(&answer)?;

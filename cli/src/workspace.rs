@@ -349,25 +349,6 @@ impl Workspace {
         }
     }
 
-    /// Opens the log on this machine, or in its bucket, for who goes on for long: `address` is where it takes commits while it
-    /// writes, told to the others that may write; a replica never does. Whoever calls this calls `Store::tend`.
-    pub(crate) fn join_store(context: &Context, address: &str, is_replica: bool) -> Result<Store, CommandError> {
-        let folder = Self::find(context.named_store())?;
-        let config = Config::read(&folder)?;
-        let place = Place::of(&folder, &config)?;
-        // A copy of a log in a bucket is served without its key too.
-        let reads_only = is_replica || config.store.is_some() && config.keys.log.is_none();
-        let signer = if reads_only { None } else { Some(log_signer(&folder, &config)?) };
-        let next = config.keys.next_log.as_ref().filter(|_| signer.is_some());
-        let next = next.map(|path| keyfile::read(&folder.join(path))?.note_signer(&config.origin));
-        let (progress, next_signer) = (Some(place::progress(&context.output)), next.transpose()?);
-        let store = place.join(OpenOptions { signer, next_signer, progress, address: address.to_owned() })?;
-        config.check_home(&place, &store)?;
-        place::warn_if_moved(&context.output, &store);
-        witnesses::refuse_split(&folder, &store)?;
-        Ok(store)
-    }
-
     /// Returns the folder of the store.
     pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, CommandError> {
         if let Some(named) = named.map(Path::to_owned).or_else(environment::store) {
@@ -480,6 +461,43 @@ impl Workspace {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
         let mut marks = self.marks(id)?.into_iter().rev();
         Ok(marks.find_map(|status| Some((status.core.mark.filter(aside)?, status))))
+    }
+}
+
+/// How the log on this machine, or in its bucket, is opened for who goes on for long. It can be tried again.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    folder: PathBuf,
+    config: Config,
+    output: Output,
+    /// Where it takes commits while it writes, told to the others that may write.
+    address: String,
+    is_replica: bool,
+}
+
+impl Joining {
+    /// Finds the log. A replica never writes.
+    pub(crate) fn new(context: &Context, address: &str, is_replica: bool) -> Result<Self, CommandError> {
+        let folder = Workspace::find(context.named_store())?;
+        let config = Config::read(&folder)?;
+        Ok(Self { folder, config, output: context.output, address: address.to_owned(), is_replica })
+    }
+
+    /// Opens it. Whoever calls this calls `Store::tend`.
+    pub(crate) fn open(&self) -> Result<Store, CommandError> {
+        let Self { folder, config, output, address, is_replica } = self;
+        let place = Place::of(folder, config)?;
+        // A copy of a log in a bucket is served without its key too.
+        let reads_only = *is_replica || config.store.is_some() && config.keys.log.is_none();
+        let signer = if reads_only { None } else { Some(log_signer(folder, config)?) };
+        let next = config.keys.next_log.as_ref().filter(|_| signer.is_some());
+        let next = next.map(|path| keyfile::read(&folder.join(path))?.note_signer(&config.origin));
+        let (progress, next_signer) = (Some(place::progress(output)), next.transpose()?);
+        let store = place.join(OpenOptions { signer, next_signer, progress, address: address.clone() })?;
+        config.check_home(&place, &store)?;
+        place::warn_if_moved(output, &store);
+        witnesses::refuse_split(folder, &store)?;
+        Ok(store)
     }
 }
 

@@ -9,6 +9,7 @@ mod fleet;
 mod history;
 mod keys;
 mod support;
+mod waiting;
 
 /// A file in this folder that no `mod` line names would compile nowhere and pass forever.
 #[test]

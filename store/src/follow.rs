@@ -5,6 +5,8 @@
 //! What is taken in was signed, group by group; whoever takes the turn goes on with the code that
 //! opens a folder after a crash.
 
+mod remade;
+
 use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -19,7 +21,7 @@ use std::{
 use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
 
 use crate::{
-    bucket::{Bucket, Put, Version, When, get_small},
+    bucket::{Bucket, Version, get_small},
     closed,
     commit::Writer,
     delta::Delta,
@@ -95,6 +97,8 @@ pub(crate) struct Watch {
     seen: Option<(Version, Duration)>,
     /// The head up to which was followed without an error, and when.
     followed: Option<(Version, Duration)>,
+    /// Since when the head was made anew, and tells of less than is known.
+    short: Option<Duration>,
     /// Before when the turn is not tried again, and how long that was.
     rests: (Duration, Duration),
     /// The moves of this process' turn, and when there was one last.
@@ -140,7 +144,7 @@ impl Store {
         let candidate = Candidate::new(vec![signer.clone()], new_writer()?, String::new());
         let opened = open::init_on(objects, genesis, signer, now)?;
         let store = Self::from_opened(Opened { candidate: Some(candidate), ..opened });
-        seen::keep(&store.0.objects, &store.checkpoint());
+        drop(store.keep_seen());
         keep_tending(&store);
         Ok(store)
     }
@@ -189,7 +193,7 @@ impl Store {
             fits = seen::check(&opened.objects, signature, &opened.catalogue);
         }
         fits?;
-        seen::keep(&opened.objects, &opened.note);
+        drop(seen::keep(&opened.objects, &opened.note));
         Ok(Self::from_opened(opened))
     }
 
@@ -300,10 +304,24 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps the newest checkpoint that is known here in this machine's folder, as opening and closing do, so that a bucket that was set
+    /// back is noticed by who opens it next. In a folder it does nothing.
+    ///
+    /// # Errors
+    /// `Storage` if it can't be written: the one that was kept before stays.
+    pub fn keep_seen(&self) -> Result<(), ReadError> {
+        Ok(seen::keep(&self.0.objects, &self.checkpoint())?)
+    }
+
     /// Returns what the head of a log in a bucket said when [`Self::tend`] read it last, without waiting for anything; zeros
     /// before that.
     pub fn head_seen(&self) -> HeadSeen {
         *self.0.head_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns why this process made the head of the bucket anew, if it did since this was asked last.
+    pub fn take_remade(&self) -> Option<String> {
+        self.0.remade.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Puts small segments in a bucket together, as far as the log has filled what belongs together, if this process writes;
@@ -359,7 +377,7 @@ impl Inner {
         if size > watch.kept.0 && (watch.kept.0 == 0 || now.saturating_sub(watch.kept.1) >= BEAT_EVERY) {
             watch.kept = (size, now);
             let note = self.read().note.clone();
-            seen::keep(&self.objects, &note);
+            drop(seen::keep(&self.objects, &note));
         }
     }
 
@@ -376,6 +394,9 @@ impl Inner {
             Some(_) | None => now,
         };
         watch.seen = Some((found.1.clone(), since));
+        if self.is_short(&found.0, watch, now) {
+            return Ok(Standing::Reader(found.0.turn.address));
+        }
         if self.is_behind(watch, &found, now) {
             self.follow(&found.0)?;
             watch.followed = Some((found.1.clone(), now));
@@ -475,7 +496,7 @@ impl Inner {
 
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
-    fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
+    pub(crate) fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
         let look = || -> Result<_, StorageError> {
             let there = get_small(&**bucket, HEAD).map_err(self.objects.failed("read", HEAD))?;
             let Some(part) = there else { return Ok(Err((None, StorageError::corrupt(HEAD, "it is missing")))) };
@@ -483,41 +504,17 @@ impl Inner {
             Ok(head.map(|head| (head, part.version.clone())).map_err(|damage| (Some(part.version), damage)))
         };
         if let Ok(found) = look()? {
-            return Ok(found);
+            if !self.lags(&found.0)? {
+                return Ok(found);
+            }
+            let damage = StorageError::corrupt(HEAD, "it was made anew before all that was signed was published");
+            return self.remake(bucket, Some(found.1), damage);
         }
         // Once more: what came damaged need not be damaged there, and making it anew ends the turn of whoever writes.
         match look()? {
             Ok(found) => Ok(found),
             Err((_, damage)) if self.candidate.is_none() => Err(damage.into()),
             Err((version, damage)) => self.remake(bucket, version, damage),
-        }
-    }
-
-    fn remake(
-        &self,
-        bucket: &Arc<dyn Bucket>,
-        there: Option<Version>,
-        damage: StorageError,
-    ) -> Result<(SharedHead, Version), OpenError> {
-        let mut newest = self.newest(&self.keys().log)?;
-        let state = self.read();
-        if state.catalogue.size() > newest.head.size {
-            // What was followed here may be newer than what is published.
-            let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
-            newest = Signed { object: HEAD, head, note: state.note.clone() };
-        }
-        drop(state);
-        // Of a number that there never was: no two heads have the same bytes.
-        let number = new_writer()?.as_bytes().first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
-        let number = number.saturating_add(1 << 32);
-        let turn = Turn { number, writer: None, beat: 0, address: String::new() };
-        let made = SharedHead { head: newest.head, turn, note: newest.note };
-        let when = there.map_or(When::Absent, When::Is);
-        let put = bucket.put(HEAD, &made.to_bytes(), &when).map_err(self.objects.failed("write", HEAD))?;
-        match put {
-            Put::Done(version) => Ok((made, version)),
-            // Another one was faster: the next look shows it.
-            Put::Refused => Err(damage.into()),
         }
     }
 
@@ -739,7 +736,7 @@ impl Inner {
         let (catalogue, note, desk) = reading.in_turn(catalogue, newest, lease, signers)?;
         let keys = KnownKeys::read(&self.objects, &catalogue, &self.genesis)?;
         // Before anything is committed on it.
-        seen::keep(&self.objects, &note);
+        drop(seen::keep(&self.objects, &note));
         let writer = Arc::new(Writer::new(desk));
         let mut state = self.write();
         if state.catalogue.has_snapshot() && !catalogue.has_snapshot() {

@@ -116,10 +116,15 @@ pub(crate) fn set_back(found: u64, seen: u64) -> StorageError {
 }
 
 /// Keeps a checkpoint, unless a newer one is kept. That it can't be kept is no reason to stop: the one before it stays.
-pub(crate) fn keep(objects: &Objects, note: &str) {
-    if objects.bucket().is_some() {
-        drop(write(objects.local(), note));
+///
+/// # Errors
+/// `Io`: from then on a bucket that is set back to what came after the one before is not noticed by who opens it.
+pub(crate) fn keep(objects: &Objects, note: &str) -> Result<(), StorageError> {
+    if objects.bucket().is_none() {
+        return Ok(());
     }
+    let path = || objects.local().join(SEEN);
+    write(objects.local(), note).map_err(|source| StorageError::Io { doing: "write", path: path(), source })
 }
 
 fn write(local: &Path, note: &str) -> io::Result<()> {

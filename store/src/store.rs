@@ -107,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) candidate: Option<Candidate>,
     pub(crate) watch: Mutex<Watch>,
     pub(crate) head_seen: Mutex<HeadSeen>,
+    /// Why this process made the head anew, until somebody asks.
+    pub(crate) remade: Mutex<Option<String>>,
     /// Opened when it is first asked.
     index: Mutex<Option<Index>>,
     /// The status map at the last older size that was asked about: it never changes.
@@ -179,6 +181,7 @@ impl Store {
             candidate,
             watch: Mutex::default(),
             head_seen: Mutex::default(),
+            remade: Mutex::default(),
             index: Mutex::new(None),
             older: Mutex::new(None),
             is_checked: AtomicBool::new(is_checked),
@@ -546,6 +549,6 @@ impl Inner {
         // First the turn: others may wait for it, and need no snapshot. In a folder the lock is held until all is done.
         self.end_turn();
         self.keep_snapshot(Share::SMALL);
-        seen::keep(&self.objects, &self.read().note);
+        drop(seen::keep(&self.objects, &self.read().note));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     log_source::Log,
     place::{BucketPlace, Place, bucket_address},
     witnesses,
-    workspace::{Config, Workspace},
+    workspace::{Config, Joining, Workspace},
 };
 
 /// A place for a log, and how to reach it.
@@ -193,7 +193,7 @@ fn to_move(context: &Context, to: &griptrace_store::Place) -> Result<Store, Comm
     }
     drop(store);
     if is_closed {
-        return Workspace::join_store(context, "", false);
+        return Joining::new(context, "", false)?.open();
     }
     match context.workspace_for_recording()?.store {
         Log::Local(store) => Ok(store),

@@ -3,7 +3,11 @@
 use core::time::Duration;
 use std::path::PathBuf;
 
-use griptrace_service::config::{ConfigError, Flags, OwnCommitter, Settings, Sources};
+use griptrace_service::{
+    Opening,
+    config::{ConfigError, Flags, OwnCommitter, Settings, Sources},
+};
+use griptrace_store::Store;
 use tokio::runtime;
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
     context::{Answer, Context},
     environment,
     error::CommandError,
-    workspace::{Config, Workspace},
+    workspace::{Config, Joining, Workspace},
 };
 
 /// What the settings of a service are called where they lie beside the store.
@@ -56,14 +60,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return Ok(Answer::YES);
     }
     let settings = Settings::load(sources).map_err(|error| refused(&error))?;
-    let store = match own.bucket() {
-        Some(_) => Workspace::join_store(context, settings.advertised(), args.replica)?,
-        None if args.replica => {
-            return Err(CommandError::failed("a replica follows a log in a bucket, and this one is in a folder")
-                .with_hint("griptrace serve without --replica serves a folder; it is the only one that does"));
-        }
-        None => Workspace::local_store(context, true)?,
-    };
+    let log = Found::of(context, args, &own, &settings)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(settings.blocking_threads_max())
@@ -71,10 +68,44 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         .map_err(|e| CommandError::because("cannot start the threads of the service", e))?;
     let served = runtime.block_on(async {
         let shutdown = asked_to_end()?;
-        griptrace_service::run(store, settings, shutdown).await.map_err(|e| CommandError::because("cannot serve", e))
+        let served = match log {
+            Found::Open(store) => griptrace_service::run(store, settings, shutdown).await,
+            Found::Away(opening) => griptrace_service::run_when_open(opening, settings, shutdown).await,
+        };
+        served.map_err(|e| CommandError::because("cannot serve", e))
     });
     runtime.shutdown_timeout(LAST_WORK_MAX);
     served.map(|()| Answer::YES)
+}
+
+/// The log that is served.
+enum Found {
+    Open(Store),
+    /// Its bucket does not answer: it is tried again.
+    Away(Opening),
+}
+
+impl Found {
+    fn of(context: &Context, args: &Args, own: &Config, settings: &Settings) -> Result<Self, CommandError> {
+        if own.bucket().is_none() {
+            return if args.replica {
+                Err(CommandError::failed("a replica follows a log in a bucket, and this one is in a folder")
+                    .with_hint("griptrace serve without --replica serves a folder; it is the only one that does"))
+            } else {
+                Workspace::local_store(context, true).map(Self::Open)
+            };
+        }
+        let joining = Joining::new(context, settings.advertised(), args.replica)?;
+        match joining.open() {
+            Ok(store) => Ok(Self::Open(store)),
+            Err(error) if error.is_away() => Ok(Self::Away(Box::new(move || {
+                joining.open().map_err(|error| {
+                    error.lines().into_iter().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+                })
+            }))),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn sources(args: &Args, folder: PathBuf, own: &Config) -> Result<Sources, CommandError> {
@@ -91,6 +122,7 @@ fn sources(args: &Args, folder: PathBuf, own: &Config) -> Result<Sources, Comman
             ready_file: args.ready_file.clone(),
         },
         own_committer: OwnCommitter { name: own.issuer.clone(), key: own.committer_key()? },
+        has_log_key: own.bucket().is_none() || own.keys.log.is_some(),
         clock: clock::now,
     })
 }

@@ -3,12 +3,14 @@
 use core::{
     fmt,
     future::Future,
+    pin::pin,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use std::{fs, path::Path, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
+use hyper_util::client::legacy::connect::HttpConnector;
 use prost::Message;
 use tokio::{runtime::Runtime, time};
 use tonic::{
@@ -20,9 +22,9 @@ use tonic::{
 
 use super::{
     settings::Target,
-    trouble::{is_lost, retry_after, trouble},
+    trouble::{is_lost, is_silence, retry_after, trouble},
 };
-use crate::error::CommandError;
+use crate::{error::CommandError, output::Output};
 
 /// What the generated clients call through.
 pub(crate) type Caller = InterceptedService<Channel, Bearer>;
@@ -30,7 +32,10 @@ pub(crate) type Caller = InterceptedService<Channel, Bearer>;
 /// How long one question may take, a bundle of many nodes too.
 const QUESTION_MAX: Duration = Duration::from_secs(600);
 /// After which silence, while a call runs, the server has to show that it is there; and how long it has for that.
-const ALIVE: Duration = Duration::from_secs(20);
+const ALIVE_AFTER: Duration = Duration::from_secs(4);
+const ALIVE_WITHIN: Duration = Duration::from_secs(6);
+/// After which time people are told what is waited for.
+const TELL_AFTER: Duration = Duration::from_secs(5);
 /// How often a server that has too much to do is waited for.
 const BUSY_MAX: u32 = 100;
 /// For how long at a time, whatever it asks for.
@@ -39,7 +44,7 @@ const BUSY_PAUSE_MAX: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u64 = 4 << 30;
 /// Bytes that a message takes at least, however empty it is.
 const MESSAGE_BYTES_MIN: u64 = 64;
-/// How long connecting may take.
+/// How long connecting may take, TLS and all.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Pauses before a question is asked again: while files were hashed the server may have closed the connection.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
@@ -48,6 +53,7 @@ const MESSAGE_BYTES_MAX: usize = 512 << 20;
 
 /// A server, and the thread's own runtime to call it with.
 pub(crate) struct Connection {
+    output: Output,
     url: String,
     runtime: Runtime,
     caller: Caller,
@@ -86,7 +92,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// Makes the way to a server; the first call connects.
-    pub(crate) fn new(target: &Target) -> Result<Self, CommandError> {
+    pub(crate) fn new(output: &Output, target: &Target) -> Result<Self, CommandError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -98,17 +104,21 @@ impl Connection {
         };
         let mut endpoint = Endpoint::from_shared(url.clone()).map_err(wrong)?;
         endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
-        endpoint = endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
+        endpoint = endpoint.http2_keep_alive_interval(ALIVE_AFTER).keep_alive_timeout(ALIVE_WITHIN);
         if url.starts_with("https:") {
             endpoint = endpoint.tls_config(tls(target)?).map_err(wrong)?;
         }
         let channel = {
             let _inside = runtime.enter();
-            endpoint.connect_lazy()
+            // With one that is given, the time to connect goes for TLS too.
+            let mut connector = HttpConnector::new();
+            connector.enforce_http(false);
+            connector.set_nodelay(true);
+            endpoint.connect_with_connector_lazy(connector)
         };
         let least = Arc::<AtomicU64>::default();
         let caller = InterceptedService::new(channel, Bearer { token: bearer(target)?, least: Arc::clone(&least) });
-        Ok(Self { url, runtime, caller, least })
+        Ok(Self { output: *output, url, runtime, caller, least })
     }
 
     /// From now on asks where the log has so many entries at least.
@@ -143,6 +153,8 @@ impl Connection {
             let is_late = status.code() == Code::DeadlineExceeded;
             let pause = match busy_for(&status, busy) {
                 Some(pause) => Some(pause),
+                // It was waited for long enough: once more, since a connection that was left alone may be dead.
+                None if is_silence(&status) => pauses.by_ref().last(),
                 None if is_lost(&status) && !is_late => pauses.next(),
                 None => None,
             };
@@ -151,10 +163,18 @@ impl Connection {
         }
     }
 
-    /// Makes one call, with a deadline over all of it.
+    /// Makes one call, with a deadline over all of it. Where it takes long, people are told what is waited for.
     pub(crate) fn call<T>(&self, limit: Duration, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         let late = |_| Err(Status::deadline_exceeded(format!("nothing came within {} s", limit.as_secs())));
-        self.runtime.block_on(async { time::timeout(limit, call).await }).unwrap_or_else(late)
+        let waited = self.runtime.block_on(async {
+            let mut call = pin!(time::timeout(limit, call));
+            if let Ok(done) = time::timeout(TELL_AFTER, &mut call).await {
+                return done;
+            }
+            self.output.talk(format_args!("still waiting for {}", self.url));
+            call.await
+        });
+        waited.unwrap_or_else(late)
     }
 
     /// Returns what calls go through.

@@ -56,6 +56,14 @@ pub(crate) fn is_lost(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || status.source().is_some()
 }
 
+/// Tells whether the server, or whatever stands before it, takes connections and says nothing.
+pub(crate) fn is_silence(status: &Status) -> bool {
+    cause(status).is_some_and(|cause| SILENCES.iter().any(|words| cause.contains(words)))
+}
+
+/// The words of a connection that showed no life in time, and of one that was not made in time.
+const SILENCES: [&str; 2] = ["keep-alive timed out", "deadline has elapsed"];
+
 /// Returns what kept a call from its server, the innermost cause last.
 fn cause(status: &Status) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
@@ -70,7 +78,10 @@ fn cause(status: &Status) -> Option<String> {
 
 /// Returns what may help where the way to a server is broken, by the words of what broke.
 fn way_hint(cause: &str) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 5] = [
+    const SILENT: &str = "it takes the connection and says nothing: the server may be stopped, or too busy for seconds";
+    const HINTS: [(&str, &str); 7] = [
+        (SILENCES[0], SILENT),
+        (SILENCES[1], SILENT),
         ("UnknownIssuer", "--ca FILE or GRIPTRACE_CA name the authority that signed the server's certificate"),
         ("InvalidContentType", "the server speaks without TLS there: http:// is meant"),
         ("frame with invalid size", "the server speaks TLS there: https:// is meant"),

@@ -11,7 +11,8 @@ use crate::{
     access::{Caller, Role},
     layer::{Begun, Forwarded, RequestId},
     limits::Limits,
-    status::{broken, late, role_missing, stalled},
+    standing::Silence,
+    status::{broken, is_store_failed, late, role_missing, silent, stalled},
 };
 
 /// The stream of an answer.
@@ -26,8 +27,12 @@ pub(crate) struct Call {
     pub(crate) is_forwarded: bool,
     deadline: Instant,
     stalled_max: Duration,
+    /// Tells whether the bucket answers.
+    silence: Option<Silence>,
 }
 
+/// How long work may take while the bucket does not answer: what needs nothing of it is done by then.
+const WITHOUT_BUCKET_MAX: Duration = Duration::from_secs(1);
 /// Messages that are made before the reader has taken the last one.
 const AHEAD: usize = 2;
 /// How much earlier than the client's our deadline is: at that itself the transport cuts the call off without a reason.
@@ -89,7 +94,8 @@ impl Call {
         let is_forwarded = extensions.get::<Forwarded>().is_some();
         let begun = extensions.get::<Begun>().map_or_else(Instant::now, |begun| begun.0);
         let deadline = deadline(begun, timeout_of(request.metadata()), limits).ok_or_else(late)?;
-        Ok(Self { caller: Arc::clone(caller), id, is_forwarded, deadline, stalled_max: limits.stalled_max() })
+        let (silence, stalled_max) = (extensions.get::<Silence>().cloned(), limits.stalled_max());
+        Ok(Self { caller: Arc::clone(caller), id, is_forwarded, deadline, stalled_max, silence })
     }
 
     /// Returns until when one of the commits of this call may take, which itself may go on for ever.
@@ -105,14 +111,30 @@ impl Call {
         self
     }
 
-    /// Does blocking work, until the deadline. `place` is held until the work has ended, though nobody may wait for it
-    /// any more, and comes back with what it gave.
+    /// Does blocking work, until the deadline, or until it shows that it waits for a bucket that does not answer. `place` is held
+    /// until the work has ended, though nobody may wait for it any more, and comes back with what it gave.
     pub(crate) async fn work<T: Send + 'static, P: Send + 'static>(
         &self,
         place: P,
         work: impl FnOnce() -> Result<T, Status> + Send + 'static,
     ) -> Result<(T, P), Status> {
-        self.in_time(blocking(move || work().map(|done| (done, place)))).await?
+        let done = self.in_time(blocking(move || work().map(|done| (done, place))));
+        let Some(mut silence) = self.silence.clone() else { return done.await? };
+        let is_over = async {
+            silence.comes().await;
+            tokio::time::sleep(WITHOUT_BUCKET_MAX).await;
+        };
+        let done = tokio::select! {
+            done = done => done?,
+            () = is_over => Err(silent()),
+        };
+        done.map_err(|status| self.unless_silent(status))
+    }
+
+    /// Returns why something failed: the bucket's silence, if that is known to be why.
+    fn unless_silent(&self, status: Status) -> Status {
+        let is_silent = self.silence.as_ref().is_some_and(Silence::is_now);
+        if is_silent && is_store_failed(&status) { silent() } else { status }
     }
 
     /// Waits for something, until the deadline.
@@ -135,7 +157,7 @@ impl Call {
                 let (message, again) = match made {
                     Ok(((Ok(Some(message)), again), held)) => (Ok(message), Some((again, held))),
                     Ok(((Ok(None), _), _)) => return maker.finish(),
-                    Ok(((Err(status), _), _)) | Err(status) => (Err(status), None),
+                    Ok(((Err(status), _), _)) | Err(status) => (Err(call.unless_silent(status)), None),
                 };
                 let is_taken = call.send(&maker, message).await;
                 match again {
@@ -212,6 +234,7 @@ mod tests {
             is_forwarded: false,
             deadline: Instant::now() + Duration::from_millis(20),
             stalled_max: Duration::from_secs(1),
+            silence: None,
         };
         let place = Arc::new(());
         let (go_on, wait) = mpsc::channel::<()>();

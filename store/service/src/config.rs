@@ -19,8 +19,14 @@ pub use problem::{ConfigError, Problem};
 
 use crate::{access::Register, http, limits::Limits, tls::Tls};
 
+/// What is logged unless something else is said. What is asked of a bucket is tried again, and each try is no news.
+pub(crate) const FILTER: &str = "info,object_store=error";
+
 /// Threads for what the service does by itself, several times as many as it has tasks.
 const OWN_THREADS: usize = 32;
+
+/// What is said of a server that is no replica and can't write all the same.
+pub(crate) const NO_LOG_KEY: &str = "never: config.toml names no key of the log (`log` under [keys])";
 
 /// What time it is: seconds since 1970.
 pub type Clock = fn() -> u64;
@@ -38,6 +44,8 @@ pub struct Sources {
     pub flags: Flags,
     /// The store's own committer, who alone is registered where no other is.
     pub own_committer: OwnCommitter,
+    /// Whether there is a key of the log, without which nothing is ever written.
+    pub has_log_key: bool,
     /// The clock.
     pub clock: Clock,
 }
@@ -146,17 +154,23 @@ pub(crate) struct Connections {
     pub(crate) streams_max: u32,
     /// Seconds that running calls have to finish when the service ends.
     pub(crate) drain_seconds: u64,
+    /// Seconds before that in which it says that it closes, and goes on as if it did not: who sends others here looks now and then.
+    pub(crate) leave_seconds: u64,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { open_max: 1024, streams_max: 128, drain_seconds: 30 }
+        Self { open_max: 1024, streams_max: 128, drain_seconds: 30, leave_seconds: 0 }
     }
 }
 
 impl Connections {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    pub(crate) const fn leave(&self) -> Duration {
+        Duration::from_secs(self.leave_seconds)
     }
 }
 
@@ -171,7 +185,7 @@ pub(crate) struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self { format: LogFormat::Text, filter: FILTER.to_owned() }
     }
 }
 
@@ -198,6 +212,19 @@ impl Settings {
         self.advertise.as_deref().unwrap_or_default()
     }
 
+    /// Tells whether this server is one that takes the turn to write.
+    pub(crate) const fn may_write(&self) -> bool {
+        !self.sources.flags.is_replica && self.sources.has_log_key
+    }
+
+    const fn writes(&self) -> &'static str {
+        match (self.sources.flags.is_replica, self.sources.has_log_key) {
+            (true, _) => "never: it is a replica",
+            (false, true) => "when it is its turn",
+            (false, false) => NO_LOG_KEY,
+        }
+    }
+
     /// Returns how many threads a runtime needs for what blocks: one for everything that may wait for the store at once, so that
     /// whatever a bucket does not answer, what tends the store finds one.
     pub fn blocking_threads_max(&self) -> usize {
@@ -220,12 +247,15 @@ impl Settings {
             format!("log         {:?}, {}", self.log.format, self.log.filter).to_lowercase(),
             format!("trace       {}", or_off(self.trace.clone())),
             format!("witnesses   {}", or_off(self.witnesses.as_ref().map(|w| w.file.display().to_string()))),
-            format!("writes      {}", if self.sources.flags.is_replica { "never" } else { "when it is its turn" }),
+            format!("writes      {}", self.writes()),
             format!("advertise   {}", or_off(self.advertise.clone())),
             format!("forward     {}", or_off(self.forward.as_ref().map(Forwarding::describe))),
             format!(
-                "connections {} open, {} calls on each, {} s to finish",
-                self.connections.open_max, self.connections.streams_max, self.connections.drain_seconds
+                "connections {} open, {} calls on each, {} s to leave, {} s to finish",
+                self.connections.open_max,
+                self.connections.streams_max,
+                self.connections.leave_seconds,
+                self.connections.drain_seconds
             ),
         ];
         // Numbers by their keys, as they stand in the file.

@@ -15,14 +15,16 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use crate::{
-    access::Caller,
+    access::{Caller, Role},
     config::Forwarding,
-    status::{self, broken, chain},
+    status::{self, FORWARD_REFUSED, broken, chain},
 };
 
 /// The header that names the client for whom another server hands in a commit. Names have any letters, and headers whose own names
 /// end like this have any bytes.
 pub(crate) const ON_BEHALF_OF: &str = "griptrace-on-behalf-of-bin";
+/// The reason of a commit that could not be handed in.
+const FORWARD_FAILED: &str = "FORWARD_FAILED";
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// After which silence, while a commit waits, the other one has to show that it is there; and how long it has for that.
@@ -75,7 +77,7 @@ impl Forwarder {
                 None => Err(Undecided(broken(format!("{address} answered without a receipt")))),
             },
             Err(answer) if is_final(&answer) => Ok(Err(as_it_came(&answer))),
-            Err(answer) if is_about_us(&answer) => Ok(Err(no_answer(address, &answer))),
+            Err(answer) if is_about_us(&answer) => Ok(Err(not_let_in(address, &answer))),
             Err(answer) => Err(Undecided(no_answer(address, &answer))),
         }
     }
@@ -115,7 +117,7 @@ impl Forwarder {
         let wrong = |why: String| {
             tracing::error!(address, why, "the server that writes cannot be called");
             let text = format!("the server that writes, {address}, cannot be called from this one");
-            status::status(Code::Unavailable, "FORWARD_FAILED", text)
+            status::status(Code::Unavailable, FORWARD_FAILED, text)
         };
         let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|e| wrong(chain(&e)))?;
         endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
@@ -154,7 +156,7 @@ pub(crate) fn check_receipt(
         let text = format!(
             "the server that writes, {address}, gave a receipt that does not prove the commit; sending this again is safe"
         );
-        Undecided(status::soon(Code::Unavailable, "FORWARD_FAILED", text))
+        Undecided(status::soon(Code::Unavailable, FORWARD_FAILED, text))
     })
 }
 
@@ -186,7 +188,7 @@ fn is_final(answer: &Status) -> bool {
 /// Tells whether the writer does not let this server hand in commits, which is not the sender's fault.
 fn is_about_us(answer: &Status) -> bool {
     let details = answer.get_error_details();
-    let is_refused = details.error_info().is_some_and(|info| info.reason == "FORWARD_REFUSED");
+    let is_refused = details.error_info().is_some_and(|info| info.reason == FORWARD_REFUSED);
     is_refused || answer.code() == Code::Unauthenticated
 }
 
@@ -197,12 +199,38 @@ fn as_it_came(answer: &Status) -> Status {
 
 fn not_listed(address: &str) -> Status {
     let text = format!("the server that writes, {address}, is none of those that this one hands commits in to");
-    status::soon(Code::Unavailable, "FORWARD_FAILED", text)
+    status::soon(Code::Unavailable, FORWARD_FAILED, text)
+}
+
+/// Waiting helps nobody here: the operators have to do something. It is not the sender's fault.
+fn not_let_in(address: &str, answer: &Status) -> Status {
+    let why = answer.message();
+    tracing::error!(address, why, "the server that writes does not take commits that this one hands in");
+    let text = format!(
+        "the server that writes, {address}, takes no commit that this one hands in: {why}; until its operator gives this server the role {} there, commits go to it directly",
+        Role::Forward
+    );
+    status::status(Code::FailedPrecondition, FORWARD_REFUSED, text)
+}
+
+/// Returns what a try is counted as: `receipt`, `refused` with what is wrong with the commit, `denied` where nothing may be handed
+/// in or is sent, `unanswered`.
+pub(crate) fn outcome(sent: &Result<Result<v1::Receipt, Status>, Undecided>) -> &'static str {
+    let is_denied = |answer: &Status| {
+        let details = answer.get_error_details();
+        details.error_info().is_some_and(|info| [FORWARD_REFUSED, FORWARD_FAILED].contains(&info.reason.as_str()))
+    };
+    match sent {
+        Ok(Ok(_)) => "receipt",
+        Ok(Err(answer)) if is_denied(answer) => "denied",
+        Ok(Err(_)) => "refused",
+        Err(_) => "unanswered",
+    }
 }
 
 fn no_answer(address: &str, answer: &Status) -> Status {
     let why = core::error::Error::source(answer).map_or_else(|| answer.message().to_owned(), chain);
     tracing::warn!(address, code = ?answer.code(), why, "the server that writes did not decide on a commit");
     let text = format!("the server that writes, {address}, did not answer; sending this again is safe");
-    status::soon(Code::Unavailable, "FORWARD_FAILED", text)
+    status::soon(Code::Unavailable, FORWARD_FAILED, text)
 }

@@ -177,6 +177,7 @@ impl CallLayer {
             return Err(role_missing(&caller, Role::Commit));
         }
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(self.shared.post.silence());
         // A commit goes to who writes, which has it all.
         let is_commit = call.path.starts_with(COMMIT);
         let Some(least) = min_size(request.headers())?.filter(|_| !is_commit) else { return Ok(None) };
@@ -197,8 +198,10 @@ impl CallLayer {
             return Ok(None);
         }
         if call.path != COMMIT || !server.may(Role::Forward) {
-            let name = &server.name;
-            return Err(forward_refused(format_args!("the client {name} may not call {} for others", call.path)));
+            let (name, path, role) = (&server.name, &call.path, Role::Forward);
+            return Err(forward_refused(format_args!(
+                "the client {name} may not call {path} for others, which takes the role {role}"
+            )));
         }
         let headers = MetadataMap::from_headers(request.headers().clone());
         let name = headers.get_bin(ON_BEHALF_OF).and_then(|value| value.to_bytes().ok());

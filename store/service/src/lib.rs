@@ -33,6 +33,8 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod waiting;
 
-pub use run::{ServeError, run};
+pub use run::{ServeError, run, run_when_open};
 pub use telemetry::log_to_stderr;
+pub use waiting::Opening;

@@ -77,6 +77,8 @@ pub(crate) struct Metrics {
     is_writer: Gauge,
     is_silent: Gauge,
     key_is_wrong: Gauge,
+    may_write: Gauge,
+    unwritable: Gauge,
     is_unchecked: Gauge,
     turn: Gauge,
     turns_taken: Counter,
@@ -103,6 +105,8 @@ impl Metrics {
             is_writer: Gauge::default(),
             is_silent: Gauge::default(),
             key_is_wrong: Gauge::default(),
+            may_write: Gauge::default(),
+            unwritable: Gauge::default(),
             is_unchecked: Gauge::default(),
             turn: Gauge::default(),
             turns_taken: Counter::default(),
@@ -135,6 +139,11 @@ impl Metrics {
         registry.register("bucket_is_silent", silent, self.is_silent.clone());
         let wrong = "1 while this server can't take the turn to write, since the log's key is another one than its own";
         registry.register("log_key_is_wrong", wrong, self.key_is_wrong.clone());
+        let may = "1 while this server may take the turn to write: it is no replica, and has the log's key";
+        registry.register("may_write", may, self.may_write.clone());
+        let unwritable =
+            "1 while this machine's folder of the bucket takes nothing, and the newest checkpoint is not kept there";
+        registry.register("folder_is_unwritable", unwritable, self.unwritable.clone());
         let unchecked = "1 while the bucket's snapshot was not yet held against the log, and nothing is answered";
         registry.register("snapshot_is_unchecked", unchecked, self.is_unchecked.clone());
         registry.register(
@@ -173,9 +182,20 @@ impl Metrics {
         self.turn.set(i64::try_from(turn).unwrap_or(i64::MAX));
     }
 
+    /// Notes whether this server may ever write.
+    pub(crate) fn may_write(&self, may: bool) {
+        self.may_write.set(i64::from(may));
+    }
+
     /// Notes whether the log has another key than this server, which is to write.
     pub(crate) fn key_is_wrong(&self, is_wrong: bool) {
         self.key_is_wrong.set(i64::from(is_wrong));
+        self.may_write(!is_wrong);
+    }
+
+    /// Notes whether this machine's folder takes nothing.
+    pub(crate) fn folder_is_unwritable(&self, is_unwritable: bool) {
+        self.unwritable.set(i64::from(is_unwritable));
     }
 
     /// Notes whether the bucket's snapshot was held against the log.
@@ -193,7 +213,7 @@ impl Metrics {
         self.turns_lost.inc();
     }
 
-    /// Counts a commit that was sent to the server that writes: `receipt`, `refused`, `unanswered`.
+    /// Counts a commit that was sent to the server that writes: `receipt`, `refused`, `denied`, `unanswered`.
     pub(crate) fn forwarded(&self, outcome: &'static str) {
         self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
     }

@@ -1,6 +1,6 @@
 //! From settings to a running service, and to its end.
 
-use core::{future::Future, net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use core::{future::Future, net::SocketAddr, pin::pin, sync::atomic::Ordering, time::Duration};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     access::{Gate, SharedRegistry},
     audit::Trail,
-    config::{Connections, Settings},
+    config::{Connections, NO_LOG_KEY, Settings},
     cosigning::Keeper,
     grpc,
     http::{self, Site},
@@ -33,6 +33,7 @@ use crate::{
     standing::{self, Post},
     telemetry,
     tls::{Connection, CurrentTls, Listening, accept},
+    waiting::{self, Opening},
 };
 
 /// How long a connection may be silent before it is asked whether it is still there.
@@ -116,6 +117,28 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    begin(Start::Open(store), settings, shutdown).await
+}
+
+/// Serves a store as [`run`], as soon as it can be opened. Until then `/readyz` is 503, and it is tried again every few seconds.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_when_open(
+    opening: Opening,
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    begin(Start::Waiting(opening), settings, shutdown).await
+}
+
+/// What a service begins with.
+enum Start {
+    Open(Store),
+    Waiting(Opening),
+}
+
+async fn begin(start: Start, settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
     let telemetry = telemetry::start(&settings.log, settings.trace.as_deref()).map_err(|source| {
         ServeError::Telemetry { endpoint: settings.trace.clone().unwrap_or_default(), source: source.into() }
     })?;
@@ -123,17 +146,25 @@ pub async fn run(
     let ready = settings.sources.flags.ready_file.clone();
     let not_ready = || ready.as_ref().map(fs::remove_file);
     not_ready();
-    let served = Service::begin(store, settings).await;
-    let ended = match served {
-        Ok(service) => service.until(shutdown).await,
-        Err(error) => Err(error),
-    };
+    let ended = serve(start, settings, shutdown).await;
     not_ready();
     // The collector may take its time: nobody else waits for it on this thread.
     if timeout(FLUSH_MAX, spawn_blocking(|| telemetry.flush())).await.is_err() {
         tracing::warn!("the last spans could not be sent in time");
     }
     ended
+}
+
+async fn serve(start: Start, settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+    let mut shutdown = pin!(shutdown);
+    let store = match start {
+        Start::Open(store) => store,
+        Start::Waiting(opening) => match waiting::open(opening, &settings, shutdown.as_mut()).await? {
+            Some(store) => store,
+            None => return Ok(()),
+        },
+    };
+    Service::begin(store, settings).await?.until(shutdown).await
 }
 
 /// A service that runs.
@@ -149,6 +180,7 @@ struct Service {
     store: Store,
     health: HealthReporter,
     site: Arc<Site>,
+    leave: Duration,
     drain: Duration,
     /// gRPC first, so that the world can read, and ask whether this is ready, until the last call ended.
     grpc_closing: watch::Sender<bool>,
@@ -161,6 +193,10 @@ impl Service {
         let witnessing = settings.witnesses.as_ref().map(|asked| Keeper::new(&store, asked, &post)).transpose()?;
         let kept = witnessing.as_ref().map(Keeper::witnesses).unwrap_or_default();
         let metrics = Arc::new(Metrics::new());
+        metrics.may_write(settings.may_write());
+        if !settings.may_write() && !settings.sources.flags.is_replica {
+            tracing::warn!(writes = NO_LOG_KEY, "this server follows and answers, and takes no turn to write");
+        }
         let gate = Arc::new(Gate::new(settings.register.clone()));
         let audit = settings.audit.clone();
         let trail = Trail::open(&audit).map_err(|source| ServeError::Audit { path: audit, source })?;
@@ -198,7 +234,7 @@ impl Service {
         let grpc = tokio::spawn(serve_grpc(grpc, routes, layer, settings.connections.clone(), grpc_closes));
         let tending = standing::keep(&post, &metrics, &http_closes);
         let site = Arc::new(Site::new(&store, post, &metrics));
-        let drain = settings.connections.drain();
+        let (leave, drain) = (settings.connections.leave(), settings.connections.drain());
         let resources = http::router(Arc::clone(&site));
         let http = tokio::spawn(async move {
             if let Some(connections) = http {
@@ -210,12 +246,19 @@ impl Service {
             tokio::spawn(Reloader::new(settings, gate, tls, metrics).run()),
             tokio::spawn(keep_health(Arc::clone(&site), health.clone())),
         ]);
-        Ok(Self { grpc, http, keepers, tending, shared, store, health, site, drain, grpc_closing, http_closing })
+        Ok(Self { grpc, http, keepers, tending, shared, store, health, site, leave, drain, grpc_closing, http_closing })
     }
 
     async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let left = async {
+            shutdown.await;
+            self.site.is_closing.store(true, Ordering::Relaxed);
+            self.health.set_service_status("", ServingStatus::NotServing).await;
+            tracing::info!(leave = ?self.leave, "closing: this server is not ready any more");
+            sleep(self.leave).await;
+        };
         let failed = tokio::select! {
-            () = shutdown => None,
+            () = left => None,
             ended = &mut self.grpc => Some(ended),
         };
         tracing::info!(drain = ?self.drain, "closing: no more calls are taken, and running ones may finish");
@@ -292,7 +335,7 @@ async fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListen
     Ok((grpc, http))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 

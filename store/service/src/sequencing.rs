@@ -15,7 +15,7 @@ use crate::{
     admission::Committing,
     call::Call,
     committing::{Answer, committer_key},
-    forward::{AGAIN_AFTER, Forwarder, Undecided, check_receipt},
+    forward::{AGAIN_AFTER, Forwarder, Undecided, check_receipt, outcome},
     shared::Shared,
     standing::Stand,
     status::{not_writer, silent},
@@ -108,11 +108,7 @@ impl OnItsWay<'_> {
                 Err(undecided) => sent = Err(undecided),
             }
         }
-        shared.metrics.forwarded(match &sent {
-            Ok(Ok(_)) => "receipt",
-            Ok(Err(_)) => "refused",
-            Err(_) => "unanswered",
-        });
+        shared.metrics.forwarded(outcome(&sent));
         sent
     }
 }

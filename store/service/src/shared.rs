@@ -19,7 +19,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     standing::Post,
-    status::behind,
+    status::{behind, silent},
 };
 
 /// What every handler shares.
@@ -89,6 +89,9 @@ impl Shared {
             let (size, is_newest) = (self.post.size(), self.post.is_newest());
             if size >= least {
                 return Ok(());
+            }
+            if self.post.is_silent() {
+                return Err(silent());
             }
             if is_newest || Instant::now() >= end {
                 return Err(behind(size, least, is_newest));

@@ -29,6 +29,8 @@ const MERGE_EVERY: Duration = Duration::from_secs(5);
 const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How often is looked whether the log was moved away.
 const LOOK_FOR_STATE_EVERY: Duration = Duration::from_secs(5);
+/// How often the newest checkpoint is kept in this machine's folder.
+const KEEP_SEEN_EVERY: Duration = Duration::from_secs(10);
 /// How long the bucket may not answer before nothing is promised any more. By then somebody else may write.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// How long ago the bucket has to have answered for the writer to know that nobody else writes: a third of what others
@@ -44,6 +46,25 @@ pub(crate) struct Stand {
     pub(crate) standing: Standing,
     /// Whether the bucket has not answered for some seconds.
     pub(crate) is_silent: bool,
+}
+
+/// Tells a call whether the bucket answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Silence(watch::Receiver<Stand>);
+
+impl Silence {
+    /// Waits until the bucket has not answered for some seconds.
+    pub(crate) async fn comes(&mut self) {
+        if self.0.wait_for(|stand| stand.is_silent).await.is_err() {
+            // Nobody tends the store any more: the service has ended.
+            core::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells whether it has not.
+    pub(crate) fn is_now(&self) -> bool {
+        self.0.borrow().is_silent
+    }
 }
 
 /// Where this process stands, and how far it has followed.
@@ -79,6 +100,11 @@ impl Post {
     /// Returns what is told of the standing.
     pub(crate) fn stands(&self) -> watch::Receiver<Stand> {
         self.stand.subscribe()
+    }
+
+    /// Returns what tells a call whether the bucket answers.
+    pub(crate) fn silence(&self) -> Silence {
+        Silence(self.stand.subscribe())
     }
 
     /// Returns what is told of the size.
@@ -177,7 +203,8 @@ impl Post {
             }
             was != *stand
         });
-        metrics.stands(self.is_writer(), is_silent, turn);
+        // Whoever does not reach the bucket writes nothing, whatever it was.
+        metrics.stands(self.is_writer() && !is_silent, is_silent, turn);
     }
 }
 
@@ -193,12 +220,14 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) 
     // Before anybody can tell.
     let (heard, following) = (post.heard.subscribe(), Arc::clone(post));
     let looking = Arc::clone(post);
-    let [for_tending, mut for_merging, for_following, for_looking, mut for_checking] =
-        [(); 5].map(|()| closing.clone());
+    let [for_tending, mut for_merging, for_following, for_looking, mut for_checking, for_keeping] =
+        [(); 6].map(|()| closing.clone());
+    let (kept, keeping) = (post.store.clone(), Arc::clone(&checking));
     vec![
         tokio::spawn(async move { tend(&tending, &metrics, for_tending).await }),
         tokio::spawn(async move { follow(&following, heard, for_following).await }),
         tokio::spawn(async move { look_for_state(&looking, for_looking).await }),
+        tokio::spawn(async move { keep_seen(kept, &keeping, for_keeping).await }),
         tokio::spawn(async move {
             tokio::select! {
                 () = check_snapshot(checked, &checking) => {}
@@ -207,10 +236,15 @@ pub(crate) fn keep(post: &Arc<Post>, metrics: &Arc<Metrics>, closing: &Closing) 
             }
         }),
         tokio::spawn(async move {
+            let mut said = String::new();
             while !closes_within(MERGE_EVERY, &mut for_merging).await {
                 let store = store.clone();
                 if let Ok(Err(error)) = spawn_blocking(move || store.merge_segments()).await {
-                    tracing::warn!(%error, "cannot put small segments together; it is tried again");
+                    let error = chain(&error);
+                    if error != said {
+                        tracing::warn!(error, "cannot put small segments together; it is tried again");
+                    }
+                    said = error;
                 }
             }
         }),
@@ -262,6 +296,31 @@ async fn look_for_state(post: &Arc<Post>, mut closing: Closing) {
     }
 }
 
+/// Keeps the newest checkpoint in this machine's folder, again and again: it is what a bucket that was set back is noticed by, and nothing else
+/// would tell that the disk takes nothing any more.
+async fn keep_seen(store: Store, metrics: &Metrics, mut closing: Closing) {
+    let mut said = String::new();
+    loop {
+        let kept = store.clone();
+        let Ok(kept) = spawn_blocking(move || kept.keep_seen()).await else { return };
+        metrics.folder_is_unwritable(kept.is_err());
+        let error = kept.err().map(|error| chain(&error)).unwrap_or_default();
+        if !error.is_empty() && error != said {
+            tracing::warn!(
+                error,
+                "cannot keep the newest checkpoint on this machine: a bucket that is set back may go unnoticed here; is the disk full?"
+            );
+        }
+        if error.is_empty() && !said.is_empty() {
+            tracing::info!("the newest checkpoint is kept on this machine again");
+        }
+        said = error;
+        if closes_within(KEEP_SEEN_EVERY, &mut closing).await {
+            return;
+        }
+    }
+}
+
 /// Follows the log to what is heard of it. One goes at a time: while the bucket keeps it waiting, many may be told.
 async fn follow(post: &Arc<Post>, mut heard: watch::Receiver<(u64, String)>, mut closing: Closing) {
     loop {
@@ -294,6 +353,9 @@ async fn tend(post: &Arc<Post>, metrics: &Metrics, mut closing: Closing) {
                 Err(_) => post.tell(None, metrics),
             }
         };
+        if let Some(why) = post.store.take_remade() {
+            tracing::warn!(why, "this server made the head of the bucket anew; look why it was lost or damaged");
+        }
         match tended {
             Ok(standing) => {
                 said.clear();

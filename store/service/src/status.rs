@@ -14,6 +14,12 @@ use crate::access::{Caller, KeyRefusal, Role};
 /// The domain of our reasons.
 pub(crate) const DOMAIN: &str = "griptrace";
 
+/// The reason of what the store could not read or write.
+const STORE_FAILED: &str = "STORE_FAILED";
+
+/// The reason of a server that hands in commits for others and may not.
+pub(crate) const FORWARD_REFUSED: &str = "FORWARD_REFUSED";
+
 /// When it is worth trying again where nobody can tell.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -65,7 +71,7 @@ pub(crate) fn not_writer(writer: &str) -> Status {
     Status::with_error_details(Code::Unavailable, text, details)
 }
 
-/// Makes the status of a commit at a server whose bucket does not answer.
+/// Makes the status of what can't be done at a server whose bucket does not answer.
 pub(crate) fn silent() -> Status {
     let text = "the bucket has not answered for some seconds; sending this again is safe, best to another server";
     soon(Code::Unavailable, "BUCKET_SILENT", text)
@@ -91,7 +97,7 @@ pub(crate) fn behind(size: u64, least: u64, is_newest: bool) -> Status {
 
 /// Makes the status of a server that hands in commits for others and may not.
 pub(crate) fn forward_refused(text: impl fmt::Display) -> Status {
-    status(Code::PermissionDenied, "FORWARD_REFUSED", text)
+    status(Code::PermissionDenied, FORWARD_REFUSED, text)
 }
 
 /// Makes the status of a role that is missing.
@@ -146,10 +152,15 @@ pub(crate) fn storage(error: StorageError) -> Status {
         // `Io`, and what a later version adds.
         StorageError::Io { .. } | _ => status(
             Code::Unavailable,
-            "STORE_FAILED",
+            STORE_FAILED,
             "the store could not read or write; the operator's log says why, under this request's id",
         ),
     }
+}
+
+/// Tells whether a status says that the store could not read or write.
+pub(crate) fn is_store_failed(status: &Status) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == STORE_FAILED)
 }
 
 /// Makes the status of a record that can't be read.

@@ -5,7 +5,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{FILTER, Log, LogFormat};
 
 /// The spans that are sent.
 const SPANS: &str = "off,griptrace_service=info";
@@ -20,7 +20,7 @@ pub(crate) struct Telemetry {
 
 /// Begins to log. Where the process has a subscriber already, that one stays.
 pub(crate) fn start(log: &Log, otlp: Option<&str>) -> Result<Telemetry, ExporterBuildError> {
-    let filter = || EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = || EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new(FILTER));
     let written: Boxed = match log.format {
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()).boxed(),
         LogFormat::Json => {
@@ -42,7 +42,7 @@ pub(crate) fn start(log: &Log, otlp: Option<&str>) -> Result<Telemetry, Exporter
 /// Begins to log to stderr, as text, for a program that serves something else than a store.
 pub fn log_to_stderr() {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new("info"))).try_init().ok();
+    tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(FILTER))).try_init().ok();
 }
 
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
@@ -57,5 +57,47 @@ impl Telemetry {
         if let Some(Err(error)) = self.provider.map(|provider| provider.shutdown()) {
             tracing::warn!(%error, "the last spans could not be sent");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Ten lines a second said that a bucket was asked again.
+    #[test]
+    fn of_what_asks_a_bucket_errors_alone_are_logged() {
+        let lines = Lines::default();
+        let kept = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || kept.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(FILTER)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "object_store::client::retry", "asked again");
+            tracing::warn!(target: "object_store::client::retry", "asked again");
+            tracing::error!(target: "object_store::client::retry", "given up");
+            tracing::info!(target: "griptrace_service::standing", "this server writes");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("asked again"), "{text}");
+        assert!(text.contains("given up") && text.contains("this server writes"), "{text}");
     }
 }

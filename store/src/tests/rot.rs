@@ -139,6 +139,68 @@ fn a_head_and_a_checkpoint_that_are_both_lost_are_made_again_by_a_machine_that_s
     assert!(Store::join_in(bucket(), local.path(), options()).is_err());
 }
 
+/// Whoever had the turn cried that the bucket was set back, and to put the newest copy back, until the other one had taken in what came
+/// after the head that it made anew; and nobody said that the head had been lost.
+#[test]
+fn a_head_that_was_made_anew_is_told_by_who_did_it_and_is_no_bucket_that_was_set_back() {
+    let log = Log::new();
+    let (writer, _one) = log.join();
+    assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    let (other, _two) = log.join();
+    other.tend(Duration::ZERO).unwrap();
+    let before = log.bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    writer.commit(vec![World::at(&writer).source("a", "CN")], &committer, "Maker", NOW).unwrap();
+    // Of what was committed last nothing was published.
+    log.bucket.put("checkpoint", &before, &When::Always).unwrap();
+    log.bucket.remove("head").unwrap();
+    // As the other one makes it, a moment before it takes the turn.
+    other.0.head_or_remake(other.0.objects.bucket().unwrap()).unwrap();
+    let said = other.take_remade().unwrap();
+    assert!(said.contains("missing") && said.contains("made anew"), "{said}");
+    assert_eq!(other.take_remade(), None);
+    writer.tend(Duration::from_secs(1)).unwrap();
+    for second in [3, 4] {
+        assert_eq!(writer.tend(Duration::from_secs(second)).unwrap(), Standing::Reader(String::new()));
+    }
+    // It stays so: then it is told.
+    assert!(writer.tend(Duration::from_secs(9)).unwrap_err().to_string().contains("set back"));
+    assert_eq!(other.tend(Duration::from_secs(9)).unwrap(), Standing::Writer);
+    assert!(matches!(writer.tend(Duration::from_secs(10)).unwrap(), Standing::Reader(_)));
+    assert_eq!(writer.size(), other.size());
+    assert_eq!(log.faults(), [""; 0]);
+}
+
+/// What was under way when the head was lost was published after another one had made it anew: then nobody could take the turn any more, and
+/// each said that the head had been set back.
+#[test]
+fn what_is_published_after_the_head_was_made_anew_keeps_nobody_from_writing() {
+    let log = Log::new();
+    let (writer, _one) = log.join();
+    assert_eq!(writer.tend(Duration::ZERO).unwrap(), Standing::Writer);
+    let (other, _two) = log.join();
+    other.tend(Duration::ZERO).unwrap();
+    let before = log.bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+    writer.commit(vec![World::at(&writer).source("a", "CN")], &committer, "Maker", NOW).unwrap();
+    writer.0.publish();
+    let after = log.bucket.get("checkpoint", None).unwrap().unwrap().bytes;
+    assert_ne!(before, after);
+    log.bucket.put("checkpoint", &before, &When::Always).unwrap();
+    log.bucket.remove("head").unwrap();
+    other.0.head_or_remake(other.0.objects.bucket().unwrap()).unwrap();
+    log.bucket.put("checkpoint", &after, &When::Always).unwrap();
+    assert_eq!(other.tend(Duration::from_secs(5)).unwrap(), Standing::Writer);
+    assert_eq!(other.size(), writer.size());
+    other.commit(vec![World::at(&other).source("b", "CN")], &committer, "Maker", NOW).unwrap();
+    other.0.publish();
+    // When it beats it finds itself fenced.
+    drop(writer.tend(Duration::from_secs(6)));
+    assert!(matches!(writer.tend(Duration::from_secs(8)).unwrap(), Standing::Reader(_)));
+    assert_eq!(writer.size(), other.size());
+    assert_eq!(log.faults(), [""; 0]);
+}
+
 #[test]
 fn a_sample_finds_what_it_draws_and_all_of_them_find_everything() {
     let log = Log::new();

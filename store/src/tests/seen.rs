@@ -90,7 +90,7 @@ fn what_was_signed_here_and_not_published_is_opened() {
     let store = join_at(&Hooked::over(&bucket), local.path(), true).unwrap();
     tend(&store, 0).unwrap();
     commit(&store, "a").unwrap();
-    seen::keep(&store.0.objects, &store.checkpoint());
+    seen::keep(&store.0.objects, &store.checkpoint()).unwrap();
     let again = join_at(&Hooked::over(&bucket), local.path(), false).unwrap();
     assert_eq!((again.size(), again.checkpoint()), (4, store.checkpoint()));
     let (other, _local) = join(&Hooked::over(&bucket), false);
@@ -139,7 +139,7 @@ fn two_processes_of_one_machine_never_take_back_what_was_seen() {
             let (notes, objects, largest, path) = (&notes, &store.0.objects, &largest, local.path().join("seen"));
             scope.spawn(move || {
                 for at in 0..notes.len() {
-                    seen::keep(objects, &notes[(at * 7 + thread) % notes.len()]);
+                    seen::keep(objects, &notes[(at * 7 + thread) % notes.len()]).unwrap();
                     let mut largest = largest.lock().unwrap();
                     if let Ok(bytes) = fs::read(&path) {
                         assert!(size_of(&bytes) >= *largest);

@@ -21,6 +21,7 @@ fn sources(text: &str) -> (TempDir, Sources) {
         environment: Vec::new(),
         flags: Flags::default(),
         own_committer: OwnCommitter { name: "Gripper Maker".to_owned(), key: key(1) },
+        has_log_key: true,
         clock: || 1_775_044_800,
     };
     (dir, sources)
@@ -266,4 +267,20 @@ fn a_variable_that_does_not_fit_is_named() {
     sources.environment = vec![("LOG__FILTER".to_owned(), "1\nformat = 'json'".to_owned())];
     let error = Settings::load(sources).unwrap_err().to_string();
     assert!(error.contains("`log.filter` is \"1\\nformat"), "{error}");
+}
+
+/// It said that it writes when it is its turn, and never did.
+#[test]
+fn who_has_no_key_of_the_log_is_told_so() {
+    let line = |has_log_key, is_replica| {
+        let (_dir, mut sources) = sources("");
+        sources.has_log_key = has_log_key;
+        sources.flags.is_replica = is_replica;
+        let settings = Settings::load(sources).unwrap();
+        assert_eq!(settings.may_write(), has_log_key && !is_replica);
+        settings.lines().into_iter().find_map(|line| line.strip_prefix("writes      ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(line(true, false), "when it is its turn");
+    assert_eq!(line(false, true), "never: it is a replica");
+    assert!(line(false, false).contains("no key of the log"));
 }

@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use griptrace_core::tile::TilePath;
-use griptrace_store::{Published, ReadError, Store};
+use griptrace_store::{Published, ReadError, StorageError, Store};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -29,8 +29,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long an answer may take.
+/// How long an answer may take; and where the bucket has not answered for some seconds.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX_SILENT: Duration = Duration::from_secs(1);
 
 /// What was read: `None` where there is nothing, and where nobody could read in time.
 type Read<T> = Option<Result<Option<T>, ReadError>>;
@@ -59,7 +60,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
 }
 
 async fn checkpoint(State(site): State<Arc<Site>>) -> Response {
-    let read = timeout(ANSWER_MAX, site.read_checkpoint()).await.unwrap_or_default();
+    let read = timeout(site.answer_max(), site.read_checkpoint()).await.unwrap_or_default();
     site.answer("checkpoint", read, (TEXT, NEVER_CACHED))
 }
 
@@ -68,7 +69,7 @@ async fn tile(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let Some(path) = uri.path().strip_prefix('/').and_then(|path| TilePath::parse(path).ok()) else {
         return site.answer("other", Some(Ok(None)), (BYTES, NEVER_CACHED));
     };
-    let read = timeout(ANSWER_MAX, site.read_tile(path)).await.unwrap_or_default();
+    let read = timeout(site.answer_max(), site.read_tile(path)).await.unwrap_or_default();
     site.answer("tile", read, (BYTES, CACHED_FOR_EVER))
 }
 
@@ -156,11 +157,19 @@ impl Site {
         self.store.is_poisoned().then_some("an earlier write failed: the store has to be opened again")
     }
 
+    fn answer_max(&self) -> Duration {
+        if self.post.is_silent() { ANSWER_MAX_SILENT } else { ANSWER_MAX }
+    }
+
     /// Makes an answer of what was read. That there is nothing is never kept by others: it may come.
     fn answer(&self, resource: &'static str, read: Read<Vec<u8>>, headers: (&'static str, &'static str)) -> Response {
         let response = match read {
             Some(Ok(Some(bytes))) => body(bytes, headers),
             Some(Ok(None)) => nothing(StatusCode::NOT_FOUND),
+            // Who reads for the world asks again later, or elsewhere. That the bucket is away is told by who tends the store.
+            Some(Err(ReadError::Storage(StorageError::Io { .. }))) if self.store.is_in_bucket() => {
+                nothing(StatusCode::SERVICE_UNAVAILABLE)
+            }
             Some(Err(error)) => {
                 tracing::error!(resource, %error, "cannot read what was published");
                 nothing(StatusCode::INTERNAL_SERVER_ERROR)

@@ -3,11 +3,13 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use griptrace_proto::v1::{CommitRequest, CommitResponse, WatchRequest, proof_service_client::ProofServiceClient};
+use griptrace_proto::v1::{
+    CommitRequest, CommitResponse, GetLogRequest, WatchRequest, proof_service_client::ProofServiceClient,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_health::pb::{HealthCheckRequest, health_check_response, health_client::HealthClient};
 use tonic_prost::ProstCodec;
 
 use super::{
@@ -30,6 +32,31 @@ async fn a_watcher_is_told_that_it_is_over() {
     running.stop().await;
     watching.await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(20), "it waited for a stream that never ends");
+}
+
+/// The port was closed the moment that it was not ready any more, so that whoever balances calls sent some to where nobody was.
+#[tokio::test]
+async fn who_is_asked_to_end_says_so_before_it_takes_no_more_calls() {
+    let world = World::new();
+    let running = world.serve("http = \"127.0.0.1:0\"\n[connections]\nleave_seconds = 2\n").await;
+    let (http, grpc) = (running.http.clone().unwrap(), running.grpc.clone());
+    let begun = Instant::now();
+    let ending = tokio::spawn(running.stop());
+    let mut looks = 0;
+    while begun.elapsed() < Duration::from_millis(1500) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(ask(&http, "GET", "/readyz").await.status, 503);
+        // Each over a connection of its own.
+        let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect().await.unwrap();
+        ProofServiceClient::new(channel.clone()).get_log(GetLogRequest {}).await.unwrap();
+        let health = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await.unwrap();
+        assert_eq!(health.into_inner().status(), health_check_response::ServingStatus::NotServing);
+        looks += 1;
+    }
+    assert!(looks > 1);
+    ending.await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(Channel::from_shared(format!("http://{grpc}")).unwrap().connect().await.is_err());
 }
 
 #[tokio::test]

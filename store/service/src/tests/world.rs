@@ -147,6 +147,11 @@ impl World {
         }
     }
 
+    /// Reads these settings.
+    pub(super) fn settings(&self, settings: &str) -> Settings {
+        load(self.dir.path(), settings, false)
+    }
+
     /// Starts the service with these settings, at ports of the system's choice.
     pub(super) async fn serve(&self, settings: &str) -> Running {
         let settings = format!("listen = \"127.0.0.1:0\"\n{settings}");
@@ -162,19 +167,8 @@ pub(super) async fn serve(
     is_replica: bool,
     open: impl FnOnce(&Settings) -> Store,
 ) -> Running {
-    fs::write(folder.join("serve.toml"), settings).unwrap();
-    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap().public_key();
-    let ready = folder.join("ready.json");
-    fs::remove_file(&ready).ok();
-    let sources = Sources {
-        file: Some(folder.join("serve.toml")),
-        folder: folder.to_path_buf(),
-        environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
-        flags: Flags { ready_file: Some(ready.clone()), is_replica, ..Flags::default() },
-        own_committer: OwnCommitter { name: "Maker".to_owned(), key },
-        clock: now,
-    };
-    let settings = Settings::load(sources).unwrap();
+    let settings = load(folder, settings, is_replica);
+    let ready = settings.sources.flags.ready_file.clone().unwrap();
     let store = open(&settings);
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async move {
@@ -184,6 +178,24 @@ pub(super) async fn serve(
     let addresses = written(&ready).await;
     let address = |key: &str| addresses[key].as_str().map(str::to_owned);
     Running { grpc: address("grpc").unwrap(), http: address("http"), stop, service }
+}
+
+/// Reads settings, which lie in a folder.
+fn load(folder: &Path, settings: &str, is_replica: bool) -> Settings {
+    fs::write(folder.join("serve.toml"), settings).unwrap();
+    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap().public_key();
+    let ready = folder.join("ready.json");
+    fs::remove_file(&ready).ok();
+    let sources = Sources {
+        file: Some(folder.join("serve.toml")),
+        folder: folder.to_path_buf(),
+        environment: vec![("LOG__FILTER".to_owned(), "off".to_owned())],
+        flags: Flags { ready_file: Some(ready), is_replica, ..Flags::default() },
+        own_committer: OwnCommitter { name: "Maker".to_owned(), key },
+        has_log_key: !is_replica,
+        clock: now,
+    };
+    Settings::load(sources).unwrap()
 }
 
 /// Waits for the ready file.

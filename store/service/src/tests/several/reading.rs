@@ -19,6 +19,7 @@ async fn a_replica_answers_at_a_size_that_it_states_and_never_writes() {
     let writer = fleet.serve("writer", "").await;
     writer.writes().await;
     let replica = fleet.replica("replica", "").await;
+    assert_eq!((writer.figure("may_write").await, replica.figure("may_write").await), (1, 0));
     let (request, id) = fleet.commit("camera");
     let receipt = writer.commit(&request).await.unwrap();
     let node = replica.node(&id, receipt.tree_size).await.unwrap();

@@ -1,14 +1,19 @@
 //! A bucket that does not answer holds up nothing that does not need it.
 
-use core::time::Duration;
-use std::{thread, time::Instant};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use std::{fs, net::TcpListener, sync::Arc, thread, time::Instant};
 
-use griptrace_proto::v1::{ListBundleRequestsRequest, commit_service_client::CommitServiceClient};
-use tokio::{task::JoinSet, time::timeout};
+use griptrace_proto::v1::{ListBundleRequestsRequest, ListEntriesRequest, commit_service_client::CommitServiceClient};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use tonic::Code;
 
 use super::{
-    super::site::ask,
-    fleet::{Fleet, PATIENCE},
+    super::{site::ask, world::World},
+    fleet::{Fleet, PATIENCE, reason},
+    tap::Way,
 };
 
 /// More than the runtime has threads for what blocks.
@@ -90,6 +95,57 @@ async fn who_is_asked_to_end_while_the_bucket_does_not_answer_ends_all_the_same(
     waiting.abort_all();
 }
 
+/// The last writer stayed the writer for its figures, so that nobody was told that nobody could write; and who asked waited half a
+/// minute to be told to ask the operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_bucket_is_away_nobody_is_the_writer_and_who_needs_it_is_told_at_once() {
+    for way in [Way::Stopped, Way::Failing] {
+        let fleet = Fleet::new();
+        let one = fleet.serve("one", "").await;
+        one.writes().await;
+        let receipt = one.commit(&fleet.commit("before").0).await.unwrap();
+        let two = fleet.replica("two", "").await;
+        let begun = Instant::now();
+        while two.figure("log_size").await < receipt.tree_size {
+            assert!(begun.elapsed() < PATIENCE, "it does not follow");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let stopped = [one.tap.stop(), two.tap.stop()];
+        for tap in [&one.tap, &two.tap] {
+            tap.turn(way);
+        }
+        let begun = Instant::now();
+        while one.figure("bucket_is_silent").await + two.figure("bucket_is_silent").await < 2 {
+            assert!(begun.elapsed() < PATIENCE, "they do not notice");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(one.figure("is_writer").await, 0, "{way:?}");
+
+        let begun = Instant::now();
+        let commit = one.commit(&fleet.commit("meanwhile").0).await.unwrap_err();
+        assert_eq!((commit.code(), reason(&commit).0.as_str()), (Code::Unavailable, "BUCKET_SILENT"));
+        let end = receipt.tree_size;
+        let mut entries = two.proofs().await;
+        let asked = entries.list_entries(ListEntriesRequest { begin: 0, end }).await;
+        let said = match asked {
+            Ok(told) => told.into_inner().message().await.unwrap_err(),
+            Err(said) => said,
+        };
+        assert_eq!((said.code(), reason(&said).0.as_str()), (Code::Unavailable, "BUCKET_SILENT"), "{way:?}");
+        let beyond = two.node(&fleet.commit("another").1, end + 1).await.unwrap_err();
+        assert_eq!(reason(&beyond).0, "BUCKET_SILENT", "{way:?}");
+        let http = two.running.http.clone().unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask(&http, "GET", "/checkpoint").await.status, 503, "{way:?}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{way:?} {:?}", begun.elapsed());
+        drop(stopped);
+        one.writes().await;
+        one.commit(&fleet.commit("after").0).await.unwrap();
+        one.running.stop().await;
+        two.running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_ends_in_good_order_hands_the_turn_on_at_once() {
     let fleet = Fleet::new();
@@ -152,4 +208,68 @@ async fn the_world_costs_the_bucket_one_checkpoint_a_second_and_misses_nothing()
     assert!((1..=tenths + 2).contains(&reads), "{reads} in {:?}", begun.elapsed());
     two.running.stop().await;
     one.running.stop().await;
+}
+
+/// What tells of a bucket that was set back was no longer written, and nobody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_nothing_is_told() {
+    let fleet = Fleet::new();
+    let one = fleet.serve("one", "").await;
+    one.writes().await;
+    let folder = fleet.path("one").join("store");
+    let before = fs::read(folder.join("seen")).unwrap();
+    // What can't be written over, as on a disk that is full.
+    fs::remove_file(folder.join("seen.lock")).unwrap();
+    fs::create_dir(folder.join("seen.lock")).unwrap();
+    one.commit(&fleet.commit("camera").0).await.unwrap();
+    let comes = async |wanted| {
+        let begun = Instant::now();
+        while one.figure("folder_is_unwritable").await != wanted {
+            assert!(begun.elapsed() < PATIENCE, "it does not become {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    comes(1).await;
+    assert_eq!(fs::read(folder.join("seen")).unwrap(), before, "the one before stays");
+    fs::remove_dir(folder.join("seen.lock")).unwrap();
+    comes(0).await;
+    assert_ne!(fs::read(folder.join("seen")).unwrap(), before, "it is kept before the end");
+    one.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_could_not_open_its_log_serves_it_as_soon_as_it_can() {
+    let world = World::new();
+    let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let is_there = Arc::new(AtomicBool::new(false));
+    let (store, can) = (world.store.clone(), Arc::clone(&is_there));
+    let opening =
+        Box::new(
+            move || {
+                if can.load(Ordering::Relaxed) { Ok(store.clone()) } else { Err("the bucket is away".to_owned()) }
+            },
+        );
+    let settings = world.settings(&format!("listen = \"127.0.0.1:0\"\nhttp = {http:?}\n"));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = tokio::spawn(crate::run_when_open(opening, settings, async move {
+        stopped.await.ok();
+    }));
+    let becomes = async |wanted| {
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "it does not become {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Between both nobody listens for a moment.
+            if tokio::net::TcpStream::connect(&http).await.is_ok()
+                && ask(&http, "GET", "/readyz").await.status == wanted
+            {
+                break;
+            }
+        }
+    };
+    becomes(503).await;
+    is_there.store(true, Ordering::Relaxed);
+    becomes(200).await;
+    stop.send(()).unwrap();
+    service.await.unwrap().unwrap();
 }

@@ -1,6 +1,7 @@
 //! Handing commits in for others: it gives nobody a right that they do not have.
 
-use std::{fs, net::TcpListener};
+use core::time::Duration;
+use std::{fs, net::TcpListener, time::Instant};
 
 use griptrace_core::digest::Digest;
 use griptrace_proto::v1::commit_service_client::CommitServiceClient;
@@ -99,7 +100,31 @@ async fn a_server_that_the_writer_does_not_know_tells_nobody_that_it_is_their_fa
     let two = fleet.serve("two", &format!("[forward]\n{}[limits]\ncall_seconds_max = 2\n", clients())).await;
     two.follows(2).await;
     let refused = two.commit_as(&fleet.commit("x").0, Some("plant")).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "FORWARD_FAILED"));
+    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::FailedPrecondition, "FORWARD_REFUSED"));
+    one.running.stop().await;
+    two.running.stop().await;
+}
+
+/// A client tried for half a minute, and was told that the writer did not answer, which had said what was wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lacks_the_role_to_hand_in_says_so_at_once() {
+    let fleet = Fleet::new();
+    let lacking = clients().replace(r#"roles = ["forward"]"#, r#"roles = ["read"]"#);
+    let one = fleet.serve("one", &lacking).await;
+    one.writes().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "server\n").unwrap();
+    let two = fleet.serve("two", &format!("[forward]\ntoken_file = {token:?}\n{lacking}")).await;
+    two.follows(2).await;
+    let begun = Instant::now();
+    let refused = two.commit_as(&fleet.commit("x").0, Some("plant")).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::FailedPrecondition, "FORWARD_REFUSED"));
+    for part in [one.url.as_str(), "the client server may not", "the role forward"] {
+        assert!(refused.message().contains(part), "{part} is not in {refused:?}");
+    }
+    assert_eq!(two.figure("forwarded_commits_total{outcome=\"denied\"}").await, 1);
     one.running.stop().await;
     two.running.stop().await;
 }
@@ -160,7 +185,7 @@ async fn servers_know_each_other_by_their_certificates() {
     fleet.holds(&[(request, first), (other, second)]);
     let stranger = fleet.serve("three", &settings("two", "other")).await;
     let refused = stranger.commit_as(&fleet.commit("third").0, Some("plant")).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::Unavailable, "FORWARD_FAILED"));
+    assert_eq!((refused.code(), reason(&refused).0.as_str()), (Code::FailedPrecondition, "FORWARD_REFUSED"));
     for member in [stranger, two, one] {
         member.running.stop().await;
     }
