@@ -1,6 +1,10 @@
 //! Servers of one log in a bucket, each a process with a folder of its own and a proxy before the bucket.
 
-use core::{net::SocketAddr, time::Duration};
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -48,7 +52,10 @@ impl Fleet {
     /// Makes a log, and starts so many servers of it.
     pub(super) fn new(seaweed: &Seaweed, count: usize, number: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("s3://{BUCKET}/failover-{number}");
+        // Tests of one run may have one seed.
+        static FLEETS: AtomicU64 = AtomicU64::new(0);
+        let fleet = FLEETS.fetch_add(1, Ordering::Relaxed);
+        let address = format!("s3://{BUCKET}/failover-{number}-{fleet}");
         let options = Options::default()
             .with("AWS_ENDPOINT_URL", &seaweed.endpoint())
             .with("AWS_ALLOW_HTTP", "true")
