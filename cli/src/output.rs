@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::CommandError;
 
 /// Where a command writes to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     json: bool,
 }

@@ -480,7 +480,7 @@ impl Joining {
     pub(crate) fn new(context: &Context, address: &str, is_replica: bool) -> Result<Self, CommandError> {
         let folder = Workspace::find(context.named_store())?;
         let config = Config::read(&folder)?;
-        Ok(Self { folder, config, output: context.output, address: address.to_owned(), is_replica })
+        Ok(Self { folder, config, output: context.output.clone(), address: address.to_owned(), is_replica })
     }
 
     /// Opens it. Whoever calls this calls `Store::tend`.

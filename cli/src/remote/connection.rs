@@ -118,7 +118,7 @@ impl Connection {
         };
         let least = Arc::<AtomicU64>::default();
         let caller = InterceptedService::new(channel, Bearer { token: bearer(target)?, least: Arc::clone(&least) });
-        Ok(Self { output: *output, url, runtime, caller, least })
+        Ok(Self { output: output.clone(), url, runtime, caller, least })
     }
 
     /// From now on asks where the log has so many entries at least.
