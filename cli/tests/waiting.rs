@@ -1,11 +1,12 @@
 //! Servers that say nothing: nobody waits for one without a word, or for long.
 
+use core::time::Duration;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::support::{Folder, told};

@@ -48,12 +48,13 @@ struct Server {
     port: u16,
 }
 
+/// How many there were: tests of one run may have one seed.
+static FLEETS: AtomicU64 = AtomicU64::new(0);
+
 impl Fleet {
     /// Makes a log, and starts so many servers of it.
     pub(super) fn new(seaweed: &Seaweed, count: usize, number: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Tests of one run may have one seed.
-        static FLEETS: AtomicU64 = AtomicU64::new(0);
         let fleet = FLEETS.fetch_add(1, Ordering::Relaxed);
         let address = format!("s3://{BUCKET}/failover-{number}-{fleet}");
         let options = Options::default()
