@@ -203,11 +203,16 @@ fn refuse_half(args: &Args, target: &StoredNode, there: &What) -> Result<(), Com
     let over = over.join(" and ");
     let text =
         format!("the {over} of {} would still stand in its list of files, of which {stay} stay", headline(target));
-    Err(CommandError::failed(text).with_hint(format!(
+    let error = CommandError::failed(text).with_hint(format!(
         "erase all its files too: griptrace erase {} {} --files; nothing was erased now",
         args.node,
         args.fields.join(" ")
-    )))
+    ));
+    if kind != Kind::Model {
+        return Err(error);
+    }
+    Err(error
+        .with_hint("every later bundle of a shipment of this model is BROKEN to its buyer then (model-not-opened)"))
 }
 
 fn store(workspace: &Workspace) -> Result<&Store, CommandError> {
