@@ -5,7 +5,7 @@ use griptrace_core::{
     date::Date,
     details::{read_value, slot, slot_name},
     id::NodeId,
-    node::{Core, Edge, Role},
+    node::{Core, Edge, Kind, Role},
     value::Value,
 };
 pub(crate) use griptrace_export::lineage::{core_fields, json_value};
@@ -65,10 +65,14 @@ pub(crate) fn details(node: &StoredNode) -> Vec<(String, Value)> {
     values.filter_map(|(slot, bytes)| Some((named(*slot), read_value(bytes).ok()?))).collect()
 }
 
+/// Returns what a detail is called: by its name, or by the number of its slot if it has none.
+pub(crate) fn field_name(kind: Kind, slot: u8) -> String {
+    slot_name(kind, slot).map_or_else(|| format!("slot-{slot}"), str::to_owned)
+}
+
 /// Returns the details of a node that were erased, by name or number of the slot.
 pub(crate) fn erased(node: &StoredNode) -> Vec<String> {
-    let named = |slot: u8| slot_name(node.core.kind, slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
-    node.record.secret.erased().into_iter().map(named).collect()
+    node.record.secret.erased().into_iter().map(|slot| field_name(node.core.kind, slot)).collect()
 }
 
 /// Returns a node as JSON: id, kind, name, core and commit.

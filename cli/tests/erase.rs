@@ -1,9 +1,12 @@
 //! A person's request and a recalled recording, from the command to what a buyer still sees.
 
+use core::time::Duration;
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Instant,
 };
 
 use tempfile::TempDir;
@@ -47,7 +50,7 @@ impl Desk {
         fs::write(desk.path().join("policy.toml"), policy).unwrap();
         desk.say("init --origin maker.example/2026 --name Maker");
         // So that the digests of the files are kept: they have to be two seconds old.
-        std::thread::sleep(core::time::Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(3));
         desk.say("record lineage.toml");
         desk.say(
             "ship model:grasp --to Buyer --country DE --serial S-1 --name first --purpose train-adaptive-grasp-control",
@@ -61,10 +64,35 @@ impl Desk {
         self.0.path()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).env_remove("GRIPTRACE_STORE").env_remove("GRIPTRACE_PASSPHRASE");
-        command.stdin(Stdio::null()).output().unwrap()
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        for name in ["GRIPTRACE_STORE", "GRIPTRACE_PASSPHRASE", "GRIPTRACE_SERVER"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Serves the log, and returns where.
+    fn serve(&self) -> (Serving, String) {
+        let args = "serve --listen 127.0.0.1:0 --http off --ready-file ready.json";
+        let mut command = self.command(&args.split_whitespace().collect::<Vec<_>>());
+        let mut serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let begun = Instant::now();
+        loop {
+            let told = fs::read(self.path().join("ready.json")).ok();
+            let told = told.and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
+            if let Some(told) = told {
+                return (serving, format!("http://{}", told["grpc"].as_str().unwrap()));
+            }
+            let has_ended = serving.0.try_wait().unwrap();
+            assert!(has_ended.is_none() && begun.elapsed() < Duration::from_secs(120), "it does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[track_caller]
@@ -90,8 +118,12 @@ impl Desk {
 
     /// Returns the files below a folder in which a text stands.
     fn with_text(&self, folder: &str, text: &str) -> Vec<String> {
+        self.with_bytes(folder, text.as_bytes())
+    }
+
+    fn with_bytes(&self, folder: &str, bytes: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
-        look_below(&self.path().join(folder), text, &mut found);
+        look_below(&self.path().join(folder), bytes, &mut found);
         found
     }
 
@@ -101,12 +133,22 @@ impl Desk {
     }
 }
 
-fn look_below(folder: &Path, text: &str, found: &mut Vec<String>) {
+/// A server, until it is dropped.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.kill().unwrap_or_default();
+        self.0.wait().map(drop).unwrap_or_default();
+    }
+}
+
+fn look_below(folder: &Path, bytes: &[u8], found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            look_below(&path, text, found);
-        } else if fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
+            look_below(&path, bytes, found);
+        } else if fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes) {
             found.push(path.display().to_string());
         }
     }
@@ -186,9 +228,123 @@ fn what_can_not_be_erased_is_said() {
     assert!(err.contains("needs a reason"), "{err}");
     let (_, err) = desk.ends(&["--server", "http://127.0.0.1:9", "erase", "camera", "site", "--reason", "x"], 2);
     assert!(err.contains("erasing needs the store itself") && err.contains("end the servers"), "{err}");
-    // Files of what ships: no bundle of it opens them any more, and it says so.
-    desk.say("erase model:grasp --file grasp.bin --reason recalled");
+    let (_, err) = desk.ends(&["erase", "camera", "slot-32", "--reason", "x"], 2);
+    assert!(err.contains("is no detail"), "{err}");
+    let (_, err) = desk.ends(&["erase", "model:grasp", "slot-31", "--reason", "x"], 2);
+    assert!(err.contains("has no slot-31"), "{err}");
+    let (_, err) = desk.ends(&["erase", "camera", "--files", "--file", RECALLED, "--reason", "x"], 2);
+    assert!(err.contains("cannot be used with"), "{err}");
+    let (_, err) = desk.ends(&["erase", "first", "--files", "--reason", "x"], 2);
+    assert!(err.contains("has no files"), "{err}");
+    assert_eq!(desk.with_text(".griptrace", SITE).len(), 1, "nothing was erased");
+}
+
+#[test]
+fn a_model_whose_files_were_erased_ships_with_a_warning_and_an_older_bundle_keeps_them() {
+    let desk = Desk::new();
+    desk.say("prove first -o old.bundle --no-cosign");
+    let before = desk.report("old.bundle");
+    let (_, err) = desk.ends(&["erase", "model:grasp", "--file", "grasp.bin", "--reason", "recalled"], 0);
+    assert!(err.contains("BROKEN to a buyer who compares them") && err.contains("prove --update-of"), "{err}");
     let (_, err) = desk.ends(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
     assert!(err.contains("1 of its files were erased on ") && err.contains("can't compare"), "{err}");
-    assert_eq!(desk.with_text(".griptrace", SITE).len(), 1, "nothing else was erased");
+    assert_eq!(desk.report("new.bundle")["verdict"], "BROKEN");
+    let ship = "ship model:grasp --to Other --country DE --serial S-2 --name second";
+    let (_, err) = desk.ends(&ship.split_whitespace().collect::<Vec<_>>(), 0);
+    assert!(err.contains("1 of its files were erased: ") && err.contains("can't compare"), "{err}");
+
+    // An update keeps what the older bundle opened, and nothing is warned of.
+    let update = ["prove", "first", "-o", "first.update", "--update-of", "old.bundle", "--no-cosign"];
+    let (_, err) = desk.ends(&update, 0);
+    assert!(!err.contains("erased"), "{err}");
+    let verify = "verify old.bundle --update first.update --trust trust.toml --policy policy.toml --destination DE \
+                  --model out/grasp.bin --at 2026-12-01 --json";
+    let output = desk.run(&verify.split_whitespace().collect::<Vec<_>>());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["verdict"], &report["findings"]), (&before["verdict"], &before["findings"]));
+}
+
+#[test]
+fn digests_over_files_go_with_all_files_and_the_proofs_hold() {
+    let desk = Desk::new();
+    let shown: serde_json::Value = serde_json::from_str(&desk.say("--json show model:grasp --files")).unwrap();
+    let content = shown["details"]["content"].as_str().unwrap().to_owned();
+    let digest = shown["files"][0]["blake3"].as_str().unwrap();
+    let raw: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&digest[2 * at..2 * at + 2], 16).unwrap()).collect();
+    for field in ["content", "manifest"] {
+        let (_, err) = desk.ends(&["erase", "model:grasp", field, "--reason", "recalled"], 2);
+        assert!(err.contains("would still stand in its list of files") && err.contains("--files"), "{err}");
+        let (_, err) = desk.ends(&["erase", "camera", field, "--file", RECALLED, "--reason", "recalled"], 2);
+        assert!(err.contains("of which 1 stay"), "{err}");
+    }
+    assert!(!desk.with_bytes(".griptrace", &raw).is_empty() && !desk.with_text(".griptrace", &content).is_empty());
+    desk.say("erase model:grasp content manifest --files --reason recalled");
+    assert_eq!(desk.with_bytes(".griptrace", &raw), [""; 0], "nor in the cache of digests");
+    assert_eq!(desk.with_text(".griptrace", &content), [""; 0]);
+    desk.say("fsck");
+
+    let (_, err) = desk.ends(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
+    assert!(err.contains("content was erased on ") && err.contains("BROKEN to every buyer"), "{err}");
+    let verify = "verify new.bundle --trust trust.toml --policy policy.toml --destination DE --at 2026-12-01 --json";
+    let output = desk.run(&verify.split_whitespace().collect::<Vec<_>>());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Its proofs hold; that nothing is there to compare files with is said, and breaks it by the verifier's own rule.
+    let codes = report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap());
+    let codes: Vec<&str> = codes.collect();
+    assert!(codes.contains(&"model-not-opened") && !codes.contains(&"manifest-mismatch"), "{codes:?}");
+
+    // All of it again, and a data set's files one by one.
+    let (out, _) = desk.ends(&["erase", "model:grasp", "content", "--files", "--reason", "again"], 0);
+    assert!(out.starts_with("already erased on "), "{out}");
+    let each = ["erase", "camera", "manifest", "content", "--file", RECALLED, "--file", "1.pgm", "--reason", "all"];
+    let (out, _) = desk.ends(&each, 0);
+    assert!(out.contains("manifest, content, 2 files"), "{out}");
+}
+
+#[test]
+fn the_same_command_again_ends_well_and_takes_what_is_left() {
+    let desk = Desk::new();
+    let twice = ["erase", "camera", "site", "slot-3", "--file", RECALLED, "--file", RECALLED, "--reason", "recalled"];
+    let (out, _) = desk.ends(&[&twice[..], &["--json"]].concat(), 0);
+    let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&out["fields"], &out["files"]), (&serde_json::json!(["site"]), &serde_json::json!(1)));
+    let commits = || desk.say("log --json").lines().count();
+    let before = commits();
+    let (out, err) = desk.ends(&twice, 0);
+    assert!(out.starts_with("already erased on ") && out.lines().count() == 1, "{out}");
+    assert!(err.contains("known to nobody"), "{err}");
+    assert_eq!(commits(), before);
+    // Another reason, or more files than went, is another command: it may be a slip.
+    desk.ends(&["erase", "camera", "--file", RECALLED, "--reason", "other"], 2);
+    desk.ends(&["erase", "camera", "--file", RECALLED, "--file", "slip", "--reason", "recalled"], 2);
+
+    let (out, err) = desk.ends(&["erase", "camera", "site", "persons", "--file", "1.pgm", "--reason", "recalled"], 0);
+    assert!(out.contains("erased            persons, 1 file") && err.contains("already erased on "), "{out}{err}");
+    let shown: serde_json::Value = serde_json::from_str(&desk.say("--json show camera")).unwrap();
+    assert_eq!(shown["erased"]["files"], 2);
+    // By its id, since its name goes.
+    let id = desk.id("camera");
+    let (_, err) = desk.ends(&["erase", "camera", "name", "--reason", "asked"], 0);
+    assert!(err.contains(&format!("give the same with the id: {id}")), "{err}");
+    assert!(desk.say(&format!("erase {id} name --reason asked")).starts_with("already erased on "));
+}
+
+#[test]
+fn clients_of_a_server_believe_it_after_an_erasure() {
+    let desk = Desk::new();
+    let (id, model) = (desk.id("camera"), desk.id("model:grasp"));
+    desk.say("erase camera site --reason asked");
+    desk.say(&format!("erase {id} --file {RECALLED} --reason recalled"));
+    desk.say("erase model:grasp --file grasp.bin --reason recalled");
+    let (_serving, url) = desk.serve();
+    let said = |args: &str| desk.say(&format!("--server {url} {args}"));
+    let shown = said("show camera --files");
+    assert!(shown.contains("1.pgm") && !shown.contains(RECALLED) && !shown.contains(SITE), "{shown}");
+    assert!(said(&format!("show {model} --files")).contains("files              1 erased"));
+    assert!(said("trace first").contains("camera"));
+    assert!(said("impact camera").contains("grasp"));
+    assert!(said("inventory").contains("camera"));
+    assert!(said("log").contains("erasure"));
+    said("prove first -o served.bundle --profile full");
+    assert!(desk.report("served.bundle")["verdict"].is_string());
 }

@@ -335,3 +335,20 @@ fn a_fleet_that_makes_no_sense_is_refused() {
     let (code, said) = told(&fleet.hub(), "fleet status");
     assert!(code == 2 && said.contains("never seen"), "{said}");
 }
+
+#[test]
+fn an_adopted_bundle_that_has_what_is_erased_is_named() {
+    let fleet = Fleet::shipped();
+    fleet.at("camera", "fleet --fleet ../hub/fleet.toml adopt model:packed --plant packaging --destination DE");
+    let (code, said) = told(&fleet.plant("camera"), "erase model:backbone name --reason asked");
+    assert_eq!(code, 0, "{said}");
+    let adopted = fs::read_dir(fleet.plant("camera").join(".griptrace/store/adopted")).unwrap();
+    let names = adopted.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let bundles: Vec<String> = names.filter(|name| name.len() == 64).collect();
+    let [bundle] = bundles.as_slice() else { panic!("one was adopted: {bundles:?}") };
+    assert!(
+        said.contains(&format!("warning: adopted/{bundle} is another company's bundle that has this node")),
+        "{said}"
+    );
+    assert!(said.contains("is found by its id") && said.contains("held to prefixes"), "{said}");
+}

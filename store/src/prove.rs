@@ -308,11 +308,15 @@ impl<'a> Prover<'a> {
             let core = self.read_core(number, &record)?;
             let mut slots = self.options.disclose.slots(core.kind, &self.catalogue.id(number));
             if is_shipped {
-                slots.extend(["content", "manifest"].iter().filter_map(|name| slot(core.kind, name)));
-                // One of which a file was erased can't be opened whole, and only whole ones are.
-                if let Some(ManifestRecord { secret: Secret::Seed(seed), files }) = record.manifest {
+                let along: Vec<u8> = ["content", "manifest"].iter().filter_map(|n| slot(core.kind, n)).collect();
+                // One of which a file was erased can't be opened whole, and only whole ones are; and only beside both
+                // digests, which whoever verifies holds the files against.
+                if let Some(ManifestRecord { secret: Secret::Seed(seed), files }) = record.manifest
+                    && along.iter().all(|slot| record.values.contains_key(slot))
+                {
                     gathered.manifests.push(ManifestOpening { node: ordinal, seed, files });
                 }
+                slots.extend(along);
             }
             if let Some(opening) = record.secret.open(core.kind, &record.values, &slots) {
                 gathered.disclosures.push(Disclosure { node: ordinal, opening });

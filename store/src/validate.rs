@@ -98,7 +98,7 @@ fn local_edges(core: &Core) -> impl Iterator<Item = &Edge> {
 }
 
 /// Refuses a new node of which something was erased: nothing of what is not in the log yet can have been.
-pub(crate) fn check_whole(record: &NodeRecord) -> Result<(), Refusal> {
+fn check_whole(record: &NodeRecord) -> Result<(), Refusal> {
     let is_kept = |secret: &Secret| matches!(secret, Secret::Kept(_));
     if is_kept(&record.secret) || record.manifest.as_ref().is_some_and(|manifest| is_kept(&manifest.secret)) {
         return Err(Refusal::Remains { why: "a new node comes whole, with the seed of its salts".to_owned() });

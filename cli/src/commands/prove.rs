@@ -1,6 +1,6 @@
 //! `griptrace prove`.
 
-mod erased;
+pub(crate) mod erased;
 mod shown;
 mod since;
 mod updating;
@@ -100,7 +100,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let mut bytes = bundle(&workspace, &id, &disclose, &sizes)?;
     seen.iter().try_for_each(|seen| seen.check(&bytes))?;
     shown::warn(context, &workspace, (&disclose, &args.hide), &bytes)?;
-    let erased = erased::tell(context, &workspace, &disclose, &bytes)?;
     for old in seen.iter().flat_map(|seen| seen.not_linked(&bytes)) {
         context.output.warn(format_args!(
             "a buyer who compares it with the older file finds no link to the checkpoint of size {} of {}: take over a bundle that this supplier made with `griptrace prove --since`",
@@ -114,6 +113,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     if let Some(old) = &old {
         bytes = updating::opened_alike(&bytes, old)?;
     }
+    let erased = erased::tell(context, &workspace, &disclose, &bytes)?;
     if let Some(path) = &args.policy {
         let trust = match &args.trust {
             Some(path) => super::check::load_trust(path)?,

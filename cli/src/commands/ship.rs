@@ -11,7 +11,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-use super::assess::paper;
+use super::{assess::paper, prove::erased::warn_of_files};
 use crate::{
     arguments::{country, date, word},
     context::{Answer, Context, or_today},
@@ -81,6 +81,7 @@ pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Res
     models.sort();
     models.dedup();
     refuse_collisions(workspace, &models)?;
+    warn_of_erased(context, workspace, &models)?;
     let mut core = Core::new(Kind::Shipment, workspace.home(), [0; 16], Digest::ZERO);
     core.edges = models.iter().map(|id| Edge::local(Role::Ships, *id)).collect();
     core.country = Some(args.country);
@@ -106,6 +107,14 @@ pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Res
     let to = || format!("to {} in {}", args.to, args.country);
     let name = args.name.clone().unwrap_or_else(to);
     recording::commit_records(workspace, vec![(record, name)])
+}
+
+/// Warns of models whose files no bundle opens any more.
+fn warn_of_erased(context: &Context, workspace: &Workspace, models: &[NodeId]) -> Result<(), CommandError> {
+    for id in models {
+        warn_of_files(context, &workspace.node(id)?, "");
+    }
+    Ok(())
 }
 
 /// Rule R12: two shipped models may not have a file of the same path, and each must have its files.

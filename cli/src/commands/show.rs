@@ -2,7 +2,6 @@
 
 use griptrace_core::{
     assessment::assessed,
-    details::slot_name,
     node::{Kind, Role},
 };
 use griptrace_store::{ForeignNode, StoredNode, record::ManifestRecord};
@@ -97,7 +96,7 @@ fn assessments(workspace: &Workspace, node: &StoredNode) -> Result<Vec<StoredNod
 fn took(workspace: &Workspace, node: &StoredNode) -> Result<Option<(Vec<String>, bool)>, CommandError> {
     let Some(target) = node.core.edges_of(Role::Erases).next() else { return Ok(None) };
     let kind = workspace.node(&target.to)?.core.kind;
-    let named = |slot: &u8| slot_name(kind, *slot).map_or_else(|| format!("slot-{slot}"), str::to_owned);
+    let named = |slot: &u8| view::field_name(kind, *slot);
     Ok(Some((node.core.erased_slots.iter().map(named).collect(), node.core.erased_files.is_some())))
 }
 
@@ -121,7 +120,9 @@ fn erased(workspace: &Workspace, node: &StoredNode) -> Result<Vec<(String, Strin
         view::erased(node).into_iter().zip(gone).map(|(name, slot)| (name, of_slot(slot))).collect();
     if files > 0 {
         let by: Vec<String> = erasures.iter().filter(|erasure| erasure.core.erased_files.is_some()).map(by).collect();
-        lines.push(("files".to_owned(), format!("{files} {}", by.join(", "))));
+        // A server tells of no Erasure.
+        let by = if by.is_empty() { "erased".to_owned() } else { by.join(", ") };
+        lines.push(("files".to_owned(), format!("{files} {by}")));
     }
     Ok(lines)
 }

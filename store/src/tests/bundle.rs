@@ -4,6 +4,7 @@ use griptrace_core::{
     bundle::Bundle,
     checkpoint::Checkpoint,
     commit::Commit,
+    date::Date,
     details::slot,
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     entry::Entry,
@@ -13,10 +14,11 @@ use griptrace_core::{
     note::Note,
     status_map::{status_value, verify_status_proof},
     tree::{Rfc9162, TreeSize, root_from_leaves, verify_consistency},
+    value::Value,
 };
 
-use super::world::{NOW, World, open, reader};
-use crate::{Chosen, Disclose, ProveError, ProveOptions};
+use super::world::{NOW, World, open, reader, values};
+use crate::{Chosen, Disclose, Erase, ProveError, ProveOptions};
 
 /// A bundle, every proof in it recomputed.
 struct Checked {
@@ -50,6 +52,16 @@ fn check(file: &[u8]) -> Checked {
     for disclosure in &bundle.disclosures {
         let core = &nodes[usize::try_from(disclosure.node).unwrap()].1;
         assert_eq!(disclosure.opening.root(core.kind), Ok(core.details));
+    }
+    for part in &bundle.manifests {
+        let core = &nodes[usize::try_from(part.node).unwrap()].1;
+        let opened = bundle.disclosures.iter().filter(|disclosure| disclosure.node == part.node);
+        let opened: Vec<u8> = opened.flat_map(|disclosure| &disclosure.opening.slots).map(|(slot, ..)| *slot).collect();
+        let named = ["content", "manifest"].map(|name| slot(core.kind, name).unwrap());
+        assert!(
+            named.iter().all(|slot| opened.contains(slot)),
+            "a manifest is opened, but not the details that name it"
+        );
     }
     for opening in &bundle.openings {
         let (id, core, _) = &nodes[usize::try_from(opening.assessment).unwrap()];
@@ -157,6 +169,28 @@ fn disclosures_follow_the_options() {
     let all = slots(Disclose::All);
     assert_eq!(all.len(), 4);
     assert!(all.contains(&of(Kind::Model, &["name", "content", "manifest"])));
+}
+
+#[test]
+fn a_manifest_is_opened_only_with_both_details_that_name_it() {
+    for gone in ["content", "manifest"] {
+        let world = World::new();
+        let set = world.add(world.source("set", "CN"));
+        let nodes = world.commit(world.train("grasp", &[set], "CN", &["weights.bin"]));
+        let is_model = |id: &&NodeId| world.store.node(id).unwrap().unwrap().core.kind == Kind::Model;
+        let model = *nodes.iter().find(is_model).unwrap();
+        let shipment = world.add(world.shipment(&[model], "DE"));
+        let options = ProveOptions::default();
+        assert_eq!(check(&world.store.prove(&shipment, &options).unwrap()).bundle.manifests.len(), 1);
+        let date = Date::parse("2026-06-02").unwrap();
+        let slots = vec![slot(Kind::Model, gone).unwrap()];
+        let values = values(Kind::Erasure, &[("reason", Value::text("a request"))]);
+        let erase = Erase { target: model, slots, files: Vec::new(), date, values };
+        let key = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
+        world.store.erase(erase, &key, "Maker", NOW).unwrap();
+        let after = check(&world.store.prove(&shipment, &options).unwrap());
+        assert_eq!(after.bundle.manifests, [], "{gone}");
+    }
 }
 
 #[test]
