@@ -42,6 +42,7 @@ use crate::{
     scan::Nodes,
     segment,
     store::Inner,
+    validate::check_alone,
 };
 
 /// Where it is said that an erasure is under way.
@@ -115,6 +116,42 @@ impl Remains {
             return Err("its files do not lead to the node's manifest root".to_owned());
         }
         Ok(())
+    }
+}
+
+impl Remains {
+    /// Tells why this is not what an Erasure with this core leaves, if so, where it was carried out already: of the node as it stands
+    /// the details, the attachment or both were taken by Erasures that are not in the log yet. What stood there is gone;
+    /// what is left has to lack what is erased, and to be a node that leads to the roots that its core has.
+    pub(crate) fn check_carried_out(
+        &self,
+        before: NodeRecord,
+        (details, attachment): (bool, bool),
+        erasure: &Core,
+    ) -> Result<(), String> {
+        if !self.lacks(erasure) {
+            return Err("it has what the Erasure says that it erased".to_owned());
+        }
+        let mut left = before;
+        match &self.details {
+            Some((kept, values)) => (left.secret, left.values) = (Secret::Kept(kept.clone()), values.clone()),
+            // A later one took them, and is held against them.
+            None if details => return Ok(()),
+            None => {}
+        }
+        match &self.manifest {
+            Some(manifest) => left.manifest = Some(manifest.clone()),
+            None if attachment => return Ok(()),
+            None => {}
+        }
+        check_alone(&left).map_err(|why| format!("with it the node would be another one: {why}"))
+    }
+
+    /// Tells whether it lacks all that an Erasure with this core says it erased.
+    fn lacks(&self, erasure: &Core) -> bool {
+        let gone = self.details.as_ref().map_or(Vec::new(), |(kept, _)| Secret::Kept(kept.clone()).erased());
+        let files = self.manifest.as_ref().is_some_and(|manifest| manifest.erased() > 0);
+        erasure.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || erasure.erased_files.is_none())
     }
 }
 
@@ -416,9 +453,7 @@ pub(crate) fn leaves_what_it_says(
     let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
     let name = || segment::name(catalogue.commit_of(erasure).segment);
     let core = reader.core(catalogue, erasure)?.core().map_err(|e| StorageError::corrupt(name(), e))?;
-    let gone = remains.details.map_or(Vec::new(), |(kept, _)| Secret::Kept(kept).erased());
-    let files = remains.manifest.is_some_and(|manifest| manifest.erased() > 0);
-    Ok(core.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || core.erased_files.is_none()))
+    Ok(remains.lacks(&core))
 }
 
 /// Returns the Erasures among the nodes from a commit on.

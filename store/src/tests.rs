@@ -30,5 +30,6 @@ mod signed;
 mod sim;
 mod successor;
 mod turns;
+mod unsigned;
 mod weather;
 mod world;

@@ -32,10 +32,11 @@ use crate::{
     segment,
 };
 
-const NAME: &str = "a person in the picture, by name";
-const FILES: [&str; 4] = ["recordings/of-the-person-0001.mcap", "weights.bin", "z/also-recalled-file.mcap", "zz"];
+pub(super) const NAME: &str = "a person in the picture, by name";
+pub(super) const FILES: [&str; 4] =
+    ["recordings/of-the-person-0001.mcap", "weights.bin", "z/also-recalled-file.mcap", "zz"];
 
-fn committer() -> SecretKey {
+pub(super) fn committer() -> SecretKey {
     SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap()
 }
 
@@ -49,15 +50,15 @@ pub(super) fn request(target: NodeId, slots: &[u8], files: &[&str]) -> Erase {
     }
 }
 
-fn erase(store: &Store, target: NodeId, slots: &[u8], files: &[&str]) -> Result<Erased, EraseError> {
+pub(super) fn erase(store: &Store, target: NodeId, slots: &[u8], files: &[&str]) -> Result<Erased, EraseError> {
     store.erase(request(target, slots, files), &committer(), "Maker", NOW)
 }
 
 /// What must not be found: the name of each, and its bytes.
-type Needles = Vec<(String, Vec<u8>)>;
+pub(super) type Needles = Vec<(String, Vec<u8>)>;
 
 /// All that would give away these slots and files of a node.
-fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
+pub(super) fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
     let kind = node.core().unwrap().kind;
     let mut needles = Vec::new();
     if let Some(seed) = node.secret.seed().filter(|_| !slots.is_empty()) {
@@ -99,12 +100,12 @@ fn below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn objects(bucket: &MemoryBucket) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn objects(bucket: &MemoryBucket) -> BTreeMap<String, Vec<u8>> {
     bucket.names().into_iter().map(|name| (name.clone(), bucket.get(&name, None).unwrap().unwrap().bytes)).collect()
 }
 
 /// Returns which needles are found where.
-fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
+pub(super) fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
     let mut found = Vec::new();
     for (place, bytes) in places {
         for (what, needle) in needles {
@@ -116,23 +117,23 @@ fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
     found
 }
 
-fn assert_clean(store: &Store) {
+pub(super) fn assert_clean(store: &Store) {
     let report = store.fsck(&|_, _, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.faults);
 }
 
-fn name_of(kind: Kind) -> u8 {
+pub(super) fn name_of(kind: Kind) -> u8 {
     slot(kind, "name").unwrap()
 }
 
 /// What a log has of one person: a data set with a name, and a model with files, shipped.
-struct Person {
-    set: NodeRecord,
-    model: NodeRecord,
-    shipment: NodeId,
+pub(super) struct Person {
+    pub(super) set: NodeRecord,
+    pub(super) model: NodeRecord,
+    pub(super) shipment: NodeId,
 }
 
-fn record(store: &Store) -> Person {
+pub(super) fn record(store: &Store) -> Person {
     let world = World::at(store);
     let set = world.source(NAME, "CN");
     world.add(set.clone());
@@ -252,7 +253,7 @@ fn what_is_erased_again_only_gets_less() {
     assert_clean(&world.store);
 }
 
-fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
+pub(super) fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
     init_over(Arc::new(bucket.clone()), local)
 }
 
@@ -264,7 +265,7 @@ fn init_over(bucket: Arc<dyn Bucket>, local: &TempDir) -> Store {
 }
 
 /// Opens a log for writing that was left by a writer which is gone.
-fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
+pub(super) fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
     let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
     let store = Store::join_in(Arc::new(bucket.clone()), local.path(), options).unwrap();
     for at in 0..100 {
