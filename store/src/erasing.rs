@@ -37,7 +37,7 @@ use crate::{
     objects::Objects,
     placed::Number,
     random,
-    reading::SegmentReader,
+    reading::{Left, SegmentReader},
     record::{ManifestRecord, NodeRecord, Remains, Secret},
     scan::Nodes,
     segment,
@@ -283,16 +283,30 @@ impl Store {
 }
 
 impl Inner {
-    /// Brings every erasure to its end that was begun; returns the objects that were overwritten.
+    /// Brings every erasure to its end that was begun, and those of which something stands there again; returns the objects that
+    /// were overwritten.
     fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
         let begun = self.objects.list(FOLDER)?;
-        if begun.is_empty() {
+        let mut erasures = self.ask(|state| {
+            let mut erasures = begun_in(&state.catalogue, &begun);
+            for erasure in since(&state.catalogue, 0) {
+                match standing(&self.objects, &state.catalogue, erasure) {
+                    Ok(Standing::Undone) => erasures.push(erasure),
+                    // What is damaged is told by an audit, and others' data is erased nevertheless.
+                    Ok(_) | Err(StorageError::Corrupt { .. }) => {}
+                    Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error),
+                }
+            }
+            Ok(erasures)
+        })?;
+        if begun.is_empty() && erasures.is_empty() {
             return Ok(Vec::new());
         }
+        erasures.sort_unstable();
+        erasures.dedup();
         // Nothing is appended to a file that is being replaced.
-        let written = writer.while_nobody_appends(self, || {
-            self.ask(|state| carry_out(&self.objects, &state.catalogue, &begun_in(&state.catalogue, &begun)))
-        })?;
+        let written = writer
+            .while_nobody_appends(self, || self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures)))?;
         // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
         *self.index() = None;
         forget_index(&self.objects)?;
@@ -407,12 +421,12 @@ fn takings(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<
             takings.push((catalogue.commit_of(number).segment, offsets));
         }
     };
-    // A later Erasure took it over: that one carries out both.
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(takings) };
+    // If a later Erasure took it over, that one carries out both.
+    let Left::Here(remains) = reader.left_by(catalogue, erasure)? else { return Ok(takings) };
     let target = target_of(catalogue, erasure)?;
     add(target, remains.details.is_some(), remains.manifest.is_some());
     for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
-        let has_remains = reader.remains_at(catalogue, older.1)?.is_some();
+        let has_remains = matches!(reader.left_by(catalogue, older.1)?, Left::Here(_));
         add(older.1, false, has_remains);
     }
     Ok(takings)
@@ -423,11 +437,20 @@ fn target_of(catalogue: &Catalogue, erasure: Number) -> Result<Number, StorageEr
     catalogue.to(erasure, Role::Erases).next().ok_or_else(missing)
 }
 
-/// Tells whether nothing stands any more of what an Erasure took.
+/// Tells whether nothing stands any more of what an Erasure took. Of one that a later one took over it is known only if that one
+/// is known, and has what is left.
 pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<bool, StorageError> {
     let id = catalogue.id(erasure);
     let mut reader = SegmentReader::new(objects);
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let remains = match reader.left_by(catalogue, erasure)? {
+        Left::Here(remains) => remains,
+        Left::Later(later) => {
+            let target = target_of(catalogue, erasure)?;
+            let is_later = catalogue.number(&later).is_some_and(|later| later > erasure);
+            return Ok(is_later && reader.remains(catalogue, target, later)?.is_some());
+        }
+        Left::Nothing => return Ok(true),
+    };
     let target = target_of(catalogue, erasure)?;
     let rest = reader.rest(catalogue, target, catalogue.node(target).attached)?;
     if (remains.details.is_some() && rest.details_at != Some(id))
@@ -436,24 +459,57 @@ pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number)
         return Ok(false);
     }
     for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
-        if reader.remains_at(catalogue, older.1)?.is_some() {
+        if matches!(reader.left_by(catalogue, older.1)?, Left::Here(_)) {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Tells whether what an Erasure has of a node lacks all that it says it erased.
-pub(crate) fn leaves_what_it_says(
-    objects: &Objects,
-    catalogue: &Catalogue,
-    erasure: Number,
-) -> Result<bool, StorageError> {
+/// What an audit finds an Erasure to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It was carried out.
+    Done,
+    /// Something that it took still stands: whoever opens the log for writing takes it.
+    Undone,
+    /// What it has is said to be with one that is no later Erasure of the same node.
+    Broken,
+    /// It has what it says that it erased.
+    Kept,
+    /// It took nothing.
+    Empty,
+}
+
+/// Tells how an Erasure stands.
+pub(crate) fn standing(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<Standing, StorageError> {
     let mut reader = SegmentReader::new(objects);
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let left = reader.left_by(catalogue, erasure)?;
+    if matches!(left, Left::Nothing) {
+        return Ok(Standing::Empty);
+    }
+    if !is_done(objects, catalogue, erasure)? {
+        return Ok(if matches!(left, Left::Later(_)) { Standing::Broken } else { Standing::Undone });
+    }
+    let Left::Here(remains) = left else { return Ok(Standing::Done) };
     let name = || segment::name(catalogue.commit_of(erasure).segment);
     let core = reader.core(catalogue, erasure)?.core().map_err(|e| StorageError::corrupt(name(), e))?;
-    Ok(remains.lacks(&core))
+    Ok(if remains.lacks(&core) { Standing::Done } else { Standing::Kept })
+}
+
+/// Tells whether something of a node, or of what an Erasure had, was taken by an Erasure that this catalogue has not.
+pub(crate) fn is_ahead(objects: &Objects, catalogue: &Catalogue, number: Number) -> Result<bool, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let rest = reader.rest(catalogue, number, catalogue.node(number).attached)?;
+    let attachment_of = catalogue.to(number, Role::Erases).next().unwrap_or(number);
+    for (taker, of) in [(rest.details_at, number), (rest.attachment_at, attachment_of)] {
+        if let Some(taker) = taker
+            && reader.remains(catalogue, of, taker)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the Erasures among the nodes from a commit on.
@@ -463,9 +519,19 @@ pub(crate) fn since(catalogue: &Catalogue, commit: u32) -> Vec<Number> {
 }
 
 /// Carries all Erasures of a log over to a copy of it, which may have what they took.
-pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
-    let written = carry_out(objects, catalogue, &since(catalogue, 0))?;
-    if written.is_empty() { Ok(()) } else { forget_index(objects) }
+/// Returns the names of the objects that were written.
+pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<Vec<String>, StorageError> {
+    let mut undone = Vec::new();
+    for erasure in since(catalogue, 0) {
+        if standing(objects, catalogue, erasure)? == Standing::Undone {
+            undone.push(erasure);
+        }
+    }
+    let written = carry_out(objects, catalogue, &undone)?;
+    if !written.is_empty() {
+        forget_index(objects)?;
+    }
+    Ok(written)
 }
 
 /// Overwrites frames of a segment, all or none; returns the name of the object that was written.

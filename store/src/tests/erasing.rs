@@ -476,7 +476,7 @@ fn what_an_erasure_left_is_damaged_by_name() {
         fs::write(&path, &forged).unwrap();
         let report = Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap();
         let why = report.faults.iter().find(|fault| fault.object == name).map(|fault| fault.why.clone());
-        assert!(why.is_some_and(|why| why.contains("of which something was erased")), "{:?}", report.faults);
+        assert!(why.is_some_and(|why| why.contains("does not lead to its details root")), "{:?}", report.faults);
     }
     fs::write(&path, &whole).unwrap();
     assert_clean(&reader(dir.path()));
@@ -623,4 +623,92 @@ fn an_index_is_sifted_once_an_erasure_is_carried_out() {
         assert_eq!(fingerprints(store, folder, &set.id()), 1, "of what is left of it");
         assert_clean(store);
     }
+}
+
+/// Returns the frame of a node in a folder's segment 0, and where it ends.
+fn frame_of(store: &Store, id: &NodeId) -> core::ops::Range<usize> {
+    let state = store.0.read();
+    let number = state.catalogue.number(id).unwrap();
+    assert_eq!(state.catalogue.commit_of(number).segment, 0);
+    let frame = state.catalogue.node(number).frame;
+    usize::try_from(frame.offset).unwrap()..usize::try_from(frame.end()).unwrap()
+}
+
+const FIRST: &str = "segments/0000000000000000";
+
+#[test]
+fn what_stands_there_again_is_told_and_erased_again() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let path = world.dir.path().join(FIRST);
+    let before = fs::read(&path).unwrap();
+    let erased = erase(&world.store, set.id(), &[0], &[]).unwrap();
+    let (frame, attachment) = (frame_of(&world.store, &set.id()), frame_of(&world.store, &erased.id).end);
+    let World { dir, store, .. } = world;
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[frame.clone()].copy_from_slice(&before[frame]);
+    fs::write(&path, &bytes).unwrap();
+    let faults = || Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap().faults;
+    let found = faults();
+    assert!(found.len() == 1 && found[0].heals && found[0].why.contains("still stands there"), "{found:?}");
+
+    // And what the Erasure has is said to be with what is none: nothing is lost by saying so, and it is told.
+    let mut forged = bytes.clone();
+    segment::take(FIRST, &mut forged, u64::try_from(attachment).unwrap(), &set.id(), |_| true).unwrap();
+    fs::write(&path, &forged).unwrap();
+    let found = faults();
+    assert!(found.iter().any(|fault| !fault.heals && fault.why.contains("no later Erasure")), "{found:?}");
+    assert_eq!(reader(dir.path()).by_name(NAME).unwrap(), [set.id()], "no look-up fails");
+
+    fs::write(&path, &bytes).unwrap();
+    let store = open(dir.path());
+    let again = erase(&store, set.id(), &[0], &[]);
+    assert!(matches!(again, Err(EraseError::Gone { slot: 0 })), "{again:?}");
+    assert_eq!(found_below(dir.path(), &set), [""; 0]);
+    assert_clean(&store);
+}
+
+fn found_below(folder: &Path, set: &NodeRecord) -> Vec<String> {
+    found(&below(folder), &needles(set, &[0], &[]))
+}
+
+#[test]
+fn what_is_left_of_another_node_is_damage_by_name() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let victim = world.source("the other one", "DE");
+    world.add(victim.clone());
+    let erased = erase(&world.store, set.id(), &[0], &[]).unwrap();
+    let frame = frame_of(&world.store, &victim.id());
+    let World { dir, store, .. } = world;
+    drop(store);
+    let path = dir.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    segment::take(FIRST, &mut bytes, u64::try_from(frame.start).unwrap(), &erased.id, |_| true).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let store = reader(dir.path());
+    let error = store.node(&victim.id()).unwrap_err().to_string();
+    assert!(error.contains("no Erasure of it"), "{error}");
+    let found = store.fsck(&|_, _, _| {}).unwrap().faults;
+    assert!(found.iter().any(|fault| fault.object == FIRST && !fault.heals), "{found:?}");
+}
+
+#[test]
+fn an_audit_that_is_behind_tells_of_no_damage() {
+    let (bucket, local, other) = (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let writer = init(&bucket, &local);
+    let Person { set, model, .. } = record(&writer);
+    writer.0.publish();
+    let reader = Store::join_in(Arc::new(bucket.clone()), other.path(), OpenOptions::default()).unwrap();
+    reader.tend(Duration::from_secs(1)).unwrap();
+    erase(&writer, set.id(), &[0], &[]).unwrap();
+    erase(&writer, model.id(), &[name_of(Kind::Model)], &[FILES[0]]).unwrap();
+    assert_clean(&reader);
+    writer.0.publish();
+    reader.tend(Duration::from_secs(2)).unwrap();
+    assert_clean(&reader);
+    // And behind the second of two, whose first it knows.
+    erase(&writer, set.id(), &[slot(Kind::Dataset, "licence").unwrap()], &[]).unwrap();
+    assert_clean(&reader);
 }

@@ -9,15 +9,17 @@ use griptrace_core::{
     digest::Digest,
     entry::StatusHead,
     id::{NodeId, StatusKey},
+    node::Kind,
     tree::Rfc9162,
 };
 
 use super::{
-    erasing::{Person, committer, in_bucket_after, init, record, request},
-    world::{NOW, World, signer},
+    erasing::{NAME, Person, assert_clean, committer, found, in_bucket_after, init, needles, objects, record, request},
+    weather::{Storm, Weather},
+    world::{NOW, World, open, signer},
 };
 use crate::{
-    OpenOptions, Standing, Store,
+    OpenOptions, Place, Standing, Store,
     bucket::{Bucket as _, MemoryBucket, When},
     record::NodeRecord,
     segment,
@@ -138,4 +140,66 @@ fn an_erasure_without_what_is_left_is_not_signed() {
         group(store, vec![erasure], vec![], &[])
     });
     assert_eq!(whole, Ok(()));
+}
+
+/// As a version did that took an Erasure from the network, and erased nothing.
+#[test]
+fn an_erasure_that_took_nothing_stands_in_nobodys_way() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let erasure = world.store.erasure(request(set.id(), &[0], &[])).unwrap();
+    let id = erasure.id();
+    let (name, bytes) = group(&world.store, vec![NodeRecord { remains: None, ..erasure }], vec![], &[]);
+    let World { dir, store, .. } = world;
+    drop(store);
+    std::fs::write(dir.path().join(name), bytes).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.of_kind(Kind::Erasure).unwrap(), [id]);
+    assert_eq!(store.by_name(NAME).unwrap(), [set.id()]);
+    let report = store.fsck(&|_, _, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.faults);
+    assert_eq!(report.empty_erasures, [id]);
+    let copy = tempfile::tempdir().unwrap();
+    let to = Place::Folder(copy.path().join("copy"));
+    store.back_up(&to, &|_, _, _| {}).unwrap();
+    // Who wants it gone erases it.
+    store.erase(request(set.id(), &[0], &[]), &committer(), "Maker", NOW).unwrap();
+    assert_eq!(store.by_name(NAME).unwrap(), []);
+    store.back_up(&to, &|_, _, _| {}).unwrap();
+    assert_eq!(to.open().unwrap().node(&set.id()).unwrap().unwrap().record.secret.erased(), [0]);
+    assert_clean(&store);
+}
+
+/// Whoever put it there is gone, and so is what says that it is under way: who signs it may crash anywhere.
+#[test]
+fn a_crash_of_who_adopts_an_erasure_leaves_nothing_for_good() {
+    for at in 0..14 {
+        let folder = || tempfile::tempdir().unwrap();
+        let (bucket, local, other, third) = (MemoryBucket::default(), folder(), folder(), folder());
+        let writer = init(&bucket, &local);
+        let Person { set, .. } = record(&writer);
+        writer.0.publish();
+        drop(writer);
+        let writer = in_bucket_after(&bucket, &local);
+        let erasure = writer.erasure(request(set.id(), &[0], &[])).unwrap();
+        let (name, bytes) = group(&writer, vec![erasure], vec![], &[]);
+        writer.0.publish();
+        drop(writer);
+        bucket.put(&name, &bytes, &When::Absent).unwrap();
+        let weather = Weather::over(&bucket);
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        let store = Store::join_in(Arc::new(weather.clone()), other.path(), options).unwrap();
+        weather.brew(at, Storm::Crash);
+        for seconds in 0..20 {
+            if matches!(store.tend(Duration::from_secs(seconds)), Ok(Standing::Writer)) {
+                break;
+            }
+        }
+        weather.cut_off(true);
+        drop(store);
+        let store = in_bucket_after(&bucket, &third);
+        assert_eq!(store.of_kind(Kind::Erasure).unwrap().len(), 1);
+        assert_eq!(found(&objects(&bucket), &needles(&set, &[0], &[])), [""; 0], "crash at {at}");
+        assert_clean(&store);
+    }
 }
