@@ -70,7 +70,8 @@ pub struct Erased {
     pub id: NodeId,
     /// The receipt of its commit.
     pub receipt: Receipt,
-    /// The objects that were overwritten. A bucket that keeps old versions has theirs.
+    /// The objects that held what was erased, of the node now or before ([`Store::erased_objects`]), or of others whose erasure came to
+    /// its end with this one. A bucket that keeps old versions has theirs.
     pub objects: Vec<String>,
 }
 
@@ -213,6 +214,7 @@ impl Store {
         let writer = self.0.writer().ok_or(crate::error::CommitError::ReadOnly)?;
         let _alone = self.0.erasing();
         self.0.finish_erasing(&writer)?;
+        let target = erase.target;
         let record = self.erasure(erase)?;
         let id = record.id();
         let name = format!("{FOLDER}/{id}");
@@ -228,8 +230,25 @@ impl Store {
             }
         };
         // Crash here: the log has the Erasure, and the value.
-        let objects = self.0.finish_erasing(&writer)?;
+        let mut objects = self.0.finish_erasing(&writer)?;
+        let of_target = self.0.ask(|state| match state.catalogue.number(&target) {
+            Some(number) => erased_objects(&self.0.objects, &state.catalogue, number),
+            None => Ok(Vec::new()),
+        });
+        objects.extend(of_target?);
+        objects.sort_unstable();
+        objects.dedup();
         Ok(Erased { id, receipt, objects })
+    }
+
+    /// Returns the objects that held what was erased of a node, so that older versions of them can be removed where a bucket
+    /// keeps these: those that its frames and the attachments of its older Erasures are in, and the segments that a block
+    /// took the place of. None, if nothing was erased of it.
+    ///
+    /// # Errors
+    /// `NoNode`; `Storage` if the disk failed, or what is there is damaged.
+    pub fn erased_objects(&self, target: &NodeId) -> Result<Vec<String>, ReadError> {
+        self.0.ask(|state| Ok(erased_objects(&self.0.objects, &state.catalogue, state.number(target)?)?))
     }
 
     /// Tells whether an erasure was begun and did not come to its end.
@@ -405,6 +424,21 @@ pub(crate) fn carry_out(
     Ok(written)
 }
 
+/// Returns the names of the objects from which something of a node was taken.
+fn erased_objects(objects: &Objects, catalogue: &Catalogue, target: Number) -> Result<Vec<String>, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let erasures = catalogue.incoming(target).filter(|(role, _)| *role == Role::Erases).map(|(_, from)| from);
+    let mut names = Vec::new();
+    for number in [target].into_iter().chain(erasures) {
+        if reader.rest(catalogue, number, catalogue.node(number).attached)?.is_taken() {
+            names.extend(names_of(objects, catalogue.commit_of(number).segment));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The offsets of frames, by segment, in the order in which they are overwritten.
 type Takings = Vec<(u64, Vec<u64>)>;
 
@@ -534,14 +568,21 @@ pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<Vec
     Ok(written)
 }
 
-/// Overwrites frames of a segment, all or none; returns the name of the object that was written.
+/// Returns the names of the objects that a segment is and was in: that of a block too, and its own, which went when the block was
+/// made and of which a bucket may keep an older version.
+fn names_of(objects: &Objects, segment: u64) -> Vec<String> {
+    let block = objects.blocks().and_then(|blocks| blocks.name_of(segment));
+    block.into_iter().chain([segment::name(segment)]).collect()
+}
+
+/// Overwrites frames of a segment, all or none; returns the names of the objects that held them, if they were there.
 fn overwrite(
     objects: &Objects,
     catalogue: &Catalogue,
     segment: u64,
     offsets: &[u64],
     erasure: Number,
-) -> Result<Option<String>, StorageError> {
+) -> Result<Vec<String>, StorageError> {
     let (name, id) = (segment::name(segment), catalogue.id(erasure));
     let is_older = |other: &NodeId| catalogue.number(other).is_some_and(|other| other < erasure);
     let change = |bytes: &mut [u8]| {
@@ -552,16 +593,17 @@ fn overwrite(
         Ok::<_, StorageError>(is_changed)
     };
     if let Some(blocks) = objects.blocks() {
-        return blocks.change(segment, change).map_err(objects.failed("write", &name))?;
+        let written = blocks.change(segment, change).map_err(objects.failed("write", &name))??;
+        return Ok(written.map_or_else(Vec::new, |_| names_of(objects, segment)));
     }
     let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
     let mut bytes = objects.read(&name)?.ok_or_else(missing)?;
     if !change(&mut bytes)? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     // Crash here, or in it: the old segment or the new one, whole.
     objects.put(&name, &bytes)?;
-    Ok(Some(name))
+    Ok(vec![name])
 }
 
 /// Removes the index: fingerprints of what was erased stand in it.

@@ -320,7 +320,11 @@ fn what_is_erased_is_in_no_object_of_the_bucket_and_in_nothing_that_a_reader_kee
         there.iter().any(|found| found.contains("blocks/")) && there.iter().any(|found| found.contains("segments/"))
     );
     let erased = erase(&writer, model.id(), &[], &[FILES[0], FILES[2]]).unwrap();
-    assert_eq!(erased.objects, ["blocks/0000000000000000"]);
+    assert_eq!(erased.objects, ["blocks/0000000000000000", "segments/0000000000000004"]);
+    assert_eq!(writer.erased_objects(&model.id()).unwrap(), erased.objects, "whoever asks again is told");
+    let before_the_block = writer.erased_objects(&set.id()).unwrap();
+    assert_eq!(before_the_block, ["blocks/0000000000000000", "segments/0000000000000002"]);
+    assert_eq!(writer.erased_objects(&shipment).unwrap(), [""; 0]);
     assert_eq!(found(&objects(&bucket), &gone), [""; 0]);
     follow(6);
     let left = reader.node(&model.id()).unwrap().unwrap().record.manifest.unwrap();
@@ -548,7 +552,10 @@ fn a_backup_carries_an_erasure_over() {
     assert!(look(&gone).len() >= 4);
     erase(&world.store, set.id(), &[0], &[]).unwrap();
     for place in &places {
-        world.store.back_up(place, &|_, _, _| {}).unwrap();
+        let copied = world.store.back_up(place, &|_, _, _| {}).unwrap();
+        assert!(copied.erased.iter().any(|object| object.starts_with("segments/")), "{:?}", copied.erased);
+        // Nothing is left to do.
+        assert_eq!(world.store.back_up(place, &|_, _, _| {}).unwrap().erased, [""; 0]);
     }
     assert_eq!(look(&gone), [""; 0]);
     gone.extend(needles(&model, &[], &FILES[..1]));

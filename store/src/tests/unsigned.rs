@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use griptrace_core::{
     commit::StatusLine,
+    details,
     digest::Digest,
     entry::StatusHead,
     id::{NodeId, StatusKey},
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     OpenOptions, Place, Standing, Store,
     bucket::{Bucket as _, MemoryBucket, When},
-    record::NodeRecord,
+    record::{NodeRecord, Remains},
     segment,
     signing::sign,
 };
@@ -140,6 +141,34 @@ fn an_erasure_without_what_is_left_is_not_signed() {
         group(store, vec![erasure], vec![], &[])
     });
     assert_eq!(whole, Ok(()));
+}
+
+/// An Erasure that was acknowledged and carried out before a checkpoint covered it is signed for, unless what it left is another node's.
+#[test]
+fn an_erasure_that_was_carried_out_is_held_against_what_its_node_is() {
+    let carried_out = |change: &dyn Fn(&mut Remains, &NodeRecord)| {
+        put_there(|store, person| {
+            let mut erasure = store.erasure(request(person.set.id(), &[0], &[])).unwrap();
+            change(erasure.remains.as_mut().unwrap(), &person.set);
+            let (id, state) = (erasure.id(), store.0.read());
+            let number = state.catalogue.number(&person.set.id()).unwrap();
+            let (segment, at) = (state.catalogue.commit_of(number).segment, state.catalogue.node(number).frame.offset);
+            drop(state);
+            let take = |bytes: &mut [u8]| segment::take(&segment::name(segment), bytes, at, &id, |_| true);
+            assert!(store.0.objects.blocks().unwrap().change(segment, take).unwrap().unwrap().is_some());
+            group(store, vec![erasure], vec![], &[])
+        })
+    };
+    assert_eq!(carried_out(&|_, _| {}), Ok(()));
+    let other = details::Kept::Leaf(Digest::from_bytes([7; 32]));
+    let another = carried_out(&|remains, _| remains.details.as_mut().unwrap().0[9] = other);
+    assert_refused(&another, "the node would be another one");
+    let kept = carried_out(&|remains, set| {
+        let (kept, values) = remains.details.as_mut().unwrap();
+        kept[0] = details::Kept::Salt(details::salt(set.secret.seed().unwrap(), 0));
+        values.insert(0, set.values[&0].clone());
+    });
+    assert_refused(&kept, "it has what the Erasure says that it erased");
 }
 
 /// As a version did that took an Erasure from the network, and erased nothing.
