@@ -524,7 +524,7 @@ impl<'a> Audit<'a> {
                 Some(Standing::Undone) => {
                     let object = if begun.contains(&id.to_string()) { erasing::FOLDER } else { &*name };
                     let why = format!(
-                        "{id} erased something that still stands there; `griptrace erase` of anything erases it again"
+                        "{id} erased something that still stands there; the next `griptrace erase` of anything takes it, and in a copy the next backup"
                     );
                     self.report.faults.push(Fault { object: object.to_owned(), why, heals: true });
                 }
