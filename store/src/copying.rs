@@ -90,6 +90,8 @@ pub struct Copied {
     pub had: u64,
     /// The checkpoint of the copy, read from it.
     pub checkpoint: String,
+    /// The objects of the copy that held what was erased since, and were overwritten. A bucket that keeps old versions has theirs.
+    pub erased: Vec<String>,
 }
 
 impl Store {
@@ -211,7 +213,7 @@ impl Store {
         let is_it = opened.catalogue.home == self.0.home
             && there >= told
             && TileReader::new(&opened.objects, &opened.catalogue).root_at(size)? == root;
-        Ok(is_it.then_some(Copied { size: there, had: there, checkpoint: opened.note }))
+        Ok(is_it.then_some(Copied { size: there, had: there, checkpoint: opened.note, erased: Vec::new() }))
     }
 }
 
@@ -276,8 +278,8 @@ impl<'a> Copying<'a> {
         self.tiles(had, size)?;
         self.beside(size)?;
         self.head(Head { size, root }, &note)?;
-        let checkpoint = self.look_again(size, &note)?;
-        Ok(Copied { size, had, checkpoint })
+        let (checkpoint, erased) = self.look_again(size, &note)?;
+        Ok(Copied { size, had, checkpoint, erased })
     }
 
     /// Opens the place to be written to. Whoever goes on with what another one began may have done it already.
@@ -459,8 +461,9 @@ impl<'a> Copying<'a> {
         Ok(self.objects.put_newer(CHECKPOINT, note.as_bytes(), is_older)?)
     }
 
-    /// Opens the copy from its bytes, which have to lead to the same checkpoint; returns that.
-    fn look_again(&self, size: u64, note: &str) -> Result<String, CopyError> {
+    /// Opens the copy from its bytes, which have to lead to the same checkpoint; returns that, and the objects of it that were
+    /// overwritten.
+    fn look_again(&self, size: u64, note: &str) -> Result<(String, Vec<String>), CopyError> {
         (self.progress)("reading the copy", 0, size);
         let opened = open_on(self.to.objects(), OpenOptions::default())?;
         if opened.note != note {
@@ -468,11 +471,11 @@ impl<'a> Copying<'a> {
             return Err(StorageError::corrupt(HEAD, why).into());
         }
         // What the copy had before may have been erased here since. Crash here: the next copy does it again.
-        erasing::carry_over(&opened.objects, &opened.catalogue)?;
+        let erased = erasing::carry_over(&opened.objects, &opened.catalogue)?;
         if opened.catalogue.tail_len() >= CATALOGUE_NODES_MIN {
             opened.catalogue.write_snapshot(&opened.objects)?;
         }
-        Ok(opened.note)
+        Ok((opened.note, erased))
     }
 }
 

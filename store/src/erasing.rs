@@ -37,11 +37,12 @@ use crate::{
     objects::Objects,
     placed::Number,
     random,
-    reading::SegmentReader,
+    reading::{Left, SegmentReader},
     record::{ManifestRecord, NodeRecord, Remains, Secret},
     scan::Nodes,
     segment,
     store::Inner,
+    validate::check_alone,
 };
 
 /// Where it is said that an erasure is under way.
@@ -69,7 +70,8 @@ pub struct Erased {
     pub id: NodeId,
     /// The receipt of its commit.
     pub receipt: Receipt,
-    /// The objects that were overwritten. A bucket that keeps old versions has theirs.
+    /// The objects that held what was erased, of the node now or before ([`Store::erased_objects`]), or of others whose erasure came to
+    /// its end with this one. A bucket that keeps old versions has theirs.
     pub objects: Vec<String>,
 }
 
@@ -115,6 +117,42 @@ impl Remains {
             return Err("its files do not lead to the node's manifest root".to_owned());
         }
         Ok(())
+    }
+}
+
+impl Remains {
+    /// Tells why this is not what an Erasure with this core leaves, if so, where it was carried out already: of the node as it stands
+    /// the details, the attachment or both were taken by Erasures that are not in the log yet. What stood there is gone;
+    /// what is left has to lack what is erased, and to be a node that leads to the roots that its core has.
+    pub(crate) fn check_carried_out(
+        &self,
+        before: NodeRecord,
+        (details, attachment): (bool, bool),
+        erasure: &Core,
+    ) -> Result<(), String> {
+        if !self.lacks(erasure) {
+            return Err("it has what the Erasure says that it erased".to_owned());
+        }
+        let mut left = before;
+        match &self.details {
+            Some((kept, values)) => (left.secret, left.values) = (Secret::Kept(kept.clone()), values.clone()),
+            // A later one took them, and is held against them.
+            None if details => return Ok(()),
+            None => {}
+        }
+        match &self.manifest {
+            Some(manifest) => left.manifest = Some(manifest.clone()),
+            None if attachment => return Ok(()),
+            None => {}
+        }
+        check_alone(&left).map_err(|why| format!("with it the node would be another one: {why}"))
+    }
+
+    /// Tells whether it lacks all that an Erasure with this core says it erased.
+    fn lacks(&self, erasure: &Core) -> bool {
+        let gone = self.details.as_ref().map_or(Vec::new(), |(kept, _)| Secret::Kept(kept.clone()).erased());
+        let files = self.manifest.as_ref().is_some_and(|manifest| manifest.erased() > 0);
+        erasure.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || erasure.erased_files.is_none())
     }
 }
 
@@ -176,6 +214,7 @@ impl Store {
         let writer = self.0.writer().ok_or(crate::error::CommitError::ReadOnly)?;
         let _alone = self.0.erasing();
         self.0.finish_erasing(&writer)?;
+        let target = erase.target;
         let record = self.erasure(erase)?;
         let id = record.id();
         let name = format!("{FOLDER}/{id}");
@@ -191,8 +230,25 @@ impl Store {
             }
         };
         // Crash here: the log has the Erasure, and the value.
-        let objects = self.0.finish_erasing(&writer)?;
+        let mut objects = self.0.finish_erasing(&writer)?;
+        let of_target = self.0.ask(|state| match state.catalogue.number(&target) {
+            Some(number) => erased_objects(&self.0.objects, &state.catalogue, number),
+            None => Ok(Vec::new()),
+        });
+        objects.extend(of_target?);
+        objects.sort_unstable();
+        objects.dedup();
         Ok(Erased { id, receipt, objects })
+    }
+
+    /// Returns the objects that held what was erased of a node, so that older versions of them can be removed where a bucket
+    /// keeps these: those that its frames and the attachments of its older Erasures are in, and the segments that a block
+    /// took the place of. None, if nothing was erased of it.
+    ///
+    /// # Errors
+    /// `NoNode`; `Storage` if the disk failed, or what is there is damaged.
+    pub fn erased_objects(&self, target: &NodeId) -> Result<Vec<String>, ReadError> {
+        self.0.ask(|state| Ok(erased_objects(&self.0.objects, &state.catalogue, state.number(target)?)?))
     }
 
     /// Tells whether an erasure was begun and did not come to its end.
@@ -246,16 +302,30 @@ impl Store {
 }
 
 impl Inner {
-    /// Brings every erasure to its end that was begun; returns the objects that were overwritten.
+    /// Brings every erasure to its end that was begun, and those of which something stands there again; returns the objects that
+    /// were overwritten.
     fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
         let begun = self.objects.list(FOLDER)?;
-        if begun.is_empty() {
+        let mut erasures = self.ask(|state| {
+            let mut erasures = begun_in(&state.catalogue, &begun);
+            for erasure in since(&state.catalogue, 0) {
+                match standing(&self.objects, &state.catalogue, erasure) {
+                    Ok(Standing::Undone) => erasures.push(erasure),
+                    // What is damaged is told by an audit, and others' data is erased nevertheless.
+                    Ok(_) | Err(StorageError::Corrupt { .. }) => {}
+                    Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error),
+                }
+            }
+            Ok(erasures)
+        })?;
+        if begun.is_empty() && erasures.is_empty() {
             return Ok(Vec::new());
         }
+        erasures.sort_unstable();
+        erasures.dedup();
         // Nothing is appended to a file that is being replaced.
-        let written = writer.while_nobody_appends(self, || {
-            self.ask(|state| carry_out(&self.objects, &state.catalogue, &begun_in(&state.catalogue, &begun)))
-        })?;
+        let written = writer
+            .while_nobody_appends(self, || self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures)))?;
         // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
         *self.index() = None;
         forget_index(&self.objects)?;
@@ -354,6 +424,21 @@ pub(crate) fn carry_out(
     Ok(written)
 }
 
+/// Returns the names of the objects from which something of a node was taken.
+fn erased_objects(objects: &Objects, catalogue: &Catalogue, target: Number) -> Result<Vec<String>, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let erasures = catalogue.incoming(target).filter(|(role, _)| *role == Role::Erases).map(|(_, from)| from);
+    let mut names = Vec::new();
+    for number in [target].into_iter().chain(erasures) {
+        if reader.rest(catalogue, number, catalogue.node(number).attached)?.is_taken() {
+            names.extend(names_of(objects, catalogue.commit_of(number).segment));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The offsets of frames, by segment, in the order in which they are overwritten.
 type Takings = Vec<(u64, Vec<u64>)>;
 
@@ -370,12 +455,12 @@ fn takings(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<
             takings.push((catalogue.commit_of(number).segment, offsets));
         }
     };
-    // A later Erasure took it over: that one carries out both.
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(takings) };
+    // If a later Erasure took it over, that one carries out both.
+    let Left::Here(remains) = reader.left_by(catalogue, erasure)? else { return Ok(takings) };
     let target = target_of(catalogue, erasure)?;
     add(target, remains.details.is_some(), remains.manifest.is_some());
     for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
-        let has_remains = reader.remains_at(catalogue, older.1)?.is_some();
+        let has_remains = matches!(reader.left_by(catalogue, older.1)?, Left::Here(_));
         add(older.1, false, has_remains);
     }
     Ok(takings)
@@ -386,11 +471,20 @@ fn target_of(catalogue: &Catalogue, erasure: Number) -> Result<Number, StorageEr
     catalogue.to(erasure, Role::Erases).next().ok_or_else(missing)
 }
 
-/// Tells whether nothing stands any more of what an Erasure took.
+/// Tells whether nothing stands any more of what an Erasure took. Of one that a later one took over it is known only if that one
+/// is known, and has what is left.
 pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<bool, StorageError> {
     let id = catalogue.id(erasure);
     let mut reader = SegmentReader::new(objects);
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let remains = match reader.left_by(catalogue, erasure)? {
+        Left::Here(remains) => remains,
+        Left::Later(later) => {
+            let target = target_of(catalogue, erasure)?;
+            let is_later = catalogue.number(&later).is_some_and(|later| later > erasure);
+            return Ok(is_later && reader.remains(catalogue, target, later)?.is_some());
+        }
+        Left::Nothing => return Ok(true),
+    };
     let target = target_of(catalogue, erasure)?;
     let rest = reader.rest(catalogue, target, catalogue.node(target).attached)?;
     if (remains.details.is_some() && rest.details_at != Some(id))
@@ -399,26 +493,57 @@ pub(crate) fn is_done(objects: &Objects, catalogue: &Catalogue, erasure: Number)
         return Ok(false);
     }
     for older in catalogue.incoming(target).filter(|(role, from)| *role == Role::Erases && *from < erasure) {
-        if reader.remains_at(catalogue, older.1)?.is_some() {
+        if matches!(reader.left_by(catalogue, older.1)?, Left::Here(_)) {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Tells whether what an Erasure has of a node lacks all that it says it erased.
-pub(crate) fn leaves_what_it_says(
-    objects: &Objects,
-    catalogue: &Catalogue,
-    erasure: Number,
-) -> Result<bool, StorageError> {
+/// What an audit finds an Erasure to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It was carried out.
+    Done,
+    /// Something that it took still stands: whoever opens the log for writing takes it.
+    Undone,
+    /// What it has is said to be with one that is no later Erasure of the same node.
+    Broken,
+    /// It has what it says that it erased.
+    Kept,
+    /// It took nothing.
+    Empty,
+}
+
+/// Tells how an Erasure stands.
+pub(crate) fn standing(objects: &Objects, catalogue: &Catalogue, erasure: Number) -> Result<Standing, StorageError> {
     let mut reader = SegmentReader::new(objects);
-    let Some(remains) = reader.remains_at(catalogue, erasure)? else { return Ok(true) };
+    let left = reader.left_by(catalogue, erasure)?;
+    if matches!(left, Left::Nothing) {
+        return Ok(Standing::Empty);
+    }
+    if !is_done(objects, catalogue, erasure)? {
+        return Ok(if matches!(left, Left::Later(_)) { Standing::Broken } else { Standing::Undone });
+    }
+    let Left::Here(remains) = left else { return Ok(Standing::Done) };
     let name = || segment::name(catalogue.commit_of(erasure).segment);
     let core = reader.core(catalogue, erasure)?.core().map_err(|e| StorageError::corrupt(name(), e))?;
-    let gone = remains.details.map_or(Vec::new(), |(kept, _)| Secret::Kept(kept).erased());
-    let files = remains.manifest.is_some_and(|manifest| manifest.erased() > 0);
-    Ok(core.erased_slots.iter().all(|slot| gone.contains(slot)) && (files || core.erased_files.is_none()))
+    Ok(if remains.lacks(&core) { Standing::Done } else { Standing::Kept })
+}
+
+/// Tells whether something of a node, or of what an Erasure had, was taken by an Erasure that this catalogue has not.
+pub(crate) fn is_ahead(objects: &Objects, catalogue: &Catalogue, number: Number) -> Result<bool, StorageError> {
+    let mut reader = SegmentReader::new(objects);
+    let rest = reader.rest(catalogue, number, catalogue.node(number).attached)?;
+    let attachment_of = catalogue.to(number, Role::Erases).next().unwrap_or(number);
+    for (taker, of) in [(rest.details_at, number), (rest.attachment_at, attachment_of)] {
+        if let Some(taker) = taker
+            && reader.remains(catalogue, of, taker)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the Erasures among the nodes from a commit on.
@@ -428,19 +553,36 @@ pub(crate) fn since(catalogue: &Catalogue, commit: u32) -> Vec<Number> {
 }
 
 /// Carries all Erasures of a log over to a copy of it, which may have what they took.
-pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
-    let written = carry_out(objects, catalogue, &since(catalogue, 0))?;
-    if written.is_empty() { Ok(()) } else { forget_index(objects) }
+/// Returns the names of the objects that were written.
+pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<Vec<String>, StorageError> {
+    let mut undone = Vec::new();
+    for erasure in since(catalogue, 0) {
+        if standing(objects, catalogue, erasure)? == Standing::Undone {
+            undone.push(erasure);
+        }
+    }
+    let written = carry_out(objects, catalogue, &undone)?;
+    if !written.is_empty() {
+        forget_index(objects)?;
+    }
+    Ok(written)
 }
 
-/// Overwrites frames of a segment, all or none; returns the name of the object that was written.
+/// Returns the names of the objects that a segment is and was in: that of a block too, and its own, which went when the block was
+/// made and of which a bucket may keep an older version.
+fn names_of(objects: &Objects, segment: u64) -> Vec<String> {
+    let block = objects.blocks().and_then(|blocks| blocks.name_of(segment));
+    block.into_iter().chain([segment::name(segment)]).collect()
+}
+
+/// Overwrites frames of a segment, all or none; returns the names of the objects that held them, if they were there.
 fn overwrite(
     objects: &Objects,
     catalogue: &Catalogue,
     segment: u64,
     offsets: &[u64],
     erasure: Number,
-) -> Result<Option<String>, StorageError> {
+) -> Result<Vec<String>, StorageError> {
     let (name, id) = (segment::name(segment), catalogue.id(erasure));
     let is_older = |other: &NodeId| catalogue.number(other).is_some_and(|other| other < erasure);
     let change = |bytes: &mut [u8]| {
@@ -451,16 +593,17 @@ fn overwrite(
         Ok::<_, StorageError>(is_changed)
     };
     if let Some(blocks) = objects.blocks() {
-        return blocks.change(segment, change).map_err(objects.failed("write", &name))?;
+        let written = blocks.change(segment, change).map_err(objects.failed("write", &name))??;
+        return Ok(written.map_or_else(Vec::new, |_| names_of(objects, segment)));
     }
     let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
     let mut bytes = objects.read(&name)?.ok_or_else(missing)?;
     if !change(&mut bytes)? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     // Crash here, or in it: the old segment or the new one, whole.
     objects.put(&name, &bytes)?;
-    Ok(Some(name))
+    Ok(vec![name])
 }
 
 /// Removes the index: fingerprints of what was erased stand in it.

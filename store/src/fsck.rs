@@ -27,7 +27,7 @@ use crate::{
     cosigned,
     delta::Delta,
     edge::{Edge, Tiles},
-    erasing,
+    erasing::{self, Standing},
     error::{FsckError, ReadError, StorageError},
     head::{CHECKPOINT, HEAD, Head, Signature, Slot},
     lease::SharedHead,
@@ -36,6 +36,7 @@ use crate::{
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, read_genesis},
+    placed::Number,
     reading::SegmentReader,
     record::core_bytes,
     segment::{self, Group, GroupEntry, GroupNode, Groups},
@@ -56,7 +57,7 @@ pub struct Fault {
     pub object: String,
     /// What was found, and what was expected.
     pub why: String,
-    /// Whether nothing is lost: it is made again from what is whole, by [`Store::mend`] or before.
+    /// Whether nothing is lost: it is made again from what is whole, by [`Store::mend`] or before, or `why` says who does.
     pub heals: bool,
 }
 
@@ -81,6 +82,9 @@ pub struct FsckReport {
     pub tiles: u64,
     /// Published checkpoints whose signature and root were checked.
     pub checkpoints: u64,
+    /// Erasures that took nothing: a version that erased nothing recorded them. What they say was erased stands in the log, and
+    /// no fault of it; who wants it gone erases it.
+    pub empty_erasures: Vec<NodeId>,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -303,7 +307,7 @@ impl<'a> Audit<'a> {
         let is_signed = self.signature.all(self.objects).is_ok();
         let has_genesis = !self.report.faults.iter().any(|fault| fault.object == segment::name(0));
         for fault in &mut self.report.faults {
-            fault.heals = match fault.object.as_str() {
+            fault.heals |= match fault.object.as_str() {
                 HEAD | CHECKPOINT => is_signed,
                 GENESIS => has_genesis,
                 object => {
@@ -534,8 +538,14 @@ impl<'a> Audit<'a> {
     fn erased(&mut self, catalogue: &Catalogue) -> Result<(), StorageError> {
         let mut reader = SegmentReader::new(self.objects);
         let begun = self.objects.list(erasing::FOLDER)?;
+        let told = self.signature.told(self.objects).ok().flatten();
+        // Another process may have erased since: what that took is known with what it wrote.
+        let is_longer = told.is_some_and(|told| told > catalogue.size());
+        let objects = self.objects;
+        let is_ahead =
+            |number: Number| is_longer && erasing::is_ahead(objects, catalogue, number).is_ok_and(|is_ahead| is_ahead);
         for id in core::mem::take(&mut self.taken) {
-            let Some(number) = catalogue.number(&id) else { continue };
+            let Some(number) = catalogue.number(&id).filter(|number| !is_ahead(*number)) else { continue };
             let record = reader.whole(catalogue, number);
             let Some(record) = self.note(record)? else { continue };
             if let Err(refusal) = check_alone(&record) {
@@ -545,18 +555,29 @@ impl<'a> Audit<'a> {
         }
         for id in core::mem::take(&mut self.erasures) {
             let Some(number) = catalogue.number(&id) else { continue };
-            let left = erasing::is_done(self.objects, catalogue, number)
-                .and_then(|is_done| Ok((is_done, erasing::leaves_what_it_says(self.objects, catalogue, number)?)));
+            let standing = erasing::standing(self.objects, catalogue, number);
             let name = segment::name(catalogue.commit_of(number).segment);
-            match self.note(left)? {
-                Some((false, _)) => {
+            match self.note(standing)? {
+                Some(Standing::Undone | Standing::Broken)
+                    if is_ahead(number) || catalogue.to(number, Role::Erases).any(is_ahead) => {}
+                Some(Standing::Undone) => {
                     let object = if begun.contains(&id.to_string()) { erasing::FOLDER } else { &*name };
-                    self.fault(object, format!("{id} erased something that still stands there"));
+                    let why = format!(
+                        "{id} erased something that still stands there; the next `griptrace erase` of anything takes it, and in a copy the next backup"
+                    );
+                    self.report.faults.push(Fault { object: object.to_owned(), why, heals: true });
                 }
-                Some((true, false)) => {
+                Some(Standing::Broken) => {
+                    self.fault(
+                        name,
+                        format!("what {id} left is said to be with what is no later Erasure of the same node"),
+                    );
+                }
+                Some(Standing::Kept) => {
                     self.fault(name, format!("{id} has kept what it says that it erased"));
                 }
-                Some((true, true)) | None => {}
+                Some(Standing::Empty) => self.report.empty_erasures.push(id),
+                Some(Standing::Done) | None => {}
             }
         }
         Ok(())

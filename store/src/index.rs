@@ -180,8 +180,11 @@ impl Index {
     fn sift(&mut self, objects: &Objects, catalogue: &Catalogue) -> Result<(), StorageError> {
         let erasures = erasing::since(catalogue, self.meta.sifted);
         for erasure in erasures.iter().copied() {
-            if !erasing::is_done(objects, catalogue, erasure)? {
-                return Ok(());
+            match erasing::is_done(objects, catalogue, erasure) {
+                Ok(false) => return Ok(()),
+                // An audit tells of a broken one, and no look-up waits for it.
+                Ok(true) | Err(StorageError::Corrupt { .. }) => {}
+                Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error),
             }
         }
         if !erasures.is_empty() && self.meta.commits > 0 {

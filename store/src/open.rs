@@ -8,6 +8,7 @@ use std::{path::Path, sync::Arc};
 use griptrace_core::{
     entry::{Entry, Genesis, StatusHead, genesis_hash},
     id::GenesisHash,
+    node::Kind,
     note::{NoteSigner, NoteVerifier},
     tile::{TILE_WIDTH, Tile},
     tree::Rfc9162,
@@ -452,6 +453,10 @@ impl Reading<'_> {
         let keys = publisher.keys_with(&delta)?;
         let wrong = || wrong_key(&keys, &publisher.signer);
         publisher.signer = signer_of(&keys, signers).ok_or_else(wrong)?.clone();
+        // Who adopts it may crash once it is signed, and nobody else may know of it.
+        for (id, _) in delta.ids.iter().zip(&delta.nodes).filter(|(_, node)| node.kind == Kind::Erasure) {
+            self.objects.put(&format!("{}/{id}", erasing::FOLDER), b"")?;
+        }
         let note = publisher.adopt(self.objects, group, &delta)?;
         catalogue.apply(delta);
         Ok(note)

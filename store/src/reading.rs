@@ -9,7 +9,7 @@ use std::{
 use griptrace_core::{
     commit::Commit,
     id::NodeId,
-    node::{Core, Kind, node_id},
+    node::{Core, Kind, Role, node_id},
 };
 
 use crate::{
@@ -27,6 +27,17 @@ use crate::{
 const RUN_BYTES_MAX: u64 = 256 << 10;
 /// Bytes between two nodes that are read with them rather than passed over.
 const GAP_BYTES_MAX: u64 = 4 << 10;
+
+/// What an Erasure has of the node that it erased.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// All that is left.
+    Here(Remains),
+    /// A later Erasure took it over.
+    Later(NodeId),
+    /// Nothing: it was recorded by a version that erased nothing, and took nothing.
+    Nothing,
+}
 
 /// Reads frames, keeping the last segment open.
 #[derive(Debug)]
@@ -109,44 +120,67 @@ impl<'a> SegmentReader<'a> {
     /// Puts what an erasure left of a node in the place of what it took.
     fn complete(&mut self, catalogue: &Catalogue, number: Number, rest: Rest) -> Result<NodeRecord, StorageError> {
         let Rest { mut record, details_at, attachment_at, remains: _ } = rest;
-        if let Some(taker) = details_at {
-            let (kept, values) = self.remains(catalogue, taker)?.details.unwrap_or_default();
+        if let Some(taker) = details_at
+            && let Some(remains) = self.remains(catalogue, number, taker)?
+        {
+            let (kept, values) = remains.details.unwrap_or_default();
             (record.secret, record.values) = (Secret::Kept(kept), values);
+            let name = || segment::name(catalogue.commit_of(number).segment);
+            let core = record.core().map_err(|e| StorageError::corrupt(name(), e))?;
+            if record.secret.root(core.kind, &record.values) != Some(core.details) {
+                let why = format!(
+                    "what {taker} left of node {} does not lead to its details root {}",
+                    catalogue.id(number),
+                    core.details
+                );
+                return Err(StorageError::corrupt(name(), why));
+            }
         }
         if let Some(taker) = attachment_at.filter(|_| catalogue.node(number).kind != Kind::Erasure) {
             let nothing = || ManifestRecord { secret: Secret::Kept(Vec::new()), files: Vec::new() };
-            record.manifest = Some(self.remains(catalogue, taker)?.manifest.unwrap_or_else(nothing));
+            let remains = self.remains(catalogue, number, taker)?.unwrap_or_default();
+            record.manifest = Some(remains.manifest.unwrap_or_else(nothing));
         }
         Ok(record)
     }
 
-    /// Reads what an Erasure has of the node that it erased; `None` if a later one took that over.
-    pub(crate) fn remains_at(
-        &mut self,
-        catalogue: &Catalogue,
-        erasure: Number,
-    ) -> Result<Option<Remains>, StorageError> {
+    /// Reads what an Erasure has of the node that it erased.
+    pub(crate) fn left_by(&mut self, catalogue: &Catalogue, erasure: Number) -> Result<Left, StorageError> {
         let rest = self.rest(catalogue, erasure, catalogue.node(erasure).attached)?;
-        if rest.attachment_at.is_some() {
-            return Ok(None);
-        }
-        let why = || format!("{} is an Erasure, and has nothing of what it erased", catalogue.id(erasure));
-        let name = || segment::name(catalogue.commit_of(erasure).segment);
-        rest.remains.map(Some).ok_or_else(|| StorageError::corrupt(name(), why()))
+        Ok(match (rest.attachment_at, rest.remains) {
+            (Some(later), _) => Left::Later(later),
+            (None, Some(remains)) => Left::Here(remains),
+            (None, None) => Left::Nothing,
+        })
     }
 
-    /// Reads what an Erasure has of the node that it erased, or a later one that took that over. Nothing, if it is not in the
+    /// Reads what an Erasure has of a node that it erased, or a later one that took that over. `None`, if that is not in the
     /// log as far as it was read here: another process erases meanwhile, and what that left is unknown until this one follows.
-    fn remains(&mut self, catalogue: &Catalogue, taker: NodeId) -> Result<Remains, StorageError> {
-        let mut taker = taker;
-        let mut before = None;
-        while let Some(number) = catalogue.number(&taker).filter(|number| before.is_none_or(|before| *number > before))
-        {
-            let rest = self.rest(catalogue, number, catalogue.node(number).attached)?;
-            let Some(next) = rest.attachment_at else { return Ok(rest.remains.unwrap_or_default()) };
-            (before, taker) = (Some(number), next);
+    ///
+    /// # Errors
+    /// `Corrupt` if what is said to have it is no Erasure of the node, or has nothing.
+    pub(crate) fn remains(
+        &mut self,
+        catalogue: &Catalogue,
+        node: Number,
+        taker: NodeId,
+    ) -> Result<Option<Remains>, StorageError> {
+        let (mut taker, mut before) = (taker, node);
+        loop {
+            let Some(number) = catalogue.number(&taker) else { return Ok(None) };
+            let erases = catalogue.to(number, Role::Erases).next() == Some(node);
+            match self.left_by(catalogue, number)? {
+                Left::Here(remains) if erases && number > before => return Ok(Some(remains)),
+                Left::Later(next) if erases && number > before => (before, taker) = (number, next),
+                Left::Here(_) | Left::Later(_) | Left::Nothing => {
+                    let id = catalogue.id(node);
+                    let why = format!(
+                        "something of node {id} is said to be taken by {taker}, which is no Erasure of it that has what is left"
+                    );
+                    return Err(StorageError::corrupt(segment::name(catalogue.commit_of(node).segment), why));
+                }
+            }
         }
-        Ok(Remains::default())
     }
 
     fn attachment(&mut self, first: u64, offset: u64) -> Result<Vec<u8>, StorageError> {

@@ -32,5 +32,6 @@ mod signed;
 mod sim;
 mod successor;
 mod turns;
+mod unsigned;
 mod weather;
 mod world;

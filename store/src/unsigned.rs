@@ -9,26 +9,29 @@ use std::collections::HashSet;
 use griptrace_core::{
     entry::Entry,
     id::NodeId,
-    node::{Core, Role},
+    node::{Core, Kind, Role, node_id},
 };
 
 use crate::{
     catalogue::Catalogue,
     error::StorageError,
+    number::{narrow, wide},
     objects::Objects,
-    reading::SegmentReader,
     record::NodeRecord,
-    segment::{Group, Rest},
-    validate::validate,
+    segment::{self, Group, Groups, Rest},
+    validate::validate_left,
 };
 
-/// Checks each commit of a group that is to follow on a catalogue, as it was checked before it was written.
+/// Checks each commit of a group that is to follow on a catalogue, as it was checked before it was written. It may have been
+/// signed and acknowledged once, and something of it erased since, before the checkpoint over it was published: of a node of
+/// which an Erasure took something the core is checked, and that the Erasure comes; what that left is checked with it.
 ///
 /// # Errors
 /// `Corrupt`, naming the segment.
 pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>) -> Result<(), StorageError> {
     let bad = |why: String| StorageError::corrupt(group.name, why);
     let mut seen = HashSet::new();
+    let mut taken = Vec::new();
     for entry in &group.entries {
         let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
         if commit.payload.home != catalogue.home {
@@ -38,42 +41,95 @@ pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>)
             )));
         }
         let rests = entry.nodes.iter().map(|node| node.rest(group.name)).collect::<Result<Vec<_>, _>>()?;
-        let is_erased = is_erased(catalogue, objects, &rests)?;
+        let mut left = HashSet::new();
+        for rest in rests.iter().filter(|rest| rest.is_taken()) {
+            left.insert(rest.record.id());
+            taken.extend(Taken::of(group.name, rest)?);
+        }
         let named: Vec<(NodeId, NodeRecord)> = rests.into_iter().map(named).collect();
         if let Some((id, _)) = named.iter().find(|(id, _)| !seen.insert(*id) || catalogue.number(id).is_some()) {
             return Err(bad(format!("node {id} stands in it, and has a place in the log already")));
         }
-        if is_erased {
-            continue;
-        }
-        let lines = validate(catalogue, objects, &named);
+        let lines = validate_left(catalogue, objects, &named, &left);
         let mut lines = lines.map_err(|error| bad(format!("a commit in it would be refused: {error}")))?;
         lines.sort_unstable();
         if lines != commit.payload.statuses {
             return Err(bad("a commit in it states other statuses than its nodes have".to_owned()));
         }
     }
-    Ok(())
+    if taken.is_empty() { Ok(()) } else { check_takers(catalogue, objects, group, taken) }
 }
 
-/// Tells whether something of these nodes, or what an Erasure among them took, was overwritten already: the group was signed and
-/// acknowledged once, and the erasure carried out, before the checkpoint over it was published. What is left is an audit's.
-fn is_erased(catalogue: &Catalogue, objects: &Objects, rests: &[Rest]) -> Result<bool, StorageError> {
-    let mut reader = SegmentReader::new(objects);
-    for rest in rests {
-        if rest.is_taken() {
-            return Ok(true);
+/// Something that an Erasure took: which one, and what it has to erase.
+struct Taken {
+    node: NodeId,
+    taker: NodeId,
+    target: NodeId,
+}
+
+impl Taken {
+    /// Returns what was taken of a node. What an Erasure had is only taken by another one of the same node.
+    fn of(name: &str, rest: &Rest) -> Result<Vec<Self>, StorageError> {
+        let node = rest.record.id();
+        let core = Core::from_bytes(&rest.record.core).map_err(|e| StorageError::corrupt(name, e))?;
+        let details = rest.details_at.map(|taker| Self { node, taker, target: node });
+        let attachment = rest.attachment_at.map(|taker| Self { node, taker, target: target(&core).unwrap_or(node) });
+        if core.kind == Kind::Erasure && rest.attachment_at.is_none() && rest.remains.is_none() {
+            return Err(StorageError::corrupt(
+                name,
+                format!("{node} is an Erasure, and has nothing of what it erased"),
+            ));
         }
-        let core = Core::from_bytes(&rest.record.core).ok();
-        let targets =
-            core.iter().flat_map(|core| core.edges_of(Role::Erases)).filter_map(|edge| catalogue.number(&edge.to));
-        for target in targets {
-            if reader.rest(catalogue, target, catalogue.node(target).attached)?.is_taken() {
-                return Ok(true);
-            }
+        Ok(details.into_iter().chain(attachment).collect())
+    }
+}
+
+/// Returns what a node erases.
+fn target(core: &Core) -> Option<NodeId> {
+    core.edges_of(Role::Erases).next().filter(|_| core.kind == Kind::Erasure).map(|edge| edge.to)
+}
+
+/// Checks that each Erasure that took something of a group comes: in it, or in one that lies behind it.
+fn check_takers(
+    catalogue: &Catalogue,
+    objects: &Objects,
+    group: &Group<'_>,
+    mut taken: Vec<Taken>,
+) -> Result<(), StorageError> {
+    forget_what_comes(group, &mut taken)?;
+    let mut next = group.first.saturating_add(wide(group.entries.len()));
+    while !taken.is_empty()
+        && let Some(bytes) = objects.read(&segment::name(next))?
+    {
+        let (name, first) = (segment::name(next), next);
+        let header = segment::check_header(&catalogue.home, first, &bytes)?;
+        let mut groups = Groups::new(&name, first, bytes.get(narrow(header)..).unwrap_or_default(), header, first);
+        while let Some(group) = groups.next()? {
+            forget_what_comes(&group, &mut taken)?;
+            next = group.first.saturating_add(wide(group.entries.len()));
+        }
+        if next == first {
+            break;
         }
     }
-    Ok(false)
+    taken.first().map_or(Ok(()), |Taken { node, taker, target }| {
+        let why = format!(
+            "something of node {node} was taken by {taker}, and no Erasure of {target} with that id is there or behind it"
+        );
+        Err(StorageError::corrupt(group.name, why))
+    })
+}
+
+/// Forgets what was taken by Erasures that are in a group.
+fn forget_what_comes(group: &Group<'_>, taken: &mut Vec<Taken>) -> Result<(), StorageError> {
+    for node in group.entries.iter().flat_map(|entry| &entry.nodes) {
+        let bytes = segment::core_of_node(group.name, node.bytes)?;
+        let Some(erased) = Core::from_bytes(bytes).ok().as_ref().and_then(target) else { continue };
+        let id = node_id(bytes);
+        // Nothing takes from itself.
+        taken.retain(|taken| taken.taker != id || taken.target != erased || taken.node == id);
+    }
+    Ok(())
 }
 
 fn named(rest: Rest) -> (NodeId, NodeRecord) {

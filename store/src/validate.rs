@@ -1,6 +1,6 @@
 //! What a node has to be before it is signed for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use griptrace_core::{
     assessment::{Assessed, AssessorMark, assessed, subjects_root},
@@ -34,6 +34,8 @@ struct Candidate<'r> {
     assessed: Option<Assessed>,
     /// The nodes of the log that its local edges lead to.
     old: Vec<Option<Number>>,
+    /// Whether something of it was erased already.
+    is_left: bool,
 }
 
 struct Checker<'a> {
@@ -49,8 +51,19 @@ pub(crate) fn validate(
     objects: &Objects,
     nodes: &[(NodeId, NodeRecord)],
 ) -> Result<Vec<StatusLine>, CommitError> {
+    validate_left(catalogue, objects, nodes, &HashSet::new())
+}
+
+/// Does the same where something of some nodes was erased already: of those only the core is looked at, and what leads from it.
+pub(crate) fn validate_left(
+    catalogue: &Catalogue,
+    objects: &Objects,
+    nodes: &[(NodeId, NodeRecord)],
+    left: &HashSet<NodeId>,
+) -> Result<Vec<StatusLine>, CommitError> {
     let refused = |id: NodeId| move |why| CommitError::Refused { id, why };
-    let mut examined = on_all_processors(nodes, |(id, record)| examine(catalogue, *id, record).map_err(refused(*id)));
+    let examine_one = |id, record| examine(catalogue, id, record, left.contains(&id));
+    let mut examined = on_all_processors(nodes, |(id, record)| examine_one(*id, record).map_err(refused(*id)));
     // That a node is there already is said last: a commit that is sent again is answered as the one that is there only
     // if its records, too, are whole.
     let is_recorded = |error: &CommitError| matches!(error, CommitError::Refused { why: Refusal::Recorded, .. });
@@ -73,15 +86,23 @@ pub(crate) fn validate(
 }
 
 /// Checks what can be checked of a node without the others in its commit.
-fn examine<'r>(catalogue: &Catalogue, id: NodeId, record: &'r NodeRecord) -> Result<Candidate<'r>, Refusal> {
-    let mut candidate = read(id, record)?;
+fn examine<'r>(
+    catalogue: &Catalogue,
+    id: NodeId,
+    record: &'r NodeRecord,
+    is_left: bool,
+) -> Result<Candidate<'r>, Refusal> {
+    let mut candidate = if is_left { read_core(id, record) } else { read(id, record) }?;
+    candidate.is_left = is_left;
     let core = &candidate.core;
-    check_whole(record)?;
     if core.home != catalogue.home {
         return Err(Refusal::Home { expected: catalogue.home, found: core.home });
     }
-    check_manifest(core, record)?;
-    check_subjects(&candidate)?;
+    if !is_left {
+        check_whole(record)?;
+        check_manifest(core, record)?;
+        check_subjects(&candidate)?;
+    }
     let signed = candidate.assessed.as_ref().and_then(|assessed| assessed.signed.as_ref());
     if let Some(signed) = signed.filter(|signed| signed.home != core.home) {
         return Err(Refusal::Home { expected: core.home, found: signed.home });
@@ -115,19 +136,26 @@ pub(crate) fn check_alone(record: &NodeRecord) -> Result<(), Refusal> {
 
 /// Reads what is inside a record.
 fn read(id: NodeId, record: &NodeRecord) -> Result<Candidate<'_>, Refusal> {
-    let decode = |what| move |source| Refusal::Decode { what, source };
-    let core = Core::from_bytes(&record.core).map_err(decode("its core is refused"))?;
+    let candidate = read_core(id, record)?;
     for value in record.values.values() {
-        read_value(value).map_err(decode("a detail is refused"))?;
+        read_value(value).map_err(|source| Refusal::Decode { what: "a detail is refused", source })?;
     }
+    let core = &candidate.core;
     let computed = record.secret.root(core.kind, &record.values).unwrap_or(Digest::ZERO);
     if computed != core.details {
         return Err(Refusal::Details { stated: core.details, computed });
     }
+    Ok(candidate)
+}
+
+/// Reads what is inside a core.
+fn read_core(id: NodeId, record: &NodeRecord) -> Result<Candidate<'_>, Refusal> {
+    let core = Core::from_bytes(&record.core);
+    let core = core.map_err(|source| Refusal::Decode { what: "its core is refused", source })?;
     let is_assessment = core.kind == Kind::Assessment;
     let statement = |why: String| Refusal::Statement { why };
     let assessed = if is_assessment { Some(assessed(id, &core).map_err(|e| statement(e.to_string()))?) } else { None };
-    Ok(Candidate { record, core, assessed, old: Vec::new() })
+    Ok(Candidate { record, core, assessed, old: Vec::new(), is_left: false })
 }
 
 impl Checker<'_> {
@@ -207,13 +235,27 @@ impl Checker<'_> {
     /// has it, so that nobody but the store erases.
     fn check_erasure(&self, id: NodeId, candidate: &Candidate<'_>) -> Result<(), CommitError> {
         let refused = |why: &str| CommitError::Refused { id, why: Refusal::Remains { why: why.to_owned() } };
-        let remains = candidate.record.remains.as_ref();
-        let remains = remains.ok_or_else(|| refused("it is made where the store is, by `griptrace erase`"))?;
         let target = candidate.old.iter().flatten().next();
         let target = *target.ok_or_else(|| refused("what it erases is not in the log before it"))?;
-        let before = SegmentReader::new(self.objects).whole(self.catalogue, target).map_err(CommitError::Storage)?;
+        let remains = match candidate.record.remains.as_ref() {
+            Some(remains) => remains,
+            // A later one has them.
+            None if candidate.is_left => return Ok(()),
+            None => return Err(refused("it is made where the store is, by `griptrace erase`")),
+        };
+        let mut reader = SegmentReader::new(self.objects);
+        let is_attached = self.catalogue.node(target).attached;
+        let rest = reader.rest(self.catalogue, target, is_attached).map_err(CommitError::Storage)?;
+        let before = reader.whole(self.catalogue, target).map_err(CommitError::Storage)?;
         let kind = self.catalogue.node(target).kind;
-        remains.check(&before, kind, &candidate.core).map_err(|why| refused(&why))
+        let is_ahead = |taker: Option<NodeId>| taker.is_some_and(|taker| self.catalogue.number(&taker).is_none());
+        let (details, attachment) = (is_ahead(rest.details_at), is_ahead(rest.attachment_at));
+        let checked = if details || attachment {
+            remains.check_carried_out(before, (details, attachment), &candidate.core)
+        } else {
+            remains.check(&before, kind, &candidate.core)
+        };
+        checked.map_err(|why| refused(&why))
     }
 
     /// Refuses models whose files could not be put into one folder: the buyer is to have exactly

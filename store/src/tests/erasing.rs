@@ -32,10 +32,11 @@ use crate::{
     segment,
 };
 
-const NAME: &str = "a person in the picture, by name";
-const FILES: [&str; 4] = ["recordings/of-the-person-0001.mcap", "weights.bin", "z/also-recalled-file.mcap", "zz"];
+pub(super) const NAME: &str = "a person in the picture, by name";
+pub(super) const FILES: [&str; 4] =
+    ["recordings/of-the-person-0001.mcap", "weights.bin", "z/also-recalled-file.mcap", "zz"];
 
-fn committer() -> SecretKey {
+pub(super) fn committer() -> SecretKey {
     SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap()
 }
 
@@ -49,15 +50,15 @@ pub(super) fn request(target: NodeId, slots: &[u8], files: &[&str]) -> Erase {
     }
 }
 
-fn erase(store: &Store, target: NodeId, slots: &[u8], files: &[&str]) -> Result<Erased, EraseError> {
+pub(super) fn erase(store: &Store, target: NodeId, slots: &[u8], files: &[&str]) -> Result<Erased, EraseError> {
     store.erase(request(target, slots, files), &committer(), "Maker", NOW)
 }
 
 /// What must not be found: the name of each, and its bytes.
-type Needles = Vec<(String, Vec<u8>)>;
+pub(super) type Needles = Vec<(String, Vec<u8>)>;
 
 /// All that would give away these slots and files of a node.
-fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
+pub(super) fn needles(node: &NodeRecord, slots: &[u8], files: &[&str]) -> Needles {
     let kind = node.core().unwrap().kind;
     let mut needles = Vec::new();
     if let Some(seed) = node.secret.seed().filter(|_| !slots.is_empty()) {
@@ -99,12 +100,12 @@ fn below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn objects(bucket: &MemoryBucket) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn objects(bucket: &MemoryBucket) -> BTreeMap<String, Vec<u8>> {
     bucket.names().into_iter().map(|name| (name.clone(), bucket.get(&name, None).unwrap().unwrap().bytes)).collect()
 }
 
 /// Returns which needles are found where.
-fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
+pub(super) fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
     let mut found = Vec::new();
     for (place, bytes) in places {
         for (what, needle) in needles {
@@ -116,23 +117,23 @@ fn found(places: &BTreeMap<String, Vec<u8>>, needles: &Needles) -> Vec<String> {
     found
 }
 
-fn assert_clean(store: &Store) {
+pub(super) fn assert_clean(store: &Store) {
     let report = store.fsck(&|_, _, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.faults);
 }
 
-fn name_of(kind: Kind) -> u8 {
+pub(super) fn name_of(kind: Kind) -> u8 {
     slot(kind, "name").unwrap()
 }
 
 /// What a log has of one person: a data set with a name, and a model with files, shipped.
-struct Person {
-    set: NodeRecord,
-    model: NodeRecord,
-    shipment: NodeId,
+pub(super) struct Person {
+    pub(super) set: NodeRecord,
+    pub(super) model: NodeRecord,
+    pub(super) shipment: NodeId,
 }
 
-fn record(store: &Store) -> Person {
+pub(super) fn record(store: &Store) -> Person {
     let world = World::at(store);
     let set = world.source(NAME, "CN");
     world.add(set.clone());
@@ -252,7 +253,7 @@ fn what_is_erased_again_only_gets_less() {
     assert_clean(&world.store);
 }
 
-fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
+pub(super) fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
     init_over(Arc::new(bucket.clone()), local)
 }
 
@@ -264,7 +265,7 @@ fn init_over(bucket: Arc<dyn Bucket>, local: &TempDir) -> Store {
 }
 
 /// Opens a log for writing that was left by a writer which is gone.
-fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
+pub(super) fn in_bucket_after(bucket: &MemoryBucket, local: &TempDir) -> Store {
     let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
     let store = Store::join_in(Arc::new(bucket.clone()), local.path(), options).unwrap();
     for at in 0..100 {
@@ -319,7 +320,11 @@ fn what_is_erased_is_in_no_object_of_the_bucket_and_in_nothing_that_a_reader_kee
         there.iter().any(|found| found.contains("blocks/")) && there.iter().any(|found| found.contains("segments/"))
     );
     let erased = erase(&writer, model.id(), &[], &[FILES[0], FILES[2]]).unwrap();
-    assert_eq!(erased.objects, ["blocks/0000000000000000"]);
+    assert_eq!(erased.objects, ["blocks/0000000000000000", "segments/0000000000000004"]);
+    assert_eq!(writer.erased_objects(&model.id()).unwrap(), erased.objects, "whoever asks again is told");
+    let before_the_block = writer.erased_objects(&set.id()).unwrap();
+    assert_eq!(before_the_block, ["blocks/0000000000000000", "segments/0000000000000002"]);
+    assert_eq!(writer.erased_objects(&shipment).unwrap(), [""; 0]);
     assert_eq!(found(&objects(&bucket), &gone), [""; 0]);
     follow(6);
     let left = reader.node(&model.id()).unwrap().unwrap().record.manifest.unwrap();
@@ -475,7 +480,7 @@ fn what_an_erasure_left_is_damaged_by_name() {
         fs::write(&path, &forged).unwrap();
         let report = Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap();
         let why = report.faults.iter().find(|fault| fault.object == name).map(|fault| fault.why.clone());
-        assert!(why.is_some_and(|why| why.contains("of which something was erased")), "{:?}", report.faults);
+        assert!(why.is_some_and(|why| why.contains("does not lead to its details root")), "{:?}", report.faults);
     }
     fs::write(&path, &whole).unwrap();
     assert_clean(&reader(dir.path()));
@@ -547,7 +552,10 @@ fn a_backup_carries_an_erasure_over() {
     assert!(look(&gone).len() >= 4);
     erase(&world.store, set.id(), &[0], &[]).unwrap();
     for place in &places {
-        world.store.back_up(place, &|_, _, _| {}).unwrap();
+        let copied = world.store.back_up(place, &|_, _, _| {}).unwrap();
+        assert!(copied.erased.iter().any(|object| object.starts_with("segments/")), "{:?}", copied.erased);
+        // Nothing is left to do.
+        assert_eq!(world.store.back_up(place, &|_, _, _| {}).unwrap().erased, [""; 0]);
     }
     assert_eq!(look(&gone), [""; 0]);
     gone.extend(needles(&model, &[], &FILES[..1]));
@@ -622,4 +630,92 @@ fn an_index_is_sifted_once_an_erasure_is_carried_out() {
         assert_eq!(fingerprints(store, folder, &set.id()), 1, "of what is left of it");
         assert_clean(store);
     }
+}
+
+/// Returns the frame of a node in a folder's segment 0, and where it ends.
+fn frame_of(store: &Store, id: &NodeId) -> core::ops::Range<usize> {
+    let state = store.0.read();
+    let number = state.catalogue.number(id).unwrap();
+    assert_eq!(state.catalogue.commit_of(number).segment, 0);
+    let frame = state.catalogue.node(number).frame;
+    usize::try_from(frame.offset).unwrap()..usize::try_from(frame.end()).unwrap()
+}
+
+const FIRST: &str = "segments/0000000000000000";
+
+#[test]
+fn what_stands_there_again_is_told_and_erased_again() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let path = world.dir.path().join(FIRST);
+    let before = fs::read(&path).unwrap();
+    let erased = erase(&world.store, set.id(), &[0], &[]).unwrap();
+    let (frame, attachment) = (frame_of(&world.store, &set.id()), frame_of(&world.store, &erased.id).end);
+    let World { dir, store, .. } = world;
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[frame.clone()].copy_from_slice(&before[frame]);
+    fs::write(&path, &bytes).unwrap();
+    let faults = || Store::fsck_closed(dir.path(), &|_, _, _| {}).unwrap().faults;
+    let found = faults();
+    assert!(found.len() == 1 && found[0].heals && found[0].why.contains("still stands there"), "{found:?}");
+
+    // And what the Erasure has is said to be with what is none: nothing is lost by saying so, and it is told.
+    let mut forged = bytes.clone();
+    segment::take(FIRST, &mut forged, u64::try_from(attachment).unwrap(), &set.id(), |_| true).unwrap();
+    fs::write(&path, &forged).unwrap();
+    let found = faults();
+    assert!(found.iter().any(|fault| !fault.heals && fault.why.contains("no later Erasure")), "{found:?}");
+    assert_eq!(reader(dir.path()).by_name(NAME).unwrap(), [set.id()], "no look-up fails");
+
+    fs::write(&path, &bytes).unwrap();
+    let store = open(dir.path());
+    let again = erase(&store, set.id(), &[0], &[]);
+    assert!(matches!(again, Err(EraseError::Gone { slot: 0 })), "{again:?}");
+    assert_eq!(found_below(dir.path(), &set), [""; 0]);
+    assert_clean(&store);
+}
+
+fn found_below(folder: &Path, set: &NodeRecord) -> Vec<String> {
+    found(&below(folder), &needles(set, &[0], &[]))
+}
+
+#[test]
+fn what_is_left_of_another_node_is_damage_by_name() {
+    let world = World::new();
+    let Person { set, .. } = record(&world.store);
+    let victim = world.source("the other one", "DE");
+    world.add(victim.clone());
+    let erased = erase(&world.store, set.id(), &[0], &[]).unwrap();
+    let frame = frame_of(&world.store, &victim.id());
+    let World { dir, store, .. } = world;
+    drop(store);
+    let path = dir.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    segment::take(FIRST, &mut bytes, u64::try_from(frame.start).unwrap(), &erased.id, |_| true).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let store = reader(dir.path());
+    let error = store.node(&victim.id()).unwrap_err().to_string();
+    assert!(error.contains("no Erasure of it"), "{error}");
+    let found = store.fsck(&|_, _, _| {}).unwrap().faults;
+    assert!(found.iter().any(|fault| fault.object == FIRST && !fault.heals), "{found:?}");
+}
+
+#[test]
+fn an_audit_that_is_behind_tells_of_no_damage() {
+    let (bucket, local, other) = (MemoryBucket::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let writer = init(&bucket, &local);
+    let Person { set, model, .. } = record(&writer);
+    writer.0.publish();
+    let reader = Store::join_in(Arc::new(bucket.clone()), other.path(), OpenOptions::default()).unwrap();
+    reader.tend(Duration::from_secs(1)).unwrap();
+    erase(&writer, set.id(), &[0], &[]).unwrap();
+    erase(&writer, model.id(), &[name_of(Kind::Model)], &[FILES[0]]).unwrap();
+    assert_clean(&reader);
+    writer.0.publish();
+    reader.tend(Duration::from_secs(2)).unwrap();
+    assert_clean(&reader);
+    // And behind the second of two, whose first it knows.
+    erase(&writer, set.id(), &[slot(Kind::Dataset, "licence").unwrap()], &[]).unwrap();
+    assert_clean(&reader);
 }
