@@ -304,7 +304,7 @@ impl Store {
 impl Inner {
     /// Brings every erasure to its end that was begun, and those of which something stands there again; returns the objects that
     /// were overwritten.
-    fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
+    pub(crate) fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
         let begun = self.objects.list(FOLDER)?;
         let mut erasures = self.ask(|state| {
             let mut erasures = begun_in(&state.catalogue, &begun);

@@ -59,9 +59,16 @@ pub struct Fault {
     pub why: String,
     /// Whether nothing is lost: it is made again from what is whole, by [`Store::mend`] or before, or `why` says who does.
     pub heals: bool,
+    /// Whether something stands there that was erased.
+    pub(crate) is_erased: bool,
 }
 
 impl Fault {
+    /// Tells whether something stands there that was erased: [`Store::mend`] overwrites it.
+    pub fn is_erased(&self) -> bool {
+        self.is_erased
+    }
+
     /// Tells whether whoever opens the log to write makes it again anyway.
     pub fn heals_by_writing(&self) -> bool {
         self.heals && [HEAD, CHECKPOINT, GENESIS, KEYS, erasing::FOLDER].contains(&self.object.as_str())
@@ -97,7 +104,10 @@ impl FsckReport {
 
     /// Reports what made it impossible to check anything else.
     fn of_one(object: &str, why: String) -> Self {
-        Self { faults: vec![Fault { object: object.to_owned(), why, heals: false }], ..Self::default() }
+        Self {
+            faults: vec![Fault { object: object.to_owned(), why, heals: false, is_erased: false }],
+            ..Self::default()
+        }
     }
 }
 
@@ -299,7 +309,7 @@ impl<'a> Audit<'a> {
         reason = "errors and texts are handed over alike, mostly made on the spot"
     )]
     fn fault(&mut self, object: impl Into<String>, why: impl ToString) {
-        self.report.faults.push(Fault { object: object.into(), why: why.to_string(), heals: false });
+        self.report.faults.push(Fault { object: object.into(), why: why.to_string(), heals: false, is_erased: false });
     }
 
     /// Ends the audit, and tells of each fault whether it heals.
@@ -562,10 +572,8 @@ impl<'a> Audit<'a> {
                     if is_ahead(number) || catalogue.to(number, Role::Erases).any(is_ahead) => {}
                 Some(Standing::Undone) => {
                     let object = if begun.contains(&id.to_string()) { erasing::FOLDER } else { &*name };
-                    let why = format!(
-                        "{id} erased something that still stands there; the next `griptrace erase` of anything takes it, and in a copy the next backup"
-                    );
-                    self.report.faults.push(Fault { object: object.to_owned(), why, heals: true });
+                    let why = format!("{id} erased something that still stands there");
+                    self.report.faults.push(Fault { object: object.to_owned(), why, heals: true, is_erased: true });
                 }
                 Some(Standing::Broken) => {
                     self.fault(

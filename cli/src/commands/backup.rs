@@ -231,8 +231,14 @@ fn tell(
     place: &griptrace_store::Place,
     copied: &Copied,
 ) -> Result<Answer, CommandError> {
-    let Copied { size, had, .. } = copied;
-    let object = json!({ "place": place.name(), "entries": size, "new": size.saturating_sub(*had) });
+    let Copied { size, had, erased, .. } = copied;
+    if !erased.is_empty() {
+        let objects = erased.join(", ");
+        context.output.talk(format_args!(
+            "erased there too; if the bucket keeps old versions of objects, remove those of: {objects}"
+        ));
+    }
+    let object = json!({ "place": place.name(), "entries": size, "new": size.saturating_sub(*had), "erased": erased });
     let line = format!("{done} {}: {size} entries, {} of them new", place.name(), size.saturating_sub(*had));
     context.output.either(&object, &[line])?;
     Ok(Answer::YES)

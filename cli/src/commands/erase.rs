@@ -179,6 +179,10 @@ fn there(
         return Err(failed(EraseError::NoFile { path }, args, target));
     }
     let there = What { slots, files };
+    if !of_these.is_empty() && workspace.config.bucket().is_some() {
+        let objects = store(workspace)?.erased_objects(&target.id)?.join(", ");
+        context.output.talk(format_args!("if the bucket keeps old versions of objects, remove those of: {objects}"));
+    }
     for erasure in of_these {
         let object = json!({ "id": erasure.id.to_string(), "of": target.id.to_string(), "already_erased": true });
         let date = erasure.core.date.map_or_else(String::new, |date| format!(" on {date}"));

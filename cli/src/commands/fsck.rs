@@ -72,11 +72,19 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     for fault in &report.faults {
         let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
         let rest = match (fault.heals_by_writing(), fault.heals) {
+            _ if fault.is_erased() => {
+                " (`griptrace fsck --mend`, or the next erasure, overwrites it; in a copy the next backup)"
+            }
             (true, _) => " (nothing is lost: the next writer makes it again)",
             (false, true) => " (nothing is lost: `griptrace fsck --mend` makes it again)",
             (false, false) => "",
         };
         context.output.either(&object, &[format!("FAULT  {}: {}{rest}", fault.object, fault.why)])?;
+    }
+    for id in &report.empty_erasures {
+        context
+            .output
+            .talk(format_args!("{id} is an Erasure that took nothing: an older version let a client record it"));
     }
     let (entries, nodes, tiles) = (report.entries, report.nodes, report.tiles);
     let checkpoints = report.checkpoints;

@@ -12,7 +12,7 @@ use crate::{
 
 impl Store {
     /// Puts back what an audit of this store named that can be made again: tiles, the snapshot, this machine's index. Each is made
-    /// of the segments, and hashed up to the root that was signed. `head`, `checkpoint`, `keys` and `genesis` were put back when
+    /// of the segments, and hashed up to the root that was signed; and what was erased and stands there again is overwritten. `head`, `checkpoint`, `keys` and `genesis` were put back when
     /// the store was opened to write. Returns the faults that are mended.
     ///
     /// # Errors
@@ -26,6 +26,12 @@ impl Store {
                 Ok(false) | Err(ReadError::Storage(StorageError::Corrupt { .. })) => {}
                 Err(error) => return Err(error),
             }
+        }
+        let undone = |fault: &&Fault| fault.is_erased;
+        if let Some(writer) = self.0.writer().filter(|_| report.faults.iter().any(|fault| fault.is_erased)) {
+            let _alone = self.0.erasing();
+            self.0.finish_erasing(&writer)?;
+            mended.extend(report.faults.iter().filter(undone).cloned());
         }
         Ok(mended)
     }

@@ -670,6 +670,13 @@ fn what_stands_there_again_is_told_and_erased_again() {
 
     fs::write(&path, &bytes).unwrap();
     let store = open(dir.path());
+    let report = store.fsck(&|_, _, _| {}).unwrap();
+    assert_eq!(store.mend(&report).unwrap(), report.faults);
+    assert_eq!(found_below(dir.path(), &set), [""; 0]);
+    assert_clean(&store);
+    drop(store);
+    fs::write(&path, &bytes).unwrap();
+    let store = open(dir.path());
     let again = erase(&store, set.id(), &[0], &[]);
     assert!(matches!(again, Err(EraseError::Gone { slot: 0 })), "{again:?}");
     assert_eq!(found_below(dir.path(), &set), [""; 0]);
