@@ -1,6 +1,6 @@
 //! `griptrace fsck`.
 
-use griptrace_store::GOING_ON;
+use griptrace_store::{Fault, FsckReport, GOING_ON};
 use serde_json::json;
 
 use crate::{
@@ -65,27 +65,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         },
     };
     drop(bar);
-    for fault in &mended {
-        let object = json!({ "object": fault.object, "why": fault.why, "mended": true });
-        context.output.either(&object, &[format!("MENDED {}: {}", fault.object, fault.why)])?;
-    }
-    for fault in &report.faults {
-        let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
-        let rest = match (fault.heals_by_writing(), fault.heals) {
-            _ if fault.is_erased() => {
-                " (`griptrace fsck --mend`, or the next erasure, overwrites it; in a copy the next backup)"
-            }
-            (true, _) => " (nothing is lost: the next writer makes it again)",
-            (false, true) => " (nothing is lost: `griptrace fsck --mend` makes it again)",
-            (false, false) => "",
-        };
-        context.output.either(&object, &[format!("FAULT  {}: {}{rest}", fault.object, fault.why)])?;
-    }
-    for id in &report.empty_erasures {
-        context
-            .output
-            .talk(format_args!("{id} is an Erasure that took nothing: an older version let a client record it"));
-    }
+    tell_faults(context, &report, &mended)?;
     let (entries, nodes, tiles) = (report.entries, report.nodes, report.tiles);
     let checkpoints = report.checkpoints;
     let heals = report.faults.iter().all(|fault| fault.heals);
@@ -108,6 +88,32 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         context.output.talk("hint: put each file that does not heal back from a backup or a mirror");
     }
     Ok(if report.is_clean() { Answer::YES } else { Answer::NO })
+}
+
+/// Tells what was found and what was mended, a line each.
+fn tell_faults(context: &Context, report: &FsckReport, mended: &[Fault]) -> Result<(), CommandError> {
+    for fault in mended {
+        let object = json!({ "object": fault.object, "why": fault.why, "mended": true });
+        context.output.either(&object, &[format!("MENDED {}: {}", fault.object, fault.why)])?;
+    }
+    for fault in &report.faults {
+        let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
+        let rest = match (fault.heals_by_writing(), fault.heals) {
+            _ if fault.is_erased() => {
+                " (`griptrace fsck --mend`, or the next erasure, overwrites it; in a copy the next backup)"
+            }
+            (true, _) => " (nothing is lost: the next writer makes it again)",
+            (false, true) => " (nothing is lost: `griptrace fsck --mend` makes it again)",
+            (false, false) => "",
+        };
+        context.output.either(&object, &[format!("FAULT  {}: {}{rest}", fault.object, fault.why)])?;
+    }
+    for id in &report.empty_erasures {
+        context
+            .output
+            .talk(format_args!("{id} is an Erasure that took nothing: an older version let a client record it"));
+    }
+    Ok(())
 }
 
 /// Draws a seed.
