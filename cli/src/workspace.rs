@@ -1,6 +1,8 @@
 //! A folder with keys and settings, found like git finds its own, and the log that it is for: a store in it, or
 //! one on a server.
 
+mod joining;
+
 use core::cell::OnceCell;
 use std::{
     collections::BTreeSet,
@@ -21,6 +23,7 @@ use griptrace_core::{
 use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::joining::Joining;
 use crate::{
     begun::Begun,
     clock,
@@ -461,43 +464,6 @@ impl Workspace {
         let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
         let mut marks = self.marks(id)?.into_iter().rev();
         Ok(marks.find_map(|status| Some((status.core.mark.filter(aside)?, status))))
-    }
-}
-
-/// How the log on this machine, or in its bucket, is opened for who goes on for long. It can be tried again.
-#[derive(Debug)]
-pub(crate) struct Joining {
-    folder: PathBuf,
-    config: Config,
-    output: Output,
-    /// Where it takes commits while it writes, told to the others that may write.
-    address: String,
-    is_replica: bool,
-}
-
-impl Joining {
-    /// Finds the log. A replica never writes.
-    pub(crate) fn new(context: &Context, address: &str, is_replica: bool) -> Result<Self, CommandError> {
-        let folder = Workspace::find(context.named_store())?;
-        let config = Config::read(&folder)?;
-        Ok(Self { folder, config, output: context.output.clone(), address: address.to_owned(), is_replica })
-    }
-
-    /// Opens it. Whoever calls this calls `Store::tend`.
-    pub(crate) fn open(&self) -> Result<Store, CommandError> {
-        let Self { folder, config, output, address, is_replica } = self;
-        let place = Place::of(folder, config)?;
-        // A copy of a log in a bucket is served without its key too.
-        let reads_only = *is_replica || config.store.is_some() && config.keys.log.is_none();
-        let signer = if reads_only { None } else { Some(log_signer(folder, config)?) };
-        let next = config.keys.next_log.as_ref().filter(|_| signer.is_some());
-        let next = next.map(|path| keyfile::read(&folder.join(path))?.note_signer(&config.origin));
-        let (progress, next_signer) = (Some(place::progress(output)), next.transpose()?);
-        let store = place.join(OpenOptions { signer, next_signer, progress, address: address.clone() })?;
-        config.check_home(&place, &store)?;
-        place::warn_if_moved(output, &store);
-        witnesses::refuse_split(folder, &store)?;
-        Ok(store)
     }
 }
 
