@@ -201,7 +201,7 @@ impl Process {
             // Whoever keeps the servers gives them the new key sooner or later.
             let newest = store.verifiers()[0].to_vkey();
             if self.is_candidate && self.dice.hits(200) && key_of(&newest) > Some(self.key) {
-                self.change_to(&newest);
+                self.hear_of(&newest, store);
             }
             if self.dice.hits(5) {
                 // It publishes first, which waits its turn.
@@ -214,25 +214,26 @@ impl Process {
     fn tend(&mut self, store: &Store) {
         let tended = store.tend(self.clock());
         let standing = match tended {
-            Ok(standing) => standing,
+            Ok(standing) => {
+                if let Some(OpenError::WrongKey { expected, .. }) = store.wrong_key() {
+                    self.hear_of(&expected, store);
+                }
+                standing
+            }
             Err(error) => {
                 self.error(&error);
                 Standing::Reader(String::new())
             }
         };
-        if let Some(OpenError::WrongKey { expected, .. }) = store.wrong_key().filter(|_| !self.has_old_key) {
-            self.change_to(&expected);
-        }
         self.shared.standings.lock().unwrap()[self.number] = Some((standing, store.size()));
     }
 
-    /// Hears that the log has another key than this process, which may only be a newer one.
-    fn change_to(&mut self, expected: &str) {
+    /// Hears that the log has another key than this process. It may be an older one only as long as the change to its own, which was
+    /// acknowledged, is not signed for all to see.
+    fn hear_of(&mut self, expected: &str, store: &Store) {
         match key_of(expected).filter(|key| *key > self.key) {
-            Some(key) => {
-                (self.key, self.has_old_key) = (key, true);
-                self.shared.key_came.store(self.port.now(), Ordering::SeqCst);
-            }
+            Some(key) => (self.key, self.has_old_key) = (key, true),
+            None if store.size() < store.head_seen().size => {}
             None => self.ledger(|l| l.fail(format!("{} has key {}, and hears of {expected}", self.who(), self.key))),
         }
     }
@@ -338,9 +339,10 @@ impl Process {
     /// Looks at everything when the simulation is over, and nothing fails any more.
     fn audit(&mut self, store: &Store) {
         let tended = store.tend(self.clock() + Duration::from_secs(1));
-        if let Err(OpenError::WrongKey { expected, .. }) = &tended {
-            self.change_to(expected);
-        } else if let Err(error) = tended {
+        if let Some(OpenError::WrongKey { expected, .. }) = store.wrong_key() {
+            self.hear_of(&expected, store);
+        }
+        if let Err(error) = tended {
             self.ledger(|ledger| ledger.fail(format!("process {} can't be tended at the end: {error}", self.number)));
         }
         store.0.publish();
