@@ -41,7 +41,7 @@ use crate::{
 /// How often a store in a bucket is tended by its own thread.
 const TEND_EVERY: Duration = Duration::from_millis(250);
 /// Over how many milliseconds candidates spread who see a head stand still.
-pub(crate) const SPREAD_MILLIS: u64 = 500;
+pub(crate) const SPREAD_MILLIS: u64 = 300;
 /// How long at most a process rests before it tries again for a turn that it could not make use of.
 const REST_MAX: Duration = Duration::from_secs(60);
 /// How often the turn is tried for at a place that is closed: whoever else takes it there ends it at once.
@@ -702,8 +702,6 @@ impl Inner {
     /// Goes on where the last writer stopped.
     fn go_on(&self, lease: &Arc<Lease>, signers: &[NoteSigner]) -> Result<(), OpenError> {
         self.follow(&lease.now())?;
-        // Each of these steps may take seconds, where requests do: others see that it goes on.
-        lease.beat(&self.objects)?;
         self.objects.prepare()?;
         let known = self.keys();
         let entry = self.genesis.to_bytes().map_err(OpenError::Genesis)?;
@@ -724,6 +722,7 @@ impl Inner {
         }
         // Whoever had the turn before may have published since, what it signed in time.
         self.catch_up(&known.log, &newest)?;
+        // What comes may take seconds, where requests do, as what went before it did: others see that it goes on.
         lease.beat(&self.objects)?;
         let (catalogue, note) = {
             let state = self.read();

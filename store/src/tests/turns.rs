@@ -199,8 +199,8 @@ fn candidates_who_see_a_silent_head_do_not_all_swap_it_at_once() {
     };
     // The one who makes the log falls silent.
     let least = u64::try_from(TAKE_OVER_AFTER.as_millis()).unwrap();
-    assert_eq!(SPREAD_MILLIS, 500);
-    for (chance, expected) in [(0, 0), (250, 250), (499, 500), (500, 0), (60_450, 450)] {
+    assert_eq!(SPREAD_MILLIS, 300);
+    for (chance, expected) in [(0, 0), (250, 250), (299, 300), (300, 0), (60_450, 150)] {
         assert_eq!(soonest(chance) - least, expected, "{chance}");
         // The store was dropped, and has ended its turn: somebody who falls silent has it again.
         assert_eq!(head(&bucket).turn.writer, None);
