@@ -1,9 +1,9 @@
 //! The program as a person uses it: recorded, assessed, shipped, proven, inspected, verified.
 
 use core::ops::Deref;
-use std::{fs, process::Command};
+use std::fs;
 
-use crate::support::Folder;
+use crate::support::{Folder, command};
 
 const LINEAGE: &str = r#"
 [[dataset]]
@@ -409,10 +409,8 @@ fn only_the_assessor_signs_a_mark_on_an_assessment() {
 #[test]
 fn keys_under_a_passphrase_are_needed_to_record_and_not_to_ask() {
     let desk = Desk(Folder::new());
-    let with = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(desk.path()).env("GRIPTRACE_PASSPHRASE", "correct horse").output().unwrap()
-    };
+    let with =
+        |args: &[&str]| command(desk.path(), args).env("GRIPTRACE_PASSPHRASE", "correct horse").output().unwrap();
     fs::write(desk.path().join("d.bin"), "data").unwrap();
     let add = ["add", "dataset", "d.bin", "--origin", "collected", "--country", "CN", "--detail", "site=cell 3"];
     assert!(with(&["init", "--origin", "maker.example/2026", "--passphrase"]).status.success());

@@ -1,15 +1,15 @@
 //! A person's request and a recalled recording, from the command to what a buyer still sees.
 
-use core::time::Duration;
+use core::{ops::Deref, time::Duration};
 use std::{
     fs,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Stdio},
     thread,
     time::Instant,
 };
 
-use tempfile::TempDir;
+use crate::support::{Folder, Words, command};
 
 const SITE: &str = "the kitchen of Erika Mustermann";
 const RECALLED: &str = "erika-at-home-0001.pgm";
@@ -35,11 +35,19 @@ detail = { tool = "train.py" }
 "#;
 
 /// A maker with a shipment, and a buyer.
-struct Desk(TempDir);
+struct Desk(Folder);
+
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         fs::create_dir_all(desk.path().join("raw")).unwrap();
         fs::create_dir_all(desk.path().join("out")).unwrap();
         fs::write(desk.path().join("raw/1.pgm"), "frame").unwrap();
@@ -60,27 +68,10 @@ impl Desk {
         desk
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-        command.args(args).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["GRIPTRACE_STORE", "GRIPTRACE_PASSPHRASE", "GRIPTRACE_SERVER"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
     /// Serves the log, and returns where.
     fn serve(&self) -> (Serving, String) {
         let args = "serve --listen 127.0.0.1:0 --http off --ready-file ready.json";
-        let mut command = self.command(&args.split_whitespace().collect::<Vec<_>>());
+        let mut command = command(self.path(), args);
         let mut serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let begun = Instant::now();
         loop {
@@ -96,23 +87,18 @@ impl Desk {
     }
 
     #[track_caller]
-    fn ends(&self, args: &[&str], code: i32) -> (String, String) {
+    fn tells(&self, args: &(impl Words + ?Sized), code: i32) -> (String, String) {
         let output = self.run(args);
         let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert_eq!(output.status.code(), Some(code), "griptrace {args:?}: {out}{err}");
+        assert_eq!(output.status.code(), Some(code), "griptrace {:?}: {out}{err}", args.words());
         (out, err)
-    }
-
-    #[track_caller]
-    fn say(&self, args: &str) -> String {
-        self.ends(&args.split_whitespace().collect::<Vec<_>>(), 0).0
     }
 
     fn report(&self, bundle: &str) -> serde_json::Value {
         let args = format!(
             "verify {bundle} --trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --at 2026-12-01 --json"
         );
-        let output = self.run(&args.split_whitespace().collect::<Vec<_>>());
+        let output = self.run(&args);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     }
 
@@ -166,12 +152,12 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     }
     assert!(desk.with_text(".griptrace/hashes", RECALLED).len() == 1, "the cache of digests has it");
 
-    let (out, err) = desk.ends(&["erase", "camera", "site", "name", "--reason", "Art. 17", "--authority", "E. M."], 0);
+    let (out, err) = desk.tells(&["erase", "camera", "site", "name", "--reason", "Art. 17", "--authority", "E. M."], 0);
     assert!(out.contains("site, name") && out.contains("(name erased)"), "{out}");
     let erasure = out.split_whitespace().last().unwrap();
     assert!(desk.say(&format!("show {erasure}")).contains("took               name, site"));
     assert!(err.contains("bundles, drafts, backups"), "{err}");
-    let (_, err) = desk.ends(&["erase", &id, "--file", RECALLED, "--reason", "recalled"], 0);
+    let (_, err) = desk.tells(&["erase", &id, "--file", RECALLED, "--reason", "recalled"], 0);
     assert!(err.contains("content and manifest of the node are over all its files"), "{err}");
     for text in [SITE, RECALLED] {
         assert_eq!(desk.with_text(".griptrace", text), [""; 0], "{text}");
@@ -191,7 +177,7 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     let shown: serde_json::Value = serde_json::from_str(&desk.say(&format!("--json show {id}"))).unwrap();
     assert_eq!(shown["erased"], serde_json::json!({ "fields": ["name", "site"], "files": 1 }));
     assert!(desk.say("trace first").contains("dataset (name erased)"));
-    desk.ends(&["show", "camera"], 2);
+    desk.tells(&["show", "camera"], 2);
     let again = desk.say("record lineage.toml");
     assert!(again.contains("recorded          dataset") && !again.contains(&id[..16]), "R10: {again}");
 
@@ -200,7 +186,7 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     assert_eq!(before["verdict"], after["verdict"]);
     assert_eq!(before["findings"], after["findings"]);
     let (out, err) =
-        desk.ends(&["prove", "first", "-o", "new.bundle", "--profile", "full", "--no-cosign", "--json"], 0);
+        desk.tells(&["prove", "first", "-o", "new.bundle", "--profile", "full", "--no-cosign", "--json"], 0);
     assert!(err.contains("site was erased on ") && err.contains("unknown to the buyer"), "{err}");
     let out: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out["erased"][0]["fields"], serde_json::json!(["name", "site"]));
@@ -209,32 +195,32 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     assert!(!new.windows(SITE.len()).any(|window| window == SITE.as_bytes()));
 
     // Once more is answered, and changes nothing.
-    let (out, _) = desk.ends(&["erase", &id, "site", "--reason", "again"], 0);
+    let (out, _) = desk.tells(&["erase", &id, "site", "--reason", "again"], 0);
     assert!(out.starts_with("already erased on "), "{out}");
-    let (_, err) = desk.ends(&["erase", &id, "--file", RECALLED, "--reason", "again"], 2);
+    let (_, err) = desk.tells(&["erase", &id, "--file", RECALLED, "--reason", "again"], 2);
     assert!(err.contains("or it was erased before"), "{err}");
 }
 
 #[test]
 fn what_can_not_be_erased_is_said() {
     let desk = Desk::new();
-    let (_, err) = desk.ends(&["erase", "camera", "sites", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "sites", "--reason", "x"], 2);
     assert!(err.contains("did you mean \"site\"?"), "{err}");
-    let (_, err) = desk.ends(&["erase", "camera", "bias", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "bias", "--reason", "x"], 2);
     assert!(err.contains("has no bias"), "{err}");
-    let (_, err) = desk.ends(&["erase", "camera", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "--reason", "x"], 2);
     assert!(err.contains("FIELD"), "{err}");
-    let (_, err) = desk.ends(&["erase", "camera", "site", "--reason", " "], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "site", "--reason", " "], 2);
     assert!(err.contains("needs a reason"), "{err}");
-    let (_, err) = desk.ends(&["--server", "http://127.0.0.1:9", "erase", "camera", "site", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["--server", "http://127.0.0.1:9", "erase", "camera", "site", "--reason", "x"], 2);
     assert!(err.contains("erasing needs the store itself") && err.contains("end the servers"), "{err}");
-    let (_, err) = desk.ends(&["erase", "camera", "slot-32", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "slot-32", "--reason", "x"], 2);
     assert!(err.contains("is no detail"), "{err}");
-    let (_, err) = desk.ends(&["erase", "model:grasp", "slot-31", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "model:grasp", "slot-31", "--reason", "x"], 2);
     assert!(err.contains("has no slot-31"), "{err}");
-    let (_, err) = desk.ends(&["erase", "camera", "--files", "--file", RECALLED, "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "camera", "--files", "--file", RECALLED, "--reason", "x"], 2);
     assert!(err.contains("cannot be used with"), "{err}");
-    let (_, err) = desk.ends(&["erase", "first", "--files", "--reason", "x"], 2);
+    let (_, err) = desk.tells(&["erase", "first", "--files", "--reason", "x"], 2);
     assert!(err.contains("has no files"), "{err}");
     assert_eq!(desk.with_text(".griptrace", SITE).len(), 1, "nothing was erased");
 }
@@ -244,18 +230,18 @@ fn a_model_whose_files_were_erased_ships_with_a_warning_and_an_older_bundle_keep
     let desk = Desk::new();
     desk.say("prove first -o old.bundle --no-cosign");
     let before = desk.report("old.bundle");
-    let (_, err) = desk.ends(&["erase", "model:grasp", "--file", "grasp.bin", "--reason", "recalled"], 0);
+    let (_, err) = desk.tells(&["erase", "model:grasp", "--file", "grasp.bin", "--reason", "recalled"], 0);
     assert!(err.contains("BROKEN to a buyer who compares them") && err.contains("prove --update-of"), "{err}");
-    let (_, err) = desk.ends(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
+    let (_, err) = desk.tells(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
     assert!(err.contains("1 of its files were erased on ") && err.contains("can't compare"), "{err}");
     assert_eq!(desk.report("new.bundle")["verdict"], "BROKEN");
     let ship = "ship model:grasp --to Other --country DE --serial S-2 --name second";
-    let (_, err) = desk.ends(&ship.split_whitespace().collect::<Vec<_>>(), 0);
+    let (_, err) = desk.tells(&ship.split_whitespace().collect::<Vec<_>>(), 0);
     assert!(err.contains("1 of its files were erased: ") && err.contains("can't compare"), "{err}");
 
     // An update keeps what the older bundle opened, and nothing is warned of.
     let update = ["prove", "first", "-o", "first.update", "--update-of", "old.bundle", "--no-cosign"];
-    let (_, err) = desk.ends(&update, 0);
+    let (_, err) = desk.tells(&update, 0);
     assert!(!err.contains("erased"), "{err}");
     let verify = "verify old.bundle --update first.update --trust trust.toml --policy policy.toml --destination DE \
                   --model out/grasp.bin --at 2026-12-01 --json";
@@ -272,9 +258,9 @@ fn digests_over_files_go_with_all_files_and_the_proofs_hold() {
     let digest = shown["files"][0]["blake3"].as_str().unwrap();
     let raw: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&digest[2 * at..2 * at + 2], 16).unwrap()).collect();
     for field in ["content", "manifest"] {
-        let (_, err) = desk.ends(&["erase", "model:grasp", field, "--reason", "recalled"], 2);
+        let (_, err) = desk.tells(&["erase", "model:grasp", field, "--reason", "recalled"], 2);
         assert!(err.contains("would still stand in its list of files") && err.contains("--files"), "{err}");
-        let (_, err) = desk.ends(&["erase", "camera", field, "--file", RECALLED, "--reason", "recalled"], 2);
+        let (_, err) = desk.tells(&["erase", "camera", field, "--file", RECALLED, "--reason", "recalled"], 2);
         assert!(err.contains("of which 1 stay"), "{err}");
     }
     assert!(!desk.with_bytes(".griptrace", &raw).is_empty() && !desk.with_text(".griptrace", &content).is_empty());
@@ -283,7 +269,7 @@ fn digests_over_files_go_with_all_files_and_the_proofs_hold() {
     assert_eq!(desk.with_text(".griptrace", &content), [""; 0]);
     desk.say("fsck");
 
-    let (_, err) = desk.ends(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
+    let (_, err) = desk.tells(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
     assert!(err.contains("content was erased on ") && err.contains("BROKEN to every buyer"), "{err}");
     let verify = "verify new.bundle --trust trust.toml --policy policy.toml --destination DE --at 2026-12-01 --json";
     let output = desk.run(&verify.split_whitespace().collect::<Vec<_>>());
@@ -294,10 +280,10 @@ fn digests_over_files_go_with_all_files_and_the_proofs_hold() {
     assert!(codes.contains(&"model-not-opened") && !codes.contains(&"manifest-mismatch"), "{codes:?}");
 
     // All of it again, and a data set's files one by one.
-    let (out, _) = desk.ends(&["erase", "model:grasp", "content", "--files", "--reason", "again"], 0);
+    let (out, _) = desk.tells(&["erase", "model:grasp", "content", "--files", "--reason", "again"], 0);
     assert!(out.starts_with("already erased on "), "{out}");
     let each = ["erase", "camera", "manifest", "content", "--file", RECALLED, "--file", "1.pgm", "--reason", "all"];
-    let (out, _) = desk.ends(&each, 0);
+    let (out, _) = desk.tells(&each, 0);
     assert!(out.contains("manifest, content, 2 files"), "{out}");
 }
 
@@ -305,26 +291,26 @@ fn digests_over_files_go_with_all_files_and_the_proofs_hold() {
 fn the_same_command_again_ends_well_and_takes_what_is_left() {
     let desk = Desk::new();
     let twice = ["erase", "camera", "site", "slot-3", "--file", RECALLED, "--file", RECALLED, "--reason", "recalled"];
-    let (out, _) = desk.ends(&[&twice[..], &["--json"]].concat(), 0);
+    let (out, _) = desk.tells(&[&twice[..], &["--json"]].concat(), 0);
     let out: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&out["fields"], &out["files"]), (&serde_json::json!(["site"]), &serde_json::json!(1)));
     let commits = || desk.say("log --json").lines().count();
     let before = commits();
-    let (out, err) = desk.ends(&twice, 0);
+    let (out, err) = desk.tells(&twice, 0);
     assert!(out.starts_with("already erased on ") && out.lines().count() == 1, "{out}");
     assert!(err.contains("known to nobody"), "{err}");
     assert_eq!(commits(), before);
     // Another reason, or more files than went, is another command: it may be a slip.
-    desk.ends(&["erase", "camera", "--file", RECALLED, "--reason", "other"], 2);
-    desk.ends(&["erase", "camera", "--file", RECALLED, "--file", "slip", "--reason", "recalled"], 2);
+    desk.tells(&["erase", "camera", "--file", RECALLED, "--reason", "other"], 2);
+    desk.tells(&["erase", "camera", "--file", RECALLED, "--file", "slip", "--reason", "recalled"], 2);
 
-    let (out, err) = desk.ends(&["erase", "camera", "site", "persons", "--file", "1.pgm", "--reason", "recalled"], 0);
+    let (out, err) = desk.tells(&["erase", "camera", "site", "persons", "--file", "1.pgm", "--reason", "recalled"], 0);
     assert!(out.contains("erased            persons, 1 file") && err.contains("already erased on "), "{out}{err}");
     let shown: serde_json::Value = serde_json::from_str(&desk.say("--json show camera")).unwrap();
     assert_eq!(shown["erased"]["files"], 2);
     // By its id, since its name goes.
     let id = desk.id("camera");
-    let (_, err) = desk.ends(&["erase", "camera", "name", "--reason", "asked"], 0);
+    let (_, err) = desk.tells(&["erase", "camera", "name", "--reason", "asked"], 0);
     assert!(err.contains(&format!("give the same with the id: {id}")), "{err}");
     assert!(desk.say(&format!("erase {id} name --reason asked")).starts_with("already erased on "));
 }

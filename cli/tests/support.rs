@@ -44,14 +44,19 @@ impl Words for Vec<&str> {
     }
 }
 
-/// Runs the program in a folder.
-pub(crate) fn run(folder: &Path, args: &(impl Words + ?Sized)) -> Output {
+/// Returns the program as it is run in a folder.
+pub(crate) fn command(folder: &Path, args: &(impl Words + ?Sized)) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
     command.args(args.words()).current_dir(folder).stdin(Stdio::null());
     for name in ["GRIPTRACE_STORE", "GRIPTRACE_PASSPHRASE", "GRIPTRACE_SERVER"] {
         command.env_remove(name);
     }
-    command.output().unwrap()
+    command
+}
+
+/// Runs the program in a folder.
+pub(crate) fn run(folder: &Path, args: &(impl Words + ?Sized)) -> Output {
+    command(folder, args).output().unwrap()
 }
 
 /// Runs a command, and returns its exit code and all that it said, on both ways.

@@ -4,12 +4,12 @@ use core::time::Duration;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::Instant,
 };
 
-use super::support::{Folder, told};
+use super::support::{Folder, command, told};
 
 /// Asks a port at which connections are taken and nothing is ever answered, as of a server that was stopped.
 fn asked(scheme: &str) -> (i32, String, Duration) {
@@ -53,12 +53,11 @@ fn a_server_whose_bucket_is_away_when_it_starts_waits_for_it_and_is_not_ready() 
     let settings = folder.read(".griptrace/config.toml");
     let place = format!("store = \"s3://logs/maker\"\nendpoint = \"http://{nobody}\"\n");
     folder.write(".griptrace/config.toml", &format!("{place}{settings}"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_griptrace"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--http", &http]).current_dir(folder.path());
+    let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--http", &http]);
     for (name, value) in [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ALLOW_HTTP", "true")] {
         command.env(name, value);
     }
-    let mut server = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     let ready = loop {
         if let Some(ready) = get(&http, "/readyz") {
