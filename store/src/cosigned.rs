@@ -1,8 +1,10 @@
 //! Cosigned checkpoints: what witnesses said of the log, kept so that a bundle can show it.
 //!
-//! `cosigned/N` is the checkpoint of size N with the log's signature and the cosignatures that were collected, behind
+//! `cosigned/N` is the checkpoint of size N, in 16 digits, with the log's signature and the cosignatures that were collected, behind
 //! a checksum: of each key the earliest, which dates the log, and the latest, which tells how current it is. Nothing
 //! that was acknowledged rests on it; but a log that ends before one was set back (Rule R11).
+
+mod sizes;
 
 use std::sync::PoisonError;
 
@@ -17,10 +19,13 @@ use crate::{
     error::{ReadError, StorageError},
     evidence::signed_at,
     head::{Head, Signature, Signed},
+    lease::SharedHead,
     objects::Objects,
     reading::SegmentReader,
     store::Inner,
 };
+
+pub(crate) use sizes::{Downwards, Upwards, sizes};
 
 pub(crate) const COSIGNED: &str = "cosigned";
 
@@ -83,12 +88,19 @@ impl Store {
         self.0.ask(|state| Ok(cosigned_at(&self.0, state, size, witnesses)?))
     }
 
-    /// Returns the sizes whose checkpoints were cosigned, ascending.
+    /// Returns the largest sizes whose checkpoints were cosigned, so many at most, descending.
     ///
     /// # Errors
     /// `Storage` if the disk failed.
-    pub fn cosigned_sizes(&self) -> Result<Vec<u64>, ReadError> {
-        Ok(sizes(&self.0.objects)?)
+    pub fn last_cosigned(&self, count: usize) -> Result<Vec<u64>, ReadError> {
+        let mut down = Downwards::new(&self.0.objects, || self.size())?;
+        let mut found = Vec::new();
+        while found.len() < count
+            && let Some(size) = down.next()?
+        {
+            found.push(size);
+        }
+        Ok(found)
     }
 }
 
@@ -181,7 +193,9 @@ pub(crate) fn cosigned_at(
 
 /// Returns the newest cosigned checkpoint as the log signed it: what the log can't be shorter than.
 pub(crate) fn newest(signature: Signature<'_>, objects: &Objects) -> Result<Option<Signed>, StorageError> {
-    let Some(size) = sizes(objects)?.pop() else { return Ok(None) };
+    // Only where to look first: a head that is damaged makes it take longer.
+    let said = || SharedHead::size(objects).ok().flatten().unwrap_or(0);
+    let Some(size) = Downwards::new(objects, said)?.next()? else { return Ok(None) };
     let Some(kept) = read(objects, size)? else { return Ok(None) };
     let verifier = signature.keys.verifier(size);
     let is_the_logs = |line: &&NoteSignature| verifier.is_some_and(|key| made(key, line));
@@ -200,18 +214,18 @@ pub(crate) fn audited(signature: Signature<'_>, objects: &Objects, size: u64) ->
     signature.read(&name(size), kept.to_text().as_bytes()).map(|(head, _)| Some(head))
 }
 
-/// Returns the sizes of which anything is kept, ascending.
-pub(crate) fn sizes(objects: &Objects) -> Result<Vec<u64>, StorageError> {
-    let names = objects.list(COSIGNED)?;
-    // A name that is no number is what a crash left, or nobody's.
-    let mut sizes: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    sizes.sort_unstable();
-    Ok(sizes)
-}
-
 /// Returns the object of a size.
 pub(crate) fn name(size: u64) -> String {
-    format!("{COSIGNED}/{size}")
+    format!("{COSIGNED}/{}", in_folder(size))
+}
+
+/// Returns its name in its folder: in the order of their sizes, since that is how a bucket lists them.
+fn in_folder(size: u64) -> String {
+    format!("{size:016}")
+}
+
+fn size_of(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|size| in_folder(*size) == name)
 }
 
 /// Reads a cosigned checkpoint, none of its signatures verified.

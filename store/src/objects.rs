@@ -22,7 +22,7 @@ use crate::{
         Bucket, Put, When,
         ahead::Ahead,
         blocks::{Blocks, DamagedBlock},
-        disk::BucketDisk,
+        disk::{BucketDisk, LIST_MAX},
         get_small,
     },
     disk::{Disk, DiskFile, Folder},
@@ -279,6 +279,18 @@ impl Objects {
         let mut names = self.disk.list(folder).map_err(self.failed("list", folder))?;
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Returns the names in a folder that follow one, sorted, and whether these are all: a bucket lists some at once.
+    pub(crate) fn list_after(&self, folder: &str, after: Option<&str>) -> Result<(Vec<String>, bool), StorageError> {
+        if let Some(bucket) = self.bucket() {
+            let names = bucket.list(folder, after, LIST_MAX).map_err(self.failed("list", folder))?;
+            let is_last = names.len() < LIST_MAX;
+            return Ok((names, is_last));
+        }
+        let mut names = self.list(folder)?;
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+        Ok((names, true))
     }
 
     /// Tells whether there is any segment, and asks for no more than that.

@@ -131,8 +131,7 @@ pub async fn cosign(store: &Store, panel: &Panel, fetcher: &Fetcher, deadline: D
 
 /// Finds what each witness cosigned last, so that most are asked once only.
 fn know_last(store: &Store, kept: &Witnesses, addresses: &mut [Address]) -> Result<(), ReadError> {
-    let sizes = store.cosigned_sizes()?;
-    for size in sizes.into_iter().rev().take(LOOKED_THROUGH) {
+    for size in store.last_cosigned(LOOKED_THROUGH)? {
         if addresses.iter().all(|address| address.last > 0) {
             break;
         }

@@ -28,7 +28,7 @@ const CHUNKS_MAX: usize = 4;
 /// Bytes that are read at once of what is copied whole.
 const COPY_BYTES: u64 = 8 << 20;
 /// Names that are listed at once.
-const LIST_MAX: usize = 1000;
+pub(crate) const LIST_MAX: usize = 1000;
 
 /// A bucket, and a folder of this machine beside it.
 #[derive(Debug)]

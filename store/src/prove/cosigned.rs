@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     State, Witnesses,
-    cosigned::{self, Cosigned, cosigned_at},
+    cosigned::{Cosigned, Downwards, Upwards, cosigned_at},
     error::StorageError,
     store::Inner,
 };
@@ -13,8 +13,8 @@ use crate::{
 /// Cosigned checkpoints, each read once.
 pub(super) struct CosignedAnchors<'a> {
     witnesses: &'a Witnesses,
-    /// The sizes of which anything is kept, listed when first asked for.
-    sizes: RefCell<Option<Vec<u64>>>,
+    /// The sizes of which anything is kept, as far as they were asked for.
+    sizes: RefCell<Upwards>,
     read: RefCell<BTreeMap<u64, Option<Cosigned>>>,
 }
 
@@ -31,7 +31,18 @@ impl<'a> CosignedAnchors<'a> {
         leaf: u64,
         most: u64,
     ) -> Result<Option<u64>, StorageError> {
-        self.find(inner, state, self.between(inner, leaf, most)?.into_iter())
+        if !self.witnesses.ask_for_a_quorum() {
+            return Ok(None);
+        }
+        let mut from = leaf.saturating_add(1);
+        loop {
+            let next = self.sizes.borrow_mut().next(&inner.objects, from)?;
+            let Some(size) = next.filter(|size| *size <= most) else { return Ok(None) };
+            if self.is_complete(inner, state, size)? {
+                return Ok(Some(size));
+            }
+            from = size.saturating_add(1);
+        }
     }
 
     /// Returns the last size above a leaf, and up to `most`, whose checkpoint a quorum cosigned.
@@ -42,7 +53,16 @@ impl<'a> CosignedAnchors<'a> {
         leaf: u64,
         most: u64,
     ) -> Result<Option<u64>, StorageError> {
-        self.find(inner, state, self.between(inner, leaf, most)?.into_iter().rev())
+        if !self.witnesses.ask_for_a_quorum() {
+            return Ok(None);
+        }
+        let mut down = Downwards::new(&inner.objects, || most)?;
+        while let Some(size) = down.next()?.filter(|size| *size > leaf) {
+            if size <= most && self.is_complete(inner, state, size)? {
+                return Ok(Some(size));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the checkpoint of a size with its cosignatures, if there are any.
@@ -53,30 +73,8 @@ impl<'a> CosignedAnchors<'a> {
         self.at(inner, state, size, |cosigned| cosigned.note.clone())
     }
 
-    fn between(&self, inner: &Inner, leaf: u64, most: u64) -> Result<Vec<u64>, StorageError> {
-        if !self.witnesses.ask_for_a_quorum() {
-            return Ok(Vec::new());
-        }
-        let mut listed = self.sizes.borrow_mut();
-        let sizes = match &mut *listed {
-            Some(sizes) => sizes,
-            none => none.insert(cosigned::sizes(&inner.objects)?),
-        };
-        Ok(sizes.iter().copied().filter(|size| *size > leaf && *size <= most).collect())
-    }
-
-    fn find(
-        &self,
-        inner: &Inner,
-        state: &State,
-        sizes: impl Iterator<Item = u64>,
-    ) -> Result<Option<u64>, StorageError> {
-        for size in sizes {
-            if self.at(inner, state, size, |cosigned| cosigned.completed)?.flatten().is_some() {
-                return Ok(Some(size));
-            }
-        }
-        Ok(None)
+    fn is_complete(&self, inner: &Inner, state: &State, size: u64) -> Result<bool, StorageError> {
+        Ok(self.at(inner, state, size, |cosigned| cosigned.completed)?.flatten().is_some())
     }
 
     fn at<T>(

@@ -14,7 +14,7 @@ use crate::{
 
 const BLOCK: &str = "blocks/0000000000000000";
 
-fn new_log() -> MemoryBucket {
+pub(super) fn new_log() -> MemoryBucket {
     let made = init(&Weather::default());
     made.weather.bucket.clone()
 }

@@ -10,10 +10,16 @@ use griptrace_core::{
 };
 
 use super::{
+    blocks::new_log,
+    hooked::{Hooked, writer},
     keys::{key, rotation},
     world::{NOW, World, object, put, reader},
 };
-use crate::{Cosigned, ProveOptions, ReadError, Store, Witnesses};
+use crate::{
+    Cosigned, ProveOptions, ReadError, Store, Witnesses,
+    bucket::{Bucket, When},
+    cosigned::{self, Downwards, Upwards},
+};
 
 fn witness(number: u8) -> Cosigner {
     Cosigner::new(&format!("w{number}.example"), &[200 + number; 32]).unwrap()
@@ -117,19 +123,19 @@ fn damage_to_a_cosigned_checkpoint_is_named() {
     world.add(world.source("camera", "CN"));
     let size = world.store.size();
     cosign(&world.store, size, 1, NOW);
-    let name = format!("cosigned/{size}");
+    let name = cosigned::name(size);
     let bytes = object(world.dir.path(), &name).unwrap();
     for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
         put(world.dir.path(), &name, Some(&damaged));
         let error = world.store.cosigned(size, &both()).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("cosigned/{size} is damaged")), "{error}");
+        assert!(error.starts_with(&format!("{name} is damaged")), "{error}");
         let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;
-        assert!(faults.iter().any(|fault| fault.object == format!("cosigned/{size}") && !fault.heals), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.object == name && !fault.heals), "{faults:?}");
     }
     // The whole object of another size.
-    put(world.dir.path(), "cosigned/2", Some(&bytes));
+    put(world.dir.path(), &cosigned::name(2), Some(&bytes));
     assert!(world.store.cosigned(2, &both()).is_err());
 }
 
@@ -224,6 +230,41 @@ fn a_key_change_that_concerns_others_leaves_a_bundle_where_it_was_cosigned() {
     assert_eq!(anchors(&bytes), [(size, 3), (world.store.size(), 1)], "that is not left out for a cosignature");
     let entries = Bundle::from_bytes(&bytes).unwrap().logs.remove(0).entries;
     assert!(entries.iter().any(|(leaf, _)| *leaf == index) && entries.iter().all(|(leaf, _)| *leaf + 2 != index));
+}
+
+/// A year of cosigned checkpoints was listed to find the newest of them.
+#[test]
+fn of_many_cosigned_sizes_a_few_are_found_without_listing_all() {
+    let bucket = new_log();
+    let hooked = Hooked::over(&bucket);
+    let (store, _local) = writer(&hooked);
+    let all: Vec<u64> = (3..30_000).step_by(3).collect();
+    let strays = (0..1500).map(|number| format!("cosigned/!{number:04}")).chain(["cosigned/9".to_owned()]);
+    for name in all.iter().map(|size| cosigned::name(*size)).chain(strays) {
+        bucket.put(&name, b"", &When::Always).unwrap();
+    }
+    let objects = &store.0.objects;
+    assert_eq!(cosigned::sizes(objects).unwrap(), all);
+    for near in [0, 100, 15_000, 29_990, 30_000, 1_000_000] {
+        let mut down = Downwards::new(objects, || near).unwrap();
+        let walked: Vec<u64> = core::iter::from_fn(|| down.next().unwrap()).collect();
+        assert!(walked.iter().rev().eq(&all), "from {near}");
+    }
+    let before = hooked.requests();
+    let mut down = Downwards::new(objects, || 30_000).unwrap();
+    let last = [(); 300].map(|()| down.next().unwrap().unwrap());
+    assert!(last.iter().eq(all.iter().rev().take(300)));
+    assert_eq!(hooked.requests() - before, 3, "the strays and the first are two pages, the last is one");
+    let mut up = Upwards::default();
+    for turn in 0..2 {
+        let before = hooked.requests();
+        for from in [29_000, 4, 28_999, 15_000, 14_999, 3, 29_998, 0, 15_001] {
+            let next = all.iter().copied().find(|size| *size >= from);
+            assert_eq!(up.next(objects, from).unwrap(), next, "from {from}, turn {turn}");
+        }
+        let asked = hooked.requests() - before;
+        assert!(if turn == 0 { asked < 9 } else { asked == 0 }, "{asked} requests in turn {turn}");
+    }
 }
 
 super::world::in_a_bucket_too! {
