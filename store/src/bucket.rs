@@ -52,6 +52,23 @@ pub struct Part {
     pub version: Version,
 }
 
+/// How many requests were made, and how many bytes they moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Requests {
+    /// Objects, or parts of them, that were read; their heads too.
+    pub gets: u64,
+    /// Objects, or parts of them, that were written, or tried to be; begins and ends of writing in parts too.
+    pub puts: u64,
+    /// Pages of names.
+    pub lists: u64,
+    /// Objects that were removed.
+    pub removes: u64,
+    /// Bytes of what was answered, without headers.
+    pub bytes_in: u64,
+    /// Bytes of what was sent, without headers.
+    pub bytes_out: u64,
+}
+
 /// Whole objects by name. Names are relative, with `/` between folders; each call waits for the answer. Errors
 /// say what the bucket said; [`io::ErrorKind::PermissionDenied`] for missing rights,
 /// [`io::ErrorKind::TimedOut`] if no answer came.
@@ -90,6 +107,11 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the bucket did not answer, or refused.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Returns how many requests were made so far, if they are counted.
+    fn requests(&self) -> Option<Requests> {
+        None
+    }
 
     /// Tells whether the store may use the bucket from threads of its own, beside the caller's. Where all happens one after
     /// the other, as in a simulation, it may not: then what was signed is published when the store is closed.

@@ -24,6 +24,7 @@ use griptrace_core::{
 
 use crate::{
     background::{End, Shared},
+    bucket::Requests,
     catalogue::{Catalogue, map_of},
     checked,
     commit::{Receipt, SignedCommit, Writer},
@@ -286,6 +287,11 @@ impl Store {
     /// Returns the leaf index from which on a committer's key does not count, if it was rotated or revoked.
     pub fn key_end(&self, key: &KeyId) -> Option<u64> {
         self.0.read().keys.history.end(key)
+    }
+
+    /// Returns how many requests were made of the bucket so far; `None` for a log in a folder, or where nobody counts.
+    pub fn requests(&self) -> Option<Requests> {
+        self.0.objects.bucket().and_then(|bucket| bucket.requests())
     }
 
     /// Tells whether this process writes to the log, as far as it knows.

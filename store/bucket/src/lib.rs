@@ -25,7 +25,6 @@ mod wire;
 mod tests;
 
 pub use self::{
-    counted::{Counted, Requests},
     object::BucketStore,
     options::{Limits, Options},
     probe::probe,

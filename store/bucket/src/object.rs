@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use griptrace_store::bucket::{Bucket, Part, Put, Version, When};
+use griptrace_store::bucket::{Bucket, Part, Put, Requests, Version, When};
 use object_store::{
     Error, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
     PutResult, UpdateVersion, list::PaginatedListOptions, path,
@@ -18,7 +18,6 @@ use tokio::task::spawn_blocking;
 use crate::{
     address::{Address, Kind},
     calls::{Failure, Outcome, Waiter},
-    counted::Requests,
     options::Options,
     said::{Context, Doing},
     service::Service,
@@ -64,12 +63,6 @@ impl BucketStore {
         let wire = Wire::new(&authorities, options.limits.clone())?;
         let service = Service::new(&address, &options, &wire)?;
         Ok(Self { address, options, service, wire, waiter: Waiter::new()? })
-    }
-
-    /// Returns how many requests were made so far, as a service counts and bills them: each try, each part of a file, each page of names. What
-    /// was asked of a cloud about this machine's own identity is among them.
-    pub fn requests(&self) -> Requests {
-        self.wire.counter.read()
     }
 
     fn place(&self, name: &str) -> io::Result<path::Path> {
@@ -264,6 +257,12 @@ impl Bucket for BucketStore {
         found.dedup();
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// As a service counts and bills them: each try, each part of a file, each page of names. What was asked of a cloud about
+    /// this machine's own identity is among them.
+    fn requests(&self) -> Option<Requests> {
+        Some(self.wire.counter.read())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

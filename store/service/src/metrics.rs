@@ -1,8 +1,9 @@
 //! Figures for a monitoring system, in the text format of `OpenMetrics`.
 
-use core::{fmt, time::Duration};
+use core::{fmt, sync::atomic::Ordering, time::Duration};
 use std::{collections::BTreeSet, fs};
 
+use griptrace_store::bucket::Requests;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -56,6 +57,16 @@ struct OutcomeLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct DirectionLabel {
+    direction: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct HttpLabels {
     resource: &'static str,
     status: u16,
@@ -84,6 +95,8 @@ pub(crate) struct Metrics {
     turns_taken: Counter,
     turns_lost: Counter,
     forwarded: Family<OutcomeLabel, Counter>,
+    bucket_requests: Family<KindLabel, Counter>,
+    bucket_bytes: Family<DirectionLabel, Counter>,
     resident: Gauge,
 }
 
@@ -112,6 +125,8 @@ impl Metrics {
             turns_taken: Counter::default(),
             turns_lost: Counter::default(),
             forwarded: Family::default(),
+            bucket_requests: Family::default(),
+            bucket_bytes: Family::default(),
             resident: Gauge::default(),
         };
         metrics.register();
@@ -159,6 +174,10 @@ impl Metrics {
             "Commits sent to the server that writes, by outcome",
             self.forwarded.clone(),
         );
+        let requests = "Requests to the bucket as it bills them, each try and each page of names, by kind";
+        registry.register("bucket_requests", requests, self.bucket_requests.clone());
+        let bytes = "Bytes that these moved, without headers, by direction";
+        registry.register("bucket_bytes", bytes, self.bucket_bytes.clone());
         registry.register("resident_memory_bytes", "Resident memory of the process", self.resident.clone());
     }
 
@@ -231,13 +250,27 @@ impl Metrics {
         self.reload_is_broken.set(i64::from(!went_well));
     }
 
-    /// Writes all figures.
+    /// Notes how much was asked of the bucket so far.
+    fn asked_of_bucket(&self, asked: Requests) {
+        let kinds = [("get", asked.gets), ("put", asked.puts), ("list", asked.lists), ("remove", asked.removes)];
+        for (kind, count) in kinds {
+            raise(&self.bucket_requests.get_or_create(&KindLabel { kind }), count);
+        }
+        for (direction, count) in [("in", asked.bytes_in), ("out", asked.bytes_out)] {
+            raise(&self.bucket_bytes.get_or_create(&DirectionLabel { direction }), count);
+        }
+    }
+
+    /// Writes all figures; `asked` of the bucket, if the log is in one.
     ///
     /// # Errors
     /// None that is known of; the writer's.
-    pub(crate) fn text(&self, log_size: u64, behind: u64) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, log_size: u64, behind: u64, asked: Option<Requests>) -> Result<String, fmt::Error> {
         self.log_size.set(i64::try_from(log_size).unwrap_or(i64::MAX));
         self.behind.set(i64::try_from(behind).unwrap_or(i64::MAX));
+        if let Some(asked) = asked {
+            self.asked_of_bucket(asked);
+        }
         if let Some(bytes) = resident_bytes() {
             self.resident.set(bytes);
         }
@@ -245,6 +278,11 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// Brings a counter to what another one counts.
+fn raise(counter: &Counter, count: u64) {
+    counter.inner().fetch_max(count, Ordering::Relaxed);
 }
 
 /// Returns the paths of all methods that are served.
@@ -287,7 +325,8 @@ mod tests {
         metrics.reloaded(false);
         let open = metrics.open_connections(ListenerName::Grpc);
         open.inc();
-        let text = metrics.text(7, 3).unwrap();
+        let asked = Requests { gets: 5, puts: 4, lists: 3, removes: 2, bytes_in: 1000, bytes_out: 900 };
+        let text = metrics.text(7, 3, Some(asked)).unwrap();
         for line in [
             "griptrace_grpc_calls_total{method=\"/grpc.health.v1.Health/Check\",code=\"OK\"} 1",
             "griptrace_grpc_calls_total{method=\"/griptrace.v1.ProofService/Prove\",code=\"PERMISSION_DENIED\"} 1",
@@ -298,9 +337,14 @@ mod tests {
             "griptrace_open_connections{listener=\"grpc\"} 1",
             "griptrace_log_size 7",
             "griptrace_log_behind 3",
+            "griptrace_bucket_requests_total{kind=\"put\"} 4",
+            "griptrace_bucket_bytes_total{direction=\"out\"} 900",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("made"), "{text}");
+        let more = Requests { puts: 6, ..asked };
+        assert!(metrics.text(7, 3, Some(more)).unwrap().contains("bucket_requests_total{kind=\"put\"} 6\n"));
+        assert!(!Metrics::new().text(7, 3, None).unwrap().contains("kind="), "a log in a folder asks nothing");
     }
 }

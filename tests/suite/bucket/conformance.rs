@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use griptrace_bucket::Counted;
 use griptrace_store::bucket::{Bucket, MemoryBucket, Part, Put, Version, When};
 use griptrace_tests::skipped;
 
@@ -11,11 +10,6 @@ use crate::{bucket::open, seaweed::Seaweed};
 #[test]
 fn a_bucket_in_memory_is_one() {
     conforms(&MemoryBucket::default());
-}
-
-#[test]
-fn a_bucket_that_is_counted_is_one() {
-    conforms(&Counted::new(MemoryBucket::default()));
 }
 
 #[test]

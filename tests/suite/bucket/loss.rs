@@ -97,5 +97,8 @@ fn what_dies_under_a_log_and_comes_back_loses_nothing() {
     for id in &acknowledged {
         assert!(reader.node(id).unwrap().is_some(), "{id} was acknowledged and is lost");
     }
-    println!("{} commits were acknowledged", acknowledged.len());
+    // Both were made in this one bucket.
+    let asked = reader.requests().unwrap();
+    assert!(asked.puts > 0 && asked.gets > 0, "{asked:?}");
+    println!("{} commits were acknowledged, with {asked:?}", acknowledged.len());
 }

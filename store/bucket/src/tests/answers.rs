@@ -113,7 +113,7 @@ fn throttling_is_waited_out_and_told_if_it_stays() {
     });
     let bucket = open(&fake);
     assert_eq!(bucket.get("head", None).unwrap().unwrap().bytes, b"bytes");
-    assert_eq!(bucket.requests().gets, 3, "each try is counted");
+    assert_eq!(bucket.requests().unwrap().gets, 3, "each try is counted");
     let expected = "cannot write s3://logs/maker/head: the bucket asks for fewer requests, at every one of up to 3 tries (503 SlowDown: It is so.); wait, or let fewer machines use it";
     assert_said(Call::Put, &error(503, "SlowDown", ""), ErrorKind::ResourceBusy, expected);
 }

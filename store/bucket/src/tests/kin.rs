@@ -67,5 +67,5 @@ fn azure_compares_etags() {
     let conditions: Vec<_> =
         asked.iter().map(|asked| (asked.header("if-none-match"), asked.header("if-match"))).collect();
     assert_eq!(conditions, [(Some("*"), None), (None, None), (Some("*"), None), (None, Some("\"e\"")), (None, None)]);
-    assert_eq!(bucket.requests().lists, 1);
+    assert_eq!(bucket.requests().unwrap().lists, 1);
 }

@@ -74,7 +74,7 @@ async fn tile(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 }
 
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    let text = site.metrics.text(site.store.size(), site.post.behind());
+    let text = site.metrics.text(site.store.size(), site.post.behind(), site.store.requests());
     let found = text.map_or(StatusCode::INTERNAL_SERVER_ERROR.into_response(), |text| {
         body(text.into_bytes(), (OPEN_METRICS, NEVER_CACHED))
     });
