@@ -170,6 +170,15 @@ impl Ticket {
     }
 }
 
+/// Removes the segment of a process that turned out to have lost its turn, where a block holds its place by now: what is in it may
+/// have been erased meanwhile. Where none does, others have adopted it.
+fn take_back(inner: &Inner, first: u64, why: &StorageError) {
+    if let (Some(blocks), StorageError::Fenced { .. }) = (inner.objects.blocks(), why) {
+        // If it fails, whoever puts segments together removes it.
+        drop(blocks.clear(&inner.home, first));
+    }
+}
+
 impl Writer {
     /// Makes the writing half of a store whose desk this is.
     pub(crate) fn new(desk: Desk) -> Self {
@@ -454,7 +463,8 @@ impl Writer {
         }
         let group = Groups::new(&name, segment, &bytes, begin, first).checked().next()?.ok_or_else(lost)?;
         let delta = inner.ask(|state| Delta::of(&state.catalogue, &group))?;
-        let note = desk.publisher.adopt(objects, &group, &delta)?;
+        let adopted = desk.publisher.adopt(objects, &group, &delta);
+        let note = adopted.inspect_err(|error| take_back(inner, first, error))?;
         let size = delta.head().size;
         // Unless the turn ended meanwhile, and somebody here followed.
         inner.show(delta, note.clone(), keys);

@@ -33,7 +33,9 @@ use crate::{
     Store,
     catalogue::Catalogue,
     commit::{Receipt, Writer},
+    bucket::blocks::block_at,
     error::{EraseError, ReadError, StorageError},
+    lease::Lease,
     objects::Objects,
     placed::Number,
     random,
@@ -220,7 +222,8 @@ impl Store {
         let name = format!("{FOLDER}/{id}");
         self.0.objects.put(&name, b"")?;
         // Crash here: nothing is in the log, and nothing was erased.
-        let receipt = match self.commit(vec![record], signer, issuer, now) {
+        // By the same writer: should the turn end and be taken again meanwhile, the mark may be gone.
+        let receipt = match writer.commit(&self.0, vec![record], signer, issuer, now) {
             Ok(receipt) => receipt,
             Err(error) => {
                 if !writer.is_poisoned() {
@@ -229,6 +232,7 @@ impl Store {
                 return Err(error.into());
             }
         };
+        self.after_commit(&writer);
         // Crash here: the log has the Erasure, and the value.
         let mut objects = self.0.finish_erasing(&writer)?;
         let of_target = self.0.ask(|state| match state.catalogue.number(&target) {
@@ -306,8 +310,10 @@ impl Inner {
     /// were overwritten.
     pub(crate) fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
         let begun = self.objects.list(FOLDER)?;
-        let mut erasures = self.ask(|state| {
+        let (mut erasures, ended) = self.ask_aside(|state| {
             let mut erasures = begun_in(&state.catalogue, &begun);
+            // Other marks are of who has the turn by now, or of who had it before this process: they go when the turn is taken.
+            let ended: Vec<String> = erasures.iter().map(|number| state.catalogue.id(*number).to_string()).collect();
             for erasure in since(&state.catalogue, 0) {
                 match standing(&self.objects, &state.catalogue, erasure) {
                     Ok(Standing::Undone) => erasures.push(erasure),
@@ -316,20 +322,22 @@ impl Inner {
                     Err(error @ (StorageError::Io { .. } | StorageError::Fenced { .. })) => return Err(error),
                 }
             }
-            Ok(erasures)
+            Ok((erasures, ended))
         })?;
-        if begun.is_empty() && erasures.is_empty() {
+        if erasures.is_empty() {
             return Ok(Vec::new());
         }
         erasures.sort_unstable();
         erasures.dedup();
         // Nothing is appended to a file that is being replaced.
-        let written = writer
-            .while_nobody_appends(self, || self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures)))?;
+        let carried = writer.while_nobody_appends(self, || {
+            self.ask_aside(|state| carry_out(&self.objects, &state.catalogue, &erasures))
+        })?;
         // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
         *self.index() = None;
         forget_index(&self.objects)?;
-        end(&self.objects, &begun)?;
+        let written = carried.for_good()?;
+        end(&self.objects, &ended, writer.lease().map(|lease| &**lease))?;
         Ok(written)
     }
 }
@@ -369,7 +377,12 @@ impl Inner {
 
 /// Brings to their end the erasures that were begun, and those in the log from one size on, which nobody may have carried out. For
 /// who opens a log for writing: nothing is open yet.
-pub(crate) fn take_up(objects: &Objects, catalogue: &Catalogue, from: u64) -> Result<(), StorageError> {
+pub(crate) fn take_up(
+    objects: &Objects,
+    catalogue: &Catalogue,
+    from: u64,
+    lease: Option<&Lease>,
+) -> Result<(), StorageError> {
     let begun = objects.list(FOLDER)?;
     let mut erasures = begun_in(catalogue, &begun);
     let fresh = catalogue.end_at(from)..catalogue.len();
@@ -377,9 +390,15 @@ pub(crate) fn take_up(objects: &Objects, catalogue: &Catalogue, from: u64) -> Re
     if erasures.is_empty() && begun.is_empty() {
         return Ok(());
     }
-    carry_out(objects, catalogue, &erasures)?;
+    let carried = carry_out(objects, catalogue, &erasures)?;
     forget_index(objects)?;
-    end(objects, &begun)
+    if carried.unsure.is_some() {
+        // The log is written all the same. The marks stay: the next erasure says what is damaged, and who takes the turn tries again.
+        return Ok(());
+    }
+    // Those of Erasures that are not in the log too: all that was put at its end was adopted before, and whoever adopts one that
+    // comes still puts its mark again.
+    end(objects, &begun, lease)
 }
 
 /// Returns the Erasures of a log that were begun, as far as they are in it, in log order.
@@ -390,28 +409,45 @@ fn begun_in(catalogue: &Catalogue, begun: &[String]) -> Vec<Number> {
     numbers
 }
 
-/// Carries out Erasures that are in the log: overwrites what stands of what they took. Returns the names of the objects that
-/// were written.
-pub(crate) fn carry_out(
-    objects: &Objects,
-    catalogue: &Catalogue,
-    erasures: &[Number],
-) -> Result<Vec<String>, StorageError> {
-    let mut written = Vec::new();
-    if erasures.is_empty() {
-        return Ok(written);
+/// What came of carrying out Erasures.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    /// The names of the objects that were written.
+    written: Vec<String>,
+    /// Why what was overwritten may come back, or lie in a second place: the block that it belongs into is not made, or was not
+    /// read, since something in it is damaged.
+    unsure: Option<StorageError>,
+}
+
+impl Carried {
+    /// Returns the objects that were written, if all is gone for good.
+    fn for_good(self) -> Result<Vec<String>, StorageError> {
+        self.unsure.map_or(Ok(self.written), Err)
     }
+}
+
+/// Carries out Erasures that are in the log: overwrites what stands of what they took.
+fn carry_out(objects: &Objects, catalogue: &Catalogue, erasures: &[Number]) -> Result<Carried, StorageError> {
+    let (mut written, mut unsure) = (Vec::new(), None);
+    if erasures.is_empty() {
+        return Ok(Carried::default());
+    }
+    let mut damaged = Vec::new();
     if let Some(blocks) = objects.blocks() {
-        // What belongs into a block is put there first, and what lies beside one goes: no older bytes can come back.
+        // What belongs into a block is put there first, and what lies beside one goes. A process that lost its turn and still has
+        // the older bytes of a block can't put it any more; a block that is not full yet, nobody can have begun.
         blocks.know(catalogue.size());
-        blocks
-            .fill_now(&catalogue.home, catalogue.size())
-            .map_err(objects.failed("put together the segments in", ""))?;
+        let filled = blocks.fill_now(&catalogue.home, catalogue.size());
+        damaged = filled.map_err(objects.failed("put together the segments in", ""))?;
     }
     objects.forget_segments(0);
     for erasure in erasures.iter().copied() {
         for (segment, offsets) in takings(objects, catalogue, erasure)? {
             written.extend(overwrite(objects, catalogue, segment, &offsets, erasure)?);
+            let place = damaged.iter().position(|(block, _)| *block == block_at(segment));
+            if let Some((_, why)) = place.map(|place| damaged.swap_remove(place)) {
+                unsure = unsure.or_else(|| Some(objects.failed("put together the segments in", "")(why)));
+            }
         }
         objects.forget_segments(0);
         if !is_done(objects, catalogue, erasure)? {
@@ -421,7 +457,7 @@ pub(crate) fn carry_out(
     }
     written.sort_unstable();
     written.dedup();
-    Ok(written)
+    Ok(Carried { written, unsure })
 }
 
 /// Returns the names of the objects from which something of a node was taken.
@@ -561,11 +597,11 @@ pub(crate) fn carry_over(objects: &Objects, catalogue: &Catalogue) -> Result<Vec
             undone.push(erasure);
         }
     }
-    let written = carry_out(objects, catalogue, &undone)?;
-    if !written.is_empty() {
+    let carried = carry_out(objects, catalogue, &undone)?;
+    if !carried.written.is_empty() {
         forget_index(objects)?;
     }
-    Ok(written)
+    carried.for_good()
 }
 
 /// Returns the names of the objects that a segment is and was in: that of a block too, and its own, which went when the block was
@@ -617,6 +653,11 @@ fn forget_index(objects: &Objects) -> Result<(), StorageError> {
     }
 }
 
-fn end(objects: &Objects, begun: &[String]) -> Result<(), StorageError> {
-    begun.iter().try_for_each(|name| objects.remove_mark(&format!("{FOLDER}/{name}")))
+/// Removes marks of what came to its end, in a bucket only if this process has had the turn until now: what is done here may not
+/// be in the eyes of who has it, and knows a longer log.
+fn end(objects: &Objects, ended: &[String], lease: Option<&Lease>) -> Result<(), StorageError> {
+    if let Some(lease) = lease {
+        lease.beat(objects)?;
+    }
+    ended.iter().try_for_each(|name| objects.remove_mark(&format!("{FOLDER}/{name}")))
 }

@@ -443,11 +443,14 @@ impl Inner {
 
     /// Puts small segments together, as long as `goes_on` says so.
     fn merge_segments(&self, goes_on: &dyn Fn() -> bool) -> Result<u64, ReadError> {
-        let Some(blocks) = self.objects.blocks().filter(|_| self.writer().is_some()) else { return Ok(0) };
+        let (Some(blocks), Some(writer)) = (self.objects.blocks(), self.writer()) else { return Ok(0) };
         let _alone = self.erasing();
         let size = self.read().catalogue.size();
         blocks.know(size);
-        Ok(blocks.fill(&self.home, size, goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
+        // Who lost the turn and does not know it yet does no harm: no block is put over another one.
+        let has_turn = || !writer.is_poisoned() && writer.lease().is_none_or(|lease| !lease.is_lost());
+        let goes_on = || goes_on() && has_turn();
+        Ok(blocks.fill(&self.home, size, &goes_on).map_err(self.objects.failed("put together the segments in", ""))?)
     }
 
     fn saw(&self, head: HeadSeen) {

@@ -59,12 +59,12 @@ pub struct Fault {
     pub why: String,
     /// Whether nothing is lost: it is made again from what is whole, by [`Store::mend`] or before, or `why` says who does.
     pub heals: bool,
-    /// Whether something stands there that was erased.
+    /// Whether something stands there that was erased, or may have been.
     pub(crate) is_erased: bool,
 }
 
 impl Fault {
-    /// Tells whether something stands there that was erased: [`Store::mend`] overwrites it.
+    /// Tells whether something stands there that was erased, or may have been: [`Store::mend`] overwrites or removes it.
     pub fn is_erased(&self) -> bool {
         self.is_erased
     }
@@ -147,6 +147,7 @@ impl Store {
         audit.genesis()?;
         audit.segments(progress)?;
         audit.erased_of_all()?;
+        audit.strays()?;
         audit.heads()?;
         audit.adopted()?;
         audit.cosigned()?;
@@ -276,6 +277,8 @@ struct Audit<'a> {
     /// Nodes of which an erasure took something, and Erasures.
     taken: Vec<NodeId>,
     erasures: Vec<NodeId>,
+    /// Segments that lie beside their block, under names of their own.
+    strays: Vec<Fault>,
     /// What an audit that was stopped had done, if it is to be gone on with.
     checked: Option<Checked>,
     report: FsckReport,
@@ -286,7 +289,7 @@ impl<'a> Audit<'a> {
         let (roots, edge, report) = (BTreeMap::new(), Edge::new(), FsckReport::default());
         let published = signature.published(objects).ok().flatten().map(|signed| signed.head.size).or(size);
         let (size, log_changes) = (size.unwrap_or(u64::MAX), Vec::new());
-        let (taken, erasures, checked) = (Vec::new(), Vec::new(), None);
+        let (taken, erasures, strays, checked) = (Vec::new(), Vec::new(), Vec::new(), None);
         Self {
             objects,
             signature,
@@ -299,6 +302,7 @@ impl<'a> Audit<'a> {
             waiting: Vec::new(),
             taken,
             erasures,
+            strays,
             checked,
             report,
         }
@@ -327,6 +331,7 @@ impl<'a> Audit<'a> {
             };
             (fault.object, fault.why) = self.objects.in_block(&fault.object, &fault.why);
         }
+        self.report.faults.append(&mut self.strays);
         self.report
     }
 
@@ -587,6 +592,17 @@ impl<'a> Audit<'a> {
                 Some(Standing::Empty) => self.report.empty_erasures.push(id),
                 Some(Standing::Done) | None => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Looks for segments that came beside the block which holds their place: nobody reads them, and what is in them may have been
+    /// erased from the block.
+    fn strays(&mut self) -> Result<(), StorageError> {
+        let Some(blocks) = self.objects.blocks() else { return Ok(()) };
+        for object in blocks.strays().map_err(self.objects.failed("look for", segment::FOLDER))? {
+            let why = "it lies beside the block that holds its place, with other bytes: a writer that had lost its turn left it, and what was erased may stand in it".to_owned();
+            self.strays.push(Fault { object, why, heals: true, is_erased: true });
         }
         Ok(())
     }

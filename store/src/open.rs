@@ -347,21 +347,26 @@ impl Reading<'_> {
         // Only now: what a crash left may have changed the key.
         check_signer(&publisher.keys, &publisher.signer)?;
         publisher.publish(self.objects);
-        self.finish_erasing(&mut catalogue, covered)?;
+        self.finish_erasing(&mut catalogue, covered, publisher.lease().as_deref())?;
         let (first, end) = catalogue.end();
         let appender = Appender::at(self.objects, self.home, first, end)?;
         Ok((catalogue, note, Desk { publisher, appender, lock }))
     }
 
     /// Carries out what erasures a crash, or a process that lost its turn, left undone.
-    fn finish_erasing(&self, catalogue: &mut Catalogue, from: u64) -> Result<(), StorageError> {
-        let finished = erasing::take_up(self.objects, catalogue, from);
+    fn finish_erasing(
+        &self,
+        catalogue: &mut Catalogue,
+        from: u64,
+        lease: Option<&Lease>,
+    ) -> Result<(), StorageError> {
+        let finished = erasing::take_up(self.objects, catalogue, from, lease);
         if !catalogue.is_damaged() {
             return finished;
         }
         let head = Head { size: catalogue.size(), root: catalogue.root() };
         *catalogue = derive(self.objects, self.genesis, self.home, self.signature, head)?;
-        erasing::take_up(self.objects, catalogue, from)
+        erasing::take_up(self.objects, catalogue, from, lease)
     }
 
     /// Publishes what was signed, if it is not what is published.

@@ -304,7 +304,7 @@ impl Store {
         self.0.writer().is_some_and(|writer| writer.is_poisoned())
     }
 
-    fn after_commit(&self, writer: &Writer) {
+    pub(crate) fn after_commit(&self, writer: &Writer) {
         if writer.promises_to_publish() {
             self.publish_later();
         }

@@ -10,6 +10,7 @@ mod damage;
 mod derived;
 mod erasing;
 mod faults;
+mod fenced;
 mod found;
 mod hooked;
 mod keys;

@@ -100,7 +100,7 @@ fn tell_faults(context: &Context, report: &FsckReport, mended: &[Fault]) -> Resu
         let object = json!({ "object": fault.object, "why": fault.why, "heals": fault.heals });
         let rest = match (fault.heals_by_writing(), fault.heals) {
             _ if fault.is_erased() => {
-                " (`griptrace fsck --mend`, or the next erasure, overwrites it; in a copy the next backup)"
+                " (`griptrace fsck --mend`, or the next erasure, takes it out; in a copy the next backup)"
             }
             (true, _) => " (nothing is lost: the next writer makes it again)",
             (false, true) => " (nothing is lost: `griptrace fsck --mend` makes it again)",

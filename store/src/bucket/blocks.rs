@@ -51,6 +51,9 @@ const TABLES_AT_ONCE: usize = 16;
 const LIST_MAX: usize = 1000;
 /// How many calls pass at most before what failed again and again is tried once more.
 const REST_MAX: u32 = 128;
+/// After how many calls all of the log is looked at again: a writer that had lost its turn may have put a segment beside a block
+/// that was made long ago. A server calls every five seconds.
+pub(crate) const LOOK_AGAIN_AFTER: u32 = if cfg!(test) { 16 } else { 720 };
 
 /// A segment: its first entry, and its bytes.
 pub(crate) type Segment = (u64, Vec<u8>);
@@ -95,8 +98,10 @@ pub(crate) struct Blocks {
 struct Filled {
     /// The first block of which that is still to be done: those before it are made, or too long to be.
     from: u64,
-    /// Blocks behind that one that are too long.
+    /// Blocks that are too long.
     too_long: BTreeSet<u64>,
+    /// How many calls came since all of the log was looked at.
+    calls: u32,
     /// How often it failed in a row, and how many calls are still to pass before it is tried again.
     failures: u32,
     rest: u32,
@@ -111,9 +116,12 @@ enum Outcome {
     Was,
     /// It would be too long.
     TooLong,
-    /// The work was ended before.
+    /// The work was ended before, or another process is at it too.
     Ended,
 }
+
+/// A block that can't be made, or not be read, and why.
+pub(crate) type DamagedAt = (u64, io::Error);
 
 impl Blocks {
     /// Looks at the blocks of a bucket.
@@ -129,8 +137,7 @@ impl Blocks {
     /// Tells whether the block of a segment may stand. If so it counts, and not what lies under the
     /// segment's own name: a writer that was stopped for an hour may put something there that is in no log.
     pub(super) fn may_stand(&self, first: u64) -> bool {
-        let end = (first / BLOCK_ENTRIES).saturating_add(1).saturating_mul(BLOCK_ENTRIES);
-        end <= self.size.load(Ordering::Relaxed)
+        end_of(block_at(first)) <= self.size.load(Ordering::Relaxed)
     }
 
     /// Opens a segment that is in a block; `None` if it is in none.
@@ -138,7 +145,7 @@ impl Blocks {
         if let Some(inside) = self.open_known(first) {
             return Ok(Some(inside));
         }
-        let block = first / BLOCK_ENTRIES;
+        let block = block_at(first);
         let Some(table) = self.read_table(block)? else { return Ok(None) };
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if tables.len() >= TABLES_MAX {
@@ -160,7 +167,7 @@ impl Blocks {
         if !self.may_stand(first) {
             return None;
         }
-        let block = first / BLOCK_ENTRIES;
+        let block = block_at(first);
         let is_in_it = self.open(first).ok()?.is_some() || self.is_gone(block).ok()?;
         is_in_it.then(|| name(block))
     }
@@ -171,7 +178,7 @@ impl Blocks {
 
     /// Opens a segment that is in a block whose table is kept.
     fn open_known(&self, first: u64) -> Option<Object> {
-        let block = first / BLOCK_ENTRIES;
+        let block = block_at(first);
         let table = self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(&block).cloned();
         let place = table.and_then(|table| table.iter().find(|place| place.first == first).copied());
         place.map(|place| Object::part(Arc::clone(&self.bucket), &name(block), place.offset, place.length))
@@ -228,68 +235,132 @@ impl Blocks {
             filled.rest = filled.rest.saturating_sub(1);
             return Ok(0);
         }
-        let done = self.fill_some(&mut filled, home, size, goes_on);
+        filled.calls = filled.calls.saturating_add(1);
+        if filled.calls >= LOOK_AGAIN_AFTER {
+            (filled.calls, filled.from) = (0, 0);
+        }
+        let done = self.fill_some(&mut filled, home, size, goes_on).and_then(|(made, damaged)| {
+            let damaged = damaged.into_iter().next();
+            damaged.map_or(Ok(made), |(_, error)| Err(error))
+        });
         filled.failures = if done.is_ok() { 0 } else { filled.failures.saturating_add(1) };
         // The first time it is tried again at once.
         filled.rest = 1_u32.checked_shl(filled.failures).map_or(REST_MAX, |rest| rest.min(REST_MAX)).saturating_sub(2);
         done
     }
 
-    /// Does the same with all of them at once, whatever was known of them; what is damaged is left as it is.
+    /// Does the same with all of them at once, whatever was known of them. From then on a block stands wherever one may ever stand,
+    /// and nothing lies beside it, but where something is damaged: these are returned.
+    ///
+    /// # Errors
+    /// If the bucket failed, or others are at the same block again and again.
+    pub(crate) fn fill_now(&self, home: &GenesisHash, size: u64) -> io::Result<Vec<DamagedAt>> {
+        let mut filled = self.filled();
+        filled.from = 0;
+        Ok(self.fill_some(&mut filled, home, size, &|| true)?.1)
+    }
+
+    /// Removes what lies beside the block of an entry, if that stands.
+    ///
+    /// # Errors
+    /// If the bucket failed, or the block is damaged.
+    pub(crate) fn clear(&self, home: &GenesisHash, entry: u64) -> io::Result<()> {
+        let block = block_at(entry);
+        if self.bucket.get(&name(block), Some(0..1))?.is_some() {
+            self.fill_one(home, block, &|| true)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the names of segments that lie beside their block and are not what is in it. Who makes a block leaves the same bytes
+    /// beside it for a while; others are of a writer that had lost its turn. Beside a damaged block none are known.
     ///
     /// # Errors
     /// If the bucket failed.
-    pub(crate) fn fill_now(&self, home: &GenesisHash, size: u64) -> io::Result<()> {
-        let mut filled = self.filled();
-        filled.from = 0;
-        match self.fill_some(&mut filled, home, size, &|| true) {
-            Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+    pub(crate) fn strays(&self) -> io::Result<Vec<String>> {
+        let blocks: Vec<u64> = all(&*self.bucket, FOLDER)?.iter().filter_map(|name| block_of(name)).collect();
+        let firsts = all(&*self.bucket, segment::FOLDER)?;
+        let firsts: BTreeSet<u64> = firsts.iter().filter_map(|name| segment::first_in_folder(name)).collect();
+        let mut strays = Vec::new();
+        for block in blocks {
+            let beside: Vec<u64> = firsts.range(begin_of(block)..end_of(block)).copied().collect();
+            if beside.is_empty() {
+                continue;
+            }
+            let inside = match self.whole(block) {
+                Ok(inside) => inside.unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                Err(error) => return Err(error),
+            };
+            // After the block: one that an erasure overwrites lies beside nothing.
+            for (first, bytes) in inside.iter().filter(|(first, _)| beside.contains(first)) {
+                let name = segment::name(*first);
+                let there = self.bucket.get(&name, Some(0..wide(bytes.len()).saturating_add(1)))?;
+                if there.is_some_and(|there| there.bytes != *bytes) {
+                    strays.push(name);
+                }
+            }
         }
+        Ok(strays)
     }
 
     fn filled(&self) -> MutexGuard<'_, Filled> {
         self.filled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns how many blocks were made, and what is damaged.
     fn fill_some(
         &self,
         filled: &mut Filled,
         home: &GenesisHash,
         size: u64,
         goes_on: &dyn Fn() -> bool,
-    ) -> io::Result<u64> {
-        let (mut made, mut damaged) = (0_u64, None);
+    ) -> io::Result<(u64, Vec<DamagedAt>)> {
+        let (mut made, mut damaged) = (0_u64, Vec::new());
         let mut from = filled.from;
         while let Some(first) = self.oldest(from)? {
-            let block = first / BLOCK_ENTRIES;
+            let block = block_at(first);
             if end_of(block) > size || !goes_on() {
                 break;
             }
-            if damaged.is_none() && filled.from == from {
+            if damaged.is_empty() && filled.from == from {
                 // Nothing lies about before it.
                 filled.from = block;
             }
             from = block.saturating_add(1);
             let known = filled.too_long.contains(&block).then_some(Outcome::TooLong);
-            let outcome = match known.map_or_else(|| self.fill_one(home, block, goes_on), Ok) {
+            let outcome = match known.map_or_else(|| self.fill_block(home, block, goes_on), Ok) {
                 Ok(Outcome::Ended) => break,
                 Ok(outcome) => outcome,
                 // The others have nothing to do with it.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    damaged = damaged.or(Some(error));
+                    damaged.push((block, error));
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             made = made.saturating_add(u64::from(outcome == Outcome::Made));
-            if filled.from == block {
-                filled.from = from;
-            } else if outcome == Outcome::TooLong {
+            if outcome == Outcome::TooLong {
                 filled.too_long.insert(block);
             }
+            if filled.from == block {
+                filled.from = from;
+            }
         }
-        damaged.map_or(Ok(made), Err)
+        Ok((made, damaged))
+    }
+
+    /// Fills a block, unless it is to go on no more. Where another process makes it at the same time, segments go under one's
+    /// hands: then it is there when it is looked for again.
+    fn fill_block(&self, home: &GenesisHash, block: u64, goes_on: &dyn Fn() -> bool) -> io::Result<Outcome> {
+        for _ in 0..TRIES {
+            let outcome = self.fill_one(home, block, goes_on)?;
+            if outcome != Outcome::Ended || !goes_on() {
+                return Ok(outcome);
+            }
+        }
+        let why = format!("others take its segments away again and again, and {} is not there", name(block));
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
     }
 
     /// Changes a segment in place, which `change` does to its bytes, and tells whether it did; returns the name of the object
@@ -303,9 +374,9 @@ impl Blocks {
         change: impl Fn(&mut [u8]) -> Result<bool, E>,
     ) -> io::Result<Result<Option<String>, E>> {
         for _ in 0..TRIES {
-            let place = self.read_table(first / BLOCK_ENTRIES)?;
+            let place = self.read_table(block_at(first))?;
             let place = place.and_then(|table| table.iter().find(|place| place.first == first).copied());
-            let object = place.map_or_else(|| segment::name(first), |_| name(first / BLOCK_ENTRIES));
+            let object = place.map_or_else(|| segment::name(first), |_| name(block_at(first)));
             let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{object} is gone"));
             let Part { mut bytes, version, .. } = self.bucket.get(&object, None)?.ok_or_else(gone)?;
             let range = place.map_or(0..bytes.len(), |place| {
@@ -432,14 +503,24 @@ fn gap(block: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
+/// Returns the block that the segment belongs into which begins with an entry.
+pub(crate) fn block_at(entry: u64) -> u64 {
+    entry / BLOCK_ENTRIES
+}
+
+/// Returns the first entry of a block.
+fn begin_of(block: u64) -> u64 {
+    block.saturating_mul(BLOCK_ENTRIES)
+}
+
 /// Returns the first entry behind a block.
 fn end_of(block: u64) -> u64 {
-    block.saturating_add(1).saturating_mul(BLOCK_ENTRIES)
+    begin_of(block.saturating_add(1))
 }
 
 /// Returns the name that comes before all segments of a block.
 fn before(block: u64) -> Option<String> {
-    block.saturating_mul(BLOCK_ENTRIES).checked_sub(1).map(segment::name_in_folder)
+    begin_of(block).checked_sub(1).map(segment::name_in_folder)
 }
 
 fn take_apart(block: u64, bytes: &[u8]) -> io::Result<Vec<Segment>> {

@@ -27,13 +27,21 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        let undone = |fault: &&Fault| fault.is_erased;
-        if let Some(writer) = self.0.writer().filter(|_| report.faults.iter().any(|fault| fault.is_erased)) {
+        let erased: Vec<&Fault> = report.faults.iter().filter(|fault| fault.is_erased).collect();
+        if let Some(writer) = self.0.writer().filter(|_| !erased.is_empty()) {
             let _alone = self.0.erasing();
+            let strays = self.clear_away()?;
             self.0.finish_erasing(&writer)?;
-            mended.extend(report.faults.iter().filter(undone).cloned());
+            mended.extend(erased.into_iter().filter(|fault| !strays.contains(&fault.object)).cloned());
         }
         Ok(mended)
+    }
+
+    /// Removes what lies beside blocks; returns what is left, since its block is damaged.
+    fn clear_away(&self) -> Result<Vec<String>, StorageError> {
+        let Some(blocks) = self.0.objects.blocks() else { return Ok(Vec::new()) };
+        let cleared = blocks.fill_now(&self.0.home, self.size()).and_then(|_| blocks.strays());
+        cleared.map_err(self.0.objects.failed("put together the segments in", ""))
     }
 
     fn put_back(&self, object: &str) -> Result<bool, ReadError> {
