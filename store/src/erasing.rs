@@ -31,9 +31,9 @@ use griptrace_core::{
 
 use crate::{
     Store,
+    bucket::blocks::block_at,
     catalogue::Catalogue,
     commit::{Receipt, Writer},
-    bucket::blocks::block_at,
     error::{EraseError, ReadError, StorageError},
     lease::Lease,
     objects::Objects,

@@ -354,12 +354,7 @@ impl Reading<'_> {
     }
 
     /// Carries out what erasures a crash, or a process that lost its turn, left undone.
-    fn finish_erasing(
-        &self,
-        catalogue: &mut Catalogue,
-        from: u64,
-        lease: Option<&Lease>,
-    ) -> Result<(), StorageError> {
+    fn finish_erasing(&self, catalogue: &mut Catalogue, from: u64, lease: Option<&Lease>) -> Result<(), StorageError> {
         let finished = erasing::take_up(self.objects, catalogue, from, lease);
         if !catalogue.is_damaged() {
             return finished;
