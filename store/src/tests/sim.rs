@@ -16,12 +16,17 @@ mod place;
 mod port;
 mod process;
 
-use core::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use core::{sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use griptrace_core::{
     entry::Genesis,
+    id::NodeId,
     key::{Algorithm, SecretKey, Signer as _},
+    node::Kind,
 };
 
 use self::{
@@ -33,7 +38,10 @@ use self::{
     place::{Flaw, Place},
     process::SharedWorld,
 };
-use super::world::{NOW, ORIGIN, signer};
+use super::{
+    erasing,
+    world::{NOW, ORIGIN, signer},
+};
 use crate::{OpenOptions, Standing, Store, bucket::Bucket as _, objects::Objects, open::init_on};
 
 /// Steps of one world; then another begins, with the next seed.
@@ -47,8 +55,8 @@ struct Run {
     steps: u64,
     trace: blake3::Hash,
     commits: usize,
-    /// Key changes, cosigned sizes, adopted names.
-    beside: [usize; 3],
+    /// Key changes, cosigned sizes, adopted names, nodes of which something was erased.
+    beside: [usize; 4],
     seconds: u64,
     /// The longest time without commits after a fault, in milliseconds.
     longest: u64,
@@ -81,6 +89,8 @@ impl Play {
             answers: Mutex::default(),
             is_stormy: false.into(),
             is_over: false.into(),
+            // The seeds that find a planted bug do so without.
+            has_erasures: flaw == Flaw::None,
             key_came: 0.into(),
         };
         let genesis = Self::genesis();
@@ -194,10 +204,48 @@ impl Play {
         }
         self.director.shared.is_over.store(true, Ordering::SeqCst);
         self.go_while(60 * SECOND, |director| !director.are_all_ended())?;
-        self.compare().and_then(|()| {
+        self.compare()?;
+        self.mend().and_then(|()| {
             let wrong = self.director.shared.ledger.lock().unwrap().wrong.take();
             wrong.map_or(Ok(()), |why| Err(format!("at the end: {why}")))
         })
+    }
+
+    /// Has somebody take the turn and put in order what an audit finds: then nothing of what was erased is in any object.
+    fn mend(&self) -> Result<(), String> {
+        let (director, local) = (&self.director, tempfile::tempdir().unwrap());
+        let writer = |key| {
+            let options = OpenOptions { signer: Some(beside::signer(key)), ..OpenOptions::default() };
+            let store = Store::join_in(director.still_port(), local.path(), options).unwrap();
+            (0..10).any(|at| store.tend(Duration::from_secs(at)).is_ok_and(|s| s == Standing::Writer)).then_some(store)
+        };
+        let store = (0..beside::KEYS).rev().find_map(writer).ok_or("nobody gets the turn at the end")?;
+        let audit = || store.fsck(&|_, _, _| {}).map_err(|error| format!("it can't be audited at the end: {error}"));
+        let report = audit()?;
+        // Whoever takes the turn carries out what was begun. Only a late request may have left something beside a block.
+        let undone = report.faults.iter().find(|fault| !fault.why.contains("lies beside the block"));
+        if let Some(fault) = undone {
+            return Err(format!("at the end somebody took the turn, and there is {fault:?}"));
+        }
+        store.mend(&report).map_err(|error| format!("it can't be mended: {error}"))?;
+        let found = audit()?.faults;
+        if !found.is_empty() || store.is_erasing().unwrap() {
+            return Err(format!("it is mended, and there are {found:?}"));
+        }
+        let erasures = store.of_kind(Kind::Erasure).unwrap();
+        let of = |id: &NodeId| Some(store.node(id).unwrap().unwrap().core.edges.first()?.to);
+        let erased: BTreeSet<NodeId> = erasures.iter().filter_map(of).collect();
+        if let Some(id) = director.shared.beside.lock().unwrap().missing_erasure(&erased) {
+            return Err(format!("of {id} something was erased, and the log has no Erasure of it"));
+        }
+        let objects = director.place.lock().unwrap().objects.clone();
+        let clients = director.shared.clients.lock().unwrap();
+        for (place, bytes) in erasing::objects(&objects) {
+            if let Some((id, _)) = clients.seeds(&erased).find(|(_, seed)| ledger::find(&bytes, seed).is_some()) {
+                return Err(format!("something was erased of {id}, and its seed is in {place}"));
+            }
+        }
+        Ok(())
     }
 
     fn compare(&self) -> Result<(), String> {

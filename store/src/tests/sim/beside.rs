@@ -1,4 +1,5 @@
-//! What a log has beside its commits: changes of its own key, checkpoints that witnesses cosigned, bundles of others.
+//! What a log has beside its commits: changes of its own key, checkpoints that witnesses cosigned, bundles of others; and what is
+//! erased from it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,14 +12,18 @@ use griptrace_core::{
     id::{GenesisHash, NodeId},
     key::{Algorithm, SecretKey, Signer as _},
     key_change::{KeyChange, KeyUse},
+    node::Kind,
     note::{Cosigner, Note, NoteSigner, NoteVerifier},
 };
 
 use super::{dice::Dice, ledger::Ledger, process::Process};
 use crate::{
-    AdoptError, CommitError, Cosigned, Disclose, ForeignNode, ProveOptions, ReadError, Store, Witnesses,
+    AdoptError, CommitError, Cosigned, Disclose, EraseError, ForeignNode, ProveOptions, ReadError, Store, Witnesses,
     adopted::read_sizes,
-    tests::world::{NOW, ORIGIN, World},
+    tests::{
+        erasing,
+        world::{NOW, ORIGIN, World},
+    },
 };
 
 /// Keys that the log may have, one after the other.
@@ -86,6 +91,8 @@ pub(super) struct Beside {
     /// How many entries the log had when each bundle was adopted.
     sizes: BTreeMap<Digest, u64>,
     bundles: BTreeSet<Digest>,
+    /// The nodes of which a field was erased.
+    erased: BTreeSet<NodeId>,
 }
 
 impl Beside {
@@ -96,8 +103,13 @@ impl Beside {
     }
 
     /// Says how much of it there was.
-    pub(super) fn counts(&self) -> [usize; 3] {
-        [self.changes.len(), self.cosigned.len(), self.names.len()]
+    pub(super) fn counts(&self) -> [usize; 4] {
+        [self.changes.len(), self.cosigned.len(), self.names.len(), self.erased.len()]
+    }
+
+    /// Looks for a node of which a field was erased, and of which the log has no Erasure.
+    pub(super) fn missing_erasure(&self, erased: &BTreeSet<NodeId>) -> Option<NodeId> {
+        self.erased.difference(erased).next().copied()
     }
 
     fn check_cosigned(&self, size: u64, found: Option<&Cosigned>) -> Result<(), String> {
@@ -144,6 +156,7 @@ impl Process {
             30..=229 => return self.adopt(store),
             230..=289 => self.cosign(store),
             290..=379 => self.look_beside(store),
+            380..=679 if self.shared.has_erasures => return self.erase(store),
             _ => return,
         };
         if let Err(error) = done {
@@ -167,6 +180,26 @@ impl Process {
             }
             Err(error @ (CommitError::Storage(_) | CommitError::Stopped | CommitError::ReadOnly)) => self.error(&error),
             Err(error) => self.hold(Err(format!("key {old} is not changed: {error}"))),
+        }
+    }
+
+    /// Erases the name of a data set that was acknowledged.
+    fn erase(&mut self, store: &Store) {
+        let chance = self.dice.next();
+        let data = self.shared.clients.lock().unwrap().some_data(chance);
+        let Some(target) = data.filter(|_| store.is_writing()) else { return };
+        let told = erasing::erase(store, target, &[erasing::name_of(Kind::Dataset)], &[]);
+        if self.port.is_dead() {
+            return;
+        }
+        match told {
+            Ok(_) | Err(EraseError::Gone { .. }) => drop(self.beside(|beside| beside.erased.insert(target))),
+            Err(
+                error @ (EraseError::Storage(_)
+                | EraseError::NoNode { .. }
+                | EraseError::Commit(CommitError::Storage(_) | CommitError::Stopped | CommitError::ReadOnly)),
+            ) => self.error(&error),
+            Err(error) => self.hold(Err(format!("nothing is erased of {target}: {error}"))),
         }
     }
 

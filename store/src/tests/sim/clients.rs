@@ -1,6 +1,8 @@
 //! Who commits: each has one commit under way, sends the same bytes again until it gets a receipt, to whoever it
 //! believes to write.
 
+use std::collections::BTreeSet;
+
 use griptrace_core::{
     cbor::encode,
     date::Date,
@@ -138,6 +140,12 @@ impl Clients {
     pub(super) fn some_data(&self, chance: u64) -> Option<NodeId> {
         let count = u64::try_from(self.there.len()).unwrap();
         self.there.get(usize::try_from(chance.checked_rem(count)?).unwrap()).copied()
+    }
+
+    /// Returns the seeds of these nodes.
+    pub(super) fn seeds<'a>(&'a self, of: &'a BTreeSet<NodeId>) -> impl Iterator<Item = (NodeId, &'a [u8])> {
+        let nodes = self.made.iter().flat_map(|made| &made.nodes).map(|node| (node.id(), node));
+        nodes.filter(|(id, _)| of.contains(id)).filter_map(|(id, node)| Some((id, &node.secret.seed()?[..])))
     }
 
     pub(super) fn entries(&self) -> Vec<Vec<u8>> {

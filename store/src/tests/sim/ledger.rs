@@ -233,6 +233,6 @@ fn read(text: &str) -> Option<Checkpoint> {
     Checkpoint::parse(Note::parse(text.as_bytes()).ok()?.text()).ok()
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(super) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }

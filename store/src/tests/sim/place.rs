@@ -3,6 +3,8 @@
 use core::ops::Range;
 use std::io;
 
+use griptrace_core::id::NodeId;
+
 use crate::bucket::{Bucket as _, MemoryBucket, Part, Put, Version, When};
 
 /// A bug that is planted in the object store, for the simulator to find.
@@ -16,6 +18,8 @@ pub(super) enum Flaw {
     /// A write that was refused is said to be done.
     SaysDone,
 }
+
+const ERASING: &str = "erasing/";
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -38,9 +42,12 @@ pub(super) enum Answer {
 impl Ask {
     /// What it is about, for the trace.
     pub(super) fn words(&self) -> String {
+        // Ids of Erasures are random.
+        let name_of = |name: &str| if name.starts_with(ERASING) { ERASING.to_owned() } else { name.to_owned() };
         match self {
-            Self::Get(name, range) => format!("get {name} {range:?}"),
+            Self::Get(name, range) => format!("get {} {range:?}", name_of(name)),
             Self::Put(name, bytes, when) => {
+                let name = name_of(name);
                 let when = match when {
                     When::Always => "always",
                     When::Absent => "if absent",
@@ -49,7 +56,7 @@ impl Ask {
                 format!("put {name} {} {when}", bytes.len())
             }
             Self::List(folder, after, limit) => format!("list {folder} {after:?} {limit}"),
-            Self::Remove(name) => format!("remove {name}"),
+            Self::Remove(name) => format!("remove {}", name_of(name)),
         }
     }
 }
@@ -61,6 +68,7 @@ impl Answer {
             Self::Part(part) => format!("{:?}", part.as_ref().map(|part| (part.bytes.len(), part.length))),
             Self::Put(Put::Done(_)) => "done".to_owned(),
             Self::Put(Put::Refused) => "refused".to_owned(),
+            Self::Names(names) if names.iter().any(|name| NodeId::from_hex(name).is_some()) => format!("{} ids", names.len()),
             Self::Names(names) => format!("{names:?}"),
             Self::Removed => "removed".to_owned(),
         }
