@@ -142,12 +142,18 @@ impl Store {
         let keys = self.0.keys();
         let signature = Signature { keys: &keys.log };
         self.0.publish();
+        let since;
         let mut audit = Audit::new(&self.0.objects, signature, Catalogue::new(home), Some(size));
         audit.checked = checked;
         audit.genesis()?;
         audit.segments(progress)?;
         audit.erased_of_all()?;
         audit.strays()?;
+        if let Ok(changed) = LogKeys::read(&self.0.objects, &self.0.genesis, &home) {
+            // Another process may have changed the log's key meanwhile, and signed with it; `keys` itself is held against the segments.
+            since = changed;
+            audit.signature = Signature { keys: &since };
+        }
         audit.heads()?;
         audit.adopted()?;
         audit.cosigned()?;

@@ -68,7 +68,9 @@ impl Answer {
             Self::Part(part) => format!("{:?}", part.as_ref().map(|part| (part.bytes.len(), part.length))),
             Self::Put(Put::Done(_)) => "done".to_owned(),
             Self::Put(Put::Refused) => "refused".to_owned(),
-            Self::Names(names) if names.iter().any(|name| NodeId::from_hex(name).is_some()) => format!("{} ids", names.len()),
+            Self::Names(names) if names.iter().any(|name| NodeId::from_hex(name).is_some()) => {
+                format!("{} ids", names.len())
+            }
             Self::Names(names) => format!("{names:?}"),
             Self::Removed => "removed".to_owned(),
         }

@@ -20,8 +20,8 @@ use super::{
     port::Port,
 };
 use crate::{
-    Fault, Found, OpenError, OpenOptions, ReadError, Standing, Store, commit::Writer, lease::WriterId, publish::Publication,
-    tests::world::NOW,
+    Fault, Found, OpenError, OpenOptions, ReadError, Standing, Store, commit::Writer, lease::WriterId,
+    publish::Publication, tests::world::NOW,
 };
 
 /// What stood on a node at a size; `None` where it was not there yet.
