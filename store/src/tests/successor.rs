@@ -101,9 +101,9 @@ fn a_retired_key_is_not_believed_again_by_who_read_that_it_retired() {
     LogKeys::of(writer.genesis(), vec![(index, own)]).unwrap().write(&at).unwrap();
     let there = SharedHead::parse(&head(&bucket)).unwrap();
     let longer = Head { size: size + 2, ..there.head };
-    let forged = sign(&forger, ORIGIN, longer).unwrap();
-    bucket.put("checkpoint", forged.as_bytes(), &When::Always).unwrap();
-    bucket.put("head", &SharedHead { head: longer, note: forged, ..there }.to_bytes(), &When::Always).unwrap();
+    let note_by_it = sign(&forger, ORIGIN, longer).unwrap();
+    bucket.put("checkpoint", note_by_it.as_bytes(), &When::Always).unwrap();
+    bucket.put("head", &SharedHead { head: longer, note: note_by_it, ..there }.to_bytes(), &When::Always).unwrap();
     let error = follower.tend(Duration::from_secs(1)).unwrap_err().to_string();
     assert!(error.contains("it lacks a change of the log's key"), "{error}");
     assert_eq!((follower.size(), follower.checkpoint(), follower.verifiers()), (size, note, keys));
