@@ -155,6 +155,11 @@ impl Blocks {
         tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
     }
 
+    /// Forgets the table of the block of this entry.
+    pub(crate) fn forget_one(&self, first: u64) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&(first / BLOCK_ENTRIES));
+    }
+
     /// Returns the object that a segment is in, if that is a block, also one that is gone: then none of its segments lies about.
     pub(crate) fn name_of(&self, first: u64) -> Option<String> {
         if !self.may_stand(first) {
