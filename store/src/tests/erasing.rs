@@ -257,7 +257,7 @@ pub(super) fn init(bucket: &MemoryBucket, local: &TempDir) -> Store {
     init_over(Arc::new(bucket.clone()), local)
 }
 
-fn init_over(bucket: Arc<dyn Bucket>, local: &TempDir) -> Store {
+pub(super) fn init_over(bucket: Arc<dyn Bucket>, local: &TempDir) -> Store {
     let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
     let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
     let objects = Objects::in_bucket(bucket, local.path());
