@@ -6,6 +6,7 @@
 //! opens a folder after a crash.
 
 mod remade;
+mod turn;
 
 use core::{
     sync::atomic::{AtomicBool, Ordering},
@@ -28,7 +29,7 @@ use crate::{
     error::{OpenError, ReadError, StorageError},
     head::{HEAD, Head, Signature, Signed},
     lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, Turn, WriterId, new_writer},
-    log_keys::{KnownKeys, LogKeys},
+    log_keys::{KEYS, KnownKeys, LogKeys},
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, Opened, Reading},
@@ -160,6 +161,7 @@ impl Store {
         let is_writer = options.signer.is_some();
         let store = Self::join_in(bucket, local, options)?;
         if is_writer {
+            store.check_for_writing()?;
             store.wait_for_turn()?;
         }
         keep_tending(&store);
@@ -197,6 +199,20 @@ impl Store {
         fits?;
         drop(seen::keep(&opened.objects, &opened.note));
         Ok(Self::from_opened(opened))
+    }
+
+    /// Holds a snapshot that this machine does not know against the log: what is signed says what the marks are, which stand in it, and
+    /// it may be another one's work.
+    fn check_for_writing(&self) -> Result<(), OpenError> {
+        self.write_only_when_checked();
+        if self.is_snapshot_checked() {
+            return Ok(());
+        }
+        match self.check_snapshot() {
+            Ok(_) => Ok(()),
+            Err(ReadError::Storage(error)) => Err(error.into()),
+            Err(other) => Err(StorageError::corrupt("snapshots/catalogue", other).into()),
+        }
     }
 
     fn wait_for_turn(&self) -> Result<(), OpenError> {
@@ -457,50 +473,6 @@ impl Inner {
         *self.head_seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 
-    /// Goes on writing; `false` if the turn is over.
-    fn goes_on(&self, writer: &Writer, watch: &mut Watch, now: Duration) -> bool {
-        let Some(lease) = writer.lease() else { return true };
-        if writer.is_poisoned() || lease.is_lost() {
-            return false;
-        }
-        if lease.beats() != watch.beats {
-            // By a commit, and at any time since: this process may have been stopped for long after it. None was under way when
-            // was looked, since looking waits for it.
-            (watch.beats, watch.moved) = (lease.beats(), watch.looked);
-        }
-        watch.looked = now;
-        if now.saturating_sub(watch.moved) >= BEAT_EVERY {
-            // A beat that fails has lost the turn.
-            drop(lease.beat(&self.objects));
-            (watch.beats, watch.moved) = (lease.beats(), now);
-        }
-        !lease.is_lost()
-    }
-
-    /// Stops writing; whoever waits for a commit is told so.
-    fn step_down(&self, writer: &Writer) {
-        writer.poison();
-        // What moved the head is shown here before anything else is taken in.
-        writer.wait_for_leader();
-        self.objects.set_writer(false);
-        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
-        self.end_turn_of(writer);
-    }
-
-    /// Ends the turn to write, if this process has it.
-    pub(crate) fn end_turn(&self) {
-        if let Some(writer) = self.writer() {
-            self.end_turn_of(&writer);
-        }
-    }
-
-    fn end_turn_of(&self, writer: &Writer) {
-        if let Some(lease) = writer.lease().filter(|lease| !lease.is_lost()) {
-            // If it fails, others wait for some seconds.
-            drop(lease.release(&self.objects));
-        }
-    }
-
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     pub(crate) fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
@@ -537,6 +509,10 @@ impl Inner {
         if newest.is_err() {
             // Signed with a key that came since, perhaps.
             let log = LogKeys::read(&self.objects, &self.genesis, &self.home)?;
+            if !log.go_on_from(&keys.log, known) {
+                let why = "it lacks a change of the log's key that this process has read in the log: somebody put it there who may not; restore it";
+                return Err(StorageError::corrupt(KEYS, why).into());
+            }
             newest = self.newest_beside(&log, shared);
             keys = Arc::new(KnownKeys { log, ..(*keys).clone() });
             self.change(|state| state.keys = Arc::clone(&keys));
@@ -761,7 +737,7 @@ impl Inner {
 }
 
 /// Reads the checkpoint that stands before a group, which has to be over what came before it.
-fn checkpoint_before(keys: &LogKeys, group: &Group<'_>, head: Head) -> Result<String, StorageError> {
+pub(crate) fn checkpoint_before(keys: &LogKeys, group: &Group<'_>, head: Head) -> Result<String, StorageError> {
     let missing = || StorageError::corrupt(group.name, "a group lacks the checkpoint before it");
     let (_, note) = group.checkpoint.ok_or_else(missing)?;
     let (signed, note) = Signature { keys }.read(group.name, note)?;

@@ -255,6 +255,15 @@ impl Objects {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes one segment, to read it anew.
+    pub(crate) fn forget_segment(&self, first: u64) {
+        let mut open = self.open_segments();
+        open.by_first.remove(&first);
+        open.forgotten = open.forgotten.wrapping_add(1);
+        drop(open);
+        self.blocks().iter().for_each(|blocks| blocks.forget_one(first));
+    }
+
     /// Closes the segments that begin at this entry or after it, to look for them anew.
     pub(crate) fn forget_segments(&self, from: u64) {
         let mut open = self.open_segments();

@@ -91,10 +91,12 @@ impl Store {
     fn published_alone(&self) -> Result<Signed, ReadError> {
         let inner = &self.0;
         let read = |keys: &LogKeys| (Signature { keys }).published(&inner.objects);
-        let mut found = read(&inner.keys().log);
+        let known = inner.read();
+        let mut found = read(&known.keys.log);
         if let Err(StorageError::Corrupt { .. }) = found {
             // Signed with a key that came since, perhaps. No more is read for it: anybody may ask, again and again.
-            if let Some(keys) = LogKeys::stored(&inner.objects, &inner.genesis)? {
+            let stored = LogKeys::stored(&inner.objects, &inner.genesis)?;
+            if let Some(keys) = stored.filter(|keys| keys.go_on_from(&known.keys.log, known.catalogue.size())) {
                 found = read(&keys);
             }
         }
