@@ -10,7 +10,7 @@ mod tail;
 use core::ops::Range;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use griptrace_core::{
@@ -43,15 +43,18 @@ pub(crate) struct Catalogue {
     reached: Reached,
     /// Made from the lines when it is first asked for.
     map: OnceLock<StatusMap>,
-    /// Made from the assessments when it is first asked for.
-    assessed: OnceLock<Assessed>,
+    /// Made from the assessments when it is first asked for, and shared like the tail.
+    assessed: OnceLock<Arc<RwLock<Assessed>>>,
 }
 
-/// Which assessments open what.
-#[derive(Clone, Debug, Default)]
+/// Which assessments open what. Whoever looks passes over those of nodes that it does not have.
+#[derive(Debug, Default)]
 struct Assessed {
+    /// How many there are.
+    count: u64,
     keys: HashMap<Number, StatusKey>,
-    by_subject: HashMap<NodeId, BTreeSet<Number>>,
+    /// Those that name a node as a subject themselves.
+    by_subject: HashMap<NodeId, Vec<Number>>,
     by_key: BTreeMap<StatusKey, Vec<PlacedAssessment>>,
 }
 
@@ -126,7 +129,7 @@ impl Catalogue {
 
     /// Returns how many nodes there are.
     pub(crate) fn len(&self) -> Number {
-        self.tail.first_node.saturating_add(u32::try_from(self.tail.nodes.len()).unwrap_or(u32::MAX))
+        self.tail.first_node.saturating_add(u32::try_from(self.tail.ends().nodes).unwrap_or(u32::MAX))
     }
 
     /// Returns how many nodes are not in the snapshot.
@@ -136,12 +139,12 @@ impl Catalogue {
 
     /// Returns how many local edges there are.
     pub(crate) fn edges(&self) -> u32 {
-        self.tail.first_edge.saturating_add(u32::try_from(self.tail.edges.len()).unwrap_or(u32::MAX))
+        self.tail.first_edge.saturating_add(u32::try_from(self.tail.ends().edges).unwrap_or(u32::MAX))
     }
 
     /// Returns how many commits there are.
     pub(crate) fn commits(&self) -> u32 {
-        self.count(Column::Commit).saturating_add(u32::try_from(self.tail.commits.len()).unwrap_or(u32::MAX))
+        self.count(Column::Commit).saturating_add(u32::try_from(self.tail.ends().commits).unwrap_or(u32::MAX))
     }
 
     /// Returns the number of the node with this id.
@@ -165,8 +168,7 @@ impl Catalogue {
             found.filter(|(_, number)| *number < end).map(|(_, number)| self.id(number))
         });
         let mut ids: Vec<NodeId> = base.filter(within).take(limit).collect();
-        let tail = self.tail.ids.iter().zip(self.tail.first_node..).filter(|(_, number)| *number < end);
-        ids.extend(tail.map(|(id, _)| *id).filter(within));
+        ids.extend(self.tail.ids_where(end, within));
         ids.sort_unstable();
         ids.truncate(limit);
         ids
@@ -178,7 +180,7 @@ impl Catalogue {
             return NodeId::new(Digest::from_bytes(base.record(Column::Id, number.into())));
         }
         let nobody = NodeId::new(Digest::ZERO);
-        self.tail.ids.get(place(number.saturating_sub(self.tail.first_node))).copied().unwrap_or(nobody)
+        self.tail.id(place(number.saturating_sub(self.tail.first_node))).unwrap_or(nobody)
     }
 
     /// Returns a node.
@@ -190,7 +192,7 @@ impl Catalogue {
                 NOWHERE
             });
         }
-        self.tail.nodes.get(place(number.saturating_sub(self.tail.first_node))).copied().unwrap_or(NOWHERE)
+        self.tail.node(place(number.saturating_sub(self.tail.first_node))).unwrap_or(NOWHERE)
     }
 
     /// Returns a commit.
@@ -199,7 +201,7 @@ impl Catalogue {
         if let Some(base) = self.base.as_ref().filter(|_| at < before) {
             return PlacedCommit::from_record(&base.record(Column::Commit, at.into()));
         }
-        self.tail.commits.get(place(at.saturating_sub(before))).copied().unwrap_or(NO_COMMIT)
+        self.tail.commit(place(at.saturating_sub(before))).unwrap_or(NO_COMMIT)
     }
 
     /// Returns the commit of a node.
@@ -227,7 +229,7 @@ impl Catalogue {
 
     /// Returns how many status heads there are.
     pub(crate) fn heads(&self) -> u32 {
-        self.count(Column::Head).saturating_add(u32::try_from(self.tail.heads.len()).unwrap_or(u32::MAX))
+        self.count(Column::Head).saturating_add(u32::try_from(self.tail.ends().heads).unwrap_or(u32::MAX))
     }
 
     /// Returns a status head.
@@ -237,7 +239,7 @@ impl Catalogue {
             return PlacedHead::from_record(&base.record(Column::Head, at.into()));
         }
         let none = PlacedHead { index: 0, before: None };
-        self.tail.heads.get(place(at.saturating_sub(before))).copied().unwrap_or(none)
+        self.tail.head(place(at.saturating_sub(before))).unwrap_or(none)
     }
 
     /// Returns the number of the first status head with an index of at least `leaf`.
@@ -261,7 +263,7 @@ impl Catalogue {
     fn edge(&self, at: u32) -> PlacedEdge {
         let Some(base) = self.base.as_ref().filter(|_| at < self.tail.first_edge) else {
             let none = PlacedEdge { role: Role::Used, to: 0 };
-            return self.tail.edges.get(place(at.saturating_sub(self.tail.first_edge))).copied().unwrap_or(none);
+            return self.tail.edge(place(at.saturating_sub(self.tail.first_edge))).unwrap_or(none);
         };
         let [role] = base.record(Column::EdgeRole, at.into());
         PlacedEdge { role: known_role(base, role), to: u32::from_le_bytes(base.record(Column::EdgeTo, at.into())) }
@@ -313,22 +315,37 @@ impl Catalogue {
 
     /// Returns the assessments that can open a node. Two records of one signed assessment stand for
     /// each other: what the one can open, the other can.
-    pub(crate) fn assessments_of(&self, subject: &NodeId) -> impl Iterator<Item = Number> + '_ {
-        self.assessed().by_subject.get(subject).into_iter().flatten().copied()
+    pub(crate) fn assessments_of(&self, subject: &NodeId) -> impl Iterator<Item = Number> + use<> {
+        let assessed = self.assessed();
+        let own = assessed.by_subject.get(subject).into_iter().flatten().filter(|number| **number < self.len());
+        let alike = own.filter_map(|number| assessed.keys.get(number)).flat_map(|key| self.alike(&assessed, key));
+        let found: BTreeSet<Number> = alike.map(|assessment| assessment.node).collect();
+        found.into_iter()
     }
 
     /// Returns the assessment nodes of one status key, in log order.
     pub(crate) fn siblings(&self, number: Number) -> Vec<Number> {
-        let found = self.assessed().by_key.get(&self.status_key(number)).into_iter().flatten();
-        found.map(|assessment| assessment.node).collect()
+        let key = self.status_key(number);
+        self.alike(&self.assessed(), &key).map(|assessment| assessment.node).collect()
     }
 
-    fn assessed(&self) -> &Assessed {
-        self.assessed.get_or_init(|| {
+    /// Returns the assessments of one status key, in log order.
+    fn alike<'a>(
+        &self,
+        assessed: &'a Assessed,
+        key: &StatusKey,
+    ) -> impl Iterator<Item = &'a PlacedAssessment> + use<'a> {
+        let end = self.len();
+        assessed.by_key.get(key).into_iter().flatten().filter(move |assessment| assessment.node < end)
+    }
+
+    fn assessed(&self) -> RwLockReadGuard<'_, Assessed> {
+        let assessed = self.assessed.get_or_init(|| {
             let mut assessed = Assessed::default();
             self.assessments().for_each(|assessment| assessed.add(assessment));
-            assessed
-        })
+            Arc::new(RwLock::new(assessed))
+        });
+        assessed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the assessments, in log order.
@@ -346,7 +363,7 @@ impl Catalogue {
                 assessment
             })
         });
-        base.chain(self.tail.assessments.iter().cloned())
+        base.chain(self.tail.assessments())
     }
 
     /// Returns every line of the status map, in log order, with its commit's leaf.
@@ -355,7 +372,7 @@ impl Catalogue {
             let lines = (0..base.count(Column::Line)).take_while(|_| !base.is_damaged());
             lines.map(|at| line_from_record(&base.record(Column::Line, at)))
         });
-        base.chain(self.tail.lines.iter().copied())
+        base.chain(self.tail.lines())
     }
 
     /// Returns the leaf indices of key changes, in log order.
@@ -364,7 +381,7 @@ impl Catalogue {
             let changes = (0..base.count(Column::Change)).take_while(|_| !base.is_damaged());
             changes.map(|at| u64::from_le_bytes(base.record(Column::Change, at)))
         });
-        base.chain(self.tail.changes.iter().copied())
+        base.chain(self.tail.changes())
     }
 
     /// Returns the lines of the status map of the commits from leaf `begin` on, in log order, with their leaves.
@@ -375,12 +392,14 @@ impl Catalogue {
             let first = first_where(0, end, |at| read(at).0 >= begin);
             (first..end).take_while(|_| !base.is_damaged()).map(read)
         });
-        base.chain(self.tail.lines.iter().copied().filter(move |(leaf, _)| *leaf >= begin))
+        base.chain(self.tail.lines().filter(move |(leaf, _)| *leaf >= begin))
     }
 
     /// Returns the nodes that an assessment can open as its subjects, those of its other records included.
     pub(crate) fn subjects_of(&self, number: Number) -> Vec<NodeId> {
-        let found = self.assessed().by_key.get(&self.status_key(number)).into_iter().flatten();
+        let key = self.status_key(number);
+        let assessed = self.assessed();
+        let found = self.alike(&assessed, &key);
         let mut subjects: Vec<NodeId> = found.flat_map(|assessment| assessment.subjects.iter().copied()).collect();
         subjects.sort_unstable();
         subjects.dedup();
@@ -405,8 +424,16 @@ impl Catalogue {
         let Delta { map, frontier, segment, end, .. } = &delta;
         self.reached = Reached { frontier: frontier.clone(), segment: *segment, end: *end };
         self.map = OnceLock::from(map.clone());
-        if let Some(assessed) = self.assessed.get_mut() {
-            delta.assessments.iter().for_each(|assessment| assessed.add(assessment.clone()));
+        if let Some(shared) = self.assessed.get() {
+            let known = u64::from(self.count(Column::Assessment)).saturating_add(wide(self.tail.ends().assessments));
+            let mut assessed = shared.write().unwrap_or_else(PoisonError::into_inner);
+            if assessed.count == known {
+                delta.assessments.iter().for_each(|assessment| assessed.add(assessment.clone()));
+            } else {
+                // Somebody else went on from here, another way.
+                drop(assessed);
+                self.assessed = OnceLock::new();
+            }
         }
         self.tail.extend(delta);
     }
@@ -426,20 +453,12 @@ impl Catalogue {
 impl Assessed {
     fn add(&mut self, assessment: PlacedAssessment) {
         let PlacedAssessment { node, key, subjects } = &assessment;
-        let siblings = self.by_key.entry(*key).or_default();
-        for sibling in siblings.iter() {
-            for subject in subjects {
-                self.by_subject.entry(*subject).or_default().insert(sibling.node);
-            }
-            for subject in &sibling.subjects {
-                self.by_subject.entry(*subject).or_default().insert(*node);
-            }
-        }
         for subject in subjects {
-            self.by_subject.entry(*subject).or_default().insert(*node);
+            self.by_subject.entry(*subject).or_default().push(*node);
         }
         self.keys.insert(*node, *key);
-        siblings.push(assessment);
+        self.by_key.entry(*key).or_default().push(assessment);
+        self.count = self.count.saturating_add(1);
     }
 }
 
@@ -497,9 +516,4 @@ fn first_at_least(base: &Snapshot, wanted: u32) -> u64 {
         }
     }
     low
-}
-
-/// Widens a count.
-fn count_of<T>(items: &[T]) -> u64 {
-    wide(items.len())
 }

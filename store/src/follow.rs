@@ -6,6 +6,7 @@
 //! opens a folder after a crash.
 
 mod remade;
+mod turn;
 
 use core::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,7 +19,7 @@ use std::{
     time::Instant,
 };
 
-use griptrace_core::{entry::Genesis, node::Kind, note::NoteSigner};
+use griptrace_core::{entry::Genesis, id::NodeId, node::Kind, note::NoteSigner};
 
 use crate::{
     bucket::{Bucket, Version, get_small},
@@ -35,7 +36,7 @@ use crate::{
     publish::unknown_to,
     seen,
     segment::{self, Group, Groups},
-    store::{Inner, OpenOptions, Store},
+    store::{Inner, OpenOptions, State, Store},
 };
 
 /// How often a store in a bucket is tended by its own thread.
@@ -101,9 +102,11 @@ pub(crate) struct Watch {
     short: Option<Duration>,
     /// Before when the turn is not tried again, and how long that was.
     rests: (Duration, Duration),
-    /// The moves of this process' turn, and when there was one last.
+    /// The moves of this process' turn, and when the last one was asked for at the earliest.
     beats: u64,
     moved: Duration,
+    /// When was looked for moves last.
+    looked: Duration,
     /// The size that was kept as seen last, and when.
     kept: (u64, Duration),
 }
@@ -380,19 +383,20 @@ impl Inner {
     fn tend(&self, now: Duration) -> Result<Standing, OpenError> {
         let Some(bucket) = self.objects.bucket() else { return Ok(Standing::Writer) };
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        self.settle();
         let stands = self.tend_on(bucket, &mut watch, now);
+        // Behind the beat: it may take requests.
+        self.settle();
         self.keep_seen(&mut watch, now);
         stands
     }
 
     /// Keeps what was seen of the log on this machine, at most once a second.
     fn keep_seen(&self, watch: &mut Watch, now: Duration) {
-        let size = self.read().catalogue.size();
+        let state = self.read();
+        let size = state.catalogue.size();
         if size > watch.kept.0 && (watch.kept.0 == 0 || now.saturating_sub(watch.kept.1) >= BEAT_EVERY) {
             watch.kept = (size, now);
-            let note = self.read().note.clone();
-            drop(seen::keep(&self.objects, &note));
+            drop(seen::keep(&self.objects, &state.note));
         }
     }
 
@@ -421,7 +425,7 @@ impl Inner {
         self.saw(head);
         let is_free = self.may_take(&found.0.turn, now.saturating_sub(since));
         if is_free && now >= watch.rests.0 && self.may_sign(&found.0)? && self.try_turn(bucket, &found, watch, now)? {
-            *watch = Watch { moved: now, kept: watch.kept, ..Watch::default() };
+            *watch = Watch { moved: now, looked: now, kept: watch.kept, ..Watch::default() };
             self.saw(HeadSeen { size: self.read().catalogue.size(), turn: head.turn.saturating_add(1) });
             return Ok(Standing::Writer);
         }
@@ -472,46 +476,6 @@ impl Inner {
         *self.head_seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 
-    /// Goes on writing; `false` if the turn is over.
-    fn goes_on(&self, writer: &Writer, watch: &mut Watch, now: Duration) -> bool {
-        let Some(lease) = writer.lease() else { return true };
-        if writer.is_poisoned() || lease.is_lost() {
-            return false;
-        }
-        if lease.beats() == watch.beats && now.saturating_sub(watch.moved) >= BEAT_EVERY {
-            // A beat that fails has lost the turn.
-            drop(lease.beat(&self.objects));
-        }
-        if lease.beats() != watch.beats {
-            (watch.beats, watch.moved) = (lease.beats(), now);
-        }
-        !lease.is_lost()
-    }
-
-    /// Stops writing; whoever waits for a commit is told so.
-    fn step_down(&self, writer: &Writer) {
-        writer.poison();
-        // What moved the head is shown here before anything else is taken in.
-        writer.wait_for_leader();
-        self.objects.set_writer(false);
-        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = None;
-        self.end_turn_of(writer);
-    }
-
-    /// Ends the turn to write, if this process has it.
-    pub(crate) fn end_turn(&self) {
-        if let Some(writer) = self.writer() {
-            self.end_turn_of(&writer);
-        }
-    }
-
-    fn end_turn_of(&self, writer: &Writer) {
-        if let Some(lease) = writer.lease().filter(|lease| !lease.is_lost()) {
-            // If it fails, others wait for some seconds.
-            drop(lease.release(&self.objects));
-        }
-    }
-
     /// Reads the head. Who may write makes one that is lost or damaged again, from the newest checkpoint: what came
     /// after it stands in segments that nobody writes anew, and is adopted. Whoever had the turn has lost it.
     pub(crate) fn head_or_remake(&self, bucket: &Arc<dyn Bucket>) -> Result<(SharedHead, Version), OpenError> {
@@ -554,7 +518,7 @@ impl Inner {
             }
             newest = self.newest_beside(&log, shared);
             keys = Arc::new(KnownKeys { log, ..(*keys).clone() });
-            self.write().keys = Arc::clone(&keys);
+            self.change(|state| state.keys = Arc::clone(&keys));
         }
         let newest = newest?;
         if let Some(blocks) = self.objects.blocks() {
@@ -573,7 +537,7 @@ impl Inner {
         // Not only those of now: what was taken in before may have ended with an error.
         if self.ask(|state| Ok::<_, StorageError>(state.catalogue.changes().count() != state.keys.changes.len()))? {
             let keys = self.ask(|state| KnownKeys::read(&self.objects, &state.catalogue, &self.genesis))?;
-            self.write().keys = Arc::new(keys);
+            self.change(|state| state.keys = Arc::new(keys));
         }
         Ok(())
     }
@@ -655,16 +619,20 @@ impl Inner {
     /// that outlived its turn or by who followed, is there already: a log has one history.
     pub(crate) fn show(&self, delta: Delta, note: String, keys: Option<KnownKeys>) {
         let nodes = delta.ids.iter().zip(&delta.nodes);
-        self.heard_of(nodes.filter(|(_, node)| node.kind == Kind::Erasure).map(|(id, _)| *id));
-        let mut state = self.write();
-        if state.catalogue.size() != delta.first() {
-            return;
+        let erasures: Vec<NodeId> = nodes.filter(|(_, node)| node.kind == Kind::Erasure).map(|(id, _)| *id).collect();
+        if !erasures.is_empty() {
+            self.heard_of(erasures.into_iter());
         }
-        state.catalogue.apply(delta);
-        state.note = note;
-        if let Some(keys) = keys {
-            state.keys = Arc::new(keys);
-        }
+        self.change(|state| {
+            if state.catalogue.size() != delta.first() {
+                return;
+            }
+            state.catalogue.apply(delta);
+            state.note = note;
+            if let Some(keys) = keys {
+                state.keys = Arc::new(keys);
+            }
+        });
     }
 
     /// Tells whether the turn to write is to be taken: it was ended, the head has stood still for too long, or it is this process'
@@ -759,13 +727,13 @@ impl Inner {
         // Before anything is committed on it.
         drop(seen::keep(&self.objects, &note));
         let writer = Arc::new(Writer::new(desk));
-        let mut state = self.write();
-        if state.catalogue.has_snapshot() && !catalogue.has_snapshot() {
-            // It turned out damaged on the way.
-            self.is_snapshot_bad.store(true, Ordering::Relaxed);
-        }
-        (state.catalogue, state.note, state.keys) = (catalogue, note, Arc::new(keys));
-        drop(state);
+        self.change(|state| {
+            if state.catalogue.has_snapshot() && !catalogue.has_snapshot() {
+                // It turned out damaged on the way.
+                self.is_snapshot_bad.store(true, Ordering::Relaxed);
+            }
+            *state = State { catalogue, note, keys: Arc::new(keys) };
+        });
         *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         Ok(())
     }

@@ -55,8 +55,6 @@ const META: &str = "meta-4";
 const SUM_BYTES: usize = 32;
 /// Bits of a fingerprint: of 10^9 keys one in a thousand has the fingerprint of another, which costs reading a node.
 const FINGERPRINT_BITS: u32 = 40;
-/// Commits that are taken in while others wait.
-const BEHIND_COMMITS_MAX: u32 = 256;
 /// Nodes whose pairs are gathered before they become a run.
 const BATCH_NODES: u32 = 1 << 17;
 
@@ -116,11 +114,6 @@ impl Index {
     fn found(&self) -> Result<Option<Meta>, Broken> {
         let Some(bytes) = self.place.read(META) else { return Ok(None) };
         meta_of(&bytes).map(Some).ok_or(Broken)
-    }
-
-    /// Tells how many commits it has taken in.
-    pub(crate) const fn commits(&self) -> u32 {
-        self.meta.commits
     }
 
     /// Opens the index of a store as it is, for an audit. `None` if there is none, another process has it, nothing was taken in
@@ -507,33 +500,12 @@ impl Store {
         answer: impl Fn(&State, &[Number]) -> Result<T, StorageError>,
     ) -> Result<T, ReadError> {
         let mut place = self.0.index();
-        loop {
-            let catalogue = self.behind(&mut place);
-            // A first fill takes long: commits must not wait for it.
-            let filled = catalogue.map(|catalogue| {
-                let index = place.get_or_insert_with(|| Index::open(&self.0.objects, &catalogue));
-                (index.ask(&self.0.objects, &catalogue, |_| 0), catalogue.is_damaged())
-            });
-            match filled {
-                Some((_, true)) => self.0.derive_again()?,
-                Some((filled, false)) => drop(filled?),
-                None => break,
-            }
-        }
         self.0.ask(|state| {
             let catalogue = &state.catalogue;
             let index = place.get_or_insert_with(|| Index::open(&self.0.objects, catalogue));
             let numbers = index.ask(&self.0.objects, catalogue, &fingerprint)?;
             Ok(answer(state, &numbers)?)
         })
-    }
-
-    /// Returns a copy of the catalogue if the index lacks much of it.
-    fn behind(&self, place: &mut Option<Index>) -> Option<Catalogue> {
-        let state = self.0.read();
-        let known = place.as_ref().map_or(0, Index::commits);
-        let lacks = state.catalogue.commits().saturating_sub(known);
-        (lacks > BEHIND_COMMITS_MAX).then(|| state.catalogue.clone())
     }
 }
 

@@ -69,14 +69,20 @@ impl LogKeys {
     /// # Errors
     /// `Io` if anything could not be read: keys that lack a change would be taken for all of them.
     pub(crate) fn read(objects: &Objects, genesis: &Genesis, home: &GenesisHash) -> Result<Self, StorageError> {
-        let stored = objects.read(KEYS)?;
-        let stored = stored.as_deref().map(|bytes| decode(bytes).and_then(|changes| Self::of(genesis, changes)));
-        let Some(Ok(keys)) = stored else { return Self::of(genesis, find_log_changes(objects, home)?) };
+        let Some(keys) = Self::stored(objects, genesis)? else {
+            return Self::of(genesis, find_log_changes(objects, home)?);
+        };
         if keys.verify(objects)? {
             return Ok(keys);
         }
         let found = Self::of(genesis, find_log_changes(objects, home)?)?;
         Ok(if found.verify(objects)? { found } else { keys })
+    }
+
+    /// Reads the object, and nothing else; `None` if it is lost or damaged.
+    pub(crate) fn stored(objects: &Objects, genesis: &Genesis) -> Result<Option<Self>, StorageError> {
+        let stored = objects.read(KEYS)?;
+        Ok(stored.and_then(|bytes| Self::of(genesis, decode(&bytes).ok()?).ok()))
     }
 
     /// Tells whether the newest checkpoint verifies, or none is there: in a bucket every one has to, in a folder a slot of the head may

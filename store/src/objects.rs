@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -61,7 +61,15 @@ pub(crate) struct Objects {
     counter: AtomicU64,
     /// Whether whoever has this may write.
     is_writer: AtomicBool,
-    segments: Mutex<HashMap<u64, Arc<dyn DiskFile>>>,
+    segments: Mutex<OpenSegments>,
+}
+
+/// The segments that are kept open for reading. Held for as long as it takes to look.
+#[derive(Debug, Default)]
+struct OpenSegments {
+    by_first: HashMap<u64, Arc<dyn DiskFile>>,
+    /// How often some were forgotten: what somebody began to open before is not kept.
+    forgotten: u64,
 }
 
 impl Objects {
@@ -79,7 +87,7 @@ impl Objects {
             bucket: None,
             counter: AtomicU64::new(0),
             is_writer: AtomicBool::new(false),
-            segments: Mutex::new(HashMap::new()),
+            segments: Mutex::default(),
         }
     }
 
@@ -93,7 +101,7 @@ impl Objects {
             bucket: Some(InBucket { bucket, blocks }),
             counter: AtomicU64::new(0),
             is_writer: AtomicBool::new(false),
-            segments: Mutex::new(HashMap::new()),
+            segments: Mutex::default(),
         }
     }
 
@@ -223,29 +231,45 @@ impl Objects {
 
     /// Opens a segment for reading, or returns the one that is open.
     pub(crate) fn segment(&self, first: u64) -> Result<Arc<dyn DiskFile>, StorageError> {
-        let mut open = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = open.get(&first) {
-            return Ok(Arc::clone(file));
-        }
+        let forgotten = {
+            let open = self.open_segments();
+            if let Some(file) = open.by_first.get(&first) {
+                return Ok(Arc::clone(file));
+            }
+            open.forgotten
+        };
         let name = segment::name(first);
         let missing = || StorageError::corrupt(&*name, "it is missing, and the log needs it; restore it from a copy");
         let file = self.open(&name)?.ok_or_else(|| self.name_block(missing()))?;
-        if open.len() >= OPEN_SEGMENTS_MAX {
-            open.clear();
+        let mut open = self.open_segments();
+        if open.forgotten == forgotten {
+            if open.by_first.len() >= OPEN_SEGMENTS_MAX {
+                open.by_first.clear();
+            }
+            open.by_first.insert(first, Arc::clone(&file));
         }
-        open.insert(first, Arc::clone(&file));
         Ok(file)
+    }
+
+    fn open_segments(&self) -> MutexGuard<'_, OpenSegments> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes one segment, to read it anew.
     pub(crate) fn forget_segment(&self, first: u64) {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+        let mut open = self.open_segments();
+        open.by_first.remove(&first);
+        open.forgotten = open.forgotten.wrapping_add(1);
+        drop(open);
         self.blocks().iter().for_each(|blocks| blocks.forget_one(first));
     }
 
     /// Closes the segments that begin at this entry or after it, to look for them anew.
     pub(crate) fn forget_segments(&self, from: u64) {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|first, _| *first < from);
+        let mut open = self.open_segments();
+        open.by_first.retain(|first, _| *first < from);
+        open.forgotten = open.forgotten.wrapping_add(1);
+        drop(open);
         self.blocks().iter().for_each(|blocks| blocks.forget(from));
     }
 

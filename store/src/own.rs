@@ -99,7 +99,7 @@ impl Store {
     /// # Errors
     /// `Storage` if the catalogue was damaged and can't be derived again, or an adopted bundle is damaged.
     pub fn records(&self, memory: u64) -> Result<Records, ReadError> {
-        let state = self.0.ask(|state| Ok::<_, ReadError>(state.clone()))?;
+        let state = self.0.read();
         // Made once, before several threads ask for it.
         state.catalogue.map();
         let size = state.catalogue.size();
@@ -110,7 +110,7 @@ impl Store {
             heads: Recent::new(memory / 16),
         };
         let genesis = encode(self.genesis()).into();
-        let state = RwLock::new(Arc::new(state));
+        let state = RwLock::new(state);
         let supplied = adopted::read_all(&self.0.objects)?;
         let adopted_at = adopted::read_sizes(&self.0.objects)?;
         Ok(Records { store: self.clone(), state, size, genesis, supplied, adopted_at, kept: Mutex::new(kept) })
@@ -144,7 +144,7 @@ impl Records {
             }
             // The answer rests on a damaged snapshot: it is thrown away, and numbers are the same when derived again.
             self.store.0.derive_again()?;
-            let again = Arc::new(self.store.0.read().clone());
+            let again = self.store.0.read();
             *self.state.write().unwrap_or_else(PoisonError::into_inner) = again;
         }
     }

@@ -116,15 +116,7 @@ impl Store {
         options: &ProveOptions,
         supplied: &[Arc<Supplied>],
     ) -> Result<Vec<u8>, ProveError> {
-        let small = self.0.ask(|state| {
-            let (number, size) = provable(state, root, options)?;
-            let is_small = is_small(&state.catalogue, number);
-            if is_small { prove(&self.0, state, number, size, options, supplied).map(Some) } else { Ok(None) }
-        })?;
-        if let Some(bundle) = small {
-            return Ok(bundle);
-        }
-        self.0.ask_aside(|state| {
+        self.0.ask(|state| {
             let (number, size) = provable(state, root, options)?;
             prove(&self.0, state, number, size, options, supplied)
         })
@@ -168,22 +160,6 @@ fn provable(state: &State, root: &NodeId, options: &ProveOptions) -> Result<(Num
         return Ok((number, size));
     }
     Err(ProveError::RootKind { id: *root, kind })
-}
-
-/// Ancestors up to which a bundle is made while commits wait: making one takes less than copying a catalogue.
-const SMALL_NODES: usize = if cfg!(test) { 8 } else { 1_000 };
-
-/// Tells whether a node has few ancestors.
-fn is_small(catalogue: &Catalogue, root: Number) -> bool {
-    let mut seen = BTreeSet::from([root]);
-    let mut todo = vec![root];
-    while let Some(number) = todo.pop() {
-        todo.extend(catalogue.parents(number).filter(|parent| seen.insert(*parent)));
-        if seen.len() > SMALL_NODES || catalogue.is_damaged() {
-            return false;
-        }
-    }
-    true
 }
 
 /// What reading the nodes of a bundle gives.

@@ -11,6 +11,7 @@ use crate::{
     State, cosigned,
     error::{ReadError, StorageError},
     head::{CHECKPOINT, Head, Signature, Signed},
+    log_keys::LogKeys,
     store::{Inner, Store},
     tiles::TileReader,
 };
@@ -23,6 +24,11 @@ pub struct Published {
 }
 
 impl Published {
+    /// Returns how many entries the log has under it.
+    pub const fn size(&self) -> u64 {
+        self.head.size
+    }
+
     /// Returns the checkpoint, as a note.
     pub fn note(&self) -> &str {
         &self.note
@@ -39,7 +45,8 @@ impl Store {
         self.newest_published().map(|published| published.note.into_bytes())
     }
 
-    /// Returns the newest published checkpoint, to ask for tiles under it without reading it again.
+    /// Returns the newest published checkpoint, to ask for tiles under it without reading it again. Where its copy for the world is
+    /// lost that may be older than what was returned before, if this process follows another one.
     ///
     /// # Errors
     /// `Storage` if the disk failed.
@@ -82,12 +89,21 @@ impl Store {
     }
 
     fn published_alone(&self) -> Result<Signed, ReadError> {
-        let keys = self.0.keys();
-        let signature = Signature { keys: &keys.log };
-        match signature.published(&self.0.objects) {
+        let inner = &self.0;
+        let read = |keys: &LogKeys| (Signature { keys }).published(&inner.objects);
+        let known = inner.read();
+        let mut found = read(&known.keys.log);
+        if let Err(StorageError::Corrupt { .. }) = found {
+            // Signed with a key that came since, perhaps. No more is read for it: anybody may ask, again and again.
+            let stored = LogKeys::stored(&inner.objects, &inner.genesis)?;
+            if let Some(keys) = stored.filter(|keys| keys.go_on_from(&known.keys.log, known.catalogue.size())) {
+                found = read(&keys);
+            }
+        }
+        match found {
             Ok(Some(signed)) => Ok(signed),
             Ok(None) | Err(StorageError::Corrupt { .. }) => {
-                let state = self.0.read();
+                let state = inner.read();
                 let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
                 Ok(Signed { object: CHECKPOINT, head, note: state.note.clone() })
             }

@@ -87,7 +87,7 @@ impl Store {
     /// # Errors
     /// As [`Self::ancestors`].
     pub fn paths(&self, from: &NodeId, to: &NodeId, limit: usize, at: Option<u64>) -> Result<Paths, ReadError> {
-        self.0.ask_aside(|state| {
+        self.0.ask(|state| {
             let size = at.unwrap_or(state.catalogue.size());
             state.reached(size)?;
             let (from, to) = (state.number_at(from, size)?, state.number_at(to, size)?);

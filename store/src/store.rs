@@ -7,7 +7,7 @@ use core::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockResult},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockResult},
 };
 
 use griptrace_core::{
@@ -101,7 +101,10 @@ pub(crate) struct Inner {
     pub(crate) objects: Objects,
     pub(crate) genesis: Genesis,
     pub(crate) home: GenesisHash,
-    state: RwLock<State>,
+    /// Held for as long as it takes to look, or to put another one there: whoever asks has a state of its own.
+    state: RwLock<Arc<State>>,
+    /// Held by who derives the catalogue again.
+    deriving: Mutex<()>,
     /// While this process writes.
     pub(crate) writer: RwLock<Option<Arc<Writer>>>,
     /// Who may take the turn to write, in a bucket.
@@ -132,7 +135,7 @@ pub(crate) struct Inner {
     pub(crate) is_snapshot_bad: AtomicBool,
 }
 
-/// What changes with every commit.
+/// What changes with every commit. A clone costs little, however large the log is.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
@@ -177,7 +180,8 @@ impl Store {
             objects,
             genesis,
             home: catalogue.home,
-            state: RwLock::new(State { catalogue, note, keys: Arc::new(keys) }),
+            state: RwLock::new(Arc::new(State { catalogue, note, keys: Arc::new(keys) })),
+            deriving: Mutex::new(()),
             writer: RwLock::new(desk.map(|desk| Arc::new(Writer::new(desk)))),
             candidate,
             watch: Mutex::default(),
@@ -389,17 +393,20 @@ impl State {
 }
 
 impl Inner {
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    /// Returns what is known of the log now. It stays what it is, and keeps nobody from going on.
+    pub(crate) fn read(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what is known of the log. Whoever looks waits for it, so nothing is read or written meanwhile.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut state))
     }
 
     /// Returns the writing half, while this process writes.
     pub(crate) fn writer(&self) -> Option<Arc<Writer>> {
         self.writer.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns which key signed and signs what.
@@ -422,8 +429,8 @@ impl Inner {
         self.index.try_lock()
     }
 
-    /// Answers a question. If the snapshot turns out damaged on the way, the answer is thrown away,
-    /// the catalogue derived from the segments, and the question asked again.
+    /// Answers a question, however long that takes: commits go on meanwhile. If the snapshot turns out damaged on the way,
+    /// the answer is thrown away, the catalogue derived from the segments, and the question asked again.
     pub(crate) fn ask<T, E: From<StorageError>>(
         &self,
         mut question: impl FnMut(&State) -> Result<T, E>,
@@ -434,7 +441,6 @@ impl Inner {
             if !state.catalogue.is_damaged() {
                 return answer;
             }
-            drop(state);
             self.derive_again()?;
         }
     }
@@ -455,33 +461,25 @@ impl Inner {
         Ok(map)
     }
 
-    /// Answers a question that takes long, as [`Self::ask`] does, on a copy of what is in memory: commits wait for the
-    /// copy, and not for the answer.
-    pub(crate) fn ask_aside<T, E: From<StorageError>>(
-        &self,
-        mut question: impl FnMut(&State) -> Result<T, E>,
-    ) -> Result<T, E> {
-        loop {
-            let state = self.read().clone();
-            let answer = question(&state);
-            if !state.catalogue.is_damaged() {
-                return answer;
-            }
-            self.derive_again()?;
-        }
-    }
-
-    /// Derives the catalogue from the segments if its snapshot is damaged.
+    /// Derives the catalogue from the segments if its snapshot is damaged. Once, for all who find that out.
     pub(crate) fn derive_again(&self) -> Result<(), StorageError> {
-        let mut state = self.write();
-        if state.catalogue.is_damaged() {
+        let _alone = self.deriving.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let state = self.read();
+            if !state.catalogue.is_damaged() {
+                return Ok(());
+            }
             self.is_snapshot_bad.store(true, Ordering::Relaxed);
             let head = Head { size: state.catalogue.size(), root: state.catalogue.root() };
-            let keys = Arc::clone(&state.keys);
-            state.catalogue =
-                open::derive(&self.objects, &self.genesis, self.home, Signature { keys: &keys.log }, head)?;
+            let signature = Signature { keys: &state.keys.log };
+            let derived = open::derive(&self.objects, &self.genesis, self.home, signature, head)?;
+            self.change(|state| {
+                // Else what was under way when the damage was found came meanwhile: then it is done once more.
+                if state.catalogue.size() == head.size {
+                    state.catalogue = derived;
+                }
+            });
         }
-        Ok(())
     }
 
     /// Publishes what waits, if this is the writer; tells whether that failed and the caller is to try again.
@@ -527,7 +525,7 @@ impl Inner {
                 if self.is_checked.load(Ordering::Acquire) {
                     checked::keep(&self.objects, &snapshot);
                 }
-                self.write().catalogue.rebase(snapshot);
+                self.change(|state| state.catalogue.rebase(snapshot));
             }
             // A disk that has no room for it is not to be tried at every commit.
             Ok(None) | Err(_) => *not_before = catalogue.tail_len().saturating_mul(2),
@@ -545,7 +543,7 @@ impl Inner {
         self.is_snapshot_bad.store(false, Ordering::Relaxed);
         self.is_checked.store(true, Ordering::Release);
         checked::keep(&self.objects, &snapshot);
-        self.write().catalogue.rebase(snapshot);
+        self.change(|state| state.catalogue.rebase(snapshot));
         Ok(true)
     }
 

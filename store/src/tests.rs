@@ -34,5 +34,6 @@ mod sim;
 mod successor;
 mod turns;
 mod unsigned;
+mod waiting;
 mod weather;
 mod world;

@@ -9,7 +9,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use crate::{
     access::{Caller, Role},
-    layer::{Begun, Forwarded, RequestId},
+    layer::{Begun, Forwarded, MinSize, RequestId},
     limits::Limits,
     standing::Silence,
     status::{broken, is_store_failed, late, role_missing, silent, stalled},
@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) id: String,
     /// Whether another server hands this in for the caller.
     pub(crate) is_forwarded: bool,
+    /// How many entries the log has to have at least where a commit is taken.
+    pub(crate) min_size: u64,
     deadline: Instant,
     stalled_max: Duration,
     /// Tells whether the bucket answers.
@@ -92,10 +94,11 @@ impl Call {
         }
         let id = extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
         let is_forwarded = extensions.get::<Forwarded>().is_some();
+        let min_size = extensions.get::<MinSize>().map_or(0, |least| least.0);
         let begun = extensions.get::<Begun>().map_or_else(Instant::now, |begun| begun.0);
         let deadline = deadline(begun, timeout_of(request.metadata()), limits).ok_or_else(late)?;
         let (silence, stalled_max) = (extensions.get::<Silence>().cloned(), limits.stalled_max());
-        Ok(Self { caller: Arc::clone(caller), id, is_forwarded, deadline, stalled_max, silence })
+        Ok(Self { caller: Arc::clone(caller), id, is_forwarded, min_size, deadline, stalled_max, silence })
     }
 
     /// Returns until when one of the commits of this call may take, which itself may go on for ever.
@@ -229,6 +232,7 @@ mod tests {
     async fn a_place_is_held_until_its_work_has_ended() {
         let caller = Caller { name: "one".to_owned(), roles: Vec::new(), prefixes: Vec::new(), sees_details: true };
         let call = || Call {
+            min_size: 0,
             caller: Arc::new(caller.clone()),
             id: String::new(),
             is_forwarded: false,

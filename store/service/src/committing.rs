@@ -166,7 +166,7 @@ impl Ground {
                     waiting.push((request.entry, commit.ids().copied().collect::<Vec<NodeId>>(), span, reply, place));
                     commits.push(commit);
                 }
-                Err(refused) => answer(reply, Ok(Err(refused))),
+                Err(refused) => answer(reply, self.unless_outdated(refused)),
             }
         }
         let taken = self.store.commit_signed(commits, now);
@@ -179,10 +179,15 @@ impl Ground {
                     tracing::warn!(parent: &span, %error, "a commit waits for the next writer");
                     Err(Undecided(status::not_writer("")))
                 }
-                Err(error) => Ok(Err(span.in_scope(|| status::commit(error, place)))),
+                Err(error) => self.unless_outdated(span.in_scope(|| status::commit(error, place))),
             };
             answer(reply, answered);
         }
+    }
+
+    /// Refuses a commit for good, unless another one may write by now, whose log has what this one lacks.
+    fn unless_outdated(&self, refused: Status) -> Result<Answer, Undecided> {
+        if self.post.is_newest() { Ok(Err(refused)) } else { Err(Undecided(status::not_writer(""))) }
     }
 
     /// Tells whether only the next writer can tell what became of a commit. In a folder there is none but this process.

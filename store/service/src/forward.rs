@@ -15,8 +15,10 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use crate::{
-    access::{Caller, Role},
+    access::Role,
+    call::Call,
     config::Forwarding,
+    layer::MIN_SIZE,
     status::{self, FORWARD_REFUSED, broken, chain},
 };
 
@@ -56,8 +58,7 @@ impl Forwarder {
     pub(crate) async fn send(
         &self,
         address: &str,
-        caller: &Caller,
-        request_id: &str,
+        call: &Call,
         commit: v1::CommitRequest,
     ) -> Result<Result<v1::Receipt, Status>, Undecided> {
         // The bucket says so, and nobody signed it.
@@ -69,7 +70,7 @@ impl Forwarder {
             return Ok(Err(not_listed(address)));
         }
         let way = self.way(address).map_err(Undecided)?;
-        let request = self.request(caller, request_id, commit).map_err(Undecided)?;
+        let request = self.request(call, commit).map_err(Undecided)?;
         let mut client = CommitServiceClient::new(way).max_encoding_message_size(usize::MAX);
         match client.commit(request).await {
             Ok(answer) => match answer.into_inner().receipt {
@@ -82,18 +83,14 @@ impl Forwarder {
         }
     }
 
-    fn request(
-        &self,
-        caller: &Caller,
-        request_id: &str,
-        commit: v1::CommitRequest,
-    ) -> Result<Request<v1::CommitRequest>, Status> {
+    fn request(&self, call: &Call, commit: v1::CommitRequest) -> Result<Request<v1::CommitRequest>, Status> {
         let mut request = Request::new(commit);
         let headers = request.metadata_mut();
-        headers.insert_bin(ON_BEHALF_OF, MetadataValue::from_bytes(caller.name.as_bytes()));
-        if let Ok(id) = request_id.parse::<MetadataValue<Ascii>>() {
+        headers.insert_bin(ON_BEHALF_OF, MetadataValue::from_bytes(call.caller.name.as_bytes()));
+        if let Ok(id) = call.id.parse::<MetadataValue<Ascii>>() {
             headers.insert("x-request-id", id);
         }
+        headers.insert(MIN_SIZE, call.min_size.into());
         if let Some(token) = &self.settings.token {
             let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(broken)?;
             value.set_sensitive(true);

@@ -55,8 +55,12 @@ pub(crate) struct Forwarded;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun(pub(crate) Instant);
 
-/// The header with the number of entries that the log has to have at least where a question is answered.
-const MIN_SIZE: &str = "griptrace-min-size";
+/// The header with the number of entries that the log has to have at least where a question is answered, or a commit taken.
+pub(crate) const MIN_SIZE: &str = "griptrace-min-size";
+
+/// How many entries the log has to have at least where a commit is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MinSize(pub(crate) u64);
 
 /// How long before its deadline a caller who waits for a size is told that it was not reached, so that it is told at all.
 const TO_TELL: Duration = Duration::from_millis(100);
@@ -178,9 +182,12 @@ impl CallLayer {
         }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(self.shared.post.silence());
-        // A commit goes to who writes, which has it all.
-        let is_commit = call.path.starts_with(COMMIT);
-        let Some(least) = min_size(request.headers())?.filter(|_| !is_commit) else { return Ok(None) };
+        let Some(least) = min_size(request.headers())? else { return Ok(None) };
+        if call.path.starts_with(COMMIT) {
+            // It goes to who writes, which has it all, or finds out that it does not write any more.
+            request.extensions_mut().insert(MinSize(least));
+            return Ok(None);
+        }
         let text = request.headers().get(TIMEOUT).and_then(|value| value.to_str().ok());
         let end = deadline(begun, text.and_then(timeout), &self.shared.limits).ok_or_else(late)?;
         Ok(Some((least, end.checked_sub(TO_TELL).unwrap_or(end))))

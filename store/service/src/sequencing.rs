@@ -8,7 +8,7 @@ use std::sync::Arc;
 use griptrace_proto::v1;
 use griptrace_store::Standing;
 use prost::Message as _;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
 
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) async fn commit(shared: &Shared, call: &Call, request: v1::CommitRequ
     loop {
         let stand = stands.borrow_and_update().clone();
         let tried = tokio::select! {
-            tried = commit.once(&stand) => tried,
+            tried = commit.once(&stand, end) => tried,
             // Whoever has it may not answer any more.
             Ok(()) = stands.changed() => continue,
             () = sleep_until(end) => return Err(why),
@@ -59,12 +59,15 @@ pub(crate) async fn commit(shared: &Shared, call: &Call, request: v1::CommitRequ
 
 impl OnItsWay<'_> {
     /// Tries once.
-    async fn once(&self, stand: &Stand) -> Result<Answer, Undecided> {
+    async fn once(&self, stand: &Stand, end: Instant) -> Result<Answer, Undecided> {
         let Stand { standing, is_silent } = stand;
         match (standing, &self.shared.forwarder) {
             // Somebody else may write by now, and here nobody would hear of it.
             (Standing::Writer, _) if *is_silent => Ok(Err(silent())),
             (Standing::Writer, _) => {
+                if let Err(behind) = self.shared.at_least(self.call.min_size, end).await {
+                    return Ok(Err(behind));
+                }
                 let (place, caller) = (Arc::clone(&self.place), Arc::clone(&self.call.caller));
                 let taken = self.shared.committers.take(place, caller, self.request.clone()).await;
                 self.unless_forwarded(taken)
@@ -101,7 +104,7 @@ impl OnItsWay<'_> {
         if let Err(refused) = committer_key(&shared.registry, caller, &self.request, now) {
             return Ok(Err(refused));
         }
-        let mut sent = forwarder.send(writer, caller, &self.call.id, self.request.clone()).await;
+        let mut sent = forwarder.send(writer, self.call, self.request.clone()).await;
         if let Ok(Ok(receipt)) = &sent {
             match check_receipt(&shared.store, writer, &self.request.entry, receipt) {
                 Ok(()) => shared.post.hears_of(receipt.tree_size, &receipt.checkpoint),

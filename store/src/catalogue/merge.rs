@@ -2,12 +2,12 @@
 
 use griptrace_core::{id::NodeId, node::Role};
 
-use super::{Catalogue, count_of};
+use super::Catalogue;
 use crate::{
     error::StorageError,
-    number::place,
+    number::{place, wide},
     objects::Objects,
-    placed::{Number, by_id_from_record, by_id_to_record, line_to_record},
+    placed::{Number, Placed, PlacedCommit, PlacedHead, by_id_from_record, by_id_to_record, line_to_record},
     snapshot::{Column, Snapshot, SnapshotWriter},
 };
 
@@ -28,7 +28,8 @@ impl Catalogue {
     }
 
     fn counts(&self) -> [(Column, u64); 14] {
-        let subjects = self.tail.assessments.iter().map(|assessment| count_of(&assessment.subjects)).sum::<u64>();
+        let subjects = self.tail.assessments().map(|assessment| wide(assessment.subjects.len())).sum::<u64>();
+        let tail = self.tail.ends();
         let (nodes, edges) = (self.len().into(), self.edges().into());
         let with = |column, tail: u64| (column, u64::from(self.count(column)).saturating_add(tail));
         [
@@ -40,11 +41,11 @@ impl Catalogue {
             (Column::IncomingFrom, edges),
             (Column::IncomingRole, edges),
             (Column::ById, nodes),
-            with(Column::Commit, count_of(&self.tail.commits)),
-            with(Column::Head, count_of(&self.tail.heads)),
-            with(Column::Line, count_of(&self.tail.lines)),
-            with(Column::Change, count_of(&self.tail.changes)),
-            with(Column::Assessment, count_of(&self.tail.assessments)),
+            with(Column::Commit, wide(tail.commits)),
+            with(Column::Head, wide(tail.heads)),
+            with(Column::Line, wide(tail.lines)),
+            with(Column::Change, wide(tail.changes)),
+            with(Column::Assessment, wide(tail.assessments)),
             with(Column::Subject, subjects),
         ]
     }
@@ -57,11 +58,11 @@ impl Catalogue {
 
     fn write_nodes(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
         let tail = &self.tail;
-        writer.column(Column::Id, self.old(Column::Id).chain(tail.ids.iter().map(|id| *id.as_bytes())))?;
-        writer.column(Column::Node, self.old(Column::Node).chain(tail.nodes.iter().map(|node| node.to_record())))?;
-        let to = tail.edges.iter().map(|edge| edge.to.to_le_bytes());
+        writer.column(Column::Id, self.old(Column::Id).chain(tail.ids().map(|id| *id.as_bytes())))?;
+        writer.column(Column::Node, self.old(Column::Node).chain(tail.nodes().map(Placed::to_record)))?;
+        let to = tail.edges().map(|edge| edge.to.to_le_bytes());
         writer.column(Column::EdgeTo, self.old(Column::EdgeTo).chain(to))?;
-        let roles = tail.edges.iter().map(|edge| [edge.role.number()]);
+        let roles = tail.edges().map(|edge| [edge.role.number()]);
         writer.column(Column::EdgeRole, self.old(Column::EdgeRole).chain(roles))
     }
 
@@ -97,7 +98,7 @@ impl Catalogue {
     /// Writes the nodes in the order of their ids: two sorted lists, merged.
     fn write_order(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
         let numbers = self.tail.first_node..self.len();
-        let mut fresh: Vec<(NodeId, Number)> = self.tail.ids.iter().copied().zip(numbers).collect();
+        let mut fresh: Vec<(NodeId, Number)> = self.tail.ids().zip(numbers).collect();
         fresh.sort_unstable();
         let mut fresh = fresh.into_iter().peekable();
         let old = self.old(Column::ById).map(by_id_from_record);
@@ -112,20 +113,20 @@ impl Catalogue {
 
     fn write_rest(&self, writer: &mut SnapshotWriter<'_>) -> Result<(), StorageError> {
         let tail = &self.tail;
-        let commits = tail.commits.iter().map(|commit| commit.to_record());
+        let commits = tail.commits().map(PlacedCommit::to_record);
         writer.column(Column::Commit, self.old(Column::Commit).chain(commits))?;
-        writer.column(Column::Head, self.old(Column::Head).chain(tail.heads.iter().map(|head| head.to_record())))?;
-        writer.column(Column::Line, self.old(Column::Line).chain(tail.lines.iter().map(line_to_record)))?;
-        let changes = tail.changes.iter().map(|leaf| leaf.to_le_bytes());
+        writer.column(Column::Head, self.old(Column::Head).chain(tail.heads().map(PlacedHead::to_record)))?;
+        writer.column(Column::Line, self.old(Column::Line).chain(tail.lines().map(|line| line_to_record(&line))))?;
+        let changes = tail.changes().map(u64::to_le_bytes);
         writer.column(Column::Change, self.old(Column::Change).chain(changes))?;
         let mut first = self.count(Column::Subject);
-        let assessments = tail.assessments.iter().map(|assessment| {
+        let assessments = tail.assessments().map(|assessment| {
             let record = assessment.to_record(first);
             first = first.saturating_add(u32::try_from(assessment.subjects.len()).unwrap_or(u32::MAX));
             record
         });
         writer.column(Column::Assessment, self.old(Column::Assessment).chain(assessments))?;
-        let subjects = tail.assessments.iter().flat_map(|assessment| &assessment.subjects);
+        let subjects = tail.assessments().flat_map(|assessment| assessment.subjects);
         writer.column(Column::Subject, self.old(Column::Subject).chain(subjects.map(|id| *id.as_bytes())))
     }
 }

@@ -35,7 +35,7 @@ impl Store {
         let inner = &self.0;
         let keys = inner.keys();
         inner.publish();
-        let mut report = inner.ask_aside(|state| {
+        let mut report = inner.ask(|state| {
             let size = state.catalogue.size();
             let signature = Signature { keys: &keys.log };
             let mut audit = Audit::new(&inner.objects, signature, Catalogue::new(inner.home), Some(size));

@@ -7,8 +7,19 @@ use core::time::Duration;
 use griptrace_core::tile::{EntryBundle, Tile, TilePath, decode_entries, decode_hashes, entry_bundles, tiles};
 use griptrace_core::tree::Rfc9162;
 
-use super::world::{World, object, open, put};
-use crate::Store;
+use griptrace_core::{key_change::KeyUse, note::NoteSigner};
+
+use super::{
+    bucket::{init, look},
+    keys::{key, rotation},
+    weather::Weather,
+    world::{NOW, ORIGIN, World, object, open, put},
+};
+use crate::{
+    Store,
+    bucket::{Bucket as _, When},
+    publish::size_of,
+};
 
 /// A store of more than 256 entries, closed and opened again, so that all is published.
 fn large() -> (tempfile::TempDir, Store) {
@@ -100,4 +111,24 @@ super::world::in_a_bucket_too! {
     tiles_that_are_gone_or_cut_short_are_the_same_again,
     a_tile_is_there_at_each_of_its_widths_and_at_no_other,
     nothing_is_there_before_its_checkpoint_is_published,
+}
+
+/// Whoever did not know the key yet answered with the older checkpoint that it had: what was published seemed to shrink.
+#[test]
+fn a_checkpoint_under_a_key_that_came_since_is_what_is_published() {
+    let writer = init(&Weather::default());
+    let reader = look(&writer.weather.bucket);
+    drop(writer.commit(vec![writer.source("one")]).unwrap());
+    writer.store.0.publish();
+    let published = || size_of(&reader.store.published_checkpoint().unwrap());
+    assert_eq!((reader.store.size(), published()), (2, writer.store.size()));
+    let entry = rotation(writer.store.home(), KeyUse::Log, &key(1), &key(11));
+    let successor = NoteSigner::new(ORIGIN, &[11; 32]).unwrap();
+    drop(writer.store.change_key(&entry, Some(successor), NOW).unwrap());
+    writer.store.0.publish();
+    assert_eq!((reader.store.size(), published()), (2, writer.store.size()));
+    // What no key of the log signed is no checkpoint.
+    let damaged = writer.store.checkpoint().replace('\u{2014}', "-");
+    drop(writer.weather.bucket.put("checkpoint", damaged.as_bytes(), &When::Always).unwrap());
+    assert_eq!(published(), 2);
 }

@@ -309,7 +309,7 @@ fn a_planted_bug_is_found() {
     for (flaw, from) in [
         (version("head"), 1),
         (version("checkpoint"), 3),
-        (version("adopted/names"), 9),
+        (version("adopted/names"), 151),
         (IgnoresAbsence, 1),
         (SaysDone, 1),
     ] {

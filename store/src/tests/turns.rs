@@ -1,6 +1,9 @@
 //! Whose turn it is to write: given up in time, taken over by one of many, and what is signed in it.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     sync::{Arc, mpsc::channel},
     thread,
@@ -15,6 +18,7 @@ use griptrace_core::{
 
 use super::{
     bucket::{Process, genesis, init, join, look},
+    hooked::{self, Asked, Hooked},
     keys::{key, rotation},
     weather::{Storm, Weather},
     world::{NOW, ORIGIN, signer},
@@ -249,4 +253,43 @@ fn a_process_that_lost_its_turn_ends_what_it_began_before_it_follows() {
     assert_eq!((first.store.size(), size_of(&first.store.checkpoint())), (receipt.size, receipt.size));
     let ids = first.commit(vec![first.source("one")]).unwrap();
     assert!(first.has(&ids[0]) && first.is_clean());
+}
+
+/// A commit had moved the head before it was stopped, and counted as if it had done so now: for a second it said that it writes.
+#[test]
+fn who_was_stopped_after_a_commit_asks_the_bucket_before_it_says_that_it_writes() {
+    let first = join(&init(&Weather::default()).weather.bucket, "");
+    assert_eq!(first.tend(0), Standing::Writer);
+    let second = join(&first.weather.bucket, "https://second.example");
+    drop(first.commit(vec![first.source("before")]).unwrap());
+    second.take_over(1);
+    drop(second.commit(vec![second.source("meanwhile")]).unwrap());
+    second.store.0.publish();
+    assert_eq!(first.tend(60), Standing::Reader("https://second.example".to_owned()));
+    assert_eq!(first.store.checkpoint(), second.store.checkpoint());
+}
+
+/// Whoever commits shows by that that it is alive.
+#[test]
+fn who_commits_again_and_again_moves_the_head_for_nothing_else() {
+    let hooked = Hooked::over(&init(&Weather::default()).weather.bucket);
+    let (store, _local) = hooked::writer(&hooked);
+    let moves = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&moves);
+    hooked.before(move |asked| {
+        counter.fetch_add(u64::from(asked == Asked::Put("head")), Ordering::Relaxed);
+    });
+    let mut now = Duration::ZERO;
+    let mut tend = || {
+        now += Duration::from_millis(250);
+        assert_eq!(store.tend(now).unwrap(), Standing::Writer);
+    };
+    for number in 0..8 {
+        hooked::commit(&store, &number.to_string()).unwrap();
+        tend();
+    }
+    assert_eq!(moves.load(Ordering::Relaxed), 8);
+    // Once it stops, within a second after the last one.
+    (0..4).for_each(|_| tend());
+    assert_eq!(moves.load(Ordering::Relaxed), 9);
 }

@@ -17,12 +17,12 @@ use std::{
 use griptrace_core::{
     cbor::encode,
     checkpoint::Checkpoint,
-    details::slot,
+    details::{Values, slot},
     digest::Digest,
     entry::Genesis,
     id::GenesisHash,
     key::{Algorithm, SecretKey, Signer as _},
-    node::{Core, DigestStrength, Held, Kind, Origin},
+    node::{Activity, Core, DigestStrength, Edge, Held, Kind, Origin, Role},
     note::{Note, NoteSigner},
     tree::{LeafIndex, Rfc9162, TreeSize, verify_inclusion},
     value::Value,
@@ -210,11 +210,35 @@ impl Fleet {
 
     /// Returns a commit of a data set of this name, that nobody has seen, and its node's id.
     pub(super) fn commit(&self, name: &str) -> (v1::CommitRequest, bytes::Bytes) {
-        let nodes = [self.node(name)];
+        let node = self.node(name);
+        let id = node.id().as_bytes().to_vec().into();
+        (self.sign(&[node]), id)
+    }
+
+    /// Returns a commit of a data set, and one of a step that takes it, which nobody takes before the first.
+    pub(super) fn commit_and_next(&self) -> (v1::CommitRequest, v1::CommitRequest) {
+        let from = self.node("from");
+        let build = |core| NodeRecord::build(core, Values::new(), None, None, |out| out.fill(7)).unwrap();
+        let new = |kind| Core::new(kind, self.home, [0; 16], Digest::ZERO);
+        let step = build(Core {
+            activity: Some(Activity::Feature),
+            edges: vec![Edge::local(Role::Used, from.id())],
+            ..new(Kind::Transformation)
+        });
+        let made = build(Core {
+            origin: Some(Origin::Derived),
+            edges: vec![Edge::local(Role::GeneratedBy, step.id())],
+            held: Some(Held::Here),
+            strength: Some(DigestStrength::Strong),
+            ..new(Kind::Dataset)
+        });
+        (self.sign(&[from]), self.sign(&[step, made]))
+    }
+
+    fn sign(&self, nodes: &[NodeRecord]) -> v1::CommitRequest {
         let committer = SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap();
-        let entry = signed_commit(self.home, &nodes, &|_| None, &committer, "Maker", now()).unwrap();
-        let id = nodes[0].id().as_bytes().to_vec().into();
-        (v1::CommitRequest { entry: entry.into(), nodes: vec![nodes[0].to_bytes().into()] }, id)
+        let entry = signed_commit(self.home, nodes, &|_| None, &committer, "Maker", now()).unwrap();
+        v1::CommitRequest { entry: entry.into(), nodes: nodes.iter().map(|node| node.to_bytes().into()).collect() }
     }
 
     fn node(&self, name: &str) -> NodeRecord {
@@ -294,6 +318,14 @@ impl Member {
         let leaf = Rfc9162::leaf_hash(&request.entry);
         verify_inclusion(&Rfc9162, LeafIndex::new(receipt.index), TreeSize::new(size), &leaf, &path, &root).unwrap();
         Ok(receipt)
+    }
+
+    /// Commits where the log has at least so many entries.
+    pub(super) async fn commit_at(&self, request: &v1::CommitRequest, least: u64) -> Result<v1::Receipt, Status> {
+        let mut request = Request::new(request.clone());
+        request.metadata_mut().insert("griptrace-min-size", least.to_string().parse().unwrap());
+        let answer = CommitServiceClient::new(self.channel().await).commit(request).await?;
+        Ok(answer.into_inner().receipt.unwrap())
     }
 
     /// Asks for a node where the log has at least so many entries.

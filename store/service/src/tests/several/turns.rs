@@ -3,6 +3,8 @@
 use core::time::Duration;
 use std::time::Instant;
 
+use tonic::Code;
+
 use super::{
     fleet::{Fleet, PATIENCE, reason},
     tap::Way,
@@ -97,6 +99,62 @@ async fn a_writer_that_was_stopped_finds_itself_fenced_and_its_commit_goes_to_th
     receipts.push((request.clone(), one.commit(&request).await.unwrap()));
     fleet.holds(&receipts);
     one.running.stop().await;
+}
+
+/// Who had lost the turn and did not know it refused for good what stood on what the next writer had taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_writer_refuses_that_may_have_lost_its_turn_is_not_refused_for_good() {
+    let fleet = Fleet::new();
+    let one = fleet.serve("one", FORWARD).await;
+    one.writes().await;
+    let two = fleet.serve("two", FORWARD).await;
+    let (first, next) = fleet.commit_and_next();
+    let refused = one.commit(&next).await.unwrap_err();
+    assert_eq!(reason(&refused).0, "EDGE_MISSING", "nobody else writes");
+    one.tap.turn(Way::Stopped);
+    // Two seconds after the last answer of the bucket another one may soon write; that the bucket is silent is known later.
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    let refused = one.commit(&next).await.unwrap_err();
+    assert_eq!(reason(&refused).0, "BUCKET_SILENT", "{refused:?}");
+    two.writes().await;
+    let mut receipts = vec![(first.clone(), two.commit(&first).await.unwrap())];
+    one.tap.turn(Way::Open);
+    let begun = Instant::now();
+    let receipt = loop {
+        match one.commit(&next).await {
+            Ok(receipt) => break receipt,
+            Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+        }
+        assert!(begun.elapsed() < PATIENCE, "no receipt comes");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    receipts.push((next, receipt));
+    fleet.holds(&receipts);
+    one.running.stop().await;
+    two.running.stop().await;
+}
+
+/// The size that a client saw counted for its questions alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_taken_where_the_log_is_as_long_as_its_sender_saw_it() {
+    let fleet = Fleet::new();
+    let one = fleet.serve("one", FORWARD).await;
+    one.writes().await;
+    let two = fleet.serve("two", FORWARD).await;
+    let (request, _) = fleet.commit("before");
+    let mut receipts = vec![(request.clone(), one.commit(&request).await.unwrap())];
+    for (name, server) in [("to one", &one), ("to two", &two)] {
+        let size = receipts.last().unwrap().1.tree_size;
+        let (request, _) = fleet.commit(name);
+        let refused = server.commit_at(&request, size + 1).await.unwrap_err();
+        let (why, what) = reason(&refused);
+        assert_eq!((refused.code(), why.as_str()), (Code::OutOfRange, "BEYOND_LOG"));
+        assert_eq!((&what["size"], &what["min_size"]), (&size.to_string(), &(size + 1).to_string()));
+        receipts.push((request.clone(), server.commit_at(&request, size).await.unwrap()));
+    }
+    fleet.holds(&receipts);
+    one.running.stop().await;
+    two.running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
