@@ -7,6 +7,7 @@ mod end_to_end;
 mod erase;
 mod fleet;
 mod history;
+mod inventory;
 mod keys;
 mod support;
 mod waiting;
