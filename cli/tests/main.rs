@@ -9,6 +9,7 @@ mod fleet;
 mod history;
 mod inventory;
 mod keys;
+mod lineage_file;
 mod support;
 mod waiting;
 
