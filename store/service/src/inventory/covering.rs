@@ -201,7 +201,7 @@ impl<S: Source> Inventory<'_, S> {
             return no(why);
         }
         if let Some(mark) = candidate.marked {
-            return no((Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}")));
+            return no((Code::AssessmentWithdrawn, format!("it has the mark {mark}")));
         }
         if let Some(text) = &candidate.elsewhere {
             return no((Code::AssessmentStatusUnknown, text.clone()));
