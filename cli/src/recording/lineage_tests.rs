@@ -1,3 +1,8 @@
+use griptrace_core::limits::{
+    COMMIT_NODES_MAX, EDGES_MAX, MANIFEST_FILES_MAX, PATH_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ITEMS_MAX,
+    WORD_BYTES_MAX, WORDS_MAX,
+};
+
 use super::*;
 
 const EXAMPLE: &str = r#"
@@ -162,10 +167,6 @@ fn the_page_has_every_word_of_closed_lists_and_the_limits() {
     assert_eq!(cell("## `[[dataset]]`", "origin"), listed(words(Origin::ALL, Origin::word)));
     assert_eq!(cell("## `[[dataset]]`", "content_held"), listed(words(Held::ALL, Held::word)));
     assert_eq!(cell("## `[[transformation]]`", "kind"), listed(words(Activity::ALL, Activity::word)));
-    use griptrace_core::limits::{
-        COMMIT_NODES_MAX, EDGES_MAX, MANIFEST_FILES_MAX, PATH_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
-        VALUE_ITEMS_MAX, WORD_BYTES_MAX, WORDS_MAX,
-    };
     for said in [
         format!("1 to {WORD_BYTES_MAX} of"),
         format!("At most {WORDS_MAX} words"),
