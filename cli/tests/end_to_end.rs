@@ -528,7 +528,10 @@ fn a_store_is_not_recorded() {
     let said = desk.warned(&add("."));
     assert!(said.contains(".griptrace is the folder of a store and was left out"), "{said}");
     let shown = desk.say(&["show", "all", "--files"]);
-    assert!(shown.contains("lineage.toml") && !shown.contains("log.key"), "{shown}");
+    assert!(
+        shown.contains("  file blake3:") && shown.contains("lineage.toml") && !shown.contains("log.key"),
+        "{shown}"
+    );
     for path in [".griptrace", ".griptrace/keys/log.key"] {
         assert!(desk.complain(&add(path)).contains("of a store, which holds its keys"), "{path}");
     }

@@ -7,7 +7,9 @@ mod end_to_end;
 mod erase;
 mod fleet;
 mod history;
+mod inventory;
 mod keys;
+mod lineage_file;
 mod support;
 mod waiting;
 

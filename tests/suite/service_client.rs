@@ -149,7 +149,8 @@ fn a_server_is_used_as_a_store_is() {
         &["impact", "dataset:camera"],
         &["impact", "dataset:camera", "--dot"],
         &["inventory"],
-        &["inventory", "--policy", &policy, "--json"],
+        &["inventory", "--policy", &policy, "--trust", "trust.toml", "--json"],
+        &["inventory", "--policy", &policy, "--trust", "trust.toml", "--destination", "DE"],
         &["check", "shipment-1", "--trust", "trust.toml", "--policy", &policy],
     ];
     for question in questions {

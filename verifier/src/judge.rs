@@ -36,6 +36,7 @@ use crate::{
     finding::{Code, Finding, Severity, When},
     policy::Policy,
     question::Question,
+    rules,
     trust::{Role, Trust, TrustedCommitter},
 };
 
@@ -312,26 +313,12 @@ impl<'a> Case<'a> {
     }
 
     fn roles_of(&self, commit: &CheckedCommit) -> Roles {
-        let Some(known) = commit.recorder.and_then(|place| self.trust.committers.get(place)) else { return 0 };
+        let Some(place) = commit.recorder else { return 0 };
         let log = self.evidence.logs.get(commit.log);
         let origin = log.map(|log| log.genesis.origin.as_str());
         let anchor = log.and_then(|log| log.anchors.get(log.first_covering(commit.leaf)?));
         let day = Date::from_unix(anchor.map_or(u64::MAX, |anchor| anchor.time));
-        let on =
-            |from: Option<Date>, to: Option<Date>| from.is_none_or(|from| from <= day) && to.is_none_or(|to| day <= to);
-        let committers = self.trust.committers.iter().filter(|other| {
-            other.name == known.name
-                && other.key == known.key
-                && other.log.as_deref().is_none_or(|log| Some(log) == origin)
-                && on(other.from, other.to)
-        });
-        let assessors = self
-            .trust
-            .assessors
-            .iter()
-            .filter(|other| other.name == known.name && other.key == known.key && on(other.from, other.to));
-        let roles = committers.flat_map(|other| &other.roles).chain(assessors.flat_map(|other| &other.roles));
-        roles.fold(0, |roles, role| roles | bit(*role))
+        rules::roles_of(self.trust, place, origin, day).fold(0, |roles, role| roles | bit(role))
     }
 
     /// Returns a disclosed detail.

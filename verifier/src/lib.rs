@@ -23,6 +23,7 @@ pub mod policy;
 pub mod question;
 pub mod render;
 pub mod report;
+pub mod rules;
 pub mod toml_source;
 pub mod trust;
 pub mod update;

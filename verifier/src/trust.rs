@@ -90,7 +90,7 @@ impl TrustedLog {
 
 impl Trust {
     /// Returns the revokers who are believed in the log with an origin.
-    pub(crate) fn revokers(&self, origin: &str) -> &[KeyId] {
+    pub fn revokers(&self, origin: &str) -> &[KeyId] {
         self.logs.iter().find(|log| log.origin == origin).map_or(&[], |log| &log.revokers)
     }
 }
@@ -129,6 +129,16 @@ pub struct TrustedCommitter {
     pub to: Option<Date>,
     /// What the party may do with it.
     pub roles: Vec<Role>,
+}
+
+impl TrustedCommitter {
+    /// Tells whether the key counts for commits to the log with an origin on a day.
+    pub fn commits(&self, origin: &str, day: Date) -> bool {
+        self.roles.contains(&Role::Commit)
+            && self.log.as_deref().is_none_or(|log| log == origin)
+            && self.from.is_none_or(|from| from <= day)
+            && self.to.is_none_or(|to| day <= to)
+    }
 }
 
 /// A key of a party that assesses.

@@ -168,6 +168,11 @@ fn common(kind: Kind, args: CommonArgs) -> Result<Artefact, CommandError> {
     artefact.purpose.dedup();
     artefact.grade = args.grade;
     artefact.country = args.country;
+    let has_reason = args.grade_basis.is_some() || args.grade_by.is_some() || args.grade_on.is_some();
+    if has_reason && !artefact.details.has("grade-basis") {
+        return Err(CommandError::failed("by what rule, who and when is kept of a data set's grade only")
+            .with_hint("--detail note=TEXT can say it of a model"));
+    }
     artefact.grade_basis("basis", args.grade_basis.as_deref());
     artefact.grade_basis("by", args.grade_by.as_deref());
     artefact.grade_basis("on", args.grade_on.map(|date| date.to_string()).as_deref());

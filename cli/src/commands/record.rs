@@ -13,6 +13,8 @@ use crate::{
 };
 
 /// Record what a lineage file says, all of it in one commit
+///
+/// A lineage file is TOML: `[[dataset]]`, `[[model]]` and `[[transformation]]` tables. docs/lineage-file.md has every field, with an example.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The lineage file; its relative paths begin at its folder

@@ -184,7 +184,7 @@ pub(crate) fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Re
     if files {
         for file in node.record.manifest.iter().flat_map(|manifest| &manifest.files) {
             let path = String::from_utf8_lossy(&file.path).replace('\n', "\\n");
-            lines.push(format!("  file {} {:>12} {path}", file.blake3, file.size));
+            lines.push(format!("  file blake3:{} {:>12} {path}", file.blake3, file.size));
         }
     }
     Ok(lines)

@@ -78,6 +78,11 @@ impl Details {
         }
     }
 
+    /// Tells whether the kind has a detail.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        slot(self.kind, name).is_some()
+    }
+
     /// Puts a field of the map in a slot.
     pub(crate) fn add_field(&mut self, name: &str, field: &str, value: Value) {
         let Some(slot) = slot(self.kind, name) else { return };
@@ -97,15 +102,21 @@ impl Details {
     }
 
     fn unknown(&self, key: &str, name: &str) -> DetailError {
-        let mut known: Vec<&str> =
-            slot_names(self.kind).iter().copied().filter(|n| OWN.iter().all(|(own, _)| own != n)).collect();
-        if self.kind == Kind::Dataset {
-            known.extend(["collected-from", "collected-to"]);
-        }
+        let known = known(self.kind);
         let hint = nearest(name, known.iter().copied())
             .map_or_else(|| format!("the details are {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
         DetailError { text: format!("{key:?} is no detail of a {}", self.kind), hint }
     }
+}
+
+/// Returns the names of the details of a kind that people write.
+pub(super) fn known(kind: Kind) -> Vec<&'static str> {
+    let mut known: Vec<&str> =
+        slot_names(kind).iter().copied().filter(|n| OWN.iter().all(|(own, _)| own != n)).collect();
+    if kind == Kind::Dataset {
+        known.extend(["collected-from", "collected-to"]);
+    }
+    known
 }
 
 fn persons(value: &Value) -> Result<Option<Persons>, DetailError> {

@@ -103,7 +103,7 @@ pub(crate) fn read(path: &Path) -> Result<Lineage, CommandError> {
 pub(crate) fn parse(source: &Source, folder: &Path) -> Result<Lineage, CommandError> {
     let parsed = source.parse()?;
     let root = source.root(&parsed);
-    root.refuse_unknown(&["dataset", "model", "transformation"])?;
+    root.refuse_unknown(TABLES)?;
     let mut lineage = Lineage::default();
     for table in root.tables("dataset")? {
         lineage.sources.push(source_artefact(&table.called("[[dataset]]"), Kind::Dataset, folder)?);
@@ -115,13 +115,16 @@ pub(crate) fn parse(source: &Source, folder: &Path) -> Result<Lineage, CommandEr
         lineage.steps.push(step(&table.called("[[transformation]]"), folder)?);
     }
     if lineage.sources.is_empty() && lineage.steps.is_empty() {
-        return Err(CommandError::failed(format!("{} names nothing to record", source.name()))
-            .with_hint("what is recorded stands under [[dataset]], [[model]] or [[transformation]]"));
+        return Err(CommandError::failed(format!("{} names nothing to record", source.name())).with_hint(
+            "what is recorded stands under [[dataset]], [[model]] or [[transformation]]: docs/lineage-file.md",
+        ));
     }
     refuse_doubles(&lineage)?;
     Ok(lineage)
 }
 
+/// The tables of a file. docs/lineage-file.md is held to these lists.
+const TABLES: &[&str] = &["dataset", "model", "transformation"];
 const DATASET_FIELDS: &[&str] = &[
     "name",
     "origin",
@@ -234,6 +237,10 @@ fn read_details(table: &Table<'_>, kind: Kind) -> Result<Details, CommandError> 
 fn grade(item: &Item<'_>, details: &mut Details) -> Result<Word, CommandError> {
     let Ok(table) = item.table() else { return item.word() };
     for field in table.items().filter(|field| field.key != "value") {
+        if !details.has("grade-basis") {
+            let hint = "write the grade as a word alone: grade = \"important\"; the detail `note` can say why";
+            return Err(field.error("is kept of a data set only").with_hint(hint));
+        }
         if field.key == "on" {
             field.date()?;
         }

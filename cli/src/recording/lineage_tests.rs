@@ -1,3 +1,8 @@
+use griptrace_core::limits::{
+    COMMIT_NODES_MAX, EDGES_MAX, MANIFEST_FILES_MAX, PATH_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ITEMS_MAX,
+    WORD_BYTES_MAX, WORDS_MAX,
+};
+
 use super::*;
 
 const EXAMPLE: &str = r#"
@@ -98,4 +103,92 @@ fn digests_are_strong_or_weak() {
     for text in ["abcd", "blake3:12", ":12", "md5:"] {
         assert!(parse_digest(text).is_err(), "{text}");
     }
+}
+
+/// The page that says all this to people.
+const PAGE: &str = include_str!("../../../docs/lineage-file.md");
+
+/// Returns the rows of the table under a heading, by what stands first in them.
+fn rows(heading: &str) -> Vec<(String, Vec<&'static str>)> {
+    let (_, section) = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("\n#").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let row = |line: &'static str| {
+        let (name, rest) = line.split_once("` |").unwrap();
+        (name.to_owned(), rest.split(" | ").map(str::trim).collect())
+    };
+    rows.map(row).collect()
+}
+
+fn names(heading: &str) -> Vec<String> {
+    rows(heading).into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn the_page_has_every_field_that_is_known_and_no_other() {
+    assert_eq!(names("## `[[dataset]]`"), DATASET_FIELDS);
+    assert_eq!(names("## `[[model]]`"), MODEL_FIELDS);
+    assert_eq!(names("## `[[transformation]]`"), STEP_FIELDS);
+    assert_eq!(names("## `generated`"), ["dataset", "model"]);
+    assert_eq!(names("## `grade`"), ["value", "on"]);
+    let tables: Vec<&str> = PAGE
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `[["))
+        .filter_map(|rest| rest.strip_suffix("]]`"))
+        .collect();
+    assert_eq!(tables, TABLES);
+}
+
+#[test]
+fn the_page_has_every_detail_with_its_slot_and_no_other() {
+    for (heading, kind) in
+        [("### Of a data set", Kind::Dataset), ("### Of a step", Kind::Transformation), ("### Of a model", Kind::Model)]
+    {
+        let mut known = super::super::details::known(kind);
+        let mut told = names(heading);
+        known.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, known, "{heading}");
+        for (name, cells) in rows(heading) {
+            let of = if name.starts_with("collected-") { "collected" } else { &name };
+            let number = griptrace_core::details::slot(kind, of).unwrap();
+            assert_eq!(cells[0], number.to_string(), "{heading} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_page_has_every_word_of_closed_lists_and_the_limits() {
+    let listed = |words: Vec<&str>| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let cell = |heading: &str, field: &str| {
+        let rows = rows(heading);
+        rows.into_iter().find(|(name, _)| name == field).unwrap().1[0].to_owned()
+    };
+    assert_eq!(cell("## `[[dataset]]`", "origin"), listed(words(Origin::ALL, Origin::word)));
+    assert_eq!(cell("## `[[dataset]]`", "content_held"), listed(words(Held::ALL, Held::word)));
+    assert_eq!(cell("## `[[transformation]]`", "kind"), listed(words(Activity::ALL, Activity::word)));
+    for said in [
+        format!("1 to {WORD_BYTES_MAX} of"),
+        format!("At most {WORDS_MAX} words"),
+        format!("up to {NAME_CHARS_MAX} characters"),
+        format!("a folder of {MANIFEST_FILES_MAX} files at most"),
+        format!("at most {PATH_BYTES_MAX} bytes each"),
+        format!("{EDGES_MAX} at most"),
+        format!("at most {EDGES_MAX} parents"),
+        format!(
+            "at most {VALUE_BYTES_MAX} bytes, nests at most {VALUE_DEPTH_MAX} deep and has at most {VALUE_ITEMS_MAX} items"
+        ),
+        format!("at most {COMMIT_NODES_MAX} nodes"),
+    ] {
+        assert!(PAGE.contains(&said), "{said}");
+    }
+}
+
+#[test]
+fn why_a_model_has_its_grade_is_not_dropped_in_silence() {
+    let text = "[[model]]\nname = \"m\"\ngrade = { value = \"core\", by = \"the office\" }\n";
+    let (error, hint) = complaint(text);
+    assert_eq!(error, "error: lineage.toml:3:32: by: is kept of a data set only");
+    assert!(hint.contains("`note`"), "{hint}");
+    assert!(parsed(&text.replace(", by = \"the office\"", "")).is_ok());
 }

@@ -1152,6 +1152,16 @@ pub struct InventoryRequest {
     /// The size to answer at; 0 for the newest.
     #[prost(uint64, tag = "4")]
     pub tree_size: u64,
+    /// The trust file's text: whom to believe. Empty believes every committer of the log, but that it may lower a grade, and no
+    /// assessor: then no signed assessment covers anything under a policy.
+    #[prost(string, tag = "5")]
+    pub trust: ::prost::alloc::string::String,
+    /// Where the data goes; empty where that is not known.
+    #[prost(string, tag = "6")]
+    pub destination: ::prost::alloc::string::String,
+    /// What it is for, beside what is recorded of it.
+    #[prost(string, repeated, tag = "7")]
+    pub purposes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Some of the datasets.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1178,13 +1188,15 @@ pub struct InventoryRow {
     /// What it holds.
     #[prost(string, repeated, tag = "4")]
     pub modality: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Its grade, after reclassification; "undetermined", or for derived data the highest that it came from.
+    /// Its effective grade under the policy, "undetermined" included; "(inherited)" follows one that only what it came from says.
+    /// Without a policy, what is recorded of it.
     #[prost(string, tag = "5")]
     pub grade: ::prost::alloc::string::String,
     /// Where it lies; empty if nobody said.
     #[prost(string, tag = "6")]
     pub country: ::prost::alloc::string::String,
-    /// The assessment that holds longest, a signed one before a stated one; absent if there is none.
+    /// The assessment that decides under the policy; without one, the one that holds longest, a signed one before a stated one.
+    /// Absent if there is none.
     #[prost(message, optional, tag = "7")]
     pub assessment: ::core::option::Option<InventoryAssessment>,
     /// What is missing or stands against it.
@@ -1203,9 +1215,25 @@ pub struct InventoryAssessment {
     /// Who assessed, if it may be seen.
     #[prost(string, tag = "3")]
     pub issuer: ::prost::alloc::string::String,
-    /// The last day of validity, YYYY-MM-DD; empty if it has no end.
+    /// The last day of validity, YYYY-MM-DD: its own, or the policy's if that is earlier; empty if it has no end.
     #[prost(string, tag = "4")]
     pub valid_to: ::prost::alloc::string::String,
+    /// The node: 32 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub id: ::prost::bytes::Bytes,
+    /// Its own last day of validity, YYYY-MM-DD; empty if it has none.
+    #[prost(string, tag = "6")]
+    pub own_valid_to: ::prost::alloc::string::String,
+    /// Whether it reaches what was asked of this dataset by itself: "yes", "no", or "by-destination" where it does if the data
+    /// goes to one of its destinations. Empty without a policy. What is made of the dataset is not asked: Check does.
+    #[prost(string, tag = "7")]
+    pub covers: ::prost::alloc::string::String,
+    /// Why it does not, if so.
+    #[prost(string, tag = "8")]
+    pub why: ::prost::alloc::string::String,
+    /// Where the data may go; empty for anywhere.
+    #[prost(string, repeated, tag = "9")]
+    pub destinations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Asks what blocks a shipment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

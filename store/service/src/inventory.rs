@@ -1,17 +1,30 @@
 //! The datasets in a policy's scope, with grade, assessment and gaps.
+//!
+//! Each is looked at by itself and with what it came from, by the rules that judge bundles ([`griptrace_verifier::rules`]).
+//! What is made of it, and where that goes, is not known here: nothing is said of a shipment.
 
-use std::collections::BTreeMap;
+mod behind;
+mod covering;
+mod parties;
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use griptrace_core::{
-    assessment::{Outcome, assessed},
     date::Date,
     id::NodeId,
-    node::{Core, DigestStrength, Kind, Mark, Origin, Persons, Role},
+    key_history::KeyHistory,
+    node::{DigestStrength, Mark, Persons},
+    word::{Country, Word},
 };
 use griptrace_store::StoredNode;
-use griptrace_verifier::policy::Policy;
+use griptrace_verifier::{finding::Code, policy::Policy, rules, trust::Trust};
 
-use crate::grpc::detail;
+pub use self::covering::{Best, Covers};
+use self::{
+    behind::{Behind, is_source},
+    covering::Subject,
+    parties::Parties,
+};
 
 /// Where the nodes of an inventory come from: a store, or a service that is asked for them.
 pub trait Source {
@@ -23,8 +36,11 @@ pub trait Source {
     /// # Errors
     /// Also for one that is not there.
     fn node(&self, id: &NodeId) -> Result<StoredNode, Self::Error>;
-    /// Tells whether a node counts for somebody: the key that recorded it had not been rotated or revoked there.
-    fn counts(&self, node: &StoredNode) -> bool;
+    /// Loads nodes and the marks on them that will be asked for, where asking for each would be a way to go.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    fn prefetch(&self, ids: &[NodeId]) -> Result<(), Self::Error>;
     /// Returns the marks on a node, in log order.
     ///
     /// # Errors
@@ -35,6 +51,25 @@ pub trait Source {
     /// # Errors
     /// As [`Self::node`].
     fn assessments_of(&self, id: &NodeId) -> Result<Vec<NodeId>, Self::Error>;
+    /// Returns the origin of the log.
+    fn origin(&self) -> String;
+    /// Returns which keys counted when, as far as that is known here.
+    fn history(&self) -> KeyHistory;
+}
+
+/// What is asked of every dataset.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What has to be assessed, and what is in scope; `None` lists everything, and judges nothing.
+    pub policy: Option<&'a Policy>,
+    /// Whom to believe; `None` believes every committer of the log, but that it may lower a grade, and no assessor.
+    pub trust: Option<&'a Trust>,
+    /// The day that counts as today.
+    pub today: Date,
+    /// Where the data goes, if that is known.
+    pub destination: Option<Country>,
+    /// What it is for, beside what is recorded of it.
+    pub purposes: &'a [Word],
 }
 
 /// One dataset.
@@ -42,52 +77,49 @@ pub trait Source {
 pub struct Row {
     /// The node.
     pub node: StoredNode,
-    /// Its grade, after reclassification; "undetermined", or what it inherits.
+    /// Its effective grade under the policy, "undetermined" included; "(inherited)" follows one that only what it came from says.
+    /// Without a policy, what is recorded of it.
     pub grade: String,
-    /// The assessment that holds longest; a signed one before a stated one.
+    /// The assessment that decides under the policy, or that holds longest without one.
     pub assessment: Option<Best>,
     /// What is missing or stands against it.
-    pub gaps: Vec<&'static str>,
+    pub gaps: Vec<Cow<'static, str>>,
 }
 
-/// The assessment that holds longest.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Best {
-    /// The scheme.
-    pub scheme: String,
-    /// Whether the assessor signed it.
-    pub signed: bool,
-    /// Who assessed; empty if that may not be seen.
-    pub issuer: String,
-    /// The last day of validity.
-    pub valid_to: Option<Date>,
+impl Row {
+    /// Tells whether the assessment that it rests on ends by a day, or has ended.
+    pub fn ends_by(&self, day: Date) -> bool {
+        self.assessment.as_ref().is_some_and(|best| {
+            let rests = !matches!(best.covers, Covers::No(code, _) if code != Code::AssessmentExpired);
+            rests && best.valid_to.is_some_and(|to| to <= day)
+        })
+    }
 }
 
-/// An inventory on its way, each node looked at once however many stand on it.
+/// What was worked out of nodes for one question: each is looked at once, however many stand on it.
+#[derive(Debug, Default)]
+pub struct Seen(BTreeMap<NodeId, Behind>);
+
+/// An inventory on its way.
 #[derive(Debug)]
 pub struct Inventory<'a, S> {
     source: &'a S,
-    policy: Option<&'a Policy>,
-    today: Date,
-    /// What each node hands down: its own grade and its ancestors'.
-    known: BTreeMap<NodeId, Rank>,
+    asked: &'a Asked<'a>,
+    seen: &'a mut Seen,
+    parties: Parties<'a>,
+    outside: u64,
 }
-
-/// What an ancestry says of the grade: undetermined, if any of it is; else the highest, if there is one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Rank {
-    None,
-    Is(usize),
-    Undetermined,
-}
-
-/// A node's own grade, and its parents.
-type Visited = (Rank, Vec<NodeId>);
 
 impl<'a, S: Source> Inventory<'a, S> {
-    /// Begins an inventory under a policy, or of everything.
-    pub const fn new(source: &'a S, policy: Option<&'a Policy>, today: Date) -> Self {
-        Self { source, policy, today, known: BTreeMap::new() }
+    /// Begins an inventory, or goes on with one for the same question.
+    pub fn new(source: &'a S, asked: &'a Asked<'a>, seen: &'a mut Seen) -> Self {
+        let parties = Parties { trust: asked.trust, origin: source.origin(), history: source.history() };
+        Self { source, asked, seen, parties, outside: 0 }
+    }
+
+    /// Returns how many datasets were left out because they say a modality or purpose that the policy is not about.
+    pub const fn outside(&self) -> u64 {
+        self.outside
     }
 
     /// Returns a dataset's row; `None` if it is out of scope, or superseded.
@@ -96,44 +128,63 @@ impl<'a, S: Source> Inventory<'a, S> {
     /// What the source says.
     pub fn row(&mut self, id: &NodeId) -> Result<Option<Row>, S::Error> {
         let node = self.source.node(id)?;
-        let core = &node.core;
-        let in_scope = self.policy.is_none_or(|policy| policy.in_scope(&core.modality, &core.purpose));
-        if !in_scope {
-            return Ok(None);
-        }
         let marks = self.source.marks(id)?;
-        let aside = put_aside(&marks);
+        let aside = self.parties.put_aside(&node, &marks);
         if aside == Some(Mark::Supersede) {
             return Ok(None);
         }
-        let assessment = self.best(id)?;
-        let grade = marks.iter().rev().find_map(|status| status.core.grade.clone()).or_else(|| core.grade.clone());
-        let mut gaps = self.gaps(core, grade.as_ref(), assessment.as_ref(), aside);
-        if !self.source.counts(&node) {
-            gaps.insert(0, "key ended: record it again");
+        let Some(policy) = self.asked.policy else { return self.unjudged(node, &marks, aside).map(Some) };
+        let purposes =
+            if node.core.purpose.is_empty() { Vec::new() } else { [&node.core.purpose, self.asked.purposes].concat() };
+        if !policy.in_scope(&node.core.modality, &purposes) {
+            self.outside = self.outside.saturating_add(1);
+            return Ok(None);
         }
-        let grade = match grade {
-            Some(grade) => grade.to_string(),
-            None if is_source(core) => "undetermined".to_owned(),
-            None => format!("{} (inherited)", self.inherited(core)?),
-        };
+        let behind = self.behind(policy, *id)?;
+        let subject = Subject { node: &node, behind: &behind };
+        let assessment = self.deciding(policy, &subject)?;
+        let mut gaps = self.gaps(&node, assessment.as_ref(), aside);
+        gaps.extend(behind.remarks.iter().copied().map(Cow::from));
+        if node.core.grade.as_ref().is_some_and(|grade| policy.grade_rank(grade).is_none()) {
+            gaps.push("grade not in the policy".into());
+        }
+        if self.asking(policy, &subject).any(|rule| rule.any_of.is_empty()) {
+            gaps.push("no assessment suffices for this grade".into());
+        }
+        let grade = rules::grade_word(policy, Some(behind.grade));
+        let is_inherited = node.core.grade.is_none() && !is_source(&node.core);
+        let grade = if is_inherited { format!("{grade} (inherited)") } else { grade };
         Ok(Some(Row { node, grade, assessment, gaps }))
     }
 
-    fn gaps(
-        &self,
-        core: &Core,
-        grade: Option<&griptrace_core::word::Word>,
-        assessment: Option<&Best>,
-        aside: Option<Mark>,
-    ) -> Vec<&'static str> {
+    /// Returns a row of what is recorded: no policy ranks grades or says what an assessment has to reach.
+    fn unjudged(&self, node: StoredNode, marks: &[StoredNode], aside: Option<Mark>) -> Result<Row, S::Error> {
+        let assessment = self.longest(&node.id)?;
+        let gaps = self.gaps(&node, assessment.as_ref(), aside);
+        let stated = node.core.grade.as_ref();
+        let marked = marks.iter().rev().find_map(|status| status.core.grade.as_ref());
+        let grade = match (stated, marked) {
+            (stated, Some(marked)) if stated != Some(marked) => {
+                let stated = stated.map_or("none", Word::as_str);
+                format!("{stated}, reclassified {marked} (which counts, a policy tells)")
+            }
+            (Some(stated), _) => stated.to_string(),
+            (None, _) if is_source(&node.core) => "undetermined".to_owned(),
+            (None, _) => "inherited (which, a policy tells)".to_owned(),
+        };
+        Ok(Row { node, grade, assessment, gaps })
+    }
+
+    fn gaps(&self, node: &StoredNode, assessment: Option<&Best>, aside: Option<Mark>) -> Vec<Cow<'static, str>> {
+        let core = &node.core;
         let source = is_source(core);
-        let ranked = |grade| self.policy.is_none_or(|policy| policy.grade_rank(grade).is_some());
-        let ended = assessment.is_some_and(|best| best.valid_to.is_some_and(|to| to < self.today));
+        let is_ended = self.parties.is_ended(node);
+        let is_unknown = !is_ended && !self.parties.of(node).is_known();
         let gaps = [
+            ("key ended: record it again", is_ended),
+            ("recorded with a key that the trust file does not have", is_unknown),
             (aside.map_or("", marked), aside.is_some()),
-            ("no grade", source && grade.is_none()),
-            ("grade not in the policy", grade.is_some_and(|grade| !ranked(grade))),
+            ("no grade", source && core.grade.is_none()),
             ("no country", core.country.is_none()),
             ("no modality", core.modality.is_empty()),
             ("no purpose", source && core.purpose.is_empty()),
@@ -143,91 +194,19 @@ impl<'a, S: Source> Inventory<'a, S> {
             ("weak digest", core.strength != Some(DigestStrength::Strong)),
             ("making not recorded", !source && core.edges.is_empty()),
             ("no assessment", source && assessment.is_none()),
-            ("assessment ended", ended),
         ];
-        gaps.into_iter().filter_map(|(gap, there)| there.then_some(gap)).collect()
+        let there = gaps.into_iter().filter_map(|(gap, there)| there.then_some(Cow::from(gap)));
+        there.chain(assessment.and_then(|best| self.uncovered(best))).collect()
     }
 
-    fn best(&self, id: &NodeId) -> Result<Option<Best>, S::Error> {
-        let mut found: Option<Best> = None;
-        for id in self.source.assessments_of(id)? {
-            let assessment = self.source.node(&id)?;
-            let Ok(of) = assessed(id, &assessment.core) else { continue };
-            if put_aside(&self.source.marks(&id)?).is_some() || of.assessment.outcome == Outcome::Refused {
-                continue;
-            }
-            let stated = || detail(Kind::Assessment, &assessment.record, "issuer").unwrap_or_default();
-            let new = Best {
-                scheme: of.assessment.scheme.to_string(),
-                signed: of.signed.is_some(),
-                issuer: of.signed.as_ref().map_or_else(stated, |signed| signed.issuer.clone()),
-                valid_to: of.assessment.valid_to,
-            };
-            let rank = |best: &Best| (best.signed, best.valid_to.is_none(), best.valid_to);
-            if found.as_ref().is_none_or(|old| rank(&new) > rank(old)) {
-                found = Some(new);
-            }
+    fn uncovered(&self, best: &Best) -> Option<Cow<'static, str>> {
+        match &best.covers {
+            Covers::No(Code::AssessmentExpired, _) => Some("assessment ended".into()),
+            Covers::No(_, why) => Some(format!("assessment does not cover: {why}").into()),
+            Covers::Unasked if best.valid_to.is_some_and(|to| to < self.asked.today) => Some("assessment ended".into()),
+            Covers::Unasked | Covers::Yes | Covers::ByDestination => None,
         }
-        Ok(found)
     }
-
-    /// Returns the highest grade that a node came from, where a policy ranks them.
-    fn inherited(&mut self, core: &Core) -> Result<String, S::Error> {
-        let Some(policy) = self.policy else { return Ok("highest".to_owned()) };
-        let mut highest = Rank::None;
-        for parent in parents(core) {
-            highest = highest.max(self.handed_down(policy, parent)?);
-        }
-        let grade = match highest {
-            Rank::Is(rank) => policy.grades.get(rank),
-            Rank::None | Rank::Undetermined => None,
-        };
-        Ok(grade.map_or_else(|| "undetermined".to_owned(), ToString::to_string))
-    }
-
-    /// Works out a node after its parents; a stack in place of recursion, as in a drawing.
-    fn handed_down(&mut self, policy: &Policy, id: NodeId) -> Result<Rank, S::Error> {
-        let mut todo: Vec<(NodeId, Option<Visited>)> = vec![(id, None)];
-        while let Some((id, visited)) = todo.pop() {
-            if self.known.contains_key(&id) {
-                continue;
-            }
-            if let Some((own, parents)) = visited {
-                let above = parents.iter().filter_map(|parent| self.known.get(parent)).max();
-                self.known.insert(id, own.max(above.copied().unwrap_or(Rank::None)));
-                continue;
-            }
-            let core = self.source.node(&id)?.core;
-            let rank = core.grade.as_ref().and_then(|grade| policy.grade_rank(grade));
-            let own = match rank {
-                Some(rank) => Rank::Is(rank),
-                None if is_source(&core) || core.grade.is_some() => Rank::Undetermined,
-                None => Rank::None,
-            };
-            let parents: Vec<NodeId> = parents(&core).collect();
-            let above: Vec<NodeId> =
-                parents.iter().filter(|parent| !self.known.contains_key(parent)).copied().collect();
-            todo.push((id, Some((own, parents))));
-            todo.extend(above.into_iter().map(|parent| (parent, None)));
-        }
-        Ok(self.known.get(&id).copied().unwrap_or(Rank::None))
-    }
-}
-
-const fn is_source(core: &Core) -> bool {
-    matches!(core.origin, Some(Origin::Collected | Origin::External))
-}
-
-/// Returns the nodes that a node came from or is about.
-fn parents(core: &Core) -> impl Iterator<Item = NodeId> + '_ {
-    let parent = |role: Role| matches!(role, Role::Used | Role::GeneratedBy | Role::Ships | Role::Marks);
-    core.edges.iter().filter(move |edge| parent(edge.role) && edge.home.is_none()).map(|edge| edge.to)
-}
-
-/// Returns the last mark that puts a node aside, if there is one.
-pub fn put_aside(marks: &[StoredNode]) -> Option<Mark> {
-    let aside = |mark: &Mark| mark.is_terminal() || *mark == Mark::Supersede;
-    marks.iter().rev().find_map(|status| status.core.mark.filter(aside))
 }
 
 /// Returns a mark that puts a node aside, as what the node is.

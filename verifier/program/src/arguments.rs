@@ -20,7 +20,7 @@ pub(crate) struct Program {
 /// What is to be checked, against what, and for whom.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Evidence files; of several, a line each and the worst exit code
+    /// Evidence files, at least one but with --check-fork; of several, a line each and the worst exit code
     #[arg(required_unless_present = "check_fork", value_name = "BUNDLE")]
     pub bundles: Vec<PathBuf>,
 
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub trust: PathBuf,
 
-    /// What you ask for: your own policy
+    /// What you ask for: your own policy; needed but with --check-fork
     #[arg(long, value_name = "FILE", required_unless_present = "check_fork")]
     pub policy: Option<PathBuf>,
 

@@ -19,10 +19,7 @@ use super::{
     Broken, CheckedCommit, Link, Log, More, Node, Ordinal, Parts, Proofs, broken, facts::Vocabulary, ids::Ids,
     log::ProvenEntry,
 };
-use crate::{
-    finding::Code,
-    trust::{Role as Trusted, Trust, TrustedCommitter},
-};
+use crate::{finding::Code, trust::Trust};
 
 /// Step 6: each commit is for its log and signed by a committer of the trust file, with a key that
 /// was good when the first anchor covered it.
@@ -69,7 +66,9 @@ fn check_commit(
         let chain = history.chain(&key, leaf, as_of, revokers);
         let found = chain.iter().find_map(|key| {
             let at = committers.get(key)?;
-            at.iter().copied().find(|at| is_committer(trust.committers.get(*at), &log.genesis.origin, day))
+            at.iter()
+                .copied()
+                .find(|at| trust.committers.get(*at).is_some_and(|known| known.commits(&log.genesis.origin, day)))
         });
         found.ok_or(chain)
     };
@@ -94,15 +93,6 @@ fn check_commit(
     // A revocation that came later does not take back what worsens a verdict (R4): or whoever made a mark could undo it.
     let recorder = committer.or_else(|| by_then.ok().filter(|_| history.counted_then(&key, leaf)));
     Ok(CheckedCommit { log: place, leaf, root, count, statuses, key, committer, recorder })
-}
-
-fn is_committer(known: Option<&TrustedCommitter>, origin: &str, day: Date) -> bool {
-    known.is_some_and(|known| {
-        known.roles.contains(&Trusted::Commit)
-            && known.log.as_deref().is_none_or(|log| log == origin)
-            && known.from.is_none_or(|from| from <= day)
-            && known.to.is_none_or(|to| day <= to)
-    })
 }
 
 fn untrusted(

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use griptrace_core::{
-    assessment::{Assessed, Assessment, Outcome},
+    assessment::{Assessed, Assessment},
     date::Date,
     id::NodeId,
     node::Kind,
@@ -16,12 +16,13 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-use super::{Case, Findings, Instant, grade::grade_word, order::Work};
+use super::{Case, Findings, Instant, order::Work};
 use crate::{
     evidence::{Node, Ordinal, status_key},
     finding::{Code, When},
-    policy::{Duration, Require},
+    policy::Require,
     report::Strength,
+    rules::{self, Asked, NoAssessor, Why},
 };
 
 /// Whose word an assessment is.
@@ -51,22 +52,16 @@ fn check_word(case: &Case<'_>, node: &Node, assessed: &Assessed, findings: &mut 
         return stated.unwrap_or_else(|| Vouched::Untrusted("a committer whose key had retired".into()));
     };
     let day = Date::from_unix(case.evidence.anchor_of(node).map_or(u64::MAX, |anchor| anchor.time));
-    let with_key = || case.trust.assessors.iter().enumerate().filter(|(_, known)| known.key.id() == signed.key);
-    if let Some((_, known)) = with_key().next()
-        && signed.verify(&known.key).is_err()
-    {
-        let text = format!("the assessment's signature by {} does not verify", known.name);
-        findings.add(case.policy, Code::AssessmentSignatureInvalid, When::Always, Some(node.id), text);
-        return Vouched::Untrusted(format!("somebody else than {}", known.name));
-    }
-    let good = with_key().find(|(_, known)| {
-        known.schemes.contains(&assessed.assessment.scheme)
-            && known.from.is_none_or(|from| from <= day)
-            && known.to.is_none_or(|to| day <= to)
-    });
-    match good {
-        Some((place, _)) => Vouched::Assessor(place),
-        None => Vouched::Untrusted(format!("key {}, who says to be {:?}", signed.key, signed.issuer)),
+    match rules::assessor(case.trust, assessed, day) {
+        Ok(Some(place)) => Vouched::Assessor(place),
+        Err(NoAssessor::SignatureInvalid(known)) => {
+            let text = format!("the assessment's signature by {} does not verify", known.name);
+            findings.add(case.policy, Code::AssessmentSignatureInvalid, When::Always, Some(node.id), text);
+            Vouched::Untrusted(format!("somebody else than {}", known.name))
+        }
+        Ok(None) | Err(NoAssessor::Unknown) => {
+            Vouched::Untrusted(format!("key {}, who says to be {:?}", signed.key, signed.issuer))
+        }
     }
 }
 
@@ -109,25 +104,6 @@ pub(super) struct Miss {
     pub(super) text: String,
 }
 
-/// How near a miss came: the later the check that failed, the nearer.
-fn nearness(code: Code) -> usize {
-    const ORDER: [Code; 12] = [
-        Code::AssessmentMissing,
-        Code::AssessorUntrusted,
-        Code::AssessmentScheme,
-        Code::AssessmentOnlyStated,
-        Code::AssessmentRefused,
-        Code::AssessmentNotYetValid,
-        Code::AssessmentDestination,
-        Code::AssessmentPurpose,
-        Code::AssessmentModality,
-        Code::AssessmentGrade,
-        Code::AssessmentStreams,
-        Code::AssessmentExpired,
-    ];
-    ORDER.iter().position(|c| *c == code).unwrap_or(ORDER.len())
-}
-
 /// Returns the best assessment that opens `subject` and covers the need (Rule R3: the best one
 /// counts, the others merely don't cover).
 pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, need: &Need<'_>) -> Result<Cover, Miss> {
@@ -150,7 +126,7 @@ pub(super) fn best(case: &Case<'_>, instant: &Instant<'_>, subject: Ordinal, nee
                 }
             }
             Err(other) => {
-                if miss.assessment.is_none() || nearness(other.code) > nearness(miss.code) {
+                if miss.assessment.is_none() || rules::nearness(other.code) > rules::nearness(miss.code) {
                     miss = other;
                 }
             }
@@ -224,20 +200,21 @@ fn cover(
         }
         None => return miss(Code::AssessmentMissing, String::new()),
     };
-    check_rule(assessment, strength, need).map_err(why)?;
-    if assessment.outcome == Outcome::Refused {
-        return miss(Code::AssessmentRefused, "the assessor's result is no".into());
-    }
-    let end = check_validity(assessment, need).map_err(why)?;
-    check_reach(case, instant, assessment, subject, need).map_err(why)?;
+    let asked = Asked {
+        date: need.date,
+        destination: need.destination,
+        purposes: need.purposes,
+        modality: need.modality,
+        grade: instant.grades.get(subject).copied().max(need.floor),
+        rule: need.rule,
+    };
+    let end = rules::reaches(case.policy, assessment, strength, &asked).map_err(why)?;
     if let Some(mark) = instant.marks.terminal.get(&ordinal) {
         return miss(Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}"));
     }
     check_status_log(case, ordinal).map_err(why)?;
     Ok(Cover { assessment: ordinal, subject, strength, end })
 }
-
-type Why = (Code, String);
 
 /// Rule R5: where the trust file names the log that has an assessor's statuses, they are looked up
 /// there; a bundle whose part of that log does not answer for the assessment leaves its status unknown.
@@ -255,71 +232,6 @@ fn check_status_log(case: &Case<'_>, ordinal: Ordinal) -> Result<(), Why> {
     }
     let text = format!("its assessor's statuses are in log {asked}, which does not answer for it in this bundle");
     Err((Code::AssessmentStatusUnknown, text))
-}
-
-fn check_rule(assessment: &Assessment, strength: Strength, need: &Need<'_>) -> Result<(), Why> {
-    let Some(rule) = need.rule else { return Ok(()) };
-    if !rule.any_of.contains(&assessment.scheme) {
-        return Err((
-            Code::AssessmentScheme,
-            format!("it is of scheme {}, which this rule does not accept", assessment.scheme),
-        ));
-    }
-    if strength < rule.strength {
-        return Err((Code::AssessmentOnlyStated, "the committer states it, and no assessor signed it".into()));
-    }
-    Ok(())
-}
-
-/// Validity is until the earlier of its own end and the policy's.
-fn check_validity(assessment: &Assessment, need: &Need<'_>) -> Result<Option<Date>, Why> {
-    let by_policy =
-        need.rule.and_then(|rule| rule.validity.as_ref()).map(|v: &Duration| v.after(assessment.valid_from));
-    let end = match (assessment.valid_to, by_policy) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    if need.date < assessment.valid_from {
-        let text = format!("valid from {}, needed on {}", assessment.valid_from, need.date);
-        return Err((Code::AssessmentNotYetValid, text));
-    }
-    if let Some(end) = end.filter(|end| *end < need.date) {
-        return Err((Code::AssessmentExpired, format!("valid to {end}, needed on {}", need.date)));
-    }
-    Ok(end)
-}
-
-fn check_reach(
-    case: &Case<'_>,
-    instant: &Instant<'_>,
-    assessment: &Assessment,
-    subject: Ordinal,
-    need: &Need<'_>,
-) -> Result<(), Why> {
-    if let Some(country) = need.destination.filter(|country| !assessment.destinations.allow(*country)) {
-        return Err((Code::AssessmentDestination, format!("it does not reach {country}")));
-    }
-    let purpose = need.purposes.iter().find(|purpose| assessment.purposes.binary_search(purpose).is_err());
-    if let Some(purpose) = purpose {
-        return Err((Code::AssessmentPurpose, format!("it does not reach the purpose {purpose}")));
-    }
-    if need.purposes.is_empty() {
-        return Err((Code::AssessmentPurpose, "no purpose is said anywhere, so none is covered".into()));
-    }
-    let modality = need.modality.iter().find(|modality| assessment.modalities.binary_search(modality).is_err());
-    if let Some(modality) = modality {
-        return Err((Code::AssessmentModality, format!("it does not reach the modality {modality}")));
-    }
-    if need.modality.is_empty() {
-        return Err((Code::AssessmentModality, "no modality is said, so none is covered".into()));
-    }
-    let effective = instant.grades.get(subject).copied().max(need.floor);
-    let reaches = case.policy.grade_rank(&assessment.grade);
-    if reaches.is_none() || reaches < effective {
-        let text = format!("it reaches {}, the grade is {}", assessment.grade, grade_word(case, effective));
-        return Err((Code::AssessmentGrade, text));
-    }
-    Ok(())
 }
 
 /// Checks the subject's streams, and those of the sources that are covered with it.
@@ -341,14 +253,9 @@ fn check_streams(case: &Case<'_>, ordinal: Ordinal, subject: Ordinal, need: &Nee
 fn check_streams_of(case: &Case<'_>, assessment: &Assessment, subject: Ordinal, work: &Work) -> Result<(), Why> {
     work.count(1);
     let data = case.node(subject).filter(|node| node.core.kind == Kind::Dataset && !work.is_spent());
-    let Some(Value::List(streams)) = data.and_then(|node| Case::detail(node, "streams")) else {
-        return Err((Code::AssessmentStreams, "it names streams, and those of the data are not disclosed".into()));
-    };
-    work.count(streams.len());
-    let name = |stream: &Value| stream.field("name").and_then(Value::as_text).and_then(Word::parse);
-    let is_named = |stream| name(stream).is_some_and(|name| assessment.streams.binary_search(&name).is_ok());
-    if streams.is_empty() || !streams.iter().all(is_named) {
-        return Err((Code::AssessmentStreams, "it does not name every stream of the data".into()));
+    let streams = data.and_then(|node| Case::detail(node, "streams"));
+    if let Some(Value::List(streams)) = streams {
+        work.count(streams.len());
     }
-    Ok(())
+    rules::reaches_streams(assessment, streams)
 }

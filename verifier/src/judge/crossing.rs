@@ -31,6 +31,7 @@ use crate::{
     finding::{Code, Verdict, When},
     policy::Require,
     report::Strength,
+    rules,
 };
 
 /// Data that changes country.
@@ -552,8 +553,7 @@ impl Judging<'_, '_, '_> {
         passed: bool,
     ) -> bool {
         let grade = self.instant.grades.get(ordinal).copied().unwrap_or(usize::MAX).max(floor.unwrap_or(0));
-        let word = self.case.policy.grades.get(grade);
-        let graded = word.is_none_or(|word| rule.grade.contains(word));
+        let graded = rules::is_for_grade(self.case.policy, rule, grade);
         let here = match (&rule.crossing, crossing) {
             (None, None) => true,
             (None, Some(_)) | (Some(_), None) => false,

@@ -16,6 +16,7 @@ use crate::{
     dense,
     evidence::{Node, Ordinal},
     finding::Code,
+    rules,
     trust::Role as Trusted,
 };
 
@@ -53,15 +54,9 @@ pub(super) fn report_grades(case: &Case<'_>, instant: &Instant<'_>, findings: &m
     }
 }
 
-/// Returns the rank of a grade's word; the vocabulary's length for one that it lacks.
-fn rank(case: &Case<'_>, word: Option<&Word>) -> usize {
-    word.and_then(|word| case.policy.grade_rank(word)).unwrap_or(case.policy.grades.len())
-}
-
 /// Returns the word of a rank.
 pub(crate) fn grade_word(case: &Case<'_>, rank: Option<usize>) -> String {
-    rank.and_then(|rank| case.policy.grades.get(rank))
-        .map_or_else(|| "undetermined".into(), |word| word.as_str().into())
+    rules::grade_word(case.policy, rank)
 }
 
 /// Computes one member's grade from its parents' and successors' in `above`, and in `before` where
@@ -118,10 +113,7 @@ fn before_marks(
     (above, before): (&Grades, &Grades),
 ) -> usize {
     let needs_own = case.node(ordinal).is_some_and(is_source);
-    let base = match (own, inherited) {
-        (None, _) if needs_own => case.policy.grades.len(),
-        (own, inherited) => own.max(inherited).unwrap_or(0),
-    };
+    let base = rules::grade_before_marks(case.policy, needs_own, own, inherited);
     // A successor comes first in the order, but for circles, which take a pass more.
     let grade_of = |successor| above.get(successor).max(before.get(successor)).copied();
     let successor = instant.marks.successors_of(ordinal).filter_map(grade_of).max();
@@ -138,7 +130,7 @@ pub(super) fn counted_reclassifications(case: &Case<'_>, instant: &Instant<'_>, 
     let mut counted = Vec::new();
     for by_status in instant.closure.statuses.get(&ordinal).into_iter().flatten() {
         let Some(status) = case.node(*by_status).filter(|s| s.core.mark == Some(Mark::Reclassify)) else { continue };
-        let new = rank(case, status.core.words.grade.as_ref());
+        let new = rules::rank(case.policy, status.core.words.grade.as_ref());
         if may_reclassify(case, node, status, new >= current) {
             current = new;
             counted.push(*by_status);
@@ -147,15 +139,16 @@ pub(super) fn counted_reclassifications(case: &Case<'_>, instant: &Instant<'_>, 
     counted
 }
 
-/// Tells whether a reclassification counts: raising is for the node's own party with the role grade, anything for the
-/// role regrade. One that raises counts by whose key it was then: a later revocation does not take it back.
+/// Tells whether a reclassification counts.
 fn may_reclassify(case: &Case<'_>, node: &Node, status: &Node, raises: bool) -> bool {
-    if !raises {
-        return case.has_role(status, Trusted::Regrade);
-    }
     let by = case.recorder_of(status).map(|c| c.name.as_str());
-    let own = by.is_some() && by == case.recorder_of(node).map(|c| c.name.as_str());
-    case.had_role(status, Trusted::Regrade) || (own && case.had_role(status, Trusted::Grade))
+    let is_own = by.is_some() && by == case.recorder_of(node).map(|c| c.name.as_str());
+    let reclassifier = rules::Reclassifier {
+        grades_own: is_own && case.had_role(status, Trusted::Grade),
+        had_regrade: case.had_role(status, Trusted::Regrade),
+        has_regrade: case.has_role(status, Trusted::Regrade),
+    };
+    reclassifier.may(raises)
 }
 
 fn in_scope(case: &Case<'_>, node: &Node) -> bool {
@@ -170,7 +163,7 @@ fn own_grade(case: &Case<'_>, instant: &Instant<'_>, node: &Node, findings: Opti
         return None;
     }
     if case.has_role(node, Trusted::Grade) {
-        return Some(rank(case, Some(word)));
+        return Some(rules::rank(case.policy, Some(word)));
     }
     if let Some(findings) = findings {
         let who = case.who(node);
@@ -185,7 +178,7 @@ fn lowered_by_record(case: &Case<'_>, instant: &Instant<'_>, ordinal: Ordinal, o
     let mut statuses = instant.closure.statuses.get(&ordinal).into_iter().flatten().filter_map(|s| case.node(*s));
     statuses
         .rfind(|s| s.core.mark == Some(Mark::Reclassify) && case.has_role(s, Trusted::Regrade))
-        .is_some_and(|s| rank(case, s.core.words.grade.as_ref()) <= own)
+        .is_some_and(|s| rules::rank(case.policy, s.core.words.grade.as_ref()) <= own)
 }
 
 /// Applies one reclassification, if it counts.
@@ -197,7 +190,7 @@ fn reclassify(
     current: usize,
     findings: Option<&mut Findings>,
 ) -> usize {
-    let new = rank(case, status.core.words.grade.as_ref());
+    let new = rules::rank(case.policy, status.core.words.grade.as_ref());
     if may_reclassify(case, node, status, new >= current) {
         return new;
     }

@@ -8,9 +8,8 @@ use alloc::{collections::BTreeMap, format, vec::Vec};
 
 use griptrace_core::{
     assessment::AssessorMark,
-    cbor::decode,
     cose::{MARK_TYPE, Signed},
-    id::{GenesisHash, StatusKey},
+    id::StatusKey,
     node::{Kind, Mark, Role},
 };
 
@@ -19,7 +18,7 @@ use crate::{
     evidence::{Node, Ordinal},
     finding::{Code, When},
     own::CountedMark,
-    trust::TrustedAssessor,
+    rules,
 };
 
 /// What the statuses of a closure say, as far as they count.
@@ -157,7 +156,7 @@ fn signed_by(case: &Case<'_>, ordinal: Ordinal, target: &Node, status: &Node, as
 pub(super) fn read_signed_marks(case: &Case<'_>) -> BTreeMap<Ordinal, (AssessorMark, usize)> {
     let mut marks = BTreeMap::new();
     for (ordinal, node) in case.evidence.nodes.iter().enumerate() {
-        let read = node.statement().and_then(|bytes| read_signed_mark(case, bytes));
+        let read = node.statement().and_then(|bytes| rules::signed_mark(case.trust, bytes));
         if let Some((home, mark, place)) = read
             && case.log_of(node).is_some_and(|log| log.home == home)
         {
@@ -167,18 +166,10 @@ pub(super) fn read_signed_marks(case: &Case<'_>) -> BTreeMap<Ordinal, (AssessorM
     marks
 }
 
-/// Reads an assessor's signed mark; `None` unless a key of the trust file's assessors signed it.
-fn read_signed_mark(case: &Case<'_>, bytes: &[u8]) -> Option<(GenesisHash, AssessorMark, usize)> {
-    let signed = Signed::parse(bytes, MARK_TYPE).ok()?;
-    let mine = |a: &TrustedAssessor| a.key.id() == signed.key && signed.verify(&a.key).is_ok();
-    let place = case.trust.assessors.iter().position(mine)?;
-    Some((signed.home, decode(&signed.payload).ok()?, place))
-}
-
 /// Notes the withdrawals that updates brought and that do not count: they are nobody's of the trust file, or none.
 pub(crate) fn note_unknown_withdrawals(case: &Case<'_>, findings: &mut Findings) {
     for statement in &case.question.known.withdrawals {
-        let read = read_signed_mark(case, statement);
+        let read = rules::signed_mark(case.trust, statement);
         let why = match read {
             Some((_, mark, _)) if mark.mark.is_terminal() => continue,
             Some((_, mark, _)) => format!("is the mark {}, which withdraws nothing", mark.mark),
@@ -201,7 +192,7 @@ fn withdraw_by_assessor(case: &Case<'_>, instant: &Instant<'_>, marks: &mut Mark
         .iter()
         .map(|withdrawal| &withdrawal.statement)
         .chain(&case.question.known.withdrawals)
-        .filter_map(|statement| read_signed_mark(case, statement))
+        .filter_map(|statement| rules::signed_mark(case.trust, statement))
         .filter(|(_, mark, _)| mark.mark.is_terminal())
         .filter(|(_, mark, _)| instant.when == When::Now || shipped.is_none_or(|day| mark.date <= day))
         .filter_map(|(_, mark, place)| Some(((mark.key, case.trust.assessors.get(place)?.name.as_str()), mark)))

@@ -355,6 +355,19 @@ fn a_report_says_the_verdict_first_and_what_it_does_not_show() {
 }
 
 #[test]
+fn a_log_that_did_not_grow_is_not_said_to_have_grown() {
+    let mut report = full();
+    let said = |report: &Report| words(report, false).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said(&report).contains("grew from size 20 to size 42"), "{}", said(&report));
+    report.history = vec![GrowthReport { origin: "log.example/1".into(), from_size: 42, to_size: 42 }];
+    let same = said(&report);
+    assert!(
+        same.contains("log.example/1 has size 42, as in what you compared it with") && !same.contains("grew"),
+        "{same}"
+    );
+}
+
+#[test]
 fn a_report_without_anything_says_so() {
     let text = words(&bare(), true);
     assert!(text.contains("cosigned by no witness of yours; status map recomputed by no witness of yours"), "{text}");

@@ -220,7 +220,7 @@ fn head(page: &mut Page, report: &Report) {
     }
     for growth in &report.history {
         let (origin, from, to) = (plain(&growth.origin, TEXT_MAX), growth.from_size, growth.to_size);
-        page.field("history", &format!("{origin} grew from size {from} to size {to} since what you compared it with"));
+        page.field("history", &growth_text(&origin, from, to));
     }
     for digest in &report.updated_with {
         page.field("updated with", &digest.to_string());
@@ -229,6 +229,14 @@ fn head(page: &mut Page, report: &Report) {
         "bundle",
         &format!("{}, {}", report.bundle_digest, count(report.nodes, "record checked", "records checked")),
     );
+}
+
+/// Says how much a log grew, if it did.
+fn growth_text(origin: &str, from: u64, to: u64) -> String {
+    if from == to {
+        return format!("{origin} has size {to}, as in what you compared it with");
+    }
+    format!("{origin} grew from size {from} to size {to} since what you compared it with")
 }
 
 /// Lists the kinds of findings that are errors under the policy.

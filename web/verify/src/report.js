@@ -82,7 +82,7 @@ function facts(report, question) {
     ...(report.findings.some(({ code }) => code === "log-untrusted") ? [["log", t("log-unknown")]] : []),
     ...report.logs.map((log) => ["log", ...logText(log)]),
     ...report.history.map(({ origin, from_size: from, to_size: to }) =>
-      ["history", ...pieces("history-text", { origin: others(origin), from, to })]),
+      ["history", ...pieces(from === to ? "history-same" : "history-text", { origin: others(origin), from, to })]),
     ...report.updated_with.map((digest) => ["updated-with", el("code", {}, digest)]),
     ["bundle-digest", ...pieces("bundle-text", {
       name: others(report.file, 200), digest: el("code", {}, report.bundle_digest), count: report.nodes })],

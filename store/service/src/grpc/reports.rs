@@ -4,8 +4,10 @@ use std::{sync::Arc, vec};
 
 use bytes::Bytes;
 use griptrace_core::{
+    assessment::Destinations,
     date::Date,
     id::NodeId,
+    key_history::KeyHistory,
     node::Kind,
     word::{Country, Word},
 };
@@ -13,7 +15,7 @@ use griptrace_proto::v1;
 use griptrace_store::{Disclose, ProveOptions, ScanOptions, StoredNode};
 use griptrace_verifier::{
     policy::{self, Policy},
-    trust::{self, ConfigError},
+    trust::{self, ConfigError, Trust},
 };
 use tonic::Status;
 
@@ -25,7 +27,7 @@ use super::{
 use crate::{
     access::Caller,
     check::{Asked, blocking, judge, remedy, verdict},
-    inventory::{self, Row, Source},
+    inventory::{self, Best, Covers, Row, Seen, Source},
     shared::Shared,
     status::{self, bad_field},
 };
@@ -52,8 +54,8 @@ impl Source for Visible {
         Ok(node)
     }
 
-    fn counts(&self, node: &StoredNode) -> bool {
-        self.shared.store.key_end(&node.committer).is_none_or(|end| node.index < end)
+    fn prefetch(&self, _: &[NodeId]) -> Result<(), Status> {
+        Ok(())
     }
 
     fn marks(&self, id: &NodeId) -> Result<Vec<StoredNode>, Status> {
@@ -68,14 +70,26 @@ impl Source for Visible {
         let nodes = self.shared.store.nodes(&ids, None).map_err(status::read)?;
         Ok(nodes.iter().filter(|node| node.index < self.size).map(|node| node.id).collect())
     }
+
+    fn origin(&self) -> String {
+        self.shared.store.genesis().origin.clone()
+    }
+
+    fn history(&self) -> KeyHistory {
+        self.shared.store.key_history()
+    }
 }
 
 /// An inventory on its way.
 pub(super) struct Inventory {
     visible: Visible,
     policy: Option<Policy>,
+    trust: Option<Trust>,
+    destination: Option<Country>,
+    purposes: Vec<Word>,
     expiring_by: Option<Date>,
     today: Date,
+    seen: Seen,
     ids: vec::IntoIter<NodeId>,
     next: Option<u32>,
 }
@@ -91,8 +105,18 @@ impl Inventory {
         let expiring_by =
             if asked.expiring_by.is_empty() { None } else { Some(day(shared, "expiring_by", &asked.expiring_by)?) };
         let visible = Visible { shared: Arc::clone(shared), caller: Arc::clone(caller), size };
-        let today = day(shared, "today", &asked.today)?;
-        Ok(Self { visible, policy, expiring_by, today, ids: Vec::new().into_iter(), next: Some(0) })
+        Ok(Self {
+            visible,
+            policy,
+            trust: if asked.trust.is_empty() { None } else { Some(read_trust(&asked.trust)?) },
+            destination: destination(&asked.destination)?,
+            purposes: asked.purposes.iter().map(|text| purpose(text)).collect::<Result<_, _>>()?,
+            expiring_by,
+            today: day(shared, "today", &asked.today)?,
+            seen: Seen::default(),
+            ids: Vec::new().into_iter(),
+            next: Some(0),
+        })
     }
 
     /// Returns the next rows; `None` at the end.
@@ -104,27 +128,49 @@ impl Inventory {
             self.next = part.next;
             self.ids = part.nodes.iter().map(|(_, node)| node.id).collect::<Vec<_>>().into_iter();
         }
-        let mut inventory = inventory::Inventory::new(&self.visible, self.policy.as_ref(), self.today);
+        let asked = inventory::Asked {
+            policy: self.policy.as_ref(),
+            trust: self.trust.as_ref(),
+            today: self.today,
+            destination: self.destination,
+            purposes: &self.purposes,
+        };
+        let mut inventory = inventory::Inventory::new(&self.visible, &asked, &mut self.seen);
         let mut rows = Vec::new();
         for id in self.ids.by_ref() {
-            let ends_by = |row: &Row, day: Date| {
-                row.assessment.as_ref().is_some_and(|best| best.valid_to <= Some(day) && best.valid_to.is_some())
-            };
-            let row = inventory.row(&id)?.filter(|row| self.expiring_by.is_none_or(|day| ends_by(row, day)));
+            let row = inventory.row(&id)?.filter(|row| self.expiring_by.is_none_or(|day| row.ends_by(day)));
             rows.extend(row.as_ref().map(row_message));
         }
         Ok(Some(v1::InventoryResponse { tree_size: self.visible.size, rows }))
     }
 }
 
-fn row_message(row: &Row) -> v1::InventoryRow {
-    let core = &row.node.core;
-    let assessment = row.assessment.as_ref().map(|best| v1::InventoryAssessment {
+fn assessment_message(best: &Best) -> v1::InventoryAssessment {
+    let text = |date: Option<Date>| date.map_or_else(String::new, |date| date.to_string());
+    let (covers, why) = match &best.covers {
+        Covers::Unasked => ("", ""),
+        Covers::Yes => ("yes", ""),
+        Covers::ByDestination => ("by-destination", ""),
+        Covers::No(_, why) => ("no", why.as_str()),
+    };
+    v1::InventoryAssessment {
         scheme: best.scheme.clone(),
         signed: best.signed,
         issuer: best.issuer.clone(),
-        valid_to: best.valid_to.map_or_else(String::new, |date| date.to_string()),
-    });
+        valid_to: text(best.valid_to),
+        id: digest(best.id.digest()),
+        own_valid_to: text(best.own_valid_to),
+        covers: covers.to_owned(),
+        why: why.to_owned(),
+        destinations: match &best.destinations {
+            Destinations::Anywhere => Vec::new(),
+            Destinations::Only(only) => only.iter().map(ToString::to_string).collect(),
+        },
+    }
+}
+
+fn row_message(row: &Row) -> v1::InventoryRow {
+    let core = &row.node.core;
     v1::InventoryRow {
         id: digest(row.node.id.digest()),
         name: name(core.kind, &row.node.record).unwrap_or_default(),
@@ -132,7 +178,7 @@ fn row_message(row: &Row) -> v1::InventoryRow {
         modality: core.modality.iter().map(ToString::to_string).collect(),
         grade: row.grade.clone(),
         country: core.country.map_or_else(String::new, |country| country.to_string()),
-        assessment,
+        assessment: row.assessment.as_ref().map(assessment_message),
         gaps: row.gaps.iter().map(ToString::to_string).collect(),
     }
 }
@@ -142,7 +188,7 @@ pub(super) fn check(shared: &Shared, caller: &Caller, request: &v1::CheckRequest
     let tree_size = pinned(shared, request.tree_size)?;
     let id = node_id("id", &request.id)?;
     let policy = read_policy(&request.policy)?;
-    let trust = trust::parse("trust", &request.trust).map_err(|error| malformed("trust", &error))?;
+    let trust = read_trust(&request.trust)?;
     let node = shared.store.node(&id).map_err(status::read)?;
     let of_shipment = node.filter(|node| node.core.kind == Kind::Shipment).and_then(|node| node.core.country);
     let asked = Asked {
@@ -177,6 +223,10 @@ pub(super) fn check(shared: &Shared, caller: &Caller, request: &v1::CheckRequest
 
 fn read_policy(text: &str) -> Result<Policy, Status> {
     policy::parse("policy", text).map_err(|error| malformed("policy", &error))
+}
+
+fn read_trust(text: &str) -> Result<Trust, Status> {
+    trust::parse("trust", text).map_err(|error| malformed("trust", &error))
 }
 
 fn malformed(field: &str, error: &ConfigError) -> Status {
