@@ -1,6 +1,7 @@
 //! The program as people meet it. All of it is one test program: it links once, and a test is named by its module.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod again;
 mod audit;
 mod dossier;
 mod end_to_end;
@@ -8,6 +9,7 @@ mod erase;
 mod fleet;
 mod history;
 mod keys;
+mod names;
 mod support;
 mod waiting;
 

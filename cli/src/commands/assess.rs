@@ -289,7 +289,7 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
         warn_of_unused(context, &workspace, &subjects)?;
         let details = assessment_details(args.reference.as_deref(), args.issuer.as_deref(), paper);
         let record = stated_record(workspace.home(), &terms, &subjects, &details)?;
-        return recording::commit_records(&workspace, vec![(record, format!("{} (stated)", terms.scheme))]);
+        return recording::commit_records(&workspace, &context.output, vec![(record, format!("{} (stated)", terms.scheme))]);
     }
     let Some(file) = &args.file else { return Err(CommandError::failed("no statement file was named")) };
     let (statement, signed, assessment) = Statement::read_from(file)?;
@@ -325,7 +325,7 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
         return Ok(Recorded { nodes: vec![node], receipt: None });
     }
     let record = signed_record(workspace.home(), statement, &details)?;
-    let recorded = recording::commit_records(&workspace, vec![(record, name)])?;
+    let recorded = recording::commit_records(&workspace, &context.output, vec![(record, name)])?;
     remember(&mut workspace, known)?;
     Ok(recorded)
 }

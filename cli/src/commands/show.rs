@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
-    if let Some(node) = foreign::find(&workspace, &args.node)? {
+    if let Some(node) = foreign::find(&workspace, &args.node, foreign::LOOKED_AT)? {
         return show_foreign(context, &workspace, &node);
     }
     let node = workspace.node(&resolve(&workspace, &context.output, &args.node)?)?;

@@ -14,7 +14,7 @@ use griptrace_store::{
 };
 
 use super::{
-    RecordedNode,
+    RecordedNode, erased,
     lineage::{Artefact, Content, Lineage, Step},
 };
 use crate::{
@@ -84,6 +84,9 @@ pub(crate) fn units(workspace: &Workspace, output: &Output, lineage: &Lineage) -
         }
         waiting = later;
     }
+    let named = builder.units.iter().flat_map(|unit| unit.records.iter().zip(&unit.nodes));
+    let named: Vec<(&NodeRecord, &str)> = named.map(|(record, node)| (record, node.name.as_str())).collect();
+    erased::refuse(workspace, output, &named)?;
     Ok(builder.units)
 }
 
@@ -96,6 +99,9 @@ fn made_by(steps: &[&Step], text: &str) -> bool {
 fn means(text: &str, kind: Kind, name: &str) -> bool {
     text == name || text.split_once(':') == Some((kind.word(), name))
 }
+
+/// What a step can use.
+const USABLE: &[Kind] = &[Kind::Dataset, Kind::Model];
 
 struct Builder<'a> {
     workspace: &'a Workspace,
@@ -150,10 +156,10 @@ impl Builder<'_> {
         match found.as_slice() {
             [one] => Ok(Edge::local(Role::Used, one.id)),
             [] => {
-                if let Some(node) = at(place, foreign::find(self.workspace, text))? {
+                if let Some(node) = at(place, foreign::find(self.workspace, text, USABLE))? {
                     return Ok(foreign::edge(Role::Used, &node));
                 }
-                let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
+                let found = resolve_kind(self.workspace, self.output, text, USABLE);
                 let id = at(place, found)?;
                 at(place, refuse_ended(self.workspace, &id))?;
                 Ok(Edge::local(Role::Used, id))
