@@ -80,8 +80,7 @@ pub(crate) fn commit_records(
             fresh.push((record, name));
         }
     }
-    let named: Vec<(&NodeRecord, &str)> =
-        fresh.iter().map(|(record, name)| (record, name.as_str())).collect();
+    let named: Vec<(&NodeRecord, &str)> = fresh.iter().map(|(record, name)| (record, name.as_str())).collect();
     erased::refuse(workspace, output, &named)?;
     let fresh: Vec<NodeRecord> = fresh.into_iter().map(|(record, _)| record).collect();
     let receipt = if fresh.is_empty() { None } else { Some(workspace.commit(fresh)?) };

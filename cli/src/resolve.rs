@@ -10,6 +10,7 @@ use griptrace_store::{
 
 use crate::{
     error::CommandError,
+    foreign,
     output::Output,
     view,
     workspace::{Workspace, detail, name},
@@ -298,6 +299,13 @@ fn is_path(text: &str) -> bool {
 }
 
 fn unknown(workspace: &Workspace, text: &str) -> CommandError {
+    if let Ok(Some(node)) = foreign::find(workspace, text, &[]) {
+        let text = format!("{} is another company's, and no node of this log", foreign::line(&node));
+        return CommandError::failed(text).with_hint(format!(
+            "it is known here by a bundle that was adopted: what changes it is recorded in the log {}; griptrace show and impact tell of it here",
+            node.origin
+        ));
+    }
     let error = CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
         .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more");
     let kind = Kind::from_word(text.split(':').next().unwrap_or(text));
@@ -447,10 +455,18 @@ fn content_digests(hashed: &Hashed) -> Vec<Digest> {
     }
 }
 
+/// How the content of a folder begins.
+const FOLDER: &str = "tree:";
+
+/// Tells whether a node was recorded as a folder.
+pub(crate) fn is_folder(node: &StoredNode) -> bool {
+    detail(node, "content").is_some_and(|content| content.as_text().is_some_and(|text| text.starts_with(FOLDER)))
+}
+
 /// Returns the text that stands in the detail `content`.
 pub(crate) fn content_text(hashed: &Hashed) -> String {
     match hashed.files.as_slice() {
         [one] if hashed.is_single_file => format!("blake3:{}", one.blake3),
-        files => format!("tree:{}", content_digest(files)),
+        files => format!("{FOLDER}{}", content_digest(files)),
     }
 }

@@ -53,7 +53,8 @@ fn what_was_erased_comes_back_with_no_record_that_does_not_ask_for_it() {
             && said.contains("--despite-erasure");
         assert!(told, "{said}");
     }
-    let said = desk.complain(&["add", "dataset", "raw", "--name", "camera", "--origin", "collected", "--detail", "site=x"]);
+    let said =
+        desk.complain(&["add", "dataset", "raw", "--name", "camera", "--origin", "collected", "--detail", "site=x"]);
     assert!(said.contains("of which site was erased"), "{said}");
     assert_eq!(commits(), before);
     assert!(!desk.path().join("a.draft").exists());
@@ -97,7 +98,10 @@ fn files_names_and_steps_that_were_erased_come_back_unasked_neither() {
 fn a_draft_from_before_an_erasure_brings_nothing_back() {
     let desk = Folder::new();
     desk.write("a.bin", "a");
-    desk.write("first.toml", "[[dataset]]\nname = \"a\"\norigin = \"collected\"\npath = \"a.bin\"\ndetail = { site = \"E\" }\n");
+    desk.write(
+        "first.toml",
+        "[[dataset]]\nname = \"a\"\norigin = \"collected\"\npath = \"a.bin\"\ndetail = { site = \"E\" }\n",
+    );
     desk.say("init --origin maker.example/2026 --name Maker");
     desk.say("record first.toml --draft early.draft");
     desk.say("record first.toml");

@@ -10,6 +10,7 @@ mod fleet;
 mod history;
 mod keys;
 mod names;
+mod said;
 mod support;
 mod waiting;
 

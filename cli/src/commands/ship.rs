@@ -1,6 +1,9 @@
 //! `griptrace ship`.
 
-use std::{collections::{BTreeMap, BTreeSet}, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use griptrace_core::{
     date::Date,
@@ -68,7 +71,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     recording::report(&context.output, &recorded)?;
     if let Some(node) = recorded.nodes.first() {
         if node.already {
-            context.output.talk("hint: it says the same; for one more shipment give a --name, --serial or --date that tells them apart");
+            context.output.talk(
+                "hint: it says the same; for one more shipment give a --name, --serial or --date that tells them apart",
+            );
         }
         let id = view::short(&node.id);
         context.output.talk(format_args!("griptrace prove {id} -o shipment.griptrace writes its evidence"));

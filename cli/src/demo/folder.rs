@@ -12,7 +12,8 @@ use crate::{context::read_file, error::CommandError};
 
 /// The file that marks a folder as a demo's, and lists what the demo wrote.
 const MARKER: &str = ".griptrace-demo";
-const BEGINS: &str = "Written by `griptrace demo`, which removes these files, and all of store/, when it is run again.\n";
+const BEGINS: &str =
+    "Written by `griptrace demo`, which removes these files, and all of store/, when it is run again.\n";
 /// A log's folder, which changes whenever it is asked: it is the demo's as a whole.
 const STORE: &str = "store";
 /// Files that a complaint names.
@@ -20,7 +21,8 @@ const TOLD: usize = 3;
 
 /// Makes the folder, without what an earlier demo left; refuses one in which anything else is.
 pub(super) fn prepare(dir: &Path) -> Result<(), CommandError> {
-    let other = |text: String| CommandError::failed(text).with_hint("name another folder with --dir, or remove this one");
+    let other =
+        |text: String| CommandError::failed(text).with_hint("name another folder with --dir, or remove this one");
     if dir.exists() {
         let is_empty = fs::read_dir(dir)?.next().is_none();
         let listed = listed(&dir.join(MARKER))?;
