@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(value_parser = mark)]
     pub(crate) mark: Mark,
     /// The node that it says it of. An assessment has no name: it is named by its id, which `griptrace show NODE` lists
-    /// for what was assessed; `assessment` means the newest that is not put aside
+    /// for what was assessed; `assessment` means the newest that is not put aside, unless a node is called so
     pub(crate) node: String,
     /// supersede: the corrected node
     #[arg(long, value_name = "NODE")]

@@ -34,6 +34,8 @@ use crate::{
 };
 
 /// Record that models leave for a consignee
+///
+/// The same again is the same shipment: one more of that day needs a name or serial number of its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The models that ship

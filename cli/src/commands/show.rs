@@ -2,7 +2,7 @@
 
 use griptrace_core::{
     assessment::assessed,
-    node::{Kind, Role},
+    node::{Kind, Mark, Role},
 };
 use griptrace_store::{ForeignNode, StoredNode, record::ManifestRecord};
 use serde_json::{Map, Value as Json, json};
@@ -68,7 +68,7 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
         let mut object = view::node_json(&assessment);
         if let Some(map) = object.as_object_mut() {
             let mark = workspace.put_aside(&assessment.id)?;
-            map.insert("put_aside".to_owned(), json!(mark.map(|mark| mark.word())));
+            map.insert("put_aside".to_owned(), json!(mark.map(Mark::word)));
         }
         assessments_json.push(object);
     }

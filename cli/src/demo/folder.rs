@@ -50,7 +50,7 @@ pub(super) fn own(dir: &Path) -> Result<(), CommandError> {
     let mut text = BEGINS.to_owned();
     for path in files(dir)? {
         let digest = file_digest(&read_file(&dir.join(&path))?);
-        text.push_str(&format!("{digest}  {}\n", path.display()));
+        text.extend([digest.to_string(), "  ".to_owned(), path.display().to_string(), "\n".to_owned()]);
     }
     let path = dir.join(MARKER);
     fs::write(&path, text).map_err(|e| CommandError::file("write", &path, e))

@@ -13,10 +13,8 @@ use crate::{context::Context, error::CommandError, resolve::is_folder, view::hea
 /// one file too many. Where the folder was when it was recorded no log keeps, so that it is known by its files.
 pub(super) fn warn(context: &Context, workspace: &Workspace, id: &NodeId, path: &Path) -> Result<(), CommandError> {
     let root = workspace.node(id)?;
-    let models: Vec<NodeId> = match root.core.kind {
-        Kind::Model => vec![*id],
-        _ => root.core.edges_of(Role::Ships).filter(|edge| edge.home.is_none()).map(|edge| edge.to).collect(),
-    };
+    let shipped = root.core.edges_of(Role::Ships).filter(|edge| edge.home.is_none()).map(|edge| edge.to);
+    let models: Vec<NodeId> = shipped.chain((root.core.kind == Kind::Model).then_some(*id)).collect();
     let Ok(path) = path.canonicalize() else { return Ok(()) };
     for model in models {
         let model = workspace.node(&model)?;
