@@ -44,11 +44,13 @@ pub(crate) fn find(workspace: &Workspace, text: &str, own: &[Kind]) -> Result<Op
             candidates.push(headline(&node));
         }
     }
-    candidates.extend(otherwise_meant(workspace, text, own)?);
+    let otherwise = otherwise_meant(workspace, text, own)?;
+    let how = if otherwise.is_empty() { "are called" } else { "can be meant by" };
+    candidates.extend(otherwise);
     if candidates.len() == 1 {
         return Ok(Some((*node).clone()));
     }
-    let error = CommandError::failed(format!("several nodes can be meant by {text:?}; name one by its id"));
+    let error = CommandError::failed(format!("several nodes {how} {text:?}; name one by its id"));
     Err(candidates.iter().fold(error, |error, candidate| error.with_hint(format!("candidate: {candidate}"))))
 }
 
