@@ -21,7 +21,8 @@ use crate::{
 #[command(name = "griptrace", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 yes; 1 checked, and the answer is no; 2 could not check.\n\
     A NODE is an id or its first digits (4 or more), a NAME, dataset:NAME, model:NAME, or a file.\n\
-    A kind alone, such as assessment (these have no names), means the newest of that kind that is not put aside.")]
+    A kind alone, such as assessment (these have no names), means the newest of that kind that is not put aside;\n\
+    where a node is called so, both are named, and none is taken.")]
 pub(crate) struct Arguments {
     /// Use the store in this folder [default: the nearest .griptrace upward]
     #[arg(long, global = true, value_name = "DIR")]

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     error::CommandError,
+    resolve::{beginning_with, is_like_id, newest_of_kind},
     view::{headline, short},
     workspace::Workspace,
 };
@@ -20,9 +21,13 @@ use crate::{
 /// Characters of a name that are shown: it may be another company's choice.
 const NAME_MAX: usize = 200;
 
-/// Finds the other company's data set or model that `text` means: its whole id, `NAME` or `kind:NAME`. A name that a node of
-/// this log has too is refused.
-pub(crate) fn find(workspace: &Workspace, text: &str) -> Result<Option<ForeignNode>, CommandError> {
+/// Own nodes that who only looks may mean.
+pub(crate) const LOOKED_AT: &[Kind] = &[Kind::Dataset, Kind::Model, Kind::Shipment];
+
+/// Finds the other company's data set or model that `text` means: its whole id, `NAME` or `kind:NAME`. What a node of this log
+/// can be meant by too is refused: a name of one of these kinds, the word for a kind, and where anything is looked at the
+/// beginning of an id.
+pub(crate) fn find(workspace: &Workspace, text: &str, own: &[Kind]) -> Result<Option<ForeignNode>, CommandError> {
     let known = workspace.store.foreign_nodes()?;
     if let Some(node) = NodeId::from_hex(text).and_then(|id| known.iter().find(|node| node.id == id)) {
         return Ok(Some(node.clone()));
@@ -34,16 +39,35 @@ pub(crate) fn find(workspace: &Workspace, text: &str) -> Result<Option<ForeignNo
     let is_kind = |kind: Kind| found.iter().any(|node| node.kind == kind) || text == node.name;
     let named = workspace.store.by_name(&node.name);
     for id in named.map_err(|e| e.while_doing(format!("cannot look up the name {:?}", node.name)))? {
-        let own = workspace.node(&id)?;
-        if matches!(own.core.kind, Kind::Dataset | Kind::Model) && is_kind(own.core.kind) {
-            candidates.push(headline(&own));
+        let node = workspace.node(&id)?;
+        if own.contains(&node.core.kind) && is_kind(node.core.kind) {
+            candidates.push(headline(&node));
         }
     }
+    let otherwise = otherwise_meant(workspace, text, own)?;
+    let how = if otherwise.is_empty() { "are called" } else { "can be meant by" };
+    candidates.extend(otherwise);
     if candidates.len() == 1 {
         return Ok(Some((*node).clone()));
     }
-    let error = CommandError::failed(format!("several nodes are called {text:?}; name one by its id"));
+    let error = CommandError::failed(format!("several nodes {how} {text:?}; name one by its id"));
     Err(candidates.iter().fold(error, |error, candidate| error.with_hint(format!("candidate: {candidate}"))))
+}
+
+/// Returns the nodes of this log that a name means where it is no name.
+fn otherwise_meant(workspace: &Workspace, text: &str, own: &[Kind]) -> Result<Vec<String>, CommandError> {
+    let is_looked_at = own == LOOKED_AT;
+    let mut candidates = Vec::new();
+    if let Some(kind) = Kind::from_word(text).filter(|kind| is_looked_at || own.contains(kind)) {
+        let newest = newest_of_kind(workspace, kind)?;
+        candidates.extend(newest.map(|node| format!("{}, the newest {kind}", headline(&node))));
+    }
+    if is_looked_at && is_like_id(text) {
+        for id in beginning_with(workspace, text)? {
+            candidates.push(headline(&workspace.node(&id)?));
+        }
+    }
+    Ok(candidates)
 }
 
 /// Returns the edge to another company's node.

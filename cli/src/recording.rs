@@ -4,6 +4,7 @@ pub(crate) mod assessing;
 pub(crate) mod build;
 pub(crate) mod details;
 pub(crate) mod draft;
+pub(crate) mod erased;
 pub(crate) mod lineage;
 pub(crate) mod signed_mark;
 pub(crate) mod statement;
@@ -58,6 +59,7 @@ fn commit(workspace: &Workspace, units: Vec<Unit>) -> Result<Recorded, CommandEr
 /// Commits nodes that were made one by one, but for those that the log has.
 pub(crate) fn commit_records(
     workspace: &Workspace,
+    output: &Output,
     records: Vec<(NodeRecord, String)>,
 ) -> Result<Recorded, CommandError> {
     let mut nodes = Vec::new();
@@ -73,11 +75,14 @@ pub(crate) fn commit_records(
             ));
         }
         let already = known.is_some();
-        nodes.push(RecordedNode { id, kind, name, already });
+        nodes.push(RecordedNode { id, kind, name: name.clone(), already });
         if !already {
-            fresh.push(record);
+            fresh.push((record, name));
         }
     }
+    let named: Vec<(&NodeRecord, &str)> = fresh.iter().map(|(record, name)| (record, name.as_str())).collect();
+    erased::refuse(workspace, output, &named)?;
+    let fresh: Vec<NodeRecord> = fresh.into_iter().map(|(record, _)| record).collect();
     let receipt = if fresh.is_empty() { None } else { Some(workspace.commit(fresh)?) };
     Ok(Recorded { nodes, receipt })
 }

@@ -10,6 +10,7 @@ use griptrace_store::{
 
 use crate::{
     error::CommandError,
+    foreign,
     output::Output,
     view,
     workspace::{Workspace, detail, name},
@@ -67,7 +68,7 @@ fn seek(
     if is_path(text) && path.exists() {
         return by_file(workspace, output, path, shared);
     }
-    let like_id = (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let like_id = is_like_id(text);
     let is_whole_id = like_id && text.len() == 64;
     if is_whole_id && let Some(id) = by_prefix(workspace, text)? {
         return Ok(Some(id));
@@ -75,10 +76,11 @@ fn seek(
     // A name that looks like the beginning of an id is a name: which ids begin so is chance.
     let named = by_name(workspace, output, text, (None, kinds), shared)?;
     if let Some(id) = named {
-        if like_id && shared == Shared::Refuse {
+        // What is recorded every night by a name goes on, whatever id comes to begin like it.
+        if like_id && shared != Shared::Newest {
             refuse_prefix(workspace, text, id)?;
         }
-        return Ok(Some(id));
+        return by_name_or_word(workspace, output, (text, id), kinds).map(Some);
     }
     if like_id && let Some(id) = by_prefix(workspace, text)? {
         return Ok(Some(id));
@@ -87,39 +89,76 @@ fn seek(
         return by_file(workspace, output, path, shared);
     }
     match Kind::from_word(text) {
-        Some(kind) => newest_of_kind(workspace, output, kind),
+        Some(kind) => said_newest_of_kind(workspace, output, kind),
         None => Ok(None),
     }
 }
 
+/// Returns the node of a name that may be the word for a kind too, which means the newest of it: of the two the one that is
+/// wanted, or neither where both can be meant.
+fn by_name_or_word(
+    workspace: &Workspace,
+    output: &Output,
+    (text, named): (&str, NodeId),
+    kinds: &[Kind],
+) -> Result<NodeId, CommandError> {
+    let wanted = |kind: Kind| kinds.is_empty() || kinds.contains(&kind);
+    let Some(word) = Kind::from_word(text).filter(|kind| wanted(*kind)) else { return Ok(named) };
+    let of_name = workspace.node(&named)?.core.kind;
+    if !wanted(of_name) {
+        return Ok(said_newest_of_kind(workspace, output, word)?.unwrap_or(named));
+    }
+    refuse_word(workspace, (text, word), &[named])?;
+    Ok(named)
+}
+
+/// Refuses the word for a kind that is a name too, unless the newest of the kind bears it.
+fn refuse_word(workspace: &Workspace, (text, word): (&str, Kind), named: &[NodeId]) -> Result<(), CommandError> {
+    let Some(newest) = newest_of_kind(workspace, word)?.filter(|newest| !named.contains(&newest.id)) else {
+        return Ok(());
+    };
+    let ids = [named, &[newest.id]].concat();
+    let error = ambiguous(workspace, &format!("{text} is a name, and means the newest {word} too"), &ids);
+    Err(error.with_hint(how_named(workspace, text, named)))
+}
+
+/// Says how a node is named whose name can be taken for something else.
+fn how_named(workspace: &Workspace, text: &str, named: &[NodeId]) -> String {
+    let kind = named.first().and_then(|id| Some(workspace.node(id).ok()?.core.kind));
+    format!("{}:{text} names the one that is called so; an id names any", kind.unwrap_or(Kind::Dataset))
+}
+
 /// Refuses the name of a node that is the beginning of another one's id.
 fn refuse_prefix(workspace: &Workspace, text: &str, named: NodeId) -> Result<(), CommandError> {
-    let found = workspace.store.resolve(text).map_err(|e| e.while_doing(format!("cannot look up {text}")))?;
-    let mut ids = match found {
-        Resolved::None => return Ok(()),
-        Resolved::One(id) => vec![id],
-        Resolved::Ambiguous(ids) => ids,
-    };
+    let mut ids = beginning_with(workspace, text)?;
     ids.retain(|id| *id != named);
     if ids.is_empty() {
         return Ok(());
     }
     ids.insert(0, named);
-    Err(ambiguous(workspace, &format!("{text} is a name, and the beginning of another node's id"), &ids))
+    let error = ambiguous(workspace, &format!("{text} is a name, and the beginning of another node's id"), &ids);
+    Err(error.with_hint(how_named(workspace, text, &[named])))
+}
+
+/// Returns the node that the word for a kind means, and says which of how many it is.
+fn said_newest_of_kind(workspace: &Workspace, output: &Output, kind: Kind) -> Result<Option<NodeId>, CommandError> {
+    let Some(newest) = newest_of_kind(workspace, kind)? else { return Ok(None) };
+    let of_kind = workspace.store.of_kind(kind)?.len();
+    if of_kind > 1 {
+        output.talk(format_args!("note: the newest {kind} of {of_kind} is taken: {}", candidate(&newest)));
+    }
+    Ok(Some(newest.id))
 }
 
 /// Returns the newest node of a kind that is not put aside: `assessment` means the last one.
-fn newest_of_kind(workspace: &Workspace, output: &Output, kind: Kind) -> Result<Option<NodeId>, CommandError> {
+pub(crate) fn newest_of_kind(workspace: &Workspace, kind: Kind) -> Result<Option<StoredNode>, CommandError> {
     let found = workspace.store.of_kind(kind).map_err(|e| e.while_doing(format!("cannot list every {kind}")))?;
     workspace.store.prefetch(&found)?;
     let mut nodes = found.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| node.index);
-    for node in nodes.iter().rev() {
-        if !workspace.is_aside(node)? {
-            if nodes.len() > 1 {
-                output.talk(format_args!("note: the newest {kind} of {} is taken: {}", nodes.len(), candidate(node)));
-            }
-            return Ok(Some(node.id));
+    while let Some(node) = nodes.pop() {
+        if !workspace.is_aside(&node)? {
+            return Ok(Some(node));
         }
     }
     Ok(None)
@@ -173,6 +212,9 @@ pub(crate) fn resolve_all(workspace: &Workspace, output: &Output, text: &str) ->
     }
     if named.is_empty() {
         return Ok(vec![resolve_only(workspace, output, text, &[])?]);
+    }
+    if let Some(word) = Kind::from_word(text) {
+        refuse_word(workspace, (text, word), &named)?;
     }
     Ok(named)
 }
@@ -257,6 +299,13 @@ fn is_path(text: &str) -> bool {
 }
 
 fn unknown(workspace: &Workspace, text: &str) -> CommandError {
+    if let Ok(Some(node)) = foreign::find(workspace, text, &[]) {
+        let text = format!("{} is another company's, and no node of this log", foreign::line(&node));
+        return CommandError::failed(text).with_hint(format!(
+            "it is known here by a bundle that was adopted: what changes it is recorded in the log {}; griptrace show and impact tell of it here",
+            node.origin
+        ));
+    }
     let error = CommandError::failed(format!("{text:?} is no node of this log, by id, name or file"))
         .with_hint("griptrace log lists what was recorded; an id may be abbreviated to 4 digits or more");
     let kind = Kind::from_word(text.split(':').next().unwrap_or(text));
@@ -275,13 +324,27 @@ fn unknown(workspace: &Workspace, text: &str) -> CommandError {
 const WITHHELD: &str = "a name or content that the server withholds from you is not found either: give the id";
 
 fn by_prefix(workspace: &Workspace, text: &str) -> Result<Option<NodeId>, CommandError> {
+    match beginning_with(workspace, text)?.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => Err(ambiguous(workspace, &format!("the id {text} is ambiguous"), several)),
+    }
+}
+
+/// Tells whether a text can be the beginning of an id.
+pub(crate) fn is_like_id(text: &str) -> bool {
+    (DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Returns the nodes whose ids begin with these digits.
+pub(crate) fn beginning_with(workspace: &Workspace, text: &str) -> Result<Vec<NodeId>, CommandError> {
     let prefix = text.to_lowercase();
     let found = workspace.store.resolve(&prefix).map_err(|e| e.while_doing(format!("cannot look up {text}")))?;
-    match found {
-        Resolved::One(id) => Ok(Some(id)),
-        Resolved::None => Ok(None),
-        Resolved::Ambiguous(ids) => Err(ambiguous(workspace, &format!("the id {text} is ambiguous"), &ids)),
-    }
+    Ok(match found {
+        Resolved::None => Vec::new(),
+        Resolved::One(id) => vec![id],
+        Resolved::Ambiguous(ids) => ids,
+    })
 }
 
 fn ambiguous(workspace: &Workspace, text: &str, ids: &[NodeId]) -> CommandError {
@@ -392,10 +455,18 @@ fn content_digests(hashed: &Hashed) -> Vec<Digest> {
     }
 }
 
+/// How the content of a folder begins.
+const FOLDER: &str = "tree:";
+
+/// Tells whether a node was recorded as a folder.
+pub(crate) fn is_folder(node: &StoredNode) -> bool {
+    detail(node, "content").is_some_and(|content| content.as_text().is_some_and(|text| text.starts_with(FOLDER)))
+}
+
 /// Returns the text that stands in the detail `content`.
 pub(crate) fn content_text(hashed: &Hashed) -> String {
     match hashed.files.as_slice() {
         [one] if hashed.is_single_file => format!("blake3:{}", one.blake3),
-        files => format!("tree:{}", content_digest(files)),
+        files => format!("{FOLDER}{}", content_digest(files)),
     }
 }

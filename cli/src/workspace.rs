@@ -203,6 +203,8 @@ pub(crate) struct Workspace {
     pub(crate) signers: OnceCell<BTreeSet<KeyId>>,
     /// Whether every file is read again, whatever the cache of digests says.
     pub(crate) rehash: bool,
+    /// Whether what was erased of an earlier record is recorded again.
+    pub(crate) despite_erasure: bool,
 }
 
 impl Workspace {
@@ -302,7 +304,15 @@ impl Workspace {
     }
 
     const fn new(folder: PathBuf, config: Config, store: Log) -> Self {
-        Self { folder, config, store, hash_cache: OnceCell::new(), signers: OnceCell::new(), rehash: false }
+        Self {
+            folder,
+            config,
+            store,
+            hash_cache: OnceCell::new(),
+            signers: OnceCell::new(),
+            rehash: false,
+            despite_erasure: false,
+        }
     }
 
     /// Goes to the server that was named, or that of the settings; or opens the store that was named, or that of

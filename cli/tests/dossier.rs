@@ -543,7 +543,7 @@ fn a_label_names_the_bundle_in_every_form() {
     let line = |begin: &str| text.lines().find_map(|line| line.strip_prefix(begin)).unwrap().replace(' ', "");
     assert_eq!((line("bundle "), line("root ")), (digest.to_owned(), label["root"].as_str().unwrap().to_owned()));
     for (name, begin) in [("l.html", "<!DOCTYPE html>"), ("l.svg", "<svg "), ("l.txt", "Griptrace evidence file\n")] {
-        desk.say(&format!("label b.griptrace -o {name}"));
+        assert_eq!(desk.say(&format!("label b.griptrace -o {name}")), format!("wrote {name}\n"));
         let written = desk.read(name);
         assert!(written.starts_with(begin), "{name}");
         desk.say(&format!("label b.griptrace -o {name}"));
@@ -659,14 +659,21 @@ fn a_pre_check_is_not_told_as_a_delivery() {
         ("zh", "尚未发货的模型", &["本次交付", "所交付", "发货时", "随货单据"]),
     ] {
         let page = desk.judged("b.griptrace", &format!("--model grasp.bin --language {language}"));
-        desk.say(&format!("label b.griptrace -o l.html --language {language}"));
-        for text in [page, desk.read("l.html")] {
+        let written = ["l.html", "l.svg", "l.txt"].map(|name| {
+            desk.say(&format!("label b.griptrace -o {name} --language {language}"));
+            desk.read(name)
+        });
+        for text in [page].into_iter().chain(written) {
             assert!(text.contains(title), "{language}: {text}");
             let found = never.iter().find(|said| text.contains(**said));
             assert_eq!(found, None, "{language}: {text}");
         }
     }
-    assert_eq!(desk.json("label b.griptrace")["pre_check"], true);
+    let label = desk.json("label b.griptrace");
+    assert_eq!(label["pre_check"], true);
+    // The square is the same for both: it names a file.
+    assert!(desk.say("label b.griptrace").starts_with(label["text"].as_str().unwrap()));
+    is_balanced(&desk.read("l.svg"));
 }
 
 #[test]

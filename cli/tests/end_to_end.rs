@@ -653,7 +653,7 @@ fn a_name_that_looks_like_an_id_is_a_name() {
     let prefix = desk.id("camera")[..4].to_owned();
     assert_eq!(desk.id(&prefix), desk.id("camera"));
     data(&desk, "b.bin", "two", &prefix);
-    assert_eq!(desk.id(&prefix), desk.id("b.bin"));
+    assert_eq!(desk.id(&format!("dataset:{prefix}")), desk.id("b.bin"));
     let said = desk.complain(&["mark", "withdraw", &prefix, "--reason", "x"]);
     assert!(said.contains("the beginning of another node's id"), "{said}");
     desk.say(&["mark", "withdraw", &format!("dataset:{prefix}"), "--reason", "x"]);

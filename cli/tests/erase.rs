@@ -178,7 +178,9 @@ fn what_is_erased_is_unknown_from_then_on_and_what_was_proven_holds() {
     assert_eq!(shown["erased"], serde_json::json!({ "fields": ["name", "site"], "files": 1 }));
     assert!(desk.say("trace first").contains("dataset (name erased)"));
     desk.tells(&["show", "camera"], 2);
-    let again = desk.say("record lineage.toml");
+    let (_, err) = desk.tells("record lineage.toml", 2);
+    assert!(err.contains("of which name, site, files was erased on "), "{err}");
+    let again = desk.say("record lineage.toml --despite-erasure");
     assert!(again.contains("recorded          dataset") && !again.contains(&id[..16]), "R10: {again}");
 
     // The old bundle is judged as before, but for what was recorded since; a new one leaves it out.

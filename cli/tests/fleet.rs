@@ -352,3 +352,36 @@ fn an_adopted_bundle_that_has_what_is_erased_is_named() {
     );
     assert!(said.contains("is found by its id") && said.contains("held to prefixes"), "{said}");
 }
+
+/// A supplier chooses what its nodes are called: none of them may be taken for what a word of ours means, or ours be hidden.
+#[test]
+fn a_suppliers_name_is_taken_for_nothing_of_ours() {
+    let fleet = Fleet::new();
+    for (name, bytes) in [("backbone", "1"), ("assessment", "2"), ("first", "3")] {
+        fs::write(fleet.plant("camera").join("model.bin"), bytes).unwrap();
+        fleet.record("camera", &CAMERA.replace("backbone", name).replace("pretrain", &format!("make {name}")));
+    }
+    let training = fleet.plant("training");
+    for name in ["backbone", "assessment", "first"] {
+        fleet.at("training", &format!("fleet --fleet ../hub/fleet.toml adopt model:{name} --destination DE"));
+    }
+    // Nothing of ours is meant yet.
+    assert!(fleet.at("training", "show assessment").contains("another company's"));
+    for args in ["erase model:backbone name --reason x", "mark withdraw model:backbone --reason x"] {
+        let (code, said) = told(&training, args);
+        assert!(code == 2 && said.contains("of camera.example/1") && said.contains("is another company's"), "{said}");
+    }
+    fleet.record("training", TRAINING);
+    fleet.at("training", "ship model:grasp --to Buyer --country DE --name first");
+    fleet.at(
+        "training",
+        "assess record --stated --subject model:grasp --scheme s --grade general --purpose p --modality visual --destination DE",
+    );
+    for (word, ours) in [("assessment", "the newest assessment"), ("first", "shipment first")] {
+        for args in [format!("show {word}"), format!("impact {word}")] {
+            let (code, said) = told(&training, &args);
+            assert!(code == 2 && said.contains("several nodes ") && said.contains(ours), "{said}");
+        }
+        fleet.at("training", &format!("show model:{word}"));
+    }
+}

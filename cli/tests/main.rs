@@ -1,6 +1,7 @@
 //! The program as people meet it. All of it is one test program: it links once, and a test is named by its module.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod again;
 mod audit;
 mod dossier;
 mod end_to_end;
@@ -10,6 +11,8 @@ mod history;
 mod inventory;
 mod keys;
 mod lineage_file;
+mod names;
+mod said;
 mod support;
 mod waiting;
 

@@ -449,7 +449,9 @@ fn a_service_is_cosigned_beside_its_commits() {
     let took = begun.elapsed();
     let cosigned = desk.path().join(".griptrace/store/cosigned");
     let begun = Instant::now();
-    while !fs::read_dir(&cosigned).is_ok_and(|mut found| found.any(|file| file.unwrap().file_name() == "4")) {
+    while !fs::read_dir(&cosigned)
+        .is_ok_and(|mut found| found.any(|file| file.unwrap().file_name() == "0000000000000004"))
+    {
         assert!(begun.elapsed() < PATIENCE, "{}", said());
         thread::sleep(Duration::from_millis(50));
     }
@@ -461,7 +463,7 @@ fn a_service_is_cosigned_beside_its_commits() {
     assert!(published.contains("\n4\n") && published.contains("\u{2014} w1.example "), "{published}");
     // Nothing comes, and it is cosigned again.
     let begun = Instant::now();
-    while fs::read_to_string(cosigned.join("4")).unwrap().matches("\u{2014} w1.example ").count() < 2 {
+    while fs::read_to_string(cosigned.join("0000000000000004")).unwrap().matches("\u{2014} w1.example ").count() < 2 {
         assert!(begun.elapsed() < PATIENCE, "{}", said());
         thread::sleep(Duration::from_millis(100));
     }

@@ -102,6 +102,9 @@ pub(crate) struct CommonArgs {
     /// Read every file again, even one that did not change since it was hashed
     #[arg(long)]
     pub(crate) rehash: bool,
+    /// Record anew what was recorded before, though it has something that was erased since
+    #[arg(long)]
+    pub(crate) despite_erasure: bool,
     /// Another detail (can be repeated)
     #[arg(long, value_name = "NAME=TEXT")]
     pub(crate) detail: Vec<String>,
@@ -116,13 +119,13 @@ fn held(text: &str) -> Result<Held, String> {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Answer, CommandError> {
-    let (rehash, artefact) = match args.what {
-        Some(What::Dataset(args)) => (args.common.rehash, dataset(args)?),
-        Some(What::Model(args)) => (args.rehash, common(Kind::Model, args)?),
+    let (flags, artefact) = match args.what {
+        Some(What::Dataset(args)) => ((args.common.rehash, args.common.despite_erasure), dataset(args)?),
+        Some(What::Model(args)) => ((args.rehash, args.despite_erasure), common(Kind::Model, args)?),
         None => return adopt::run(context, &args.bundle),
     };
     let mut workspace = context.workspace_for_recording()?;
-    workspace.rehash = rehash;
+    (workspace.rehash, workspace.despite_erasure) = flags;
     recording::report(&context.output, &add(context, &workspace, artefact)?)?;
     Ok(Answer::YES)
 }

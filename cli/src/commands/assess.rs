@@ -1,6 +1,7 @@
 //! `griptrace assess`.
 
 mod withdraw;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use griptrace_core::{
 use griptrace_store::{StoredNode, record::NodeRecord};
 use serde_json::json;
 
-use self::withdraw::WithdrawArgs;
+use self::{withdraw::WithdrawArgs, words::Words};
 use crate::{
     arguments::{date, word},
     context::{Answer, Context, or_today, read_file},
@@ -195,10 +196,11 @@ fn destinations(texts: &[String]) -> Result<Option<Vec<Country>>, CommandError> 
 /// Signs an assessment and writes the statement file.
 pub(crate) fn sign(context: &Context, args: &SignArgs) -> Result<Answer, CommandError> {
     let terms = args.terms.terms()?;
-    let (subjects, known_home) = match &args.draft {
+    let (subjects, known_home, words) = match &args.draft {
         Some(path) => draft_subjects(context, &args.terms, path)?,
         None => store_subjects(context, &args.terms)?,
     };
+    words.warn(context, &terms);
     let stated = args.home.as_deref().map(|text| {
         GenesisHash::from_hex(text).ok_or_else(|| CommandError::failed(format!("{text:?} is no genesis hash")))
     });
@@ -225,23 +227,22 @@ pub(crate) fn sign(context: &Context, args: &SignArgs) -> Result<Answer, Command
     Ok(Answer::YES)
 }
 
+/// The subjects, the log that they are for, and the words that are known there.
+type Subjects = (Vec<NodeId>, Option<GenesisHash>, Words);
+
 /// Takes the subjects out of the store.
-fn store_subjects(context: &Context, terms: &TermArgs) -> Result<(Vec<NodeId>, Option<GenesisHash>), CommandError> {
+fn store_subjects(context: &Context, terms: &TermArgs) -> Result<Subjects, CommandError> {
     let workspace = context.workspace()?;
     let ids = terms.subjects(context, &workspace)?;
     for id in &ids {
         context.output.talk(format_args!("subject {}", view::headline(&workspace.node(id)?)));
     }
-    Ok((ids, Some(workspace.home())))
+    Ok((ids, Some(workspace.home()), Words::of(&workspace)?))
 }
 
 /// Takes the subjects out of a draft, after showing what it opens.
-fn draft_subjects(
-    context: &Context,
-    terms: &TermArgs,
-    path: &Path,
-) -> Result<(Vec<NodeId>, Option<GenesisHash>), CommandError> {
-    let mut ids = Vec::new();
+fn draft_subjects(context: &Context, terms: &TermArgs, path: &Path) -> Result<Subjects, CommandError> {
+    let (mut ids, mut words) = (Vec::new(), Words::default());
     let mut home = None;
     let mut unmatched = terms.subject.clone();
     for record in draft::read(path)? {
@@ -250,6 +251,7 @@ fn draft_subjects(
         if !matches!(core.kind, Kind::Dataset | Kind::Model) {
             continue;
         }
+        words.add(&core);
         let (id, name) = (id_of(&record), name_of_record(&record));
         let is_meant = |text: &String| {
             *text == name || *text == format!("{}:{name}", core.kind) || id.to_string().starts_with(text.as_str())
@@ -264,7 +266,7 @@ fn draft_subjects(
     if let Some(text) = unmatched.first() {
         return Err(CommandError::failed(format!("{text:?} is no data set or model of the draft {}", path.display())));
     }
-    Ok((ids, home))
+    Ok((ids, home, words))
 }
 
 /// Returns what a draft node says, in lines.
@@ -287,9 +289,14 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
         let terms = args.terms.terms()?;
         let subjects = args.terms.subjects(context, &workspace)?;
         warn_of_unused(context, &workspace, &subjects)?;
+        Words::of(&workspace)?.warn(context, &terms);
         let details = assessment_details(args.reference.as_deref(), args.issuer.as_deref(), paper);
         let record = stated_record(workspace.home(), &terms, &subjects, &details)?;
-        return recording::commit_records(&workspace, vec![(record, format!("{} (stated)", terms.scheme))]);
+        return recording::commit_records(
+            &workspace,
+            &context.output,
+            vec![(record, format!("{} (stated)", terms.scheme))],
+        );
     }
     let Some(file) = &args.file else { return Err(CommandError::failed("no statement file was named")) };
     let (statement, signed, assessment) = Statement::read_from(file)?;
@@ -325,7 +332,7 @@ pub(crate) fn record(context: &Context, mut workspace: Workspace, args: &RecordA
         return Ok(Recorded { nodes: vec![node], receipt: None });
     }
     let record = signed_record(workspace.home(), statement, &details)?;
-    let recorded = recording::commit_records(&workspace, vec![(record, name)])?;
+    let recorded = recording::commit_records(&workspace, &context.output, vec![(record, name)])?;
     remember(&mut workspace, known)?;
     Ok(recorded)
 }

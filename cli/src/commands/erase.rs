@@ -1,5 +1,7 @@
 //! `griptrace erase`.
 
+mod namesakes;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -97,6 +99,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         .map_err(|error| failed(error, args, &target))?;
     report(context, &workspace.node(&target.id)?, &there, &erased)?;
     tell(context, &workspace, &target, &there, &erased);
+    namesakes::tell(context, &workspace, &target, &there)?;
     Ok(Answer::YES)
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
-    if let Some(node) = foreign::find(&workspace, &args.node)? {
+    if let Some(node) = foreign::find(&workspace, &args.node, foreign::LOOKED_AT)? {
         return of_foreign(context, &workspace, &node);
     }
     let id = resolve(&workspace, &context.output, &args.node)?;

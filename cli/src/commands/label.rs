@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Where to write it: a name that ends in .html, .svg or .txt says in which form
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// The language of a page
+    /// The language of a page, and of what is said of a pre-check
     #[arg(long, value_enum, default_value_t)]
     pub(crate) language: Language,
 }
@@ -47,10 +47,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         let text = label.write(form, args.language);
         write_output(path, text.as_bytes(), ("label of this form", form.magic().as_bytes()), &[&args.bundle])?;
     }
-    if context.output.is_json() {
-        context.output.object(&label.to_json())?;
-    } else if args.output.is_none() {
-        context.output.raw(label.write(Form::Text, args.language).as_bytes())?;
+    match &args.output {
+        _ if context.output.is_json() => context.output.object(&label.to_json())?,
+        Some(path) => context.output.line(format_args!("wrote {}", path.display()))?,
+        None => context.output.raw(label.write(Form::Text, args.language).as_bytes())?,
     }
     Ok(Answer::YES)
 }

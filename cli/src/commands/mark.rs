@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(value_parser = mark)]
     pub(crate) mark: Mark,
     /// The node that it says it of. An assessment has no name: it is named by its id, which `griptrace show NODE` lists
-    /// for what was assessed; `assessment` means the newest that is not put aside
+    /// for what was assessed; `assessment` means the newest that is not put aside, unless a node is called so
     pub(crate) node: String,
     /// supersede: the corrected node
     #[arg(long, value_name = "NODE")]
@@ -97,7 +97,7 @@ pub(crate) fn set_mark(context: &Context, workspace: &Workspace, args: &Args) ->
     let last = workspace.marks(&target.id)?.pop().filter(|last| says(last, &core, &details.values()));
     let record = last.map_or_else(|| make(core, details.values(), None, None), |last| Ok(last.record))?;
     let name = format!("{} {}", args.mark, view::headline(&target));
-    recording::commit_records(workspace, vec![(record, name)])
+    recording::commit_records(workspace, &context.output, vec![(record, name)])
 }
 
 /// Tells whether a mark that is recorded says this, and nothing else.

@@ -1,6 +1,7 @@
 //! `griptrace prove`.
 
 pub(crate) mod erased;
+mod inside;
 mod shown;
 mod since;
 mod updating;
@@ -132,6 +133,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
         return updating::write(context, args, (old, &bytes), standing.as_ref(), &inputs);
     }
     write_output(&args.output, &bytes, ("bundle", MAGIC), &inputs)?;
+    inside::warn(context, &workspace, &id, &args.output)?;
     let digest = bundle_digest(&bytes);
     let file = args.output.display().to_string();
     let object = json!({

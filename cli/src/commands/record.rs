@@ -29,18 +29,22 @@ pub(crate) struct Args {
     /// Read every file again, even one that did not change since it was hashed
     #[arg(long, conflicts_with = "from_draft")]
     pub(crate) rehash: bool,
+    /// Record anew what was recorded before, though it has something that was erased since
+    #[arg(long)]
+    pub(crate) despite_erasure: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let output = &context.output;
     if let Some(path) = &args.from_draft {
         let records = draft::read(path)?;
-        let workspace = context.workspace_for_recording()?;
+        let mut workspace = context.workspace_for_recording()?;
+        workspace.despite_erasure = args.despite_erasure;
         let named = records.into_iter().map(|record| {
             let name = name_of_record(&record);
             (record, name)
         });
-        let recorded = recording::commit_records(&workspace, named.collect())?;
+        let recorded = recording::commit_records(&workspace, output, named.collect())?;
         recording::report(output, &recorded)?;
         return Ok(Answer::YES);
     }
@@ -49,11 +53,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     if let Some(out) = &args.draft {
         draft::refuse_existing(out)?;
         let mut workspace = context.workspace()?;
-        workspace.rehash = args.rehash;
+        (workspace.rehash, workspace.despite_erasure) = (args.rehash, args.despite_erasure);
         return write_draft(context, &workspace, &lineage, out);
     }
     let mut workspace = context.workspace_for_recording()?;
-    workspace.rehash = args.rehash;
+    (workspace.rehash, workspace.despite_erasure) = (args.rehash, args.despite_erasure);
     recording::report(output, &recording::record(&workspace, output, &lineage)?)?;
     Ok(Answer::YES)
 }

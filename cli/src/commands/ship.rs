@@ -1,19 +1,25 @@
 //! `griptrace ship`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use griptrace_core::{
     date::Date,
+    details::Values,
     digest::Digest,
     id::NodeId,
     node::{Core, Edge, Kind, Role},
     value::Value,
     word::{Country, Word},
 };
+use griptrace_store::StoredNode;
 
 use super::{assess::paper, prove::erased::warn_of_files};
 use crate::{
     arguments::{country, date, word},
+    clock,
     context::{Answer, Context, or_today},
     error::CommandError,
     recording::{
@@ -24,10 +30,12 @@ use crate::{
     },
     resolve::resolve_only,
     view,
-    workspace::Workspace,
+    workspace::{Workspace, name},
 };
 
 /// Record that models leave for a consignee
+///
+/// The same again is the same shipment: one more of that day needs a name or serial number of its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The models that ship
@@ -64,6 +72,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
     let recorded = ship(context, &workspace, args)?;
     recording::report(&context.output, &recorded)?;
     if let Some(node) = recorded.nodes.first() {
+        if node.already {
+            context.output.talk(
+                "hint: it says the same; for one more shipment give a --name, --serial or --date that tells them apart",
+            );
+        }
         let id = view::short(&node.id);
         context.output.talk(format_args!("griptrace prove {id} -o shipment.griptrace writes its evidence"));
     }
@@ -72,8 +85,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Records a shipment.
 pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Result<Recorded, CommandError> {
-    check_text("--to", &args.to).map_err(CommandError::failed)?;
-    args.serial.iter().try_for_each(|serial| check_text("--serial", serial)).map_err(CommandError::failed)?;
+    check(args)?;
     let mut models = Vec::new();
     for text in &args.models {
         models.push(resolve_only(workspace, &context.output, text, &[Kind::Model])?);
@@ -103,10 +115,93 @@ pub(crate) fn ship(context: &Context, workspace: &Workspace, args: &Args) -> Res
         let papers = args.document.iter().map(|path| paper(path)).collect::<Result<_, _>>()?;
         details.set("documents", Value::List(papers));
     }
-    let record = make(core, details.values(), None, None)?;
+    warn_of_day(context, workspace, &models, or_today(args.date))?;
+    let record = match recorded_before(context, workspace, args, (&core, &details.values()))? {
+        Some(before) => before.record,
+        None => make(core, details.values(), None, None)?,
+    };
     let to = || format!("to {} in {}", args.to, args.country);
     let name = args.name.clone().unwrap_or_else(to);
-    recording::commit_records(workspace, vec![(record, name)])
+    recording::commit_records(workspace, &context.output, vec![(record, name)])
+}
+
+fn check(args: &Args) -> Result<(), CommandError> {
+    check_text("--to", &args.to).map_err(CommandError::failed)?;
+    args.serial.iter().try_for_each(|serial| check_text("--serial", serial)).map_err(CommandError::failed)?;
+    if let Some(date) = args.date.filter(|date| *date > clock::today()) {
+        let text = format!("--date {date} is in the future: today is {} in UTC", clock::today());
+        return Err(CommandError::failed(text));
+    }
+    Ok(())
+}
+
+/// Finds the shipment that says the same, which is recorded no second time (Rule R10); warns of one of the same name that
+/// says something else, and of one of which was erased what this one has.
+fn recorded_before(
+    context: &Context,
+    workspace: &Workspace,
+    args: &Args,
+    (core, values): (&Core, &Values),
+) -> Result<Option<StoredNode>, CommandError> {
+    let said = |core: &Core| (core.edges.clone(), core.country, core.date, core.basis.clone(), core.purpose.clone());
+    let (mut erased, mut called) = (None, None);
+    for before in alike(workspace, args, core)? {
+        let is_same = said(&before.core) == said(core);
+        if workspace.is_aside(&before)? {
+            continue;
+        }
+        if is_same && before.record.values == *values {
+            return Ok(Some(before));
+        }
+        let gone = before.record.secret.erased();
+        let is_kept = |(slot, value): (&u8, _)| gone.contains(slot) || before.record.values.get(slot) == Some(value);
+        if is_same && values.keys().any(|slot| gone.contains(slot)) && values.iter().all(is_kept) {
+            erased = Some(view::headline(&before));
+        } else if args.name.is_some() && args.name == name(&before) {
+            called = Some(view::headline(&before));
+        }
+    }
+    if let Some(before) = erased {
+        context.output.warn(format_args!(
+            "it was recorded before as {before}, of which was erased what this has: this is a new record, which has it again"
+        ));
+    }
+    if let Some(before) = called {
+        context
+            .output
+            .warn(format_args!("another shipment is called so, {before}: the name alone names neither from now on"));
+    }
+    Ok(None)
+}
+
+/// Returns the shipments of one of the models, and those of the name.
+fn alike(workspace: &Workspace, args: &Args, core: &Core) -> Result<Vec<StoredNode>, CommandError> {
+    let mut ids = BTreeSet::new();
+    if let Some(model) = core.edges_of(Role::Ships).next() {
+        let below = workspace.store.descendants(&model.to).map_err(|e| e.while_doing("cannot list the shipments"))?;
+        ids.extend(below.iter().filter(|found| found.kind == Kind::Shipment).map(|found| found.id));
+    }
+    if let Some(name) = &args.name {
+        ids.extend(workspace.store.by_name(name)?);
+    }
+    let ids: Vec<NodeId> = ids.into_iter().collect();
+    workspace.store.prefetch_marks(&ids)?;
+    let nodes = ids.iter().map(|id| workspace.node(id)).collect::<Result<Vec<_>, _>>()?;
+    Ok(nodes.into_iter().filter(|node| node.core.kind == Kind::Shipment).collect())
+}
+
+/// Warns of a shipment that is dated before what ships was made.
+fn warn_of_day(context: &Context, workspace: &Workspace, models: &[NodeId], day: Date) -> Result<(), CommandError> {
+    for id in models {
+        let model = workspace.node(id)?;
+        for edge in model.core.edges_of(Role::GeneratedBy) {
+            if let Some(made) = workspace.node(&edge.to)?.core.date.filter(|made| day < *made) {
+                let title = view::headline(&model);
+                context.output.warn(format_args!("the shipment is dated {day}, and {title} was made on {made}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Warns of models whose files no bundle opens any more.

@@ -2,7 +2,7 @@
 
 use griptrace_core::{
     assessment::assessed,
-    node::{Kind, Role},
+    node::{Kind, Mark, Role},
 };
 use griptrace_store::{ForeignNode, StoredNode, record::ManifestRecord};
 use serde_json::{Map, Value as Json, json};
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
-    if let Some(node) = foreign::find(&workspace, &args.node)? {
+    if let Some(node) = foreign::find(&workspace, &args.node, foreign::LOOKED_AT)? {
         return show_foreign(context, &workspace, &node);
     }
     let node = workspace.node(&resolve(&workspace, &context.output, &args.node)?)?;
@@ -63,7 +63,15 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
     let mut object = view::node_json(node);
     let details: Map<String, Json> = view::details(node).iter().map(|(k, v)| (k.clone(), json_value(v))).collect();
     let marks: Vec<Json> = workspace.marks(&node.id)?.iter().map(view::node_json).collect();
-    let assessments: Vec<Json> = assessments(workspace, node)?.iter().map(view::node_json).collect();
+    let mut assessments_json = Vec::new();
+    for assessment in assessments(workspace, node)? {
+        let mut object = view::node_json(&assessment);
+        if let Some(map) = object.as_object_mut() {
+            let mark = workspace.put_aside(&assessment.id)?;
+            map.insert("put_aside".to_owned(), json!(mark.map(Mark::word)));
+        }
+        assessments_json.push(object);
+    }
     let took = took(workspace, node)?;
     if let Some(map) = object.as_object_mut() {
         if let Some((fields, files)) = took {
@@ -72,7 +80,7 @@ pub(crate) fn object(workspace: &Workspace, node: &StoredNode, files: bool) -> R
         map.insert("details".to_owned(), Json::Object(details));
         map.insert("key_ended_at".to_owned(), json!(workspace.ended_before(node)));
         map.insert("marks".to_owned(), Json::Array(marks));
-        map.insert("assessments".to_owned(), Json::Array(assessments));
+        map.insert("assessments".to_owned(), Json::Array(assessments_json));
         if files {
             let records = node.record.manifest.iter().flat_map(|manifest| &manifest.files);
             let files = records.map(|file| {
@@ -173,7 +181,8 @@ pub(crate) fn lines(workspace: &Workspace, node: &StoredNode, files: bool) -> Re
         }
     }
     for assessment in assessments(workspace, node)? {
-        lines.push(field("assessed", &headline(&assessment)));
+        let void = workspace.why_aside(&assessment)?.map_or_else(String::new, |why| format!(", which {why}"));
+        lines.push(field("assessed", &format!("{}{void}", headline(&assessment))));
     }
     let commit =
         format!("leaf {} by {} (key {}) on {}", node.index, node.issuer, node.committer, view::time(node.time));

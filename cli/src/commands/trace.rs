@@ -196,6 +196,13 @@ impl Graph {
         self.show_tree(output, root, below)
     }
 
+    /// Returns what a drawing says of a node's marks and key.
+    fn marks(&self, id: &NodeId) -> String {
+        let aside = self.aside.get(id).map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(*mark)));
+        let ended = if self.ended.contains(id) { " [key ended]" } else { "" };
+        format!("{aside}{ended}")
+    }
+
     fn show_dot(&self, output: &Output) -> Result<(), CommandError> {
         output.line("digraph lineage {\n  rankdir=RL;")?;
         let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -205,7 +212,7 @@ impl Graph {
                 Kind::Shipment => "house",
                 Kind::Dataset | Kind::Model | Kind::Assessment | Kind::Status | Kind::Erasure => "ellipse",
             };
-            let label = quoted(&format!("{} {}", node.core.kind, view::title(node)));
+            let label = quoted(&format!("{} {}{}", node.core.kind, view::title(node), self.marks(id)));
             output.line(format_args!("  \"{}\" [shape={shape}, label=\"{label}\"];", short(id)))?;
             for parent in view::parents(&node.core).filter(|parent| self.nodes.contains_key(parent)) {
                 output.line(format_args!("  \"{}\" -> \"{}\";", short(id), short(&parent)))?;
@@ -234,9 +241,7 @@ impl Graph {
             let under = below.get(&id).map(Vec::as_slice).unwrap_or_default();
             let again = !drawn.insert(id);
             let mark = if again && !under.is_empty() { " ^" } else { "" };
-            let aside = self.aside.get(&id).map_or_else(String::new, |mark| format!(" [{}]", inventory::marked(*mark)));
-            let ended = if self.ended.contains(&id) { " [key ended]" } else { "" };
-            output.line(format_args!("{lead}{}{aside}{ended}{mark}", line(node)))?;
+            output.line(format_args!("{lead}{}{}{mark}", line(node), self.marks(&id)))?;
             if again {
                 continue;
             }

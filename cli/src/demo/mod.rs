@@ -5,6 +5,7 @@
 //! both are said wherever they are shown.
 
 mod files;
+mod folder;
 mod lies;
 mod pipeline;
 mod rng;
@@ -15,7 +16,6 @@ mod story;
 mod train;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -34,18 +34,21 @@ use self::{
 /// `griptrace-verify`. Then it tells lies, and shows the reason for which each is refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// The folder to play in; must not exist yet, or be a demo's
+    /// The folder to play in: a new one, or one in which is nothing but what a demo wrote
     #[arg(long, default_value = "demo", value_name = "DIR")]
     dir: PathBuf,
 }
 
-/// The file that marks a folder as a demo's, so that a second run may empty it.
-const MARKER: &str = ".griptrace-demo";
-
 /// Runs the demo.
 pub(crate) fn run(args: &DemoArgs, out: &Output) -> Result<u8, CommandError> {
+    folder::prepare(&args.dir)?;
+    let played = play(args, out);
+    folder::own(&args.dir)?;
+    played
+}
+
+fn play(args: &DemoArgs, out: &Output) -> Result<u8, CommandError> {
     let begun = Instant::now();
-    prepare(&args.dir)?;
     let shell = Shell::new(out)?;
     let today = clock::today();
     out.line("Everything here is SIMULATED: frames, forces, companies, grades and assessments are invented.")?;
@@ -64,21 +67,6 @@ pub(crate) fn run(args: &DemoArgs, out: &Output) -> Result<u8, CommandError> {
     let fooled = lies::tell(&story, &shell, out)?;
     finish(&args.dir, &story, &shell, out, begun)?;
     Ok(u8::from(fooled > 0))
-}
-
-/// Makes the folder, emptying what an earlier demo left.
-fn prepare(dir: &Path) -> Result<(), CommandError> {
-    let not_ours = dir.exists() && !dir.join(MARKER).exists() && fs::read_dir(dir)?.next().is_some();
-    if not_ours {
-        let text = format!("{} exists and was not made by a demo", dir.display());
-        return Err(CommandError::failed(text).with_hint("name another folder with --dir"));
-    }
-    if dir.exists() {
-        fs::remove_dir_all(dir)?;
-    }
-    fs::create_dir_all(dir)?;
-    fs::write(dir.join(MARKER), "Made by `griptrace demo`, which empties this folder when it is run again.\n")?;
-    Ok(())
 }
 
 fn finish(dir: &Path, story: &Story, shell: &Shell<'_>, out: &Output, begun: Instant) -> Result<(), CommandError> {

@@ -63,9 +63,11 @@ impl Label {
     /// Writes it in a form.
     pub(crate) fn write(&self, form: Form, language: Language) -> String {
         let square = payload(&self.bundle, &self.root);
+        // What is on the papers says that nothing was shipped, though the square is cut out.
+        let caption = self.is_pre_check.then(|| language.texts().of_pre_check().label.title);
         match form {
-            Form::Text => square,
-            Form::Svg => svg(&square, SIDE).replacen("<svg ", form.magic(), 1),
+            Form::Text => caption.map_or_else(|| square.clone(), |caption| format!("{square}{caption}\n")),
+            Form::Svg => svg(&square, SIDE, caption.as_deref()).replacen("<svg ", form.magic(), 1),
             Form::Html => self.page(&square, language),
         }
     }
@@ -82,7 +84,7 @@ impl Label {
         let texts = if self.is_pre_check { texts.of_pre_check().label } else { texts.label };
         let mut body = Html::default();
         body.raw("<table><tr><td class=\"square\">")
-            .svg(&svg(square, SIDE))
+            .svg(&svg(square, SIDE, None))
             .raw("</td><td>")
             .element("h1", &texts.title);
         for (name, digits) in [(&texts.bundle, grouped(&self.bundle)), (&texts.root, grouped(&self.root))] {

@@ -19,8 +19,11 @@ pub(crate) fn grouped(digits: &impl ToString) -> String {
     digits.chunks(8).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
-/// Draws a text as a square, `size` CSS pixels wide.
-pub(crate) fn svg(text: &str, size: u32) -> String {
+/// Modules below the square in which a caption stands.
+const CAPTION: usize = 6;
+
+/// Draws a text as a square, `size` CSS pixels wide, with a caption of ours below it.
+pub(crate) fn svg(text: &str, size: u32, caption: Option<&str>) -> String {
     let code =
         QrCode::with_error_correction_level(text, EcLevel::M).expect("the text is far shorter than a code can hold");
     let width = code.width();
@@ -32,9 +35,19 @@ pub(crate) fn svg(text: &str, size: u32) -> String {
         }
     }
     let all = width.saturating_add(QUIET.saturating_mul(2));
+    let (below, said) = caption.map_or((0, String::new()), |caption| {
+        let (at, wide) = (all.saturating_add(CAPTION / 2), width);
+        let said = format!(
+            "<text x=\"{QUIET}\" y=\"{at}\" font-size=\"3\" font-family=\"sans-serif\" textLength=\"{wide}\" \
+             lengthAdjust=\"spacingAndGlyphs\">{caption}</text>"
+        );
+        (CAPTION, said)
+    });
+    let (high, modules) = (all.saturating_add(below), u32::try_from(all).unwrap_or(u32::MAX));
+    let height = u32::try_from(high).unwrap_or(u32::MAX).saturating_mul(size).checked_div(modules).unwrap_or(size);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"qr\" role=\"img\" aria-label=\"QR\" width=\"{size}\" height=\"{size}\" \
-         viewBox=\"0 0 {all} {all}\" shape-rendering=\"crispEdges\"><rect width=\"{all}\" height=\"{all}\" fill=\"#fff\"/>\
-         <path fill=\"#000\" d=\"{path}\"/></svg>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"qr\" role=\"img\" aria-label=\"QR\" width=\"{size}\" height=\"{height}\" \
+         viewBox=\"0 0 {all} {high}\" shape-rendering=\"crispEdges\"><rect width=\"{all}\" height=\"{high}\" fill=\"#fff\"/>\
+         <path fill=\"#000\" d=\"{path}\"/>{said}</svg>\n"
     )
 }

@@ -14,7 +14,7 @@ use griptrace_store::{
 };
 
 use super::{
-    RecordedNode,
+    RecordedNode, erased,
     lineage::{Artefact, Content, Lineage, Step},
 };
 use crate::{
@@ -74,9 +74,9 @@ pub(crate) fn units(workspace: &Workspace, output: &Output, lineage: &Lineage) -
         let (ready, later): (Vec<&Step>, Vec<&Step>) =
             waiting.iter().partition(|step| !step.used.iter().any(|(text, _)| made_by(&waiting, text)));
         if let ([], Some(step)) = (ready.as_slice(), later.first()) {
+            let (place, circle) = (&step.place, circle(&waiting, step).join(", "));
             return Err(CommandError::failed(format!(
-                "{}: the steps of this file use each other in a circle",
-                step.place
+                "{place}: the steps of this file use each other in a circle: {circle}"
             )));
         }
         for step in ready {
@@ -84,7 +84,29 @@ pub(crate) fn units(workspace: &Workspace, output: &Output, lineage: &Lineage) -
         }
         waiting = later;
     }
+    let named = builder.units.iter().flat_map(|unit| unit.records.iter().zip(&unit.nodes));
+    let named: Vec<(&NodeRecord, &str)> = named.map(|(record, node)| (record, node.name.as_str())).collect();
+    erased::refuse(workspace, output, &named)?;
     Ok(builder.units)
+}
+
+/// Returns the steps of a circle that a step is in, or waits for, each with what it uses of the one that follows.
+fn circle(steps: &[&Step], first: &Step) -> Vec<String> {
+    let mut way: Vec<(&Step, &str)> = Vec::new();
+    let mut at = first;
+    loop {
+        if let Some(begin) = way.iter().position(|(step, _)| core::ptr::eq(*step, at)) {
+            let name =
+                |step: &Step| step.name.clone().unwrap_or_else(|| format!("{} of {}", step.activity, step.place));
+            return way.iter().skip(begin).map(|(step, used)| format!("{:?} uses {used:?}", name(step))).collect();
+        }
+        let made = |text: &str| steps.iter().find(|step| made_by(&[step], text)).copied();
+        let Some((next, used)) = at.used.iter().find_map(|(text, _)| Some((made(text)?, text.as_str()))) else {
+            return Vec::new();
+        };
+        way.push((at, used));
+        at = next;
+    }
 }
 
 /// Tells whether one of `steps` makes what `text` names.
@@ -96,6 +118,9 @@ fn made_by(steps: &[&Step], text: &str) -> bool {
 fn means(text: &str, kind: Kind, name: &str) -> bool {
     text == name || text.split_once(':') == Some((kind.word(), name))
 }
+
+/// What a step can use.
+const USABLE: &[Kind] = &[Kind::Dataset, Kind::Model];
 
 struct Builder<'a> {
     workspace: &'a Workspace,
@@ -150,10 +175,10 @@ impl Builder<'_> {
         match found.as_slice() {
             [one] => Ok(Edge::local(Role::Used, one.id)),
             [] => {
-                if let Some(node) = at(place, foreign::find(self.workspace, text))? {
+                if let Some(node) = at(place, foreign::find(self.workspace, text, USABLE))? {
                     return Ok(foreign::edge(Role::Used, &node));
                 }
-                let found = resolve_kind(self.workspace, self.output, text, &[Kind::Dataset, Kind::Model]);
+                let found = resolve_kind(self.workspace, self.output, text, USABLE);
                 let id = at(place, found)?;
                 at(place, refuse_ended(self.workspace, &id))?;
                 Ok(Edge::local(Role::Used, id))

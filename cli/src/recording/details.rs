@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use griptrace_core::{
     cbor::encode,
-    details::{Values, slot, slot_names},
+    details::{Values, read_value, slot, slot_names},
     node::{Kind, Persons},
     value::Value,
 };
@@ -54,6 +54,7 @@ impl Details {
         if let Some((_, hint)) = OWN.iter().find(|(own, _)| *own == name && slot(self.kind, own).is_some()) {
             return Err(DetailError { text: format!("{key:?} is filled by the program"), hint: (*hint).to_owned() });
         }
+        check_size(key, &value)?;
         let end = name.strip_prefix("collected-").filter(|end| matches!(*end, "from" | "to"));
         if self.kind == Kind::Dataset
             && let Some(end) = end
@@ -119,6 +120,14 @@ pub(super) fn known(kind: Kind) -> Vec<&'static str> {
     known
 }
 
+/// Refuses what no log takes, while the line of it is known.
+fn check_size(key: &str, value: &Value) -> Result<(), DetailError> {
+    read_value(&encode(value)).map(drop).map_err(|error| DetailError {
+        text: format!("{key:?} can't be a detail: {error}"),
+        hint: "shorten it, or put it into a file of its own, and here its digest".to_owned(),
+    })
+}
+
 fn persons(value: &Value) -> Result<Option<Persons>, DetailError> {
     let text = value.as_text().or_else(|| value.field("result").and_then(Value::as_text)).unwrap_or_default();
     let begins = |with: &str| text.to_ascii_lowercase().replace('-', " ").starts_with(with);
@@ -151,8 +160,6 @@ fn allows(value: &Value) -> Result<Option<bool>, DetailError> {
 
 #[cfg(test)]
 mod tests {
-    use griptrace_core::details::read_value;
-
     use super::*;
 
     #[test]

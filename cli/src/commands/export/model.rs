@@ -35,7 +35,10 @@ pub(crate) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError> {
     let workspace = context.workspace()?;
     let key = keyfile::read(&args.key)?.signer()?;
-    let folder = args.model.canonicalize().map_err(|e| CommandError::file("find", &args.model, e))?;
+    let folder = args.model.canonicalize().map_err(|e| {
+        CommandError::file("find", &args.model, e)
+            .with_hint("name the model's folder or file as it lies here, not the node: what is signed are its bytes")
+    })?;
     refuse_inside(&args.output, &[&args.model])?;
     let path = folder.display().to_string();
     // What is signed is what the log has: a model that is not recorded has no lineage.

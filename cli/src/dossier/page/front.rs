@@ -43,7 +43,7 @@ impl Page<'_> {
         }
         self.program(html);
         html.raw("</table>\n</div>\n<div>\n");
-        html.svg(&qr::svg(&qr::payload(&self.dossier.given.digest, &facts.root().id), QR_SIZE));
+        html.svg(&qr::svg(&qr::payload(&self.dossier.given.digest, &facts.root().id), QR_SIZE, None));
         html.raw("<p class=\"compare\">").text(&texts.compare).raw("</p>\n</div>\n</section>\n");
     }
 
