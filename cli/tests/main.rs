@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod audit;
+mod copies;
 mod dossier;
 mod end_to_end;
 mod erase;
