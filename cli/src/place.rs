@@ -12,7 +12,7 @@ use std::{
 
 use griptrace_bucket::{BucketStore, Options, probe};
 use griptrace_core::{digest::file_digest, entry::Genesis, note::NoteSigner};
-use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
+use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, StorageError, Store, bucket::Bucket};
 
 use crate::{clock, context::Context, environment, error::CommandError, output::Output, workspace::Config};
 
@@ -218,10 +218,18 @@ fn hints(error: &OpenError) -> Vec<String> {
             "another `griptrace init` may be at work, and is done within seconds: give the same command again. If a log is there then, this says so".to_owned(),
             "if it is still said minutes later, and nobody is at work, one was cut off: look what lies in the place, remove that, and begin again".to_owned(),
         ],
+        OpenError::Storage(StorageError::Corrupt { object, .. }) if is_of_the_truth(object) => {
+            format!("griptrace fsck tells what else is damaged; put {object} back from the bucket's older versions or a backup, as docs/operations.md says")
+        }
         OpenError::Closed { .. } => "griptrace restore makes a log of a backup".to_owned(),
         OpenError::Storage(_) | OpenError::NoStore { .. } | OpenError::WrongKey { .. } | _ => return Vec::new(),
     };
     vec![hint]
+}
+
+/// Tells whether nothing but a copy has what is in an object.
+fn is_of_the_truth(object: &str) -> bool {
+    object.starts_with("segments/") || object.starts_with("blocks/")
 }
 
 /// Refuses an address where a folder is meant.

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use griptrace_core::digest::file_digest;
 
-use super::support::Folder;
+use super::support::{Folder, command};
 
 /// A log in the folder `one` with a dataset, and a backup of it.
 fn log() -> Folder {
@@ -118,8 +118,6 @@ fn a_backup_keeps_what_the_log_has_no_more_and_says_which_side_is_damaged() {
     assert!(said.contains(&fault) && said.contains("6 entries, 2 of them new"), "{said}");
     assert!(said.contains("put each back from") && said.contains("kept"), "{said}");
     assert_eq!(folder.read(&format!("kept/{cosigned}")), whole);
-    let moved = folder.complain("--store one migrate --to folder");
-    assert!(moved.contains("already"), "{moved}");
 
     fs::remove_file(store(cosigned)).unwrap();
     let said = folder.ends(1, "--store one backup kept");
@@ -143,4 +141,17 @@ fn a_backup_keeps_what_the_log_has_no_more_and_says_which_side_is_damaged() {
     let said = folder.ends(1, "restore kept --into back --original-is-gone");
     assert!(said.contains("without what is damaged in the backup") && said.contains(cosigned), "{said}");
     assert!(folder.say("--store back fsck").contains("holds together"));
+}
+
+/// It was taken, and a thread panicked at the first request.
+#[test]
+fn an_endpoint_that_is_no_address_is_refused_by_name() {
+    let folder = Folder::new();
+    let said = folder.complain("init one --store s3://logs/maker --origin maker.example/1 --endpoint 127.0.0.1:18333");
+    assert!(said.contains("\"127.0.0.1:18333\" is not the address of a service, http://HOST:PORT"), "{said}");
+    let mut asked = command(folder.path(), "init one --store s3://logs/maker --origin maker.example/1");
+    let asked = asked.env("AWS_ENDPOINT_URL", "localhost:9000").output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert!(said.contains("AWS_ENDPOINT_URL") && !said.contains("panicked"), "{said}");
+    assert_eq!(asked.status.code(), Some(2));
 }
