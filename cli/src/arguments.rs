@@ -96,7 +96,7 @@ pub(crate) enum Command {
     /// Copy the log to another place, or what is new to an earlier backup
     Backup(commands::backup::BackupArgs),
     /// Copy a backup to the place that the settings name
-    Restore(commands::backup::RestoreArgs),
+    Restore(commands::restore::RestoreArgs),
     /// Move the log for good, into a bucket or back
     Migrate(commands::backup::MigrateArgs),
     /// Serve the store: gRPC to those who commit and ask, the log over HTTP to the world
@@ -140,7 +140,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<Answer, Co
         Command::Policy(args) => commands::policy::run(context, &args),
         Command::Fsck(args) => commands::fsck::run(context, &args),
         Command::Backup(args) => commands::backup::back_up(context, &args),
-        Command::Restore(args) => commands::backup::restore(context, &args),
+        Command::Restore(args) => commands::restore::restore(context, &args),
         Command::Migrate(args) => commands::backup::migrate(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
         Command::Witness(args) => commands::witness::run(context, &args),

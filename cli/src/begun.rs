@@ -61,14 +61,18 @@ impl Begun {
         if !self.is_made {
             return place.init(genesis, signer, genesis.time);
         }
-        let found = place.open(OpenOptions { signer: Some(signer), ..OpenOptions::default() })?;
+        // Read first: with another log's key the refusal would be that it is the wrong one.
+        let found = place.open(OpenOptions::default())?;
         let of = |genesis: &Genesis| (genesis.origin.clone(), genesis.key.clone(), genesis.revokers.clone());
         if of(found.genesis()) == of(genesis) {
-            return Ok(found);
+            drop(found);
+            return place.open(OpenOptions { signer: Some(signer), ..OpenOptions::default() });
         }
-        let text =
-            format!("{} holds a log already, which was begun with another origin, key or revokers", place.name());
-        Err(CommandError::failed(text).with_hint("give the same options again; or move what is there away"))
+        let text = format!("{} is there already, and was begun with another origin, key or revokers", place.name());
+        let folder = self.folder.display();
+        Err(CommandError::failed(text).with_hint(format!(
+            "if it was begun here, give the same options again; if somebody else began it, use that one (griptrace init --join) or name another place, in either case with a new folder: nothing was signed with the keys in {folder}"
+        )))
     }
 
     /// Notes that it is made.

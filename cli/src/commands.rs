@@ -25,6 +25,7 @@ pub(crate) mod mark;
 pub(crate) mod policy;
 pub(crate) mod prove;
 pub(crate) mod record;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod ship;
 pub(crate) mod show;

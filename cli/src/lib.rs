@@ -62,10 +62,14 @@ pub fn run_program() -> ExitCode {
     }
 }
 
-/// Makes a warning of what a broken or full disk does to the cache of digests: the command goes on without it.
+/// Makes a warning of what a broken or full disk does to the cache of digests: the command goes on without it. What a call to a
+/// bucket broke at is its error.
 fn warn_of_the_cache() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
+        if griptrace_bucket::is_within_a_call() {
+            return;
+        }
         if !griptrace_store::is_of_the_cache(panic) {
             return usual(panic);
         }

@@ -2,6 +2,8 @@
 //!
 //! For a bucket the folder `store` holds only what this machine made of it: an index, copies, what was seen last.
 
+mod nested;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,7 +12,7 @@ use std::{
 
 use griptrace_bucket::{BucketStore, Options, probe};
 use griptrace_core::{digest::file_digest, entry::Genesis, note::NoteSigner};
-use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, Store, bucket::Bucket};
+use griptrace_store::{Closed, FsckReport, OpenError, OpenOptions, StorageError, Store, bucket::Bucket};
 
 use crate::{clock, context::Context, environment, error::CommandError, output::Output, workspace::Config};
 
@@ -53,27 +55,6 @@ impl BucketPlace {
         let bucket = BucketStore::open(&self.address, options)
             .map_err(|e| CommandError::because(format!("cannot use the bucket {}", self.address), e))?;
         Ok(Arc::new(bucket))
-    }
-
-    /// Refuses a place inside another log's: the audit of that one would find what is none of its own.
-    pub(crate) fn refuse_inside_another(&self) -> Result<(), CommandError> {
-        let mut rest = self.address.as_str();
-        while let Some((outer, _)) = rest.rsplit_once('/').filter(|(outer, _)| !outer.ends_with('/')) {
-            rest = outer;
-            let outer = Self { address: outer.to_owned(), ..self.clone() }.open()?;
-            for found in ["head", "genesis"] {
-                match outer.get(found, Some(0..1)) {
-                    Ok(None) => {}
-                    Ok(Some(_)) => {
-                        let text = format!("{} is inside {rest}, where another log is: {found} is there", self.address);
-                        return Err(CommandError::failed(text).with_hint("name a folder beside it"));
-                    }
-                    // Who may not read there can't tell, and further up neither.
-                    Err(_) => return Ok(()),
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Takes the bucket as a place to copy to or from, with a folder beside the settings for what this machine makes of it.
@@ -233,10 +214,22 @@ fn hints(error: &OpenError) -> Vec<String> {
         OpenError::Closed { state: Closed::Unfinished(_), .. } => {
             "an unfinished restore or move is here: give the same command again, which goes on where it was".to_owned()
         }
+        OpenError::Begun { .. } => return vec![
+            "another `griptrace init` may be at work, and is done within seconds: give the same command again. If a log is there then, this says so".to_owned(),
+            "if it is still said minutes later, and nobody is at work, one was cut off: look what lies in the place, remove that, and begin again".to_owned(),
+        ],
+        OpenError::Storage(StorageError::Corrupt { object, .. }) if is_of_the_truth(object) => {
+            format!("griptrace fsck tells what else is damaged; put {object} back from the bucket's older versions or a backup, as docs/operations.md says")
+        }
         OpenError::Closed { .. } => "griptrace restore makes a log of a backup".to_owned(),
         OpenError::Storage(_) | OpenError::NoStore { .. } | OpenError::WrongKey { .. } | _ => return Vec::new(),
     };
     vec![hint]
+}
+
+/// Tells whether nothing but a copy has what is in an object.
+fn is_of_the_truth(object: &str) -> bool {
+    object.starts_with("segments/") || object.starts_with("blocks/")
 }
 
 /// Refuses an address where a folder is meant.

@@ -2,6 +2,7 @@
 //! one on a server.
 
 mod joining;
+mod restored;
 
 use core::cell::OnceCell;
 use std::{
@@ -23,7 +24,7 @@ use griptrace_core::{
 use griptrace_store::{OpenOptions, Receipt, Store, StoredNode, hashing::HashCache, record::NodeRecord};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::joining::Joining;
+pub(crate) use self::{joining::Joining, restored::Restored};
 use crate::{
     begun::Begun,
     clock,
@@ -125,6 +126,11 @@ impl Config {
         written.map_err(|e| CommandError::file("write", &temporary, e))
     }
 
+    /// Removes the settings from a folder.
+    pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
+        fs::remove_file(folder.join(CONFIG))
+    }
+
     /// Says in which bucket which log is.
     fn put_bucket(&mut self, place: BucketPlace, home: GenesisHash) {
         let BucketPlace { address, endpoint, region } = place;
@@ -215,7 +221,7 @@ impl Workspace {
         let place = Place::new(&folder, bucket.as_ref().map(BucketPlace::open).transpose()?);
         let begun = Begun::at(&folder, &place)?;
         if let Some(bucket @ BucketPlace { address, .. }) = &bucket {
-            bucket.refuse_inside_another()?;
+            bucket.refuse_nested()?;
             if !begun.was && place.is_taken()? {
                 return Err(CommandError::failed(format!(
                     "{address} holds a log already, and a new one is never made over it"
@@ -660,6 +666,10 @@ fn committer_of(
         return Ok((keyfile::read(&path)?, path));
     }
     let path = PathBuf::from("keys/committer.key");
+    // One that was put there, or that a command made which was cut off.
+    if folder.join(&path).exists() {
+        return Ok((keyfile::read(&folder.join(&path))?, path));
+    }
     let key = PrivateKey::generate(griptrace_core::key::Algorithm::Ed25519)?;
     make_folder(&folder.join("keys"))?;
     keyfile::write(&folder.join(&path), &key, passphrase)?;

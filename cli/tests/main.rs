@@ -3,6 +3,7 @@
 
 mod again;
 mod audit;
+mod copies;
 mod dossier;
 mod end_to_end;
 mod erase;

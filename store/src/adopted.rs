@@ -105,6 +105,9 @@ impl Store {
         let size = self.0.ask(|state| Ok::<_, StorageError>(state.catalogue.size()))?;
         sizes::note_size(&self.0.objects, &digest, is_there, size)?;
         if !is_there {
+            // From the first bundle on it is there: that it is lost is noticed.
+            let begin = |there: Option<&[u8]>| Ok::<_, StorageError>(there.is_none().then(|| write_names(&[])));
+            self.0.objects.change(&names_object(), begin)?;
             self.0.objects.put(&object, bundle)?;
         }
         // In a bucket another process that believes to write may adopt at the same time.
@@ -168,31 +171,100 @@ fn digests(objects: &Objects) -> Result<impl Iterator<Item = String>, StorageErr
 
 fn read(objects: &Objects, name: &str) -> Result<Supplied, StorageError> {
     let object = format!("{FOLDER}/{name}");
-    let corrupt = |why: String| StorageError::corrupt(object.clone(), why);
-    let bytes = objects.read(&object)?.ok_or_else(|| corrupt("it is missing".to_owned()))?;
-    let digest = bundle_digest(&bytes);
-    if digest.to_string() != name {
-        return Err(corrupt(format!("it holds the bundle {digest}")));
-    }
-    Supplied::read(digest, &bytes).map_err(corrupt)
+    let bytes = objects.read(&object)?.ok_or_else(|| StorageError::corrupt(&*object, "it is missing"))?;
+    parse(&object, &bytes)
 }
 
-/// Checks every adopted bundle and the names, and returns what is damaged: the object, and why.
+/// Takes a bundle apart, which has to be the one that the object is called by.
+fn parse(object: &str, bytes: &[u8]) -> Result<Supplied, StorageError> {
+    let digest = bundle_digest(bytes);
+    if object_of(&digest) != object {
+        return Err(StorageError::corrupt(object, format!("it holds the bundle {digest}")));
+    }
+    Supplied::read(digest, bytes).map_err(|why| StorageError::corrupt(object, why))
+}
+
+/// Checks the bytes of an object in the folder: a bundle, or one of the lists.
+pub(crate) fn check_object(object: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    if object == names_object() {
+        parse_lines(Some(bytes), object, read_name).map(drop)
+    } else if object == sizes::object() {
+        sizes::parse(Some(bytes)).map(drop)
+    } else {
+        parse(object, bytes).map(drop)
+    }
+}
+
+/// Adds to a list what only an older copy of it, `there`, has: nothing is ever taken out of one, so that it was lost. Tells whether
+/// there is any. A bundle is what it is.
+pub(crate) fn with_what_is_lost(object: &str, there: &[u8], bytes: Vec<u8>) -> (Vec<u8>, bool) {
+    let added = if object == names_object() {
+        both(there, &bytes, |bytes| parse_lines(Some(bytes), object, read_name)).and_then(|(mut all, new)| {
+            all.retain(|old| !new.iter().any(|new| (new.kind, &new.name) == (old.kind, &old.name)));
+            let is_any = !all.is_empty();
+            all.extend(new);
+            is_any.then(|| write_names(&all))
+        })
+    } else if object == sizes::object() {
+        both(there, &bytes, |bytes| sizes::parse(Some(bytes))).and_then(|(mut all, new)| {
+            let is_any = all.keys().any(|old| !new.contains_key(old));
+            all.extend(new);
+            is_any.then(|| sizes::write(&all))
+        })
+    } else {
+        None
+    };
+    added.map_or((bytes, false), |bytes| (bytes, true))
+}
+
+fn both<T>(one: &[u8], other: &[u8], read: impl Fn(&[u8]) -> Result<T, StorageError>) -> Option<(T, T)> {
+    read(one).ok().zip(read(other).ok())
+}
+
+/// Checks every adopted bundle and the lists, and returns what is damaged or lost: the object, and why.
 pub(crate) fn check(objects: &Objects) -> Result<Vec<(String, String)>, StorageError> {
     let mut faults = Vec::new();
-    let mut note = |result: Result<(), StorageError>| match result {
+    let mut bundles = BTreeMap::new();
+    for name in digests(objects)? {
+        if let Some(bundle) = noted(&mut faults, read(objects, &name))? {
+            bundles.insert(bundle.digest, bundle);
+        }
+    }
+    let are_whole = faults.is_empty();
+    let names = noted(&mut faults, read_names(objects))?;
+    let sizes = noted(&mut faults, read_sizes(objects))?;
+    if !bundles.is_empty() && !objects.exists(&names_object())? {
+        faults.push((names_object(), "it is missing, and bundles were adopted".to_owned()));
+    }
+    let undated = bundles.keys().find(|digest| sizes.as_ref().is_some_and(|sizes| !sizes.contains_key(digest)));
+    if let Some(digest) = undated {
+        let lost = if objects.exists(&sizes::object())? { "it does not tell" } else { "it is missing, and would tell" };
+        faults.push((sizes::object(), format!("{lost} when {} was adopted", object_of(digest))));
+    }
+    // A bundle that is damaged may be the one that has them.
+    let is_in_none = |node: &ForeignNode| bundles.values().all(|bundle| bundle.node(&node.id).is_none());
+    if let Some(node) = names.into_iter().flatten().find(|node| are_whole && is_in_none(node)) {
+        let why = format!("no bundle here has the node {}, which is called {:?} here", node.id, node.name);
+        let dated = sizes.iter().flatten().map(|(digest, _)| digest);
+        let lost: Vec<String> = dated.filter(|digest| !bundles.contains_key(*digest)).map(object_of).collect();
+        if lost.is_empty() {
+            faults.push((FOLDER.to_owned(), format!("a bundle is missing: {why}")));
+        }
+        faults.extend(lost.into_iter().map(|object| (object, format!("it is missing, and {why}"))));
+    }
+    Ok(faults)
+}
+
+/// Notes damage, and hands on what the disk says.
+fn noted<T>(faults: &mut Vec<(String, String)>, result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
         Err(StorageError::Corrupt { object, why }) => {
             faults.push((object, why));
-            Ok(())
+            Ok(None)
         }
-        other => other,
-    };
-    for name in digests(objects)? {
-        note(read(objects, &name).map(drop))?;
+        Err(error) => Err(error),
     }
-    note(read_names(objects).map(drop))?;
-    note(read_sizes(objects).map(drop))?;
-    Ok(faults)
 }
 
 /// Returns the object that holds a bundle.
@@ -210,7 +282,7 @@ fn write_names(names: &[ForeignNode]) -> Vec<u8> {
 }
 
 fn read_names(objects: &Objects) -> Result<Vec<ForeignNode>, StorageError> {
-    read_lines(objects, &names_object(), read_name)
+    parse_lines(objects.read(&names_object())?.as_deref(), &names_object(), read_name)
 }
 
 /// Adds a last line with the digest of those before.
@@ -219,10 +291,6 @@ fn write_lines(lines: &str) -> Vec<u8> {
 }
 
 /// Reads what [`write_lines`] wrote; nothing of it is there before anything was adopted.
-fn read_lines<T>(objects: &Objects, object: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StorageError> {
-    parse_lines(objects.read(object)?.as_deref(), object, read)
-}
-
 fn parse_lines<T>(
     bytes: Option<&[u8]>,
     object: &str,

@@ -95,7 +95,7 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// As [`Self::put`], or if the file can't be read.
     fn put_file(&self, name: &str, file: &Path) -> io::Result<()>;
 
-    /// Returns the names in a folder that come after another one, sorted, without the folder's name: of objects, and
+    /// Returns the names in a folder, or with an empty name in the place itself, that come after another one, sorted, without the folder's name: of objects, and
     /// of folders in it. At most `limit`.
     ///
     /// # Errors

@@ -31,6 +31,15 @@ pub enum Closed {
     Moved(String),
 }
 
+impl Closed {
+    /// Returns the place that it names.
+    pub fn into_place(self) -> String {
+        match self {
+            Self::Backup(place) | Self::Unfinished(place) | Self::Moved(place) => place,
+        }
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,7 +10,9 @@
 //! is, is not asked of it: its root has to be that of this log at that size, so that what it has is never read again here and
 //! yet is known to be the same.
 
+mod beside;
 mod guard;
+mod original;
 mod sink;
 
 use std::{
@@ -24,12 +26,13 @@ use griptrace_core::{
     tile::{EntryBundle, Tile, encode_entries, encode_hashes, entry_bundles, tiles},
 };
 
-use self::{guard::Guard, sink::Sink};
+pub use self::original::Original;
+use self::{beside::Beside, guard::Guard, sink::Sink};
 use crate::{
-    OpenOptions, Store, adopted,
+    OpenOptions, Store,
     bucket::Bucket,
     closed::{self, Closed, Mark},
-    cosigned, erasing,
+    erasing,
     error::{CopyError, OpenError, StorageError},
     head::{CHECKPOINT, HEAD, Head, HeadFile, Signature},
     lease::{SharedHead, Turn},
@@ -92,6 +95,21 @@ pub struct Copied {
     pub checkpoint: String,
     /// The objects of the copy that held what was erased since, and were overwritten. A bucket that keeps old versions has theirs.
     pub erased: Vec<String>,
+    /// What is damaged in the log that was copied, and stayed behind.
+    pub damaged: Vec<Damage>,
+    /// The objects of the copy that the log has no more, or of which it has less: the copy keeps what it has.
+    pub lacking: Vec<String>,
+}
+
+/// An object that is damaged where it was to be copied from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// The object.
+    pub object: String,
+    /// What was found, and what was expected.
+    pub why: String,
+    /// Whether the copy has a whole one, from before.
+    pub is_kept: bool,
 }
 
 impl Store {
@@ -105,7 +123,8 @@ impl Store {
 
     /// Copies the log as it is signed now to a place where nothing is, or an earlier backup of it; what is there is not copied
     /// again. Others may write meanwhile: what they add comes with the next backup. The copy is read again
-    /// before this returns. Nobody writes to it.
+    /// before this returns. Nobody writes to it. What is damaged here never goes over what is whole there: see
+    /// [`Copied::damaged`].
     ///
     /// # Errors
     /// `Open` with `Closed` if the log was moved away from here, `Taken` if something else is there, `WasBackup` if this log is there and
@@ -123,7 +142,8 @@ impl Store {
         self.0.objects.root().display().to_string()
     }
 
-    /// Copies this log, a backup, to a place where none is, which is written to from then on.
+    /// Copies this log, a backup, to a place where none is, which is written to from then on. Objects beside the log that are
+    /// damaged here are not in it: see [`Copied::damaged`]. Whoever calls this has looked at the [`Original`].
     ///
     /// # Errors
     /// `Taken` if a log is there; `Below` if anything there tells of a larger size that was signed (Rule R11); as
@@ -148,7 +168,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::back_up`]; `NoWriter` if the store is not open for writing; `LostTurn` if another process had the turn to write
-    /// meanwhile: this place is closed then, and the same call from a store that is opened again goes on.
+    /// meanwhile: this place is closed then, and the same call from a store that is opened again goes on; `Damaged` if an
+    /// object beside the log is damaged here.
     pub fn move_to(&self, to: &Place, progress: Progress<'_>) -> Result<Copied, CopyError> {
         let here = &self.0.objects;
         let moved = Closed::Moved(to.address());
@@ -170,7 +191,7 @@ impl Store {
                 return Err(CopyError::NoWriter { place: self.here() });
             }
             copying.refuse_moved()?;
-            let copied = copying.run(&Closed::Unfinished(self.0.objects.address()))?;
+            let copied = copying.run_whole(&Closed::Unfinished(self.0.objects.address()))?;
             return copying.open(copied);
         };
         self.0.publish();
@@ -180,7 +201,7 @@ impl Store {
         if is_closed {
             copying.refuse_moved()?;
         }
-        let copied = copying.run(&Closed::Unfinished(self.0.objects.address()))?;
+        let copied = copying.run_whole(&Closed::Unfinished(self.0.objects.address()))?;
         if !is_closed {
             closed::change(here, &mark, Some(&moved))?;
         }
@@ -213,7 +234,8 @@ impl Store {
         let is_it = opened.catalogue.home == self.0.home
             && there >= told
             && TileReader::new(&opened.objects, &opened.catalogue).root_at(size)? == root;
-        Ok(is_it.then_some(Copied { size: there, had: there, checkpoint: opened.note, erased: Vec::new() }))
+        let (erased, damaged, lacking) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(is_it.then_some(Copied { size: there, had: there, checkpoint: opened.note, erased, damaged, lacking }))
     }
 }
 
@@ -276,10 +298,19 @@ impl<'a> Copying<'a> {
         drop(before);
         self.groups(had, size, end)?;
         self.tiles(had, size)?;
-        self.beside(size)?;
+        let Beside { damaged, lacking } = Beside::copy(self, size)?;
         self.head(Head { size, root }, &note)?;
         let (checkpoint, erased) = self.look_again(size, &note)?;
-        Ok(Copied { size, had, checkpoint, erased })
+        Ok(Copied { size, had, checkpoint, erased, damaged, lacking })
+    }
+
+    /// Copies, and leaves nothing behind that the place it comes from may be removed with.
+    fn run_whole(&mut self, state: &Closed) -> Result<Copied, CopyError> {
+        let copied = self.run(state)?;
+        match copied.damaged.into_iter().next() {
+            Some(Damage { object, why, .. }) => Err(CopyError::Damaged { place: self.from.here(), object, why }),
+            None => Ok(Copied { damaged: Vec::new(), ..copied }),
+        }
     }
 
     /// Opens the place to be written to. Whoever goes on with what another one began may have done it already.
@@ -339,10 +370,11 @@ impl<'a> Copying<'a> {
         }
         let keys = self.from.0.keys();
         let signature = Signature { keys: &keys.log };
-        let known = crate::seen::size(&self.objects, signature)?.max(signature.told(&self.objects)?);
+        let (seen, told) = (crate::seen::size(&self.objects, signature)?, signature.told(&self.objects)?);
         let size = self.from.size();
-        match known.filter(|known| *known > size) {
-            Some(known) => Err(CopyError::Below { place: self.to.name(), known, size }),
+        let place = if seen > told { format!("what this machine saw of {}", self.to.name()) } else { self.to.name() };
+        match seen.max(told).filter(|known| *known > size) {
+            Some(known) => Err(CopyError::Below { place, known, size }),
             None => Ok(()),
         }
     }
@@ -420,20 +452,6 @@ impl<'a> Copying<'a> {
             let bytes = encode_entries(&entries).map_err(|e| StorageError::corrupt(bundle.path(), e))?;
             self.objects.put(&bundle.path(), &bytes)?;
             (self.progress)("writing tiles", bundle.index(), size / 256);
-        }
-        Ok(())
-    }
-
-    /// Copies what stands beside the log: cosigned checkpoints, and other companies' bundles.
-    fn beside(&self, size: u64) -> Result<(), CopyError> {
-        let from = &self.from.0.objects;
-        let cosigned = cosigned::sizes(from)?.into_iter().filter(|cosigned| *cosigned <= size).map(cosigned::name);
-        let adopted = from.list(adopted::FOLDER)?.into_iter().map(|name| format!("{}/{name}", adopted::FOLDER));
-        for name in cosigned.chain(adopted) {
-            // One that went meanwhile is in no copy.
-            if let Some(bytes) = from.read(&name)? {
-                self.guard().put(&name, &bytes)?;
-            }
         }
         Ok(())
     }

@@ -208,10 +208,18 @@ pub(crate) fn newest(signature: Signature<'_>, objects: &Objects) -> Result<Opti
     Ok(Some(Signed { object: COSIGNED, head, note }))
 }
 
-/// Reads what is kept of a size, and checks its checksum and the log's signature; for the audit.
+/// Reads what is kept of a size, and checks it; for the audit.
 pub(crate) fn audited(signature: Signature<'_>, objects: &Objects, size: u64) -> Result<Option<Head>, StorageError> {
-    let Some(kept) = read(objects, size)? else { return Ok(None) };
-    signature.read(&name(size), kept.to_text().as_bytes()).map(|(head, _)| Some(head))
+    objects.read(&name(size))?.map(|bytes| check(signature, size, &bytes)).transpose()
+}
+
+/// Checks what is kept of a size: its checksum, the log's signature, and that it is of this size.
+pub(crate) fn check(signature: Signature<'_>, size: u64, bytes: &[u8]) -> Result<Head, StorageError> {
+    let (head, _) = signature.read(&name(size), decode(size, bytes)?.to_text().as_bytes())?;
+    if head.size == size {
+        return Ok(head);
+    }
+    Err(StorageError::corrupt(name(size), format!("it is the checkpoint of {} entries", head.size)))
 }
 
 /// Returns the object of a size.

@@ -89,6 +89,14 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// A log was begun there, and is not whole.
+    #[error("a log was begun in {} and is not whole: {why}", path.display())]
+    Begun {
+        /// The bucket.
+        path: PathBuf,
+        /// What may be the matter.
+        why: &'static str,
+    },
     /// Another process, or another handle of this one, writes to it.
     #[error("{} is open for writing already, by process {holder}; wait for it to end, or open read only", path.display())]
     Locked {
@@ -198,6 +206,16 @@ pub enum CopyError {
     Erased {
         /// The Erasure.
         id: NodeId,
+    },
+    /// An object beside the log is damaged, and a log is moved whole.
+    #[error("{object} in {place} is damaged: {why}")]
+    Damaged {
+        /// The place.
+        place: String,
+        /// The object.
+        object: String,
+        /// What was found, and what was expected.
+        why: String,
     },
     /// The log is not open for writing.
     #[error("{place} is not open for writing, and a log is moved by who writes it")]

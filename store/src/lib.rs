@@ -87,7 +87,7 @@ mod walk;
 pub use adopted::{AdoptedBundle, AdoptedLog, ForeignNode};
 pub use closed::Closed;
 pub use commit::{Receipt, SignedCommit};
-pub use copying::{Copied, Place};
+pub use copying::{Copied, Damage, Original, Place};
 pub use cosigned::{Cosigned, Witnesses};
 pub use erasing::{Erase, Erased};
 pub use error::{

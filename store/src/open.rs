@@ -84,8 +84,8 @@ pub(crate) fn init_on(objects: Objects, genesis: &Genesis, signer: NoteSigner, n
     // No head, no checkpoint: whatever lies in a folder is of an `init` that crashed and told nobody. In a bucket it may be of one
     // that is at work, and nothing there tells.
     if objects.bucket().is_some() && objects.exists(&segment::name(0))? {
-        let why = "a log was begun here and is not whole: another `init` is at work, or one was cut off; if none is at work, empty the place and begin again";
-        return Err(StorageError::corrupt(segment::name(0), why).into());
+        let why = "another `init` is at work, or one was cut off";
+        return Err(OpenError::Begun { path: objects.root().to_path_buf(), why });
     }
     objects.put(GENESIS, &entry)?;
     keys.write(&objects)?;
@@ -119,8 +119,8 @@ fn first_head(objects: &Objects, note: &str, head: Head, group: &[u8]) -> Result
     let exists = || OpenError::Exists { path: objects.root().to_path_buf() };
     let lease = Lease::begin(objects, bucket, new)?.ok_or_else(exists)?;
     if !objects.read(&segment::name(0))?.unwrap_or_default().ends_with(group) {
-        let why = "two logs were begun here at the same time, and neither is whole; empty the place, and begin one";
-        return Err(StorageError::corrupt(segment::name(0), why).into());
+        let why = "two were begun at the same time, and each has a part of it";
+        return Err(OpenError::Begun { path: objects.root().to_path_buf(), why });
     }
     Ok(HeadFile::Shared(Arc::new(lease)))
 }

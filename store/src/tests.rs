@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 mod across;
+mod beside;
 mod blocks;
 mod bucket;
 mod bundle;

@@ -1,6 +1,7 @@
 //! A log's bucket: what every bucket does, and a real service with S3's interface.
 
 mod conformance;
+mod copies;
 mod erasing;
 mod loss;
 mod operations;

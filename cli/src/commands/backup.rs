@@ -1,8 +1,8 @@
-//! `griptrace backup`, `griptrace restore`, `griptrace migrate`.
+//! `griptrace backup`, `griptrace migrate`.
 
 use std::path::{Path, PathBuf};
 
-use griptrace_store::{Closed, Copied, CopyError, OpenError, Store};
+use griptrace_store::{Closed, Copied, CopyError, Damage, Fault, OpenError, Store};
 use serde_json::json;
 
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     error::CommandError,
     log_source::Log,
     place::{BucketPlace, Place, bucket_address},
-    witnesses,
     workspace::{Config, Joining, Workspace},
 };
 
@@ -40,15 +39,6 @@ pub(crate) struct BackupArgs {
     check: bool,
 }
 
-/// Copy a backup to the place that the settings name, where there must be no log
-///
-/// Refused if anything there, on this machine, or a witness's evidence tells that more was signed than the backup has.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RestoreArgs {
-    #[command(flatten)]
-    from: PlaceArgs,
-}
-
 /// Move the log for good: from its folder into a bucket, or back, or to another bucket
 #[derive(Debug, clap::Args)]
 pub(crate) struct MigrateArgs {
@@ -65,11 +55,16 @@ pub(crate) struct MigrateArgs {
 
 impl PlaceArgs {
     /// Finds the place; what this machine makes of a bucket is kept beside the settings in `folder`.
-    fn place(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
+    pub(super) fn place(&self, folder: &Path) -> Result<griptrace_store::Place, CommandError> {
         match bucket_address(&self.place) {
             Some(address) => bucket(address, self.endpoint.as_ref(), self.region.as_ref()).beside(folder),
             None => Ok(griptrace_store::Place::Folder(std::path::absolute(&self.place)?)),
         }
+    }
+
+    /// Returns the endpoint and the region that were named.
+    pub(super) fn reached(&self) -> (Option<String>, Option<String>) {
+        (self.endpoint.clone(), self.region.clone())
     }
 }
 
@@ -83,49 +78,62 @@ pub(crate) fn back_up(context: &Context, args: &BackupArgs) -> Result<Answer, Co
     let store = Workspace::local_store(context, false)?;
     let to = args.to.place(&context.store_folder()?)?;
     if let Some(address) = bucket_address(&args.to.place) {
-        bucket(address, args.to.endpoint.as_ref(), args.to.region.as_ref()).refuse_inside_another()?;
+        bucket(address, args.to.endpoint.as_ref(), args.to.region.as_ref()).refuse_nested()?;
     }
     let copied = copying(context, |progress| store.back_up(&to, progress))?;
-    if args.check {
-        let bar = context.output.progress("checking the copy");
-        let progress = |what: &str, done, total| bar.step(what, done, total);
-        let wrong = |e: Box<dyn core::error::Error + Send + Sync>| {
-            CommandError::because(format!("cannot check the copy in {}", to.name()), e)
-        };
-        let report = to.open().map_err(|e| wrong(e.into()))?.fsck(&progress).map_err(|e| wrong(e.into()))?;
-        drop(bar);
-        if !report.is_clean() {
-            let faults: Vec<String> =
-                report.faults.iter().map(|fault| format!("{}: {}", fault.object, fault.why)).collect();
-            return Err(CommandError::refused(format!("the copy in {} is damaged: {}", to.name(), faults.join("; ")))
-                .with_hint("remove the damaged objects, or the whole copy, and back up again"));
-        }
+    let faults = if args.check { faults_of(context, &to)? } else { Vec::new() };
+    tell(context, "backed up to", &to, &copied)?;
+    for fault in &faults {
+        let (object, why) = (&fault.object, &fault.why);
+        let json = json!({ "object": object, "why": why, "in": to.name() });
+        context.output.either(&json, &[format!("FAULT  {object}: {why} (in the copy in {})", to.name())])?;
     }
-    tell(context, "backed up to", &to, &copied)
+    if let Some(error) = told(context, &to, &copied)? {
+        return Err(error);
+    }
+    if faults.is_empty() {
+        return Ok(Answer::YES);
+    }
+    Err(CommandError::refused(format!("the copy in {} is damaged, and the log was not looked at", to.name()))
+        .with_hint("make a new backup in another place, check that, and only then remove this one; griptrace fsck checks the log"))
 }
 
-pub(crate) fn restore(context: &Context, args: &RestoreArgs) -> Result<Answer, CommandError> {
-    refuse_server(context, "restore fills")?;
-    let folder = context.store_folder()?;
-    let config = Config::read(&folder)?;
-    let place = Place::of(&folder, &config)?;
-    let from = args.from.place(&folder)?;
-    let wrong = |e| CommandError::because(format!("cannot open the backup in {}", from.name()), e);
-    let backup = from.open().map_err(wrong)?;
-    config.check_log(&from.name(), &backup)?;
-    witnesses::refuse_split(&folder, &backup)?;
-    if let Some(bucket) = config.bucket() {
-        bucket.refuse_inside_another()?;
+/// Checks a copy as `griptrace fsck` does.
+fn faults_of(context: &Context, to: &griptrace_store::Place) -> Result<Vec<Fault>, CommandError> {
+    let bar = context.output.progress("checking the copy");
+    let progress = |what: &str, done, total| bar.step(what, done, total);
+    let wrong = |e: Box<dyn core::error::Error + Send + Sync>| {
+        CommandError::because(format!("cannot check the copy in {}", to.name()), e)
+    };
+    let report = to.open().map_err(|e| wrong(e.into()))?.fsck(&progress).map_err(|e| wrong(e.into()))?;
+    Ok(report.faults)
+}
+
+/// Returns the error for what a backup found damaged or lost in the log.
+fn told(context: &Context, to: &griptrace_store::Place, copied: &Copied) -> Result<Option<CommandError>, CommandError> {
+    let Copied { damaged, lacking, .. } = copied;
+    if damaged.is_empty() && lacking.is_empty() {
+        return Ok(None);
     }
-    place.fit(0)?;
-    let to = place.spot();
-    let copied = copying(context, |progress| backup.restore_to(&to, progress))?;
-    let answer = tell(context, "restored to", &to, &copied)?;
-    context.output.talk(
-        "what was signed after this backup is lost, and nothing here could tell of it: if the log has witnesses, ask them with \
-         `griptrace log cosign` before anything is recorded",
-    );
-    Ok(answer)
+    let here = Place::of_context(context)?.spot().name();
+    let objects: Vec<&str> =
+        damaged.iter().map(|damage| &*damage.object).chain(lacking.iter().map(|name| &**name)).collect();
+    let (count, objects) = (objects.len(), objects.join(", "));
+    let error = CommandError::refused(format!(
+        "of the log in {here} {count} objects are damaged or lost; the backup keeps what it has of them, and has all else: {objects}"
+    ));
+    let put = format!("put each back from {}, under the same name, and look with griptrace fsck", to.name());
+    let error = error.with_hint(put);
+    let error = if lacking.is_empty() {
+        error
+    } else {
+        error.with_hint("what was removed from the log on purpose has to be removed from the backup too")
+    };
+    Ok(Some(if damaged.iter().all(|damage| damage.is_kept) {
+        error
+    } else {
+        error.with_hint("of some the backup has no whole one: look in older backups and in the bucket's versions; docs/store.md says what is lost without")
+    }))
 }
 
 pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, CommandError> {
@@ -144,7 +152,7 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
     if is_same(config.bucket().as_ref(), target.as_ref()) {
         return tell_already_there(context);
     }
-    target.as_ref().map_or(Ok(()), BucketPlace::refuse_inside_another)?;
+    target.as_ref().map_or(Ok(()), BucketPlace::refuse_nested)?;
     let place = Place::new(&folder, target.as_ref().map(BucketPlace::open).transpose()?);
     place.fit(0)?;
     let to = place.spot();
@@ -153,7 +161,8 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Answer, C
     config.put_place(target, store.home());
     drop(store);
     config.save(&folder)?;
-    tell(context, "moved to", &to, &copied)
+    tell(context, "moved to", &to, &copied)?;
+    Ok(Answer::YES)
 }
 
 /// Tells whether two places are one, as far as an endpoint and a region are named at all.
@@ -202,7 +211,7 @@ fn to_move(context: &Context, to: &griptrace_store::Place) -> Result<Store, Comm
 }
 
 /// Copies, and shows how far it is.
-fn copying(
+pub(super) fn copying(
     context: &Context,
     copy: impl FnOnce(&dyn Fn(&str, u64, u64)) -> Result<Copied, CopyError>,
 ) -> Result<Copied, CommandError> {
@@ -210,6 +219,7 @@ fn copying(
     copy(&|what: &str, done, total| bar.step(what, done, total)).map_err(|error| {
         let hint = match &error {
             CopyError::OtherLog { .. } => "look whether the place is the right one",
+            CopyError::Damaged { .. } => "the log goes on where it is: put that object back from a backup, or remove it if there is none (docs/store.md says what is lost without), and give the same command again",
             CopyError::NoWriter { .. } => "see who writes to it, and end that",
             CopyError::LostTurn { .. } => "give the same command again: it takes the turn, copies the rest, and opens the log there",
             CopyError::Below { .. } => "find the newest copy; if there is none, begin a new log with `griptrace init`",
@@ -225,27 +235,38 @@ fn copying(
     })
 }
 
-fn tell(
+pub(super) fn tell(
     context: &Context,
     done: &str,
     place: &griptrace_store::Place,
     copied: &Copied,
-) -> Result<Answer, CommandError> {
-    let Copied { size, had, erased, .. } = copied;
+) -> Result<(), CommandError> {
+    let Copied { size, had, erased, damaged, lacking, .. } = copied;
     if !erased.is_empty() {
         let objects = erased.join(", ");
         context.output.talk(format_args!(
             "erased there too; if the bucket keeps old versions of objects, remove those of: {objects}"
         ));
     }
-    let object = json!({ "place": place.name(), "entries": size, "new": size.saturating_sub(*had), "erased": erased });
-    let line = format!("{done} {}: {size} entries, {} of them new", place.name(), size.saturating_sub(*had));
-    context.output.either(&object, &[line])?;
-    Ok(Answer::YES)
+    let new = size.saturating_sub(*had);
+    let mut lines = vec![format!("{done} {}: {size} entries, {new} of them new", place.name())];
+    lines.extend(damaged.iter().map(|Damage { object, why, is_kept }| {
+        let kept = if *is_kept { "the copy has a whole one, and keeps it" } else { "the copy has none that is whole" };
+        format!("FAULT  {object}: {why} (where it comes from; {kept})")
+    }));
+    lines.extend(lacking.iter().map(|object| {
+        format!("FAULT  {object}: the copy has it, or more of it, and what it comes from has not (the copy keeps it)")
+    }));
+    let of = |Damage { object, why, is_kept }: &Damage| json!({ "object": object, "why": why, "kept": is_kept });
+    let damaged: Vec<_> = damaged.iter().map(of).collect();
+    let object = json!({
+        "place": place.name(), "entries": size, "new": new, "erased": erased, "damaged": damaged, "lacking": lacking,
+    });
+    context.output.either(&object, &lines)
 }
 
 /// Refuses where the log is on a server: its operator does this.
-fn refuse_server(context: &Context, what: &str) -> Result<(), CommandError> {
+pub(super) fn refuse_server(context: &Context, what: &str) -> Result<(), CommandError> {
     match Workspace::server_url(context)? {
         None => Ok(()),
         Some(url) => Err(CommandError::failed(format!("{what} a log of this machine's, and this one is on {url}"))

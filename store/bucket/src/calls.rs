@@ -3,12 +3,13 @@
 //! `object_store` tells of a failed request its status, or a text. What a sentence for people needs stood in the answer: so
 //! [`wire`](crate::wire) leaves it here.
 
-use core::future::Future;
+use core::{any::Any, future::Future, panic::AssertUnwindSafe};
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError, mpsc},
 };
 
+use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 
 tokio::task_local! {
@@ -85,13 +86,34 @@ impl Waiter {
         let (tell, told) = mpsc::sync_channel(1);
         runtime.spawn(async move {
             let call = Arc::new(Mutex::new(None));
-            let result = CALL.scope(Arc::clone(&call), work).await;
+            // What broke is used by nobody any more.
+            let result = AssertUnwindSafe(CALL.scope(Arc::clone(&call), work)).catch_unwind().await;
             let failure = call.lock().unwrap_or_else(PoisonError::into_inner).take();
             // Who asked waits until it is told.
-            tell.send(result.map_err(|error| (error, failure))).ok();
+            tell.send(match result {
+                Ok(Ok(done)) => Ok(Ok(done)),
+                Ok(Err(error)) => Ok(Err((error, failure))),
+                Err(panic) => Err(panic),
+            })
+            .ok();
         });
-        told.recv().map_err(|_| gone())
+        told.recv().map_err(|_| gone())?.map_err(|panic| {
+            let why = said(&*panic);
+            io::Error::other(format!("the work for the bucket broke, which is a fault of this program: {why}"))
+        })
     }
+}
+
+/// Returns the message of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why")
+}
+
+/// Tells whether this thread works for a call to a bucket. A panic there is told by the call, as its error: a program that says
+/// so in its panic hook need not print it.
+pub fn is_within_a_call() -> bool {
+    CALL.try_with(|_| ()).is_ok()
 }
 
 impl Drop for Waiter {

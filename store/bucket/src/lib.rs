@@ -25,6 +25,7 @@ mod wire;
 mod tests;
 
 pub use self::{
+    calls::is_within_a_call,
     object::BucketStore,
     options::{Limits, Options},
     probe::probe,

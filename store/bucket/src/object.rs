@@ -53,6 +53,7 @@ impl BucketStore {
     /// If the address or an option can't be understood, or the file in `AWS_CA_BUNDLE` not be read.
     pub fn open(address: &str, options: Options) -> io::Result<Self> {
         let address = Address::parse(address)?;
+        options.check_urls()?;
         let mut authorities = options.authorities.clone();
         if let Some(file) = options.setting(&["aws_ca_bundle"]) {
             let read = fs::read(file).map_err(|error| {
@@ -238,7 +239,11 @@ impl Bucket for BucketStore {
     }
 
     fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> io::Result<Vec<String>> {
-        let inside = format!("{}/", self.address.key(folder)?);
+        let inside = match (folder, self.address.prefix.as_str()) {
+            ("", "") => String::new(),
+            ("", prefix) => format!("{prefix}/"),
+            (folder, _) => format!("{}/", self.address.key(folder)?),
+        };
         let mut found = Vec::new();
         let mut token = None;
         while found.len() < limit {

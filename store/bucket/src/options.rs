@@ -1,12 +1,26 @@
 //! How a bucket is reached.
 
 use core::{fmt, time::Duration};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
+use http::Uri;
 use object_store::{BackoffConfig, RetryConfig};
 
 /// Beginnings of the environment variables that the services' own programs read.
 const FAMILIES: [&str; 3] = ["aws_", "google_", "azure_"];
+/// What is set to the address of a service.
+const URLS: [&str; 10] = [
+    "aws_endpoint",
+    "aws_endpoint_url",
+    "aws_endpoint_url_s3",
+    "aws_endpoint_url_sts",
+    "aws_metadata_endpoint",
+    "azure_authority_host",
+    "azure_endpoint",
+    "azure_msi_endpoint",
+    "azure_storage_endpoint",
+    "google_base_url",
+];
 /// Bytes a second that a request is taken to move at least: one that moves less is given up.
 const BYTES_A_SECOND: u64 = 1 << 20;
 
@@ -100,6 +114,23 @@ impl Options {
         self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Refuses the address of a service that is none: whoever asks it finds out too late to say so.
+    pub(crate) fn check_urls(&self) -> io::Result<()> {
+        for (name, value) in self.settings().filter(|(name, _)| URLS.contains(name)) {
+            let is_url = |url: Uri| {
+                matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+            };
+            if !value.parse().is_ok_and(is_url) {
+                let name = name.to_ascii_uppercase();
+                let said = format!(
+                    "{value:?} is not the address of a service, http://HOST:PORT or https://HOST; correct the endpoint ({name})"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn setting(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.settings.get(*name)).map(String::as_str)
     }
@@ -121,6 +152,26 @@ mod tests {
         let options = Options::from_environment(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let found: Vec<_> = options.settings().collect();
         assert_eq!(found, [("aws_access_key_id", "id"), ("google_bucket", "b")]);
+    }
+
+    /// Without a scheme it was taken, and a thread panicked at the first request.
+    #[test]
+    fn what_is_no_address_of_a_service_is_refused_by_name() {
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_ENDPOINT"] {
+            let check = |value| Options::default().with(name, value).check_urls();
+            for good in ["http://127.0.0.1:18333", "https://gateway.example/s3/", "http://[::1]:9000", "HTTPS://a"] {
+                check(good).unwrap();
+            }
+            for bad in
+                ["127.0.0.1:18333", "localhost:9000", "gateway.example", "ftp://a", "http://", "https:///x", "/x"]
+            {
+                let said = check(bad).unwrap_err().to_string();
+                assert!(
+                    said.contains(&format!("{bad:?}")) && said.contains(name) && said.contains("http://"),
+                    "{said}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use griptrace_core::digest::Digest;
 
-use super::{FOLDER, parse_lines, read_lines, write_lines};
+use super::{FOLDER, parse_lines, write_lines};
 use crate::{error::StorageError, objects::Objects};
 
 /// The list of sizes, beside the bundles.
@@ -19,20 +19,28 @@ pub(crate) type Sizes = BTreeMap<Digest, u64>;
 /// process adopts it at the same time, the later size stays.
 pub(super) fn note_size(objects: &Objects, digest: &Digest, is_there: bool, size: u64) -> Result<(), StorageError> {
     objects.change(&object(), |there| {
-        let mut sizes: Sizes = parse_lines(there, &object(), read_size)?.into_iter().collect();
+        let mut sizes = parse(there)?;
         if is_there && sizes.contains_key(digest) {
             return Ok(None);
         }
         let noted = sizes.entry(*digest).or_insert(size);
         *noted = size.max(*noted);
-        let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
-        Ok(Some(write_lines(&lines.concat())))
+        Ok(Some(write(&sizes)))
     })
+}
+
+pub(super) fn write(sizes: &Sizes) -> Vec<u8> {
+    let lines: Vec<String> = sizes.iter().map(|(digest, size)| format!("{digest} {size}\n")).collect();
+    write_lines(&lines.concat())
+}
+
+pub(super) fn parse(bytes: Option<&[u8]>) -> Result<Sizes, StorageError> {
+    Ok(parse_lines(bytes, &object(), read_size)?.into_iter().collect())
 }
 
 /// Reads when each bundle was adopted.
 pub(crate) fn read_sizes(objects: &Objects) -> Result<Sizes, StorageError> {
-    Ok(read_lines(objects, &object(), read_size)?.into_iter().collect())
+    parse(objects.read(&object())?.as_deref())
 }
 
 fn read_size(line: &str) -> Option<(Digest, u64)> {
@@ -40,6 +48,7 @@ fn read_size(line: &str) -> Option<(Digest, u64)> {
     Some((Digest::from_hex(digest)?, size.parse().ok()?))
 }
 
-fn object() -> String {
+/// Returns the object that holds them.
+pub(super) fn object() -> String {
     format!("{FOLDER}/{SIZES}")
 }

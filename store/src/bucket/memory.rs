@@ -72,7 +72,7 @@ impl Bucket for MemoryBucket {
     }
 
     fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> io::Result<Vec<String>> {
-        let inside = format!("{folder}/");
+        let inside = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let objects = self.objects();
         let from = after.map_or_else(|| inside.clone(), |after| format!("{inside}{after}"));
         let names = objects.by_name.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));

@@ -35,7 +35,7 @@ fn text(store: &Store, size: u64) -> String {
     Note::parse(store.checkpoint_at(size).unwrap().unwrap().as_bytes()).unwrap().text().to_owned()
 }
 
-fn cosign(store: &Store, size: u64, number: u8, time: u64) -> Cosigned {
+pub(super) fn cosign(store: &Store, size: u64, number: u8, time: u64) -> Cosigned {
     let line = witness(number).sign(&text(store, size), time).unwrap();
     store.keep_cosignatures(size, &[line], &both()).unwrap()
 }

@@ -90,6 +90,10 @@ fn a_damaged_or_lost_segment_is_named_and_comes_back_from_a_backup() {
     bucket.remove(&name).unwrap();
     let missing = world.fails(2, &["--store", "two", "log"]);
     assert!(missing.contains(&name) && missing.contains("missing"), "{missing}");
+    assert!(
+        missing.contains(&format!("hint: griptrace fsck tells what else is damaged; put {name} back")),
+        "{missing}"
+    );
     bucket.put(&name, &kept.get(&name, None).unwrap().unwrap().bytes, &When::Absent).unwrap();
     assert!(world.works(&["--store", "two", "fsck"]).contains("holds together"));
     assert!(world.works(&["--store", "two", "fsck", "--sample", "5"]).contains("holds together"));

@@ -229,7 +229,7 @@ fn a_log_is_moved_into_a_bucket_and_back_backed_up_and_restored() {
 }
 
 /// Removes every object.
-fn empty(bucket: &BucketStore) {
+pub(super) fn empty(bucket: &BucketStore) {
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let inside = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };

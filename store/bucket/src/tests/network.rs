@@ -87,6 +87,21 @@ fn without_tls_is_only_asked_who_was_allowed() {
 }
 
 #[test]
+fn what_panics_within_a_call_is_its_error() {
+    let waiter = crate::calls::Waiter::new().unwrap();
+    let is_within = Arc::new(core::sync::atomic::AtomicBool::new(false));
+    let seen = Arc::clone(&is_within);
+    let broken = waiter.wait::<()>(async move {
+        seen.store(crate::is_within_a_call(), core::sync::atomic::Ordering::Relaxed);
+        panic!("request {}", "invalid")
+    });
+    let said = broken.unwrap_err().to_string();
+    assert!(said.contains("a fault of this program") && said.ends_with("request invalid"), "{said}");
+    assert!(is_within.load(core::sync::atomic::Ordering::Relaxed) && !crate::is_within_a_call());
+    assert!(waiter.wait(async { Ok(7) }).unwrap().is_ok_and(|found| found == 7), "the next one is answered");
+}
+
+#[test]
 fn a_machine_without_a_key_is_told_so() {
     let port = closed();
     let none = hasty();
