@@ -8,6 +8,7 @@ mod erase;
 mod fleet;
 mod history;
 mod keys;
+mod log_key;
 mod support;
 mod waiting;
 
