@@ -616,7 +616,14 @@ fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) ->
     let place = Place::of(folder, config)?;
     let signer = if writing { Some(log_signer(folder, config)?) } else { None };
     let progress = Some(place::progress(output));
-    let store = place.open(OpenOptions { signer, progress, ..OpenOptions::default() })?;
+    let store = place.open(OpenOptions { signer, progress, ..OpenOptions::default() });
+    let store = store.map_err(|error| match (error.source.source().and_then(|e| e.downcast_ref()), &config.keys.log) {
+        (Some(griptrace_store::OpenError::WrongKey { .. }), Some(log)) => error.with_hint(format!(
+            "the signer is {}, as `log` under [keys] in {CONFIG} says; griptrace key show FILE tells which key a file holds",
+            folder.join(log).display()
+        )),
+        _ => error,
+    })?;
     config.check_home(&place, &store)?;
     Ok(store)
 }

@@ -120,6 +120,19 @@ fn clients_go_on_after_every_change_of_the_logs_key() {
     assert_eq!(desk.keys.len(), 4);
 }
 
+/// Both keys were named, and not the file that holds the wrong one.
+#[test]
+fn a_wrong_file_for_the_logs_key_is_named() {
+    let desk = Desk::new();
+    let file = desk.op().join(".griptrace/keys/log.key");
+    fs::remove_file(&file).unwrap();
+    desk.dir.new_key("op/.griptrace/keys/log.key");
+    let said = desk.dir.ends(2, "--store op add dataset op/raw.bin --origin collected");
+    let shown = std::path::Path::new("op/.griptrace/keys/log.key").display().to_string();
+    assert!(said.contains(&desk.keys[0]) && said.contains(&shown), "{said}");
+    assert!(said.contains("hint: ") && said.contains("griptrace key show FILE tells which key a file holds"), "{said}");
+}
+
 /// A server that has a log of the same name, with a key that no change leads to.
 #[test]
 fn a_server_with_another_key_and_no_proven_change_is_refused() {

@@ -15,6 +15,7 @@ use griptrace_core::{
 use griptrace_proto::v1::{self, proof_service_server::ProofService};
 use griptrace_store::{Chosen, Disclose, ProveOptions, Store, StoredNode};
 use tonic::{Code, Request, Response, Status};
+use tracing::Instrument as _;
 
 use super::{
     MESSAGE_BYTES, node_id,
@@ -180,10 +181,11 @@ impl ProofService for Handlers {
         let (after, place) = call.work(place, move || pinned(&shared, after)).await?;
         let (maker, answers) = answer(1);
         let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
+        let telling = async move {
             let _place = place;
             watch(&shared, &call, after, &maker).await;
-        });
+        };
+        tokio::spawn(telling.in_current_span());
         Ok(Response::new(answers))
     }
 
