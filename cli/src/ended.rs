@@ -112,12 +112,11 @@ impl Workspace {
         Ok(self.signers.get_or_init(|| found))
     }
 
-    /// Returns the keys that the log had before that of now, the oldest first; none of a log on a server, whose key of now is
-    /// the one that is pinned.
+    /// Returns the keys that the log had before that of now, the oldest first.
     pub(crate) fn earlier_log_keys(&self) -> Result<Vec<Earlier>, CommandError> {
         match &self.store {
             Log::Local(store) => earlier(store.genesis(), &store.key_history()),
-            Log::Remote(_) => Ok(Vec::new()),
+            Log::Remote(remote) => earlier(remote.genesis(), remote.key_history()),
         }
     }
 

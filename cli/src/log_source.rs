@@ -7,6 +7,7 @@ use griptrace_core::{
     entry::Genesis,
     id::{GenesisHash, NodeId},
     key::{PublicKey, Signer},
+    key_history::KeyHistory,
     node::Kind,
 };
 use griptrace_store::{
@@ -39,11 +40,12 @@ impl Log {
         }
     }
 
-    /// Returns the keys that its checkpoints were signed with, the oldest first; on a server, the one that is pinned.
+    /// Returns the keys that its checkpoints were signed with, the oldest first.
     pub(crate) fn log_keys(&self) -> Vec<PublicKey> {
+        let keys = |history: &KeyHistory| history.log_keys().map(|(_, key)| key.clone()).collect();
         match self {
-            Self::Local(store) => store.key_history().log_keys().map(|(_, key)| key.clone()).collect(),
-            Self::Remote(remote) => vec![remote.genesis().key.clone()],
+            Self::Local(store) => keys(&store.key_history()),
+            Self::Remote(remote) => keys(remote.key_history()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A log on a server, believed only as far as it is proven.
 //!
-//! On connecting, the log's first entry, its key and its newest checkpoint are compared with what was seen
+//! On connecting, the log's first entry, its keys ([`keys`]) and its newest checkpoint are compared with what was seen
 //! before ([`seen`]); every question of a command is then asked at the size of that one checkpoint, and every
 //! answer is checked against its root ([`check`]). What a server can't prove is that nothing was left out of
 //! what stands on a node, of a search, or of a name's history.
@@ -8,6 +8,7 @@
 mod check;
 mod commit;
 mod connection;
+mod keys;
 mod lie;
 mod questions;
 mod seen;
@@ -26,8 +27,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use griptrace_core::{
     digest::Digest,
-    entry::{Entry, Genesis, genesis_hash},
+    entry::Genesis,
     id::{GenesisHash, NodeId},
+    key_history::KeyHistory,
     note::NoteVerifier,
 };
 use griptrace_proto::v1::{
@@ -40,6 +42,7 @@ pub(crate) use self::settings::{ServerArgs, ServerConfig, Target, check_url, rea
 use self::{
     check::{Pinned, Verified, digests, read_id, status_key},
     connection::{Caller, Connection, client, drain, request},
+    keys::{LogKeys, stated_size},
     lie::Lie,
     seen::Seen,
     trouble::trouble,
@@ -57,9 +60,7 @@ const AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Remote {
     connection: Connection,
-    genesis: Genesis,
-    home: GenesisHash,
-    verifier: NoteVerifier,
+    keys: LogKeys,
     seen: Seen,
     pinned: Pinned,
     /// Verified nodes.
@@ -99,6 +100,13 @@ fn newest(connection: &Connection, seen: u64) -> Result<v1::GetCheckpointRespons
     answer.map_err(|status| trouble(connection.url(), &status))
 }
 
+/// Asks which log it is.
+fn ask_log(connection: &Connection) -> Result<LogKeys, CommandError> {
+    let answer = connection
+        .ask(|caller| async { Ok(proofs(caller).get_log(request(v1::GetLogRequest {})).await?.into_inner()) })?;
+    LogKeys::read(&answer)
+}
+
 impl Remote {
     /// Goes to a server and pins its newest checkpoint, which has to extend what was seen before.
     ///
@@ -110,21 +118,26 @@ impl Remote {
         origin: Option<&str>,
     ) -> Result<Self, CommandError> {
         let connection = Connection::new(output, target)?;
-        let answer = connection
-            .ask(|caller| async { Ok(proofs(caller).get_log(request(v1::GetLogRequest {})).await?.into_inner()) })?;
-        let (genesis, home, verifier) = log(&answer)?;
-        check_origin(connection.url(), &genesis, &verifier, target, origin)?;
-        let seen = Seen::new(folder, verifier.clone(), home);
+        let mut keys = ask_log(&connection)?;
+        check_origin(connection.url(), keys.genesis(), origin)?;
+        let seen = Seen::new(folder, &keys.genesis().origin, keys.home());
         let last = seen.last()?;
         let answer = newest(&connection, last.as_ref().map_or(0, |last| last.size))?;
-        let pinned = check::checkpoint(&verifier, &answer.checkpoint)?;
+        let lacks = |keys: &LogKeys| {
+            let known = [target.log.clone(), last.as_ref().map(|last| last.by.to_vkey())];
+            known.iter().flatten().any(|key| keys.place(key).is_none()) || keys.checkpoint(&answer.checkpoint).is_err()
+        };
+        if lacks(&keys) {
+            // It may have changed since it was asked for, or be that of a server which has followed the log less far.
+            connection.ask_beyond(answer.tree_size);
+            keys = same_log(&keys, ask_log(&connection)?)?;
+        }
+        let pinned = keys.checkpoint(&answer.checkpoint)?;
         pinned.at(answer.tree_size)?;
         connection.ask_beyond(pinned.size);
         let remote = Self {
             connection,
-            genesis,
-            home,
-            verifier,
+            keys: keys.at(pinned.size)?,
             seen,
             pinned,
             nodes: RefCell::default(),
@@ -132,35 +145,108 @@ impl Remote {
             statuses: RefCell::default(),
             assessments: RefCell::default(),
         };
-        match last {
-            Some(last) => remote.check_growth(&last)?,
-            None => remote.first_contact(output, target.log.is_some())?,
-        }
+        remote.believe(output, target, last.as_ref())?;
         remote.keep(&remote.pinned)?;
         Ok(remote)
     }
 
-    /// Checks that the checkpoint extends the one that was seen last.
+    /// Checks that the log is the one that was seen, or is pinned, and says how its key changed since.
+    fn believe(&self, output: &Output, target: &Target, last: Option<&Pinned>) -> Result<(), CommandError> {
+        // What contradicts what was seen comes first: of that the evidence is kept.
+        last.map_or(Ok(()), |last| self.check_growth(last))?;
+        check_pin(self.url(), &self.keys, target)?;
+        self.check_changes(&self.keys, &self.pinned)?;
+        if last.is_none() {
+            self.first_contact(output, target.log.is_some())?;
+        }
+        if let Some(pinned) = &target.log {
+            self.check_first_key(pinned, last)?;
+        }
+        let known = last.map(|last| last.by.to_vkey()).or_else(|| target.log.clone());
+        for place in known.and_then(|key| self.keys.place(&key)).into_iter().flat_map(|known| known..) {
+            let Some(told) = self.keys.told(place) else { break };
+            output.talk(format_args!("note: {told}"));
+        }
+        Ok(())
+    }
+
+    /// Checks that the checkpoint extends the one that was seen last, which was signed by the key of its size.
     fn check_growth(&self, last: &Pinned) -> Result<(), CommandError> {
         let has_grown = last.size > 0 && last.size < self.pinned.size;
         let proof = if has_grown { self.consistency(last.size, self.pinned.size)? } else { Vec::new() };
-        self.seen.check_growth(last, &self.pinned, &proof)
+        self.seen.check_growth(last, &self.pinned, &proof)?;
+        match self.keys.signs(last.size).filter(|signs| **signs != last.by) {
+            Some(signs) => {
+                let (size, vkey, shown) = (last.size, last.by.to_vkey(), signs.to_vkey());
+                Err(CommandError::from(Lie::SeenKey { size, vkey, shown })
+                    .with_hint("a change of the log's key is left out or moved; ask the operator, and believe nothing of it until then"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks that the first entry is the log's first leaf, and says whose word is taken.
     fn first_contact(&self, output: &Output, is_pinned: bool) -> Result<(), CommandError> {
-        let size = self.pinned.size;
-        let proof = self.inclusion(0)?;
-        let genesis = self.genesis.to_bytes().map_err(|e| Lie::malformed("the log's first entry", e))?;
-        self.pinned.holds("the log's first entry", &genesis, 0, &proof)?;
+        self.check_first_entry(&self.pinned)?;
         if !is_pinned {
             output.talk(format_args!(
-                "note: this is the first contact with the log {}; from now on it is held to its key {} and to its checkpoint of size {size}. Compare the key with what the operator says",
-                self.genesis.origin,
-                self.verifier.to_vkey()
+                "note: this is the first contact with the log {}; from now on it is held to its key {} and to its checkpoint of size {}. Compare the key with what the operator says",
+                self.genesis().origin,
+                self.pinned.by.to_vkey(),
+                self.pinned.size
             ));
         }
         Ok(())
+    }
+
+    fn check_first_entry(&self, under: &Pinned) -> Result<(), CommandError> {
+        let proof = self.inclusion(0, under.size)?;
+        let genesis = self.genesis().to_bytes().map_err(|e| Lie::malformed("the log's first entry", e))?;
+        Ok(under.holds("the log's first entry", &genesis, 0, &proof)?)
+    }
+
+    /// Checks that changes of the log's key stand in the log where they are said to stand.
+    fn check_changes(&self, keys: &LogKeys, under: &Pinned) -> Result<(), CommandError> {
+        for change in keys.changes().iter().filter(|change| change.index < under.size) {
+            let proof = self.inclusion(change.index, under.size)?;
+            under.holds("a change of the log's key", &change.entry, change.index, &proof)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the log is that of a pinned first key, where a revoker took it out of use: its signature on a change does not show it
+    /// then, so that one on a checkpoint has to.
+    fn check_first_key(&self, pinned: &str, last: Option<&Pinned>) -> Result<(), CommandError> {
+        let Some(revoked) = self.keys.first_key_revoked() else { return Ok(()) };
+        let is_seen = last.is_some_and(|last| last.by.to_vkey() == pinned);
+        if is_seen || self.keys.place(pinned) != Some(0) {
+            return Ok(());
+        }
+        let lacking = || Lie::FirstKey { vkey: pinned.to_owned(), index: revoked.index };
+        let asked = v1::GetCheckpointRequest { tree_size: revoked.index, known_size: 0 };
+        let answer = self
+            .connection
+            .ask(|caller| async move { Ok(proofs(caller).get_checkpoint(request(asked)).await?.into_inner()) });
+        let answer = answer.map_err(|why| why.while_doing(lacking().to_string()))?;
+        let before = self.keys.checkpoint(&answer.checkpoint)?;
+        if before.by.to_vkey() != pinned {
+            return Err(lacking().into());
+        }
+        self.check_first_entry(&before)?;
+        self.check_history(&before)
+    }
+
+    /// Reads a checkpoint that the log's key signed; the key may have changed since the command began.
+    fn checkpoint(&self, note: &str) -> Result<Pinned, CommandError> {
+        let unsigned = match self.keys.checkpoint(note) {
+            Ok(read) => return Ok(read),
+            Err(lie) => lie,
+        };
+        self.connection.ask_beyond(stated_size(note)?.max(self.pinned.size));
+        let keys = same_log(&self.keys, ask_log(&self.connection)?)?;
+        let Ok(read) = keys.checkpoint(note) else { return Err(unsigned.into()) };
+        self.check_changes(&keys, &read)?;
+        Ok(read)
     }
 
     /// Asks for a consistency proof between two sizes.
@@ -172,14 +258,15 @@ impl Remote {
         Ok(digests("a consistency proof", &answer.consistency)?)
     }
 
-    /// Asks for the path of a leaf at the pinned size.
-    fn inclusion(&self, index: u64) -> Result<Vec<Bytes>, CommandError> {
-        let tree_size = self.pinned.size;
+    /// Asks for the path of a leaf in the tree of a size.
+    fn inclusion(&self, index: u64, tree_size: u64) -> Result<Vec<Bytes>, CommandError> {
         let answer = self.connection.ask(|caller| async move {
             let leaf = v1::GetInclusionProofRequest { index, tree_size };
             Ok(proofs(caller).get_inclusion_proof(request(leaf)).await?.into_inner())
         })?;
-        self.pinned.at(answer.tree_size)?;
+        if answer.tree_size != tree_size {
+            return Err(Lie::Size { pinned: tree_size, found: answer.tree_size }.into());
+        }
         Ok(answer.log_path)
     }
 
@@ -202,12 +289,22 @@ impl Remote {
 
     /// Returns the log's first entry.
     pub(crate) const fn genesis(&self) -> &Genesis {
-        &self.genesis
+        self.keys.genesis()
     }
 
     /// Returns the log that nodes are for.
     pub(crate) const fn home(&self) -> GenesisHash {
-        self.home
+        self.keys.home()
+    }
+
+    /// Returns which key signed the log's checkpoints when. What keys of committers have ended it does not tell.
+    pub(crate) const fn key_history(&self) -> &KeyHistory {
+        self.keys.history()
+    }
+
+    /// Returns the key that signed the pinned checkpoint.
+    pub(crate) const fn log_key(&self) -> &NoteVerifier {
+        &self.pinned.by
     }
 
     /// Returns the size that everything is asked at.
@@ -269,7 +366,7 @@ impl Remote {
         for answer in answers {
             self.pinned.at(answer.tree_size)?;
             for node in &answer.nodes {
-                let Verified { node, is_withheld } = self.pinned.node(self.home, node)?;
+                let Verified { node, is_withheld } = self.pinned.node(self.home(), node)?;
                 if !lacking.remove(&node.id) {
                     return Err(Lie::Unasked { id: node.id });
                 }
@@ -330,43 +427,32 @@ async fn ask_status(caller: Caller, id: NodeId, tree_size: u64) -> Result<v1::Ge
     Ok(proofs(caller).get_status(request(question)).await?.into_inner())
 }
 
-/// Reads which log a server has. That it is the right one, only who knows its key can say.
-fn log(answer: &v1::GetLogResponse) -> Result<(Genesis, GenesisHash, NoteVerifier), CommandError> {
-    let genesis = match Entry::parse(&answer.genesis) {
-        Ok(Entry::Genesis(genesis)) => genesis,
-        Ok(Entry::Commit(_) | Entry::KeyChange(_) | Entry::StatusHead(_)) => {
-            return Err(Lie::malformed("the log's first entry", "it is another entry").into());
-        }
-        Err(error) => return Err(Lie::malformed("the log's first entry", error).into()),
-    };
-    let verifier = crate::workspace::verifier(&genesis)?;
-    let found = verifier.to_vkey();
-    if answer.vkey != found || answer.origin != genesis.origin {
-        return Err(Lie::Key { stated: format!("{} with the key {}", answer.origin, answer.vkey), found }.into());
-    }
-    Ok((genesis, genesis_hash(&answer.genesis), verifier))
+/// Returns the keys that a server shows now, of the log that it showed before.
+fn same_log(before: &LogKeys, now: LogKeys) -> Result<LogKeys, Lie> {
+    if now.home() == before.home() { Ok(now) } else { Err(Lie::OtherLog { before: before.home(), found: now.home() }) }
 }
 
 /// Refuses another log than the settings name.
-fn check_origin(
-    url: &str,
-    genesis: &Genesis,
-    verifier: &NoteVerifier,
-    target: &Target,
-    origin: Option<&str>,
-) -> Result<(), CommandError> {
+fn check_origin(url: &str, genesis: &Genesis, origin: Option<&str>) -> Result<(), CommandError> {
     let found = &genesis.origin;
-    if let Some(origin) = origin.filter(|origin| origin != found) {
-        return Err(CommandError::failed(format!(
-            "the server {url} has the log {found}, and this folder is of {origin}"
-        )));
+    match origin.filter(|origin| origin != found) {
+        Some(origin) => {
+            Err(CommandError::failed(format!("the server {url} has the log {found}, and this folder is of {origin}")))
+        }
+        None => Ok(()),
     }
-    let (key, pinned) = (verifier.to_vkey(), target.log.as_ref());
-    match pinned.filter(|pinned| **pinned != key) {
-        Some(pinned) => Err(CommandError::failed(format!(
-            "the server {url} shows a log with the key {key}, and {pinned} is the one that is pinned"
-        ))
-        .with_hint("ask the operator which key the log has; it does not change while the log lives")),
+}
+
+/// Refuses a log that never had the key that is pinned.
+fn check_pin(url: &str, keys: &LogKeys, target: &Target) -> Result<(), CommandError> {
+    match target.log.as_ref().filter(|pinned| keys.place(pinned).is_none()) {
+        Some(pinned) => {
+            let key = keys.newest().map(NoteVerifier::to_vkey).unwrap_or_default();
+            Err(CommandError::failed(format!(
+                "the server {url} shows a log with the key {key}, and {pinned} is the one that is pinned"
+            ))
+            .with_hint("ask the operator which key the log has; if it changed, a server shows the change, signed, and no change that it shows is from the pinned key or to it"))
+        }
         None => Ok(()),
     }
 }

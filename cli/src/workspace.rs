@@ -266,7 +266,7 @@ impl Workspace {
             .inspect_err(|_| drop(fs::remove_dir(&folder)))?;
         let (key, path) = committer_of(&folder, committer_key, passphrase)?;
         let genesis = remote.genesis();
-        server.log = vkey(genesis)?;
+        server.log = remote.log_key().to_vkey();
         let keys = KeyPaths::new(None, path);
         let config = Config {
             server: Some(server),
@@ -425,7 +425,7 @@ impl Workspace {
                 let genesis = store.genesis();
                 vkey(&Genesis { key: newest.unwrap_or_else(|| genesis.key.clone()), ..genesis.clone() })
             }
-            Log::Remote(remote) => vkey(remote.genesis()),
+            Log::Remote(remote) => Ok(remote.log_key().to_vkey()),
         }
     }
 
@@ -632,7 +632,14 @@ fn open_store(output: &Output, folder: &Path, config: &Config, writing: bool) ->
     let place = Place::of(folder, config)?;
     let signer = if writing { Some(log_signer(folder, config)?) } else { None };
     let progress = Some(place::progress(output));
-    let store = place.open(OpenOptions { signer, progress, ..OpenOptions::default() })?;
+    let store = place.open(OpenOptions { signer, progress, ..OpenOptions::default() });
+    let store = store.map_err(|error| match (error.source.source().and_then(|e| e.downcast_ref()), &config.keys.log) {
+        (Some(griptrace_store::OpenError::WrongKey { .. }), Some(log)) => error.with_hint(format!(
+            "the signer is {}, as `log` under [keys] in {CONFIG} says; griptrace key show FILE tells which key a file holds",
+            folder.join(log).display()
+        )),
+        _ => error,
+    })?;
     config.check_home(&place, &store)?;
     Ok(store)
 }
@@ -713,7 +720,13 @@ fn has_settings(folder: &Path) -> Result<bool, CommandError> {
 fn new_folder(dir: &Path) -> Result<PathBuf, CommandError> {
     let folder = dir.join(FOLDER);
     if has_settings(&folder)? {
-        return Err(CommandError::failed(format!("{} holds a store already", folder.display())));
+        let error = CommandError::failed(format!("{} holds a store already", folder.display()));
+        let is_client = Config::read(&folder).is_ok_and(|config| config.server.is_some());
+        return Err(if is_client {
+            error.with_hint("it is a client's, with the committer's key: it goes on being used when the log's key changes, and the address of the server stands in its config.toml")
+        } else {
+            error
+        });
     }
     make_folder(&folder)?;
     Ok(folder)

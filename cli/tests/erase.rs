@@ -1,15 +1,9 @@
 //! A person's request and a recalled recording, from the command to what a buyer still sees.
 
 use core::{ops::Deref, time::Duration};
-use std::{
-    fs,
-    path::Path,
-    process::{Child, Stdio},
-    thread,
-    time::Instant,
-};
+use std::{fs, path::Path, thread};
 
-use crate::support::{Folder, Words, command};
+use crate::support::{Folder, Serving, Words};
 
 const SITE: &str = "the kitchen of Erika Mustermann";
 const RECALLED: &str = "erika-at-home-0001.pgm";
@@ -70,20 +64,7 @@ impl Desk {
 
     /// Serves the log, and returns where.
     fn serve(&self) -> (Serving, String) {
-        let args = "serve --listen 127.0.0.1:0 --http off --ready-file ready.json";
-        let mut command = command(self.path(), args);
-        let mut serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let begun = Instant::now();
-        loop {
-            let told = fs::read(self.path().join("ready.json")).ok();
-            let told = told.and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
-            if let Some(told) = told {
-                return (serving, format!("http://{}", told["grpc"].as_str().unwrap()));
-            }
-            let has_ended = serving.0.try_wait().unwrap();
-            assert!(has_ended.is_none() && begun.elapsed() < Duration::from_secs(120), "it does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        Serving::start(self.path(), "")
     }
 
     #[track_caller]
@@ -116,16 +97,6 @@ impl Desk {
     fn id(&self, node: &str) -> String {
         let shown: serde_json::Value = serde_json::from_str(&self.say(&format!("--json show {node}"))).unwrap();
         shown["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// A server, until it is dropped.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.kill().unwrap_or_default();
-        self.0.wait().map(drop).unwrap_or_default();
     }
 }
 

@@ -12,6 +12,7 @@ mod history;
 mod inventory;
 mod keys;
 mod lineage_file;
+mod log_key;
 mod names;
 mod said;
 mod support;

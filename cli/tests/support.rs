@@ -1,9 +1,12 @@
 //! The program, run in a folder as a person runs it, that knows nothing but what it is told there.
 
+use core::time::Duration;
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Instant,
 };
 
 use serde_json::Value as Json;
@@ -156,5 +159,36 @@ impl Folder {
     #[track_caller]
     pub(crate) fn id(&self, text: &str) -> String {
         self.json(&["show", text])["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A server on this machine, until it is dropped.
+pub(crate) struct Serving(Child);
+
+impl Serving {
+    /// Serves the store in a folder, and returns at which address it may be called.
+    pub(crate) fn start(folder: &Path, more: &str) -> (Self, String) {
+        let ready = folder.join("ready.json");
+        fs::remove_file(&ready).unwrap_or_default();
+        let args = format!("serve --listen 127.0.0.1:0 --http off --ready-file ready.json {more}");
+        let mut command = command(folder, &args);
+        let mut serving = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let begun = Instant::now();
+        loop {
+            let told = fs::read(&ready).ok().and_then(|told| serde_json::from_slice::<Json>(&told).ok());
+            if let Some(told) = told {
+                return (serving, format!("http://{}", told["grpc"].as_str().unwrap()));
+            }
+            let has_ended = serving.0.try_wait().unwrap();
+            assert!(has_ended.is_none() && begun.elapsed() < Duration::from_secs(120), "it does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.kill().unwrap_or_default();
+        self.0.wait().map(drop).unwrap_or_default();
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Pinned {
     pub(crate) root: Digest,
     /// The signed note.
     pub(crate) note: String,
+    /// The key of the log that signed it.
+    pub(crate) by: NoteVerifier,
 }
 
 /// A node that was verified.
@@ -54,7 +56,7 @@ pub(crate) fn checkpoint(verifier: &NoteVerifier, note: &str) -> Result<Pinned, 
     if checkpoint.origin != verifier.name() {
         return Err(Lie::Origin { expected: verifier.name().to_owned(), found: checkpoint.origin });
     }
-    Ok(Pinned { size: checkpoint.size, root: checkpoint.root, note: note.to_owned() })
+    Ok(Pinned { size: checkpoint.size, root: checkpoint.root, note: note.to_owned(), by: verifier.clone() })
 }
 
 impl Pinned {

@@ -15,7 +15,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
 use super::{
-    Remote, check,
+    Remote,
     check::{digests, status_key},
     connection::{busy_for, client},
     lie::Lie,
@@ -48,7 +48,7 @@ impl Remote {
             });
             node.map(|node| status_key(*id, &node.core))
         };
-        let entry = signed_commit(self.home, records, &marked, signer, issuer, clock::now());
+        let entry = signed_commit(self.home(), records, &marked, signer, issuer, clock::now());
         // Without the marked node nobody knows under which key its mark stands.
         if let Some(error) = failed.into_inner() {
             return Err(error);
@@ -127,7 +127,7 @@ impl Remote {
             let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
             return Err(Lie::Receipt { sent, found }.into());
         }
-        let under = check::checkpoint(&self.verifier, &receipt.checkpoint)?;
+        let under = self.checkpoint(&receipt.checkpoint)?;
         under.at(receipt.tree_size)?;
         under.holds("the commit", entry, receipt.index, &receipt.log_path)?;
         self.connection.ask_beyond(under.size.max(self.pinned.size));

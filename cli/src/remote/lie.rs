@@ -16,9 +16,25 @@ pub(crate) enum Lie {
     /// Something in it can't be read.
     #[error("{what} can't be read: {why}")]
     Malformed { what: &'static str, why: String },
-    /// The log's key is not the one that its first entry names.
-    #[error("it says that the log is {stated}, and the log's first entry names {found}")]
+    /// The log's key is not the one to which its first entry and the changes of its key lead.
+    #[error("it says that the log is {stated}, and the log's first entry and the changes of its key lead to {found}")]
     Key { stated: String, found: String },
+    /// A change of the log's key that nobody signed who may, or that has no place there.
+    #[error("the log's key is said to have changed at leaf {index}: {why}")]
+    KeyChange { index: u64, why: String },
+    /// Another log than it was before, in the middle of a command.
+    #[error("it shows the log {found} now, and showed {before} before")]
+    OtherLog { before: GenesisHash, found: GenesisHash },
+    /// A checkpoint that was seen is signed by a key that did not sign there, if the server is right.
+    #[error(
+        "a checkpoint of size {size} was seen that the log's key {vkey} signed, and it shows a log whose key {shown} signs there"
+    )]
+    SeenKey { size: u64, vkey: String, shown: String },
+    /// The first key was taken out of use by a revoker, and the checkpoint that it signed before is not shown.
+    #[error(
+        "the log's key {vkey} is said to have been revoked at leaf {index}, and no checkpoint that it signed shows the log's first entry, which names the revoker"
+    )]
+    FirstKey { vkey: String, index: u64 },
     /// A checkpoint that nobody signed who may.
     #[error("the checkpoint is not signed by the log's key {vkey}: {why}")]
     Unsigned { vkey: String, why: String },

@@ -257,7 +257,8 @@ impl Remote {
             let first = entries.first().map_or(end, |entry| entry.index);
             return Err(Lie::Entries { begin, end, first, found: entries.len() }.into());
         }
-        let (first, last) = (self.inclusion(begin)?, self.inclusion(end.saturating_sub(1))?);
+        let at = |index| self.inclusion(index, self.size());
+        let (first, last) = (at(begin)?, at(end.saturating_sub(1))?);
         self.pinned.entries(&entries, &first, &last)?;
         Ok(entries)
     }
@@ -318,7 +319,7 @@ impl Remote {
         if stated != found || !bytes.starts_with(MAGIC) {
             return Err(Lie::BundleBytes { stated, found }.into());
         }
-        let anchor = check::checkpoint(&self.verifier, &check::bundle(&bytes, *id, disclose)?)?;
+        let anchor = self.checkpoint(&check::bundle(&bytes, *id, disclose)?)?;
         self.pinned.at(anchor.size)?;
         self.check_history(&anchor)?;
         Ok(bytes)

@@ -28,7 +28,6 @@ const MAGIC: &str = "griptrace seen v1";
 pub(crate) struct Seen {
     folder: PathBuf,
     origin: String,
-    verifier: NoteVerifier,
     genesis: GenesisHash,
 }
 
@@ -42,11 +41,11 @@ enum Attack {
 
 impl Seen {
     /// Names the log whose checkpoints are kept, and where.
-    pub(crate) fn new(folder: &Path, verifier: NoteVerifier, genesis: GenesisHash) -> Self {
-        Self { folder: folder.to_owned(), origin: verifier.name().to_owned(), verifier, genesis }
+    pub(crate) fn new(folder: &Path, origin: &str, genesis: GenesisHash) -> Self {
+        Self { folder: folder.to_owned(), origin: origin.to_owned(), genesis }
     }
 
-    /// Returns the newest checkpoint that was kept; `None` before the first contact.
+    /// Returns the newest checkpoint that was kept, by the key that signed it then; `None` before the first contact.
     pub(crate) fn last(&self) -> Result<Option<Pinned>, CommandError> {
         let path = self.path();
         let text = match fs::read_to_string(&path) {
@@ -60,14 +59,19 @@ impl Seen {
                 .with_hint("if you remove it, the next contact trusts whatever log it meets")
         };
         let (genesis, vkey, note) = parts(&text).ok_or_else(|| damaged("it is cut short".to_owned()))?;
-        if genesis != self.genesis.to_string() || vkey != self.verifier.to_vkey() {
+        if genesis != self.genesis.to_string() {
             let (found, origin) = (&self.genesis, &self.origin);
             let text = format!("the server shows another log under the name {origin}: genesis {found}, not {genesis}");
             return Err(CommandError::failed(text)
                 .with_hint(format!("the log known by this name has the key {vkey}, and {} says so", path.display()))
                 .with_hint("ask the operator; only a new log has a new genesis, and a new name then"));
         }
-        checkpoint(&self.verifier, note).map(Some).map_err(|lie| damaged(lie.to_string()))
+        let verifier = NoteVerifier::parse(vkey).map_err(|e| damaged(e.to_string()))?;
+        let read = checkpoint(&verifier, note).map_err(|lie| damaged(lie.to_string()))?;
+        if verifier.name() == self.origin {
+            return Ok(Some(read));
+        }
+        Err(damaged(format!("it is of the log {}, not of {}", verifier.name(), self.origin)))
     }
 
     /// Refuses a newest checkpoint that is no later state of the log that was seen, and keeps the evidence.
@@ -106,7 +110,7 @@ impl Seen {
                 return Ok(Some(last).filter(|last| last.size > new.size));
             }
         }
-        let (genesis, vkey) = (self.genesis, self.verifier.to_vkey());
+        let (genesis, vkey) = (self.genesis, new.by.to_vkey());
         let text = format!("{MAGIC}\ngenesis {genesis}\nvkey {vkey}\n\n{}", new.note);
         replace(&path, text.as_bytes()).map_err(wrong)?;
         Ok(None)
@@ -119,7 +123,8 @@ impl Seen {
     /// Keeps both signed checkpoints, and says what they show.
     fn attack(&self, old: &Pinned, new: &Pinned, proof: &[Digest], attack: Attack) -> CommandError {
         let (origin, was, is) = (&self.origin, old.size, new.size);
-        let is_proof = matches!(attack, Attack::TwoRoots);
+        // What two keys signed is for people to look at: which of the two may sign there, the tree has to say.
+        let is_proof = matches!(attack, Attack::TwoRoots) && old.by == new.by;
         let (text, why) = match attack {
             Attack::Shrank => {
                 (format!("the log {origin} shrank: its checkpoint has the size {is}, and one of {was} was seen"), None)
@@ -153,7 +158,7 @@ impl Seen {
 
     /// Keeps what others can check (docs/spec/fork.md): one size, two roots.
     fn keep_fork(&self, old: &Pinned, new: &Pinned) -> io::Result<PathBuf> {
-        let fork = Fork { vkey: self.verifier.clone(), before: old.note.clone(), now: new.note.clone() };
+        let fork = Fork { vkey: old.by.clone(), before: old.note.clone(), now: new.note.clone() };
         self.keep_file("fork", old, new, &fork.to_text())
     }
 

@@ -1,5 +1,6 @@
 //! A server that lies in one respect is refused for that respect.
 
+mod keys;
 mod server;
 
 use core::{sync::atomic::Ordering, time::Duration};
@@ -22,7 +23,7 @@ use griptrace_store::{Disclose, Store, record::NodeRecord};
 use tempfile::TempDir;
 
 use self::server::{Server, State, Trick};
-use super::{Remote, ServerArgs};
+use super::{Remote, ServerArgs, Target};
 use crate::{error::CommandError, output::Output, recording::build::make};
 
 const ORIGIN: &str = "log.example/2026";
@@ -46,13 +47,17 @@ fn signer() -> NoteSigner {
 }
 
 fn committer() -> SecretKey {
-    SecretKey::from_bytes(Algorithm::Ed25519, &[2; 32]).unwrap()
+    key(2)
 }
 
-/// Makes a store of the one log that all tests speak of.
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_bytes(Algorithm::Ed25519, &[seed; 32]).unwrap()
+}
+
+/// Makes a store of the one log that all tests speak of, whose keys the key 9 may revoke.
 fn new_store(folder: &Path) -> Store {
-    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
-    let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [3; 16], revokers: Vec::new() };
+    let revokers = vec![key(9).public_key().id()];
+    let genesis = Genesis { origin: ORIGIN.into(), key: key(1).public_key(), time: NOW, nonce: [3; 16], revokers };
     Store::init(folder, &genesis, signer(), NOW).unwrap()
 }
 
@@ -118,9 +123,14 @@ impl World {
     }
 
     fn connect(&self) -> Result<Remote, CommandError> {
+        self.connect_as("client", None)
+    }
+
+    /// Connects from a folder, with a key of the log that is pinned.
+    fn connect_as(&self, folder: &str, pinned: Option<String>) -> Result<Remote, CommandError> {
         let args = ServerArgs { server: Some(self.url.clone()), ..ServerArgs::default() };
-        let target = args.target(None).unwrap().unwrap();
-        Remote::connect(&Output::new(true), &target, &self.folder.path().join("client"), None)
+        let target = Target { log: pinned, ..args.target(None).unwrap().unwrap() };
+        Remote::connect(&Output::new(true), &target, &self.folder.path().join(folder), None)
     }
 
     fn play(&self, trick: Trick, other: NodeId) {
@@ -276,7 +286,7 @@ fn a_checkpoint_that_others_signed_is_refused() {
 fn another_log_under_a_known_name_is_refused() {
     let world = World::new();
     world.connect().unwrap();
-    let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32]).unwrap().public_key();
+    let key = key(1).public_key();
     let genesis = Genesis { origin: ORIGIN.into(), key, time: NOW, nonce: [4; 16], revokers: Vec::new() };
     let other = Store::init(&world.folder.path().join("other"), &genesis, signer(), NOW).unwrap();
     *world.state.store.lock().unwrap() = other;

@@ -2400,17 +2400,31 @@ pub mod lineage_service_server {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetLogRequest {}
 /// Which log this is. To be compared with what the caller learned elsewhere, not to be believed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetLogResponse {
     /// The log's name.
     #[prost(string, tag = "1")]
     pub origin: ::prost::alloc::string::String,
-    /// The key of its checkpoints (C2SP signed-note).
+    /// The key that signs its checkpoints now (C2SP signed-note).
     #[prost(string, tag = "2")]
     pub vkey: ::prost::alloc::string::String,
-    /// The first entry, whose hash names the log.
+    /// The first entry, whose hash names the log, and which names the first key.
     #[prost(bytes = "bytes", tag = "3")]
     pub genesis: ::prost::bytes::Bytes,
+    /// What leads from the first key to that of now: every change of the log's own key, in log order. Each is signed by the
+    /// key before it or by a revoker of the first entry, and by the key that follows (docs/spec/log.md).
+    #[prost(message, repeated, tag = "4")]
+    pub key_changes: ::prost::alloc::vec::Vec<LogKeyChange>,
+}
+/// A change of the log's own key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogKeyChange {
+    /// Its leaf index: the key before it signs checkpoints up to this size, the key that follows larger ones.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// The entry: bytes as hashed.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub entry: ::prost::bytes::Bytes,
 }
 /// Asks for a checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

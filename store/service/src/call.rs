@@ -5,11 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{self as stream, Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{Request, Status, metadata::MetadataMap};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataMap, MetadataValue},
+};
+use tracing::Instrument as _;
 
 use crate::{
     access::{Caller, Role},
-    layer::{Begun, Forwarded, MinSize, RequestId},
+    layer::{Begun, Forwarded, MinSize, REQUEST_ID, RequestId},
     limits::Limits,
     standing::Silence,
     status::{broken, is_store_failed, late, role_missing, silent, stalled},
@@ -154,7 +158,7 @@ impl Call {
     ) -> Answers<T> {
         let (maker, answers) = answer(AHEAD);
         let call = self.clone();
-        tokio::spawn(async move {
+        let make = async move {
             loop {
                 let made = call.work(place, move || Ok((next(), next))).await;
                 let (message, again) = match made {
@@ -168,16 +172,27 @@ impl Call {
                     Some(_) | None => return,
                 }
             }
-        });
+        };
+        // What fails is looked for in the log under the request's id, which stands in the span.
+        tokio::spawn(make.in_current_span());
         answers
+    }
+
+    /// Names the request in why an answer ended: its reader may have gone past the headers, where the id stands as well.
+    fn named(&self, mut status: Status) -> Status {
+        if let Ok(id) = self.id.parse::<MetadataValue<Ascii>>() {
+            status.metadata_mut().insert(REQUEST_ID, id);
+        }
+        status
     }
 
     /// Hands a message to its reader; tells whether there still is one.
     pub(crate) async fn send<T>(&self, maker: &Maker<T>, message: Result<T, Status>) -> bool {
         let patience = Instant::now().checked_add(self.stalled_max).map_or(self.deadline, |end| end.min(self.deadline));
+        let message = message.map_err(|status| self.named(status));
         let Ok(sent) = tokio::time::timeout_at(patience, maker.messages.send(message)).await else {
             let why = if patience == self.deadline { late() } else { stalled(self.stalled_max) };
-            maker.end.set(End::GivenUp(why)).unwrap_or_default();
+            maker.end.set(End::GivenUp(self.named(why))).unwrap_or_default();
             return false;
         };
         sent.is_ok()
@@ -255,6 +270,28 @@ mod tests {
         while Arc::strong_count(&place) > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Whoever asked was sent to the operator's log with an id that nobody had told.
+    #[tokio::test]
+    async fn an_answer_that_fails_names_its_request() {
+        let caller = Caller { name: "one".to_owned(), roles: Vec::new(), prefixes: Vec::new(), sees_details: true };
+        let call = Call {
+            caller: Arc::new(caller),
+            id: "build-7".to_owned(),
+            is_forwarded: false,
+            deadline: Instant::now() + Duration::from_secs(60),
+            stalled_max: Duration::from_secs(1),
+            silence: None,
+        };
+        let mut sent = 0;
+        let mut answers = call.stream((), move || {
+            sent += 1;
+            if sent == 1 { Ok(Some(sent)) } else { Err(broken("a damaged entry")) }
+        });
+        assert_eq!(answers.next().await.unwrap().unwrap(), 1);
+        let failed = answers.next().await.unwrap().unwrap_err();
+        assert_eq!(failed.metadata().get(REQUEST_ID).unwrap(), "build-7");
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Settings {
     const fn writes(&self) -> &'static str {
         match (self.sources.flags.is_replica, self.sources.has_log_key) {
             (true, _) => "never: it is a replica",
-            (false, true) => "when it is its turn",
+            (false, true) => "when it is its turn, if the key that it has is the log's: that shows when it starts",
             (false, false) => NO_LOG_KEY,
         }
     }

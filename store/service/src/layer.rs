@@ -41,7 +41,8 @@ use crate::{
 
 use body::Ending;
 use code::code_of;
-use context::{REQUEST_ID, request_id, trace_context};
+pub(crate) use context::REQUEST_ID;
+use context::{request_id, trace_context};
 
 /// The id of a request: the caller's, or one that was drawn.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -16,6 +16,7 @@ use griptrace_core::{
     digest::Digest,
     id::NodeId,
     key::PublicKey,
+    key_change::KeyUse,
     node::Kind,
     note::{Note, NoteSigner},
     tree::Rfc9162,
@@ -64,6 +65,10 @@ pub(super) enum Trick {
     /// Opens every detail.
     BundleOpensMore,
     AssessmentIsNone,
+    /// Signs the newest tree with the log's first key.
+    FirstKeySigns,
+    /// Signs older trees with a key that the log never had.
+    OldCheckpointForged,
 }
 
 /// What the handlers share.
@@ -76,6 +81,8 @@ pub(super) struct State {
     pub(super) lost: AtomicU32,
     /// Calls that are put off.
     pub(super) busy: AtomicU32,
+    /// What is said of the log, where it is not what is so.
+    pub(super) log: Mutex<Option<v1::GetLogResponse>>,
     signer: NoteSigner,
     committer: PublicKey,
 }
@@ -94,6 +101,7 @@ impl Server {
             other: Mutex::new(None),
             lost: AtomicU32::new(0),
             busy: AtomicU32::new(0),
+            log: Mutex::new(None),
             signer,
             committer,
         });
@@ -379,6 +387,20 @@ impl lineage::LineageService for Server {
     }
 }
 
+/// Returns what there is to say of a log.
+pub(super) fn log(store: &Store) -> v1::GetLogResponse {
+    let genesis = store.genesis();
+    let changes = store.key_changes().into_iter().filter(|(_, change)| change.of == KeyUse::Log);
+    let entry = |index: u64| store.entries(index..index + 1).unwrap().remove(0).bytes;
+    let key_changes = changes.map(|(index, _)| v1::LogKeyChange { index, entry: entry(index).into() });
+    v1::GetLogResponse {
+        origin: genesis.origin.clone(),
+        vkey: store.verifiers()[0].to_vkey(),
+        genesis: genesis.to_bytes().unwrap().into(),
+        key_changes: key_changes.collect(),
+    }
+}
+
 #[tonic::async_trait]
 impl proof::ProofService for Server {
     type ListEntriesStream = Items<v1::ListEntriesResponse>;
@@ -387,28 +409,29 @@ impl proof::ProofService for Server {
     type ListBundleRequestsStream = Items<v1::ListBundleRequestsResponse>;
 
     async fn get_log(&self, _: Request<v1::GetLogRequest>) -> Result<Response<v1::GetLogResponse>, Status> {
-        let store = self.store();
-        let genesis = store.genesis();
-        let vkey = self.0.signer.verifier().to_vkey();
-        let answer =
-            v1::GetLogResponse { origin: genesis.origin.clone(), vkey, genesis: genesis.to_bytes().unwrap().into() };
-        Ok(Response::new(answer))
+        let said = self.0.log.lock().unwrap().clone();
+        Ok(Response::new(said.unwrap_or_else(|| log(&self.store()))))
     }
 
     async fn get_checkpoint(
         &self,
-        _: Request<v1::GetCheckpointRequest>,
+        request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
-        let mut tree_size = self.store().size();
-        let mut checkpoint = self.store().checkpoint();
+        let asked = request.into_inner().tree_size;
+        let mut tree_size = self.size(asked);
+        let mut checkpoint = self.store().checkpoint_at(tree_size).map_err(|e| wrong(&e))?.unwrap();
         if self.plays(Trick::SmallerTree) {
             tree_size = 2;
             checkpoint = self.store().checkpoint_at(2).map_err(|e| wrong(&e))?.unwrap();
         }
+        if self.plays(Trick::FirstKeySigns) {
+            let root = Checkpoint::parse(Note::parse(checkpoint.as_bytes()).unwrap().text()).unwrap().root;
+            checkpoint = self.note(tree_size, root);
+        }
         if self.plays(Trick::OtherRoot) {
             checkpoint = self.note(tree_size, Digest::from_bytes([9; 32]));
         }
-        if self.plays(Trick::ForgedSignature) {
+        if self.plays(Trick::ForgedSignature) || self.plays(Trick::OldCheckpointForged) && asked > 0 {
             let other = NoteSigner::new(self.0.signer.verifier().name(), &[99; 32]).unwrap();
             let text = Note::parse(checkpoint.as_bytes()).unwrap().text().to_owned();
             checkpoint = Note::new(&text, vec![other.sign(&text)]).unwrap().to_text();

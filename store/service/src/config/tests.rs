@@ -280,7 +280,10 @@ fn who_has_no_key_of_the_log_is_told_so() {
         assert_eq!(settings.may_write(), has_log_key && !is_replica);
         settings.lines().into_iter().find_map(|line| line.strip_prefix("writes      ").map(str::to_owned)).unwrap()
     };
-    assert_eq!(line(true, false), "when it is its turn");
+    assert_eq!(
+        line(true, false),
+        "when it is its turn, if the key that it has is the log's: that shows when it starts"
+    );
     assert_eq!(line(false, true), "never: it is a replica");
     assert!(line(false, false).contains("no key of the log"));
 }

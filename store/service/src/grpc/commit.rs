@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
+use tracing::Instrument as _;
 
 use super::nodes::digest;
 use crate::{
@@ -46,10 +47,11 @@ impl CommitService for Handlers {
         let place = self.0.admission.ask(&call.caller.name).await?;
         let (maker, answers) = answer(RECEIPTS_AHEAD);
         let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
+        let taking = async move {
             let _place = place;
             take_all(&shared, &call, request.into_inner(), maker).await;
-        });
+        };
+        tokio::spawn(taking.in_current_span());
         Ok(Response::new(answers))
     }
 

@@ -7,6 +7,7 @@ use griptrace_core::{
     bundle::bundle_digest,
     digest::Digest,
     id::NodeId,
+    key_change::KeyUse,
     limits::DETAIL_SLOTS,
     node::Kind,
     note::{KeyKind, NoteVerifier},
@@ -14,6 +15,7 @@ use griptrace_core::{
 use griptrace_proto::v1::{self, proof_service_server::ProofService};
 use griptrace_store::{Chosen, Disclose, ProveOptions, Store, StoredNode};
 use tonic::{Code, Request, Response, Status};
+use tracing::Instrument as _;
 
 use super::{
     MESSAGE_BYTES, node_id,
@@ -179,10 +181,11 @@ impl ProofService for Handlers {
         let (after, place) = call.work(place, move || pinned(&shared, after)).await?;
         let (maker, answers) = answer(1);
         let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
+        let telling = async move {
             let _place = place;
             watch(&shared, &call, after, &maker).await;
-        });
+        };
+        tokio::spawn(telling.in_current_span());
         Ok(Response::new(answers))
     }
 
@@ -208,9 +211,17 @@ impl ProofService for Handlers {
 
 fn log(store: &Store) -> Result<v1::GetLogResponse, Status> {
     let genesis = store.genesis();
-    let vkey = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, genesis.key.as_bytes()).map_err(broken)?.to_vkey();
-    let entry = store.entries(0..1).map_err(status::read)?.pop().ok_or_else(|| broken("the log has no entry"))?;
-    Ok(v1::GetLogResponse { origin: genesis.origin.clone(), vkey, genesis: entry.bytes.into() })
+    let entry = |index: u64| {
+        let read = store.entries(index..index.saturating_add(1)).map_err(status::read)?.pop();
+        read.map(|entry| Bytes::from(entry.bytes)).ok_or_else(|| broken(format!("the log has no entry {index}")))
+    };
+    let (mut key, mut key_changes) = (genesis.key.clone(), Vec::new());
+    for (index, change) in store.key_changes().into_iter().filter(|(_, change)| change.of == KeyUse::Log) {
+        key = change.successor.unwrap_or(key);
+        key_changes.push(v1::LogKeyChange { index, entry: entry(index)? });
+    }
+    let vkey = NoteVerifier::new(&genesis.origin, KeyKind::Ed25519, key.as_bytes()).map_err(broken)?.to_vkey();
+    Ok(v1::GetLogResponse { origin: genesis.origin.clone(), vkey, genesis: entry(0)?, key_changes })
 }
 
 fn checkpoint(store: &Store, asked: v1::GetCheckpointRequest) -> Result<v1::GetCheckpointResponse, Status> {

@@ -9,7 +9,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::RequestId;
 
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// Letters of the longest id that is taken from a caller.
 const REQUEST_ID_LETTERS_MAX: usize = 64;
 
