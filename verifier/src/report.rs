@@ -97,9 +97,9 @@ pub struct ModelReport {
     pub nodes: Vec<NodeId>,
     /// Names, where disclosed.
     pub names: Vec<String>,
-    /// BLAKE3 of the one shipped file, or the content digest of several.
+    /// BLAKE3 of the one shipped file, or the content digest of several; `None` if not all are shown.
     pub digest: Option<Digest>,
-    /// Files that shipped.
+    /// Files that shipped, as far as their lists are shown.
     pub files: u64,
     /// Whether what the buyer has in hand is it; `None` if nothing was compared.
     pub matched: Option<bool>,

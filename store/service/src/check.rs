@@ -41,6 +41,10 @@ const REMEDIES: &[(Code, &str)] = &[
     (Code::AssessmentRefused, "leave this source out and train again"),
     (Code::AssessmentWithdrawn, "have it assessed again, or leave this source out and train again"),
     (Code::AssessorUntrusted, "name the assessor's key in the trust file, once confirmed"),
+    (
+        Code::ModelNotOpened,
+        "of another log: adopt the bundle of whose model it is; erased: nothing opens it in a new bundle, so that `griptrace prove --update-of` an older one, or record the model anew and ship that",
+    ),
     (Code::UpstreamUnknown, "record what this was made from, or what its supplier proves of it"),
     (Code::NoSource, "record the sources that it was made from"),
     (Code::ForeignUnresolved, "ask the supplier for the evidence of the node in their log"),

@@ -167,6 +167,7 @@ fn bare() -> Report {
         sources: vec![SourceReport { assessment: ended, ..source(2) }, hidden],
         crossings: vec![CrossingReport { name: None, from: None, to: None, date: None, basis: None, ..crossing() }],
         findings: vec![Finding { node: None, when: When::Always, ..finding(Code::BundleMalformed) }],
+        nodes: 0,
         ..full()
     }
 }
@@ -382,6 +383,36 @@ fn a_report_without_anything_says_so() {
         ..bare()
     };
     assert!(words(&empty, false).contains("SOURCES (0)\n  none shown"));
+}
+
+#[test]
+fn nothing_of_a_pre_check_is_said_to_have_shipped() {
+    let of = |matched, findings: &[Finding]| Report {
+        shipment: None,
+        findings: [&[Finding { when: When::AtShipment, ..finding(Code::NoShipment) }], findings].concat(),
+        model: ModelReport { matched, ..full().model },
+        ..full()
+    };
+    let partly = [finding(Code::ModelPartlyChecked)];
+    for (matched, more, said) in [
+        (Some(true), &[][..], "what you have is the model of this pre-check"),
+        (Some(true), &partly[..], "what you have is one of the files of this model; the others were NOT compared"),
+        (Some(false), &[][..], "what you have is NOT the model of this pre-check"),
+        (None, &[][..], "nothing of yours was compared"),
+    ] {
+        let report = of(matched, more);
+        let text = words(&report, false) + &causes(&report).join("\n");
+        let in_one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(in_one_line.contains(said), "{text}");
+        let shipped: Vec<&str> =
+            ["shipped", "did not ship", "at shipment"].into_iter().filter(|w| text.contains(w)).collect();
+        assert!(shipped.is_empty(), "{shipped:?}\n{text}");
+        for part in
+            ["  recorded     TRACED", "when recorded and now", "[when recorded]", "none yet: this is a pre-check"]
+        {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
 }
 
 #[test]
