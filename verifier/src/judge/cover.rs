@@ -21,7 +21,7 @@ use crate::{
     evidence::{Node, Ordinal, status_key},
     finding::{Code, When},
     policy::{Duration, Require},
-    report::Strength,
+    report::{Cut, Strength},
 };
 
 /// Whose word an assessment is.
@@ -99,6 +99,8 @@ pub(crate) struct Cover {
     pub(crate) strength: Strength,
     /// Last day, by its own and the policy's validity.
     pub(crate) end: Option<Date>,
+    /// What ends it before its own last day.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// Why none covers: the reason of the one that came nearest.
@@ -182,10 +184,9 @@ fn cover_as_superseded(
             return Err(Miss { code: Code::AssessmentMissing, assessment, text });
         }
         covered.strength = covered.strength.min(other.strength);
-        covered.end = match (covered.end, other.end) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        if other.end.is_some_and(|end| covered.end.is_none_or(|known| end < known)) {
+            (covered.end, covered.cut) = (other.end, other.cut.or(Some(Cut::Successor)));
+        }
         todo.extend(instant.marks.successors_of(successor));
     }
     // Streams are the only detail that is read here, and so come last: who hides them hides no other reason.
@@ -228,13 +229,13 @@ fn cover(
     if assessment.outcome == Outcome::Refused {
         return miss(Code::AssessmentRefused, "the assessor's result is no".into());
     }
-    let end = check_validity(assessment, need).map_err(why)?;
+    let (end, cut) = check_validity(assessment, need).map_err(why)?;
     check_reach(case, instant, assessment, subject, need).map_err(why)?;
     if let Some(mark) = instant.marks.terminal.get(&ordinal) {
         return miss(Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}"));
     }
     check_status_log(case, ordinal).map_err(why)?;
-    Ok(Cover { assessment: ordinal, subject, strength, end })
+    Ok(Cover { assessment: ordinal, subject, strength, end, cut })
 }
 
 type Why = (Code, String);
@@ -272,21 +273,24 @@ fn check_rule(assessment: &Assessment, strength: Strength, need: &Need<'_>) -> R
 }
 
 /// Validity is until the earlier of its own end and the policy's.
-fn check_validity(assessment: &Assessment, need: &Need<'_>) -> Result<Option<Date>, Why> {
-    let by_policy =
-        need.rule.and_then(|rule| rule.validity.as_ref()).map(|v: &Duration| v.after(assessment.valid_from));
-    let end = match (assessment.valid_to, by_policy) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
+fn check_validity(assessment: &Assessment, need: &Need<'_>) -> Result<(Option<Date>, Option<Cut>), Why> {
+    let own = assessment.valid_to;
+    let validity = need.rule.and_then(|rule| rule.validity.as_ref());
+    let by_policy = validity.map(|v: &Duration| (v, v.after(assessment.valid_from)));
+    let by_policy = by_policy.filter(|(_, end)| own.is_none_or(|own| *end < own));
+    let end = by_policy.map(|(_, end)| end).or(own);
     if need.date < assessment.valid_from {
         let text = format!("valid from {}, needed on {}", assessment.valid_from, need.date);
         return Err((Code::AssessmentNotYetValid, text));
     }
     if let Some(end) = end.filter(|end| *end < need.date) {
-        return Err((Code::AssessmentExpired, format!("valid to {end}, needed on {}", need.date)));
+        let own = own.map_or_else(|| "without an end".into(), |own| format!("to {own}"));
+        let why = by_policy.map_or_else(String::new, |(validity, _)| {
+            format!(" by the policy, whose validity is {validity}; by itself {own}")
+        });
+        return Err((Code::AssessmentExpired, format!("valid to {end}{why}, needed on {}", need.date)));
     }
-    Ok(end)
+    Ok((end, by_policy.map(|_| Cut::Policy)))
 }
 
 fn check_reach(

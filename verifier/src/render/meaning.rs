@@ -255,7 +255,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "assessment-missing",
         "The policy asks for an assessment here, and none covers this.",
-        "The exporter has to have it assessed, record the assessment, and ship again.",
+        "The exporter has to have it assessed, record the assessment, and ship again. Where no assessment of any scheme suffices, it has to be left out.",
     ),
     (
         "assessor-untrusted",
@@ -275,7 +275,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "assessment-scheme",
         "It was assessed under a scheme that the policy does not accept here.",
-        "An assessment under a scheme that the policy names.",
+        "An assessment under a scheme that the policy names here. Where no assessment of any scheme suffices, it has to be left out.",
     ),
     (
         "assessment-expired",

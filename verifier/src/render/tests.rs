@@ -50,6 +50,8 @@ fn source(byte: u8) -> SourceReport {
             issuer: Some("Assessment Office".into()),
             valid_from: Date::parse("2026-01-01").unwrap(),
             valid_to: Date::parse("2029-01-01"),
+            stated_to: Date::parse("2029-01-01"),
+            cut: None,
             subject: node(byte),
         }),
         assessment_at_shipment: None,
@@ -145,6 +147,7 @@ fn bare() -> Report {
     let ended = source(2).assessment.map(|found| AssessmentReport {
         issuer: None,
         valid_to: None,
+        stated_to: None,
         strength: Strength::Stated,
         ..found
     });

@@ -8,6 +8,7 @@ use alloc::{
 };
 
 use griptrace_core::{
+    date::Date,
     id::NodeId,
     word::{Country, Word},
 };
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
-    report::{AssessmentReport, CrossingReport, Judgement, LogReport, Report, SourceReport, Strength, TimeFrom},
+    report::{AssessmentReport, CrossingReport, Cut, Judgement, LogReport, Report, SourceReport, Strength, TimeFrom},
 };
 
 /// Columns of running text.
@@ -382,9 +383,11 @@ fn assessment(found: &AssessmentReport, source: &SourceReport) -> String {
         (Strength::Signed, None) => String::new(),
         (Strength::Stated, None) => " by the committer".into(),
     };
-    let end = found.valid_to.map_or_else(|| "no end".into(), |end| end.to_string());
+    let day = |day: Option<Date>| day.map_or_else(|| "no end".into(), |day| day.to_string());
+    let cut = |cut: Cut| format!(", but only to {}{}", day(found.valid_to), cut.words());
+    let (cut, end) = (found.cut.map_or_else(String::new, cut), day(found.stated_to));
     let scheme = plain(found.scheme.as_str(), NAME_MAX);
-    format!("{scheme}{via}, {}{issuer}, valid {} to {end}", strength(found.strength), found.valid_from)
+    format!("{scheme}{via}, {}{issuer}, valid {} to {end}{cut}", strength(found.strength), found.valid_from)
 }
 
 /// Adds a line on those sources for which something holds.
