@@ -389,6 +389,31 @@ fn a_report_without_anything_says_so() {
 }
 
 #[test]
+fn a_name_with_quotation_marks_is_shown_as_it_can_be_given_back() {
+    let name = "\"Muster\" \\ Ü\"";
+    let mut report = full();
+    report.shipment.as_mut().unwrap().consignee = Some(name.into());
+    report.sources[0].name = Some(name.into());
+    report.details = vec![DetailReport { node: node(4), name: "name".into(), value: name.into() }];
+    let text = words(&report, true);
+    let shown = r#""\"Muster\" \\ Ü\"""#;
+    assert!(text.contains(&format!("consignee {shown}\n")), "{text}");
+    let crossing = format!("{} {shown}", super::safe::short(&node(4)));
+    assert!(text.contains(&crossing) && text.matches(shown).count() > 2, "{text}");
+    // None of it ends the quotation before its end, also where it is cut.
+    for length in 1..12 {
+        let cut = super::safe::quoted(name, length);
+        let inner = cut.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
+        let mut escaped = false;
+        for c in inner.chars() {
+            assert!(c != '"' || escaped, "{cut}");
+            escaped = c == '\\' && !escaped;
+        }
+        assert!(!escaped, "{cut}");
+    }
+}
+
+#[test]
 fn nothing_of_a_pre_check_is_said_to_have_shipped() {
     let of = |matched, findings: &[Finding]| Report {
         shipment: None,

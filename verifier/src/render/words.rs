@@ -152,7 +152,7 @@ type Names = BTreeMap<NodeId, String>;
 
 fn names(report: &Report) -> Names {
     let details = report.details.iter().filter(|detail| detail.name == "name");
-    let opened = details.map(|detail| (detail.node, detail.value.trim_matches('"')));
+    let opened = details.map(|detail| (detail.node, detail.value.as_str()));
     let sources = report.sources.iter().filter_map(|source| Some((source.id, source.name.as_deref()?)));
     opened.chain(sources).map(|(node, name)| (node, quoted(name, NAME_MAX))).collect()
 }
