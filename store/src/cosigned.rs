@@ -25,7 +25,7 @@ use crate::{
     store::Inner,
 };
 
-pub(crate) use sizes::{Downwards, Upwards, sizes};
+pub(crate) use sizes::{Downwards, Upwards, sizes, strays};
 
 pub(crate) const COSIGNED: &str = "cosigned";
 
@@ -93,7 +93,7 @@ impl Store {
     /// # Errors
     /// `Storage` if the disk failed.
     pub fn last_cosigned(&self, count: usize) -> Result<Vec<u64>, ReadError> {
-        let mut down = Downwards::new(&self.0.objects, || self.size())?;
+        let mut down = Downwards::new(&self.0.objects, u64::MAX, || self.size())?;
         let mut found = Vec::new();
         while found.len() < count
             && let Some(size) = down.next()?
@@ -195,7 +195,7 @@ pub(crate) fn cosigned_at(
 pub(crate) fn newest(signature: Signature<'_>, objects: &Objects) -> Result<Option<Signed>, StorageError> {
     // Only where to look first: a head that is damaged makes it take longer.
     let said = || SharedHead::size(objects).ok().flatten().unwrap_or(0);
-    let Some(size) = Downwards::new(objects, said)?.next()? else { return Ok(None) };
+    let Some(size) = Downwards::new(objects, u64::MAX, said)?.next()? else { return Ok(None) };
     let Some(kept) = read(objects, size)? else { return Ok(None) };
     let verifier = signature.keys.verifier(size);
     let is_the_logs = |line: &&NoteSignature| verifier.is_some_and(|key| made(key, line));

@@ -154,6 +154,10 @@ impl Builder<'_> {
         let index = self.delta.frontier.push(leaf).map_err(|e| self.bad(e))?.get();
         self.delta.leaves.push(leaf);
         let parsed = Entry::parse(entry.bytes).map_err(|e| self.bad(format!("entry {index}: {e}")))?;
+        if !entry.nodes.is_empty() && !matches!(parsed, Entry::Commit(_)) {
+            // They would be under no root, and nobody would look at them.
+            return Err(self.bad(format!("nodes stand behind entry {index}, which is no commit")));
+        }
         match parsed {
             Entry::Genesis(_) if index == 0 => Ok(()),
             Entry::Genesis(_) => Err(self.bad(format!("entry {index} is a second genesis"))),

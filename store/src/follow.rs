@@ -28,7 +28,7 @@ use crate::{
     error::{OpenError, ReadError, StorageError},
     head::{HEAD, Head, Signature, Signed},
     lease::{BEAT_EVERY, Lease, SharedHead, TAKE_OVER_AFTER, Turn, WriterId, new_writer},
-    log_keys::{KnownKeys, LogKeys},
+    log_keys::{KEYS, KnownKeys, LogKeys},
     number::{narrow, wide},
     objects::Objects,
     open::{self, GENESIS, Opened, Reading},
@@ -158,6 +158,7 @@ impl Store {
         let is_writer = options.signer.is_some();
         let store = Self::join_in(bucket, local, options)?;
         if is_writer {
+            store.check_for_writing()?;
             store.wait_for_turn()?;
         }
         keep_tending(&store);
@@ -195,6 +196,20 @@ impl Store {
         fits?;
         drop(seen::keep(&opened.objects, &opened.note));
         Ok(Self::from_opened(opened))
+    }
+
+    /// Holds a snapshot that this machine does not know against the log: what is signed says what the marks are, which stand in it, and
+    /// it may be another one's work.
+    fn check_for_writing(&self) -> Result<(), OpenError> {
+        self.write_only_when_checked();
+        if self.is_snapshot_checked() {
+            return Ok(());
+        }
+        match self.check_snapshot() {
+            Ok(_) => Ok(()),
+            Err(ReadError::Storage(error)) => Err(error.into()),
+            Err(other) => Err(StorageError::corrupt("snapshots/catalogue", other).into()),
+        }
     }
 
     fn wait_for_turn(&self) -> Result<(), OpenError> {
@@ -530,6 +545,10 @@ impl Inner {
         if newest.is_err() {
             // Signed with a key that came since, perhaps.
             let log = LogKeys::read(&self.objects, &self.genesis, &self.home)?;
+            if !log.go_on_from(&keys.log, known) {
+                let why = "it lacks a change of the log's key that this process has read in the log: somebody put it there who may not; restore it";
+                return Err(StorageError::corrupt(KEYS, why).into());
+            }
             newest = self.newest_beside(&log, shared);
             keys = Arc::new(KnownKeys { log, ..(*keys).clone() });
             self.write().keys = Arc::clone(&keys);
@@ -750,7 +769,7 @@ impl Inner {
 }
 
 /// Reads the checkpoint that stands before a group, which has to be over what came before it.
-fn checkpoint_before(keys: &LogKeys, group: &Group<'_>, head: Head) -> Result<String, StorageError> {
+pub(crate) fn checkpoint_before(keys: &LogKeys, group: &Group<'_>, head: Head) -> Result<String, StorageError> {
     let missing = || StorageError::corrupt(group.name, "a group lacks the checkpoint before it");
     let (_, note) = group.checkpoint.ok_or_else(missing)?;
     let (signed, note) = Signature { keys }.read(group.name, note)?;

@@ -650,6 +650,11 @@ impl<'a> Audit<'a> {
     /// Checks the cosigned checkpoints against the roots of the segments. Witnesses' own signatures are not checked:
     /// the store does not hold their keys.
     fn cosigned(&mut self) -> Result<(), StorageError> {
+        for name in cosigned::strays(self.objects)? {
+            let why =
+                "its name is no size in 16 digits: nothing reads it; name it so if it is the log's, else remove it";
+            self.fault(format!("{}/{name}", cosigned::COSIGNED), why);
+        }
         for size in cosigned::sizes(self.objects)? {
             self.report.checkpoints += 1;
             let name = cosigned::name(size);

@@ -114,6 +114,13 @@ impl LogKeys {
         })
     }
 
+    /// Tells whether these have all the changes of other ones that stand in the first entries of the log, so many.
+    pub(crate) fn go_on_from(&self, others: &Self, entries: u64) -> bool {
+        let known =
+            |keys: &Self| -> Vec<_> { keys.changes.iter().filter(|(index, _)| *index < entries).cloned().collect() };
+        known(self) == known(others)
+    }
+
     /// Returns the keys with one more change.
     pub(crate) fn with(&self, genesis: &Genesis, index: u64, entry: &[u8]) -> Result<Self, StorageError> {
         let known = self.changes.iter().filter(|(other, _)| *other < index).cloned();

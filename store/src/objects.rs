@@ -237,6 +237,12 @@ impl Objects {
         Ok(file)
     }
 
+    /// Closes one segment, to read it anew.
+    pub(crate) fn forget_segment(&self, first: u64) {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+        self.blocks().iter().for_each(|blocks| blocks.forget_one(first));
+    }
+
     /// Closes the segments that begin at this entry or after it, to look for them anew.
     pub(crate) fn forget_segments(&self, from: u64) {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|first, _| *first < from);

@@ -340,8 +340,8 @@ impl Reading<'_> {
         let signer = signer_of(&keys, signers).or(signers.first()).cloned();
         let signer = signer.ok_or_else(|| StorageError::corrupt(HEAD, "nobody is there to sign"))?;
         let mut publisher = Publisher::new(signer, self.genesis.clone(), keys, edge, head);
-        let mut note = newest.note;
-        while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher, signers)? {
+        let (mut note, mut known) = (newest.note, None);
+        while let Some(published) = self.adopt_more(&mut catalogue, &mut publisher, &mut known, signers)? {
             note = published;
         }
         // Only now: what a crash left may have changed the key.
@@ -393,6 +393,7 @@ impl Reading<'_> {
         &self,
         catalogue: &mut Catalogue,
         publisher: &mut Publisher,
+        known: &mut Option<KnownKeys>,
         signers: &[NoteSigner],
     ) -> Result<Option<String>, OpenError> {
         let (last, end) = catalogue.end();
@@ -422,7 +423,7 @@ impl Reading<'_> {
                 if note.is_none() && !is_shared {
                     self.write_once_more(&name, &bytes, from)?;
                 }
-                note = Some(self.adopt(catalogue, publisher, &group, signers)?);
+                note = Some(self.adopt(catalogue, publisher, known, &group, signers)?);
             }
             if note.is_some() {
                 return Ok(note);
@@ -444,6 +445,7 @@ impl Reading<'_> {
         &self,
         catalogue: &mut Catalogue,
         publisher: &mut Publisher,
+        known: &mut Option<KnownKeys>,
         group: &Group<'_>,
         signers: &[NoteSigner],
     ) -> Result<String, OpenError> {
@@ -455,7 +457,8 @@ impl Reading<'_> {
         }
         let delta = delta?;
         if self.objects.bucket().is_some() {
-            unsigned::check(catalogue, self.objects, group)?;
+            let keys = known.take().map_or_else(|| KnownKeys::read(self.objects, catalogue, self.genesis), Ok)?;
+            *known = Some(unsigned::check(self.genesis, catalogue, self.objects, keys, group)?);
         }
         let keys = publisher.keys_with(&delta)?;
         let wrong = || wrong_key(&keys, &publisher.signer);

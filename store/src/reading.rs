@@ -92,7 +92,7 @@ impl<'a> SegmentReader<'a> {
             for number in some {
                 let offset = catalogue.node(*number).frame.offset;
                 let bytes = bytes.get(narrow(offset.saturating_sub(first.offset))..).unwrap_or_default();
-                let rest = check_node(&name, offset, bytes, false, catalogue.id(*number))?;
+                let rest = self.believe(segment, check_node(&name, offset, bytes, false, catalogue.id(*number)))?;
                 records.push(self.complete(catalogue, *number, rest)?);
             }
             rest = others;
@@ -114,7 +114,16 @@ impl<'a> SegmentReader<'a> {
         if attached {
             bytes.extend(self.attachment(first, node.frame.end())?);
         }
-        check_node(&segment::name(first), offset, &bytes, attached, catalogue.id(number))
+        self.believe(first, check_node(&segment::name(first), offset, &bytes, attached, catalogue.id(number)))
+    }
+
+    /// Forgets what was read of a segment where that turns out damaged: it may be put back, or have been read badly once.
+    fn believe<T>(&mut self, first: u64, read: Result<T, StorageError>) -> Result<T, StorageError> {
+        if matches!(read, Err(StorageError::Corrupt { .. })) {
+            self.open = None;
+            self.objects.forget_segment(first);
+        }
+        read
     }
 
     /// Puts what an erasure left of a node in the place of what it took.
@@ -208,7 +217,8 @@ impl<'a> SegmentReader<'a> {
             let at = narrow(node.frame.offset.saturating_sub(begin));
             let bytes = bytes.get(at..).unwrap_or_default();
             let id = catalogue.id(number);
-            let rest = check_node(&name, node.frame.offset, bytes, node.attached, id)?;
+            let rest = check_node(&name, node.frame.offset, bytes, node.attached, id);
+            let rest = self.believe(commit.segment, rest)?;
             let record = self.complete(catalogue, number, rest)?;
             let core = record.core().map_err(|e| StorageError::corrupt(&*name, e))?;
             Ok((id, core, record))
@@ -219,13 +229,14 @@ impl<'a> SegmentReader<'a> {
     /// Reads a commit.
     pub(crate) fn commit(&mut self, commit: &PlacedCommit) -> Result<Commit, StorageError> {
         let bytes = self.payload(commit.segment, commit.frame)?;
-        Commit::parse(&bytes).map_err(|e| StorageError::corrupt(segment::name(commit.segment), e))
+        let parsed = Commit::parse(&bytes).map_err(|e| StorageError::corrupt(segment::name(commit.segment), e));
+        self.believe(commit.segment, parsed)
     }
 
     /// Reads an entry, or a checkpoint, out of a segment.
     pub(crate) fn payload(&mut self, first: u64, frame: FramePlace) -> Result<Vec<u8>, StorageError> {
         let bytes = self.bytes(first, frame.offset, frame.end().saturating_sub(frame.offset))?;
-        segment::read_payload(&segment::name(first), frame.offset, &bytes)
+        self.believe(first, segment::read_payload(&segment::name(first), frame.offset, &bytes))
     }
 
     fn bytes(&mut self, first: u64, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {

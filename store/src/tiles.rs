@@ -315,10 +315,12 @@ impl<'a> TileReader<'a> {
             // It is kept open: the tile and the entries of one place are derived one after the other.
             let file = self.objects.segment(first)?;
             let bytes = self.objects.read_part(&name, &*file, 0, u64::MAX)?;
-            let begin = segment::check_header(&self.catalogue.home, first, &bytes)?;
+            // What is damaged may be put back.
+            let forget = |_: &StorageError| self.objects.forget_segment(first);
+            let begin = segment::check_header(&self.catalogue.home, first, &bytes).inspect_err(forget)?;
             let mut groups = Groups::new(&name, first, bytes.get(narrow(begin)..).unwrap_or_default(), begin, first);
             let before = index;
-            while let Some(group) = groups.next()? {
+            while let Some(group) = groups.next().inspect_err(forget)? {
                 for (at, entry) in (group.first..).zip(&group.entries) {
                     // In their order, each once, whatever a damaged snapshot said of where they are.
                     if at == index && at < end {

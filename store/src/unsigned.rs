@@ -4,60 +4,126 @@
 //! have put it there. So all that a commit is held against is held against it again. Who signed a commit can't be told: the log has
 //! no committers' keys. Whoever reads it asks for that.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use griptrace_core::{
-    entry::Entry,
-    id::NodeId,
+    commit::{Commit, StatusLine},
+    entry::{Entry, Genesis},
+    id::{NodeId, StatusKey},
+    limits::STATUSES_PER_KEY_MAX,
     node::{Core, Kind, Role, node_id},
 };
 
 use crate::{
     catalogue::Catalogue,
     error::StorageError,
+    follow::checkpoint_before,
+    head::Head,
+    log_keys::KnownKeys,
     number::{narrow, wide},
     objects::Objects,
     record::NodeRecord,
-    segment::{self, Group, Groups, Rest},
+    segment::{self, Group, GroupEntry, Groups, Rest},
     validate::validate_left,
 };
 
-/// Checks each commit of a group that is to follow on a catalogue, as it was checked before it was written. It may have been
-/// signed and acknowledged once, and something of it erased since, before the checkpoint over it was published: of a node of
-/// which an Erasure took something the core is checked, and that the Erasure comes; what that left is checked with it.
+/// Checks all of a group that is to follow on a catalogue, as it was checked before it was written: the checkpoint before it, its
+/// key changes and its commits. Something may have been signed and acknowledged once, and something of it erased since, before the
+/// checkpoint over it was published: of a node of which an Erasure took something the core is checked, and that the Erasure comes; what that left is
+/// checked with it. Returns what is known of keys with the group.
 ///
 /// # Errors
 /// `Corrupt`, naming the segment.
-pub(crate) fn check(catalogue: &Catalogue, objects: &Objects, group: &Group<'_>) -> Result<(), StorageError> {
-    let bad = |why: String| StorageError::corrupt(group.name, why);
-    let mut seen = HashSet::new();
-    let mut taken = Vec::new();
-    for entry in &group.entries {
-        let Ok(Entry::Commit(commit)) = Entry::parse(entry.bytes) else { continue };
-        if commit.payload.home != catalogue.home {
-            return Err(bad(format!(
-                "a commit in it is for {}, and the log is {}",
-                commit.payload.home, catalogue.home
-            )));
+pub(crate) fn check(
+    genesis: &Genesis,
+    catalogue: &Catalogue,
+    objects: &Objects,
+    mut keys: KnownKeys,
+    group: &Group<'_>,
+) -> Result<KnownKeys, StorageError> {
+    let before = Head { size: catalogue.size(), root: catalogue.root() };
+    checkpoint_before(&keys.log, group, before)?;
+    let (seen, lines, taken) = (HashSet::new(), HashMap::new(), Vec::new());
+    let mut checking = Checking { catalogue, objects, name: group.name, seen, lines, taken };
+    for (index, entry) in (group.first..).zip(&group.entries) {
+        match Entry::parse(entry.bytes) {
+            Ok(Entry::Commit(commit)) => checking.commit(&keys, &commit, entry)?,
+            Ok(Entry::KeyChange(_)) => {
+                let with = keys.with(genesis, &catalogue.home, index, entry.bytes);
+                keys = with.map_err(|why| checking.bad(format!("entry {index} would be refused: {why}")))?;
+            }
+            // What is none of the log's is found where the group is read.
+            Ok(Entry::Genesis(_) | Entry::StatusHead(_)) | Err(_) => {}
         }
-        let rests = entry.nodes.iter().map(|node| node.rest(group.name)).collect::<Result<Vec<_>, _>>()?;
+    }
+    let taken = checking.taken;
+    if !taken.is_empty() {
+        check_takers(catalogue, objects, group, taken)?;
+    }
+    Ok(keys)
+}
+
+/// The commits of a group, as they are checked one after the other.
+struct Checking<'a> {
+    catalogue: &'a Catalogue,
+    objects: &'a Objects,
+    name: &'a str,
+    /// The nodes so far.
+    seen: HashSet<NodeId>,
+    /// How many statuses there are of what they are about.
+    lines: HashMap<StatusKey, usize>,
+    taken: Vec<Taken>,
+}
+
+impl Checking<'_> {
+    fn bad(&self, why: String) -> StorageError {
+        StorageError::corrupt(self.name, why)
+    }
+
+    fn commit(&mut self, keys: &KnownKeys, commit: &Commit, entry: &GroupEntry<'_>) -> Result<(), StorageError> {
+        let (payload, home) = (&commit.payload, self.catalogue.home);
+        if payload.home != home {
+            return Err(self.bad(format!("a commit in it is for {}, and the log is {home}", payload.home)));
+        }
+        if let Some(since) = keys.history.end(&commit.key()) {
+            let why = format!("a commit in it is signed by {}, which does not count since entry {since}", commit.key());
+            return Err(self.bad(why));
+        }
+        let rests = entry.nodes.iter().map(|node| node.rest(self.name)).collect::<Result<Vec<_>, _>>()?;
         let mut left = HashSet::new();
         for rest in rests.iter().filter(|rest| rest.is_taken()) {
             left.insert(rest.record.id());
-            taken.extend(Taken::of(group.name, rest)?);
+            self.taken.extend(Taken::of(self.name, rest)?);
         }
         let named: Vec<(NodeId, NodeRecord)> = rests.into_iter().map(named).collect();
-        if let Some((id, _)) = named.iter().find(|(id, _)| !seen.insert(*id) || catalogue.number(id).is_some()) {
-            return Err(bad(format!("node {id} stands in it, and has a place in the log already")));
+        for (id, _) in &named {
+            if !self.seen.insert(*id) || self.catalogue.number(id).is_some() {
+                return Err(self.bad(format!("node {id} stands in it, and has a place in the log already")));
+            }
         }
-        let lines = validate_left(catalogue, objects, &named, &left);
-        let mut lines = lines.map_err(|error| bad(format!("a commit in it would be refused: {error}")))?;
+        let lines = validate_left(self.catalogue, self.objects, &named, &left);
+        let mut lines = lines.map_err(|error| self.bad(format!("a commit in it would be refused: {error}")))?;
         lines.sort_unstable();
-        if lines != commit.payload.statuses {
-            return Err(bad("a commit in it states other statuses than its nodes have".to_owned()));
+        if lines != payload.statuses {
+            return Err(self.bad("a commit in it states other statuses than its nodes have".to_owned()));
         }
+        self.count(&lines)
     }
-    if taken.is_empty() { Ok(()) } else { check_takers(catalogue, objects, group, taken) }
+
+    /// Counts statuses, which may not be too many together with those of other commits.
+    fn count(&mut self, lines: &[StatusLine]) -> Result<(), StorageError> {
+        for line in lines {
+            let before = || self.catalogue.map().statuses(line.key.digest()).len();
+            let count = self.lines.entry(line.key).or_insert_with(before);
+            *count = count.saturating_add(1);
+            if *count > STATUSES_PER_KEY_MAX {
+                let why =
+                    format!("it brings {count} statuses of {}, and {STATUSES_PER_KEY_MAX} are the most", line.key);
+                return Err(self.bad(why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Something that an Erasure took: which one, and what it has to erase.

@@ -155,6 +155,11 @@ impl Blocks {
         tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
     }
 
+    /// Forgets the table of the block of this entry.
+    pub(crate) fn forget_one(&self, first: u64) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&(first / BLOCK_ENTRIES));
+    }
+
     /// Returns the object that a segment is in, if that is a block, also one that is gone: then none of its segments lies about.
     pub(crate) fn name_of(&self, first: u64) -> Option<String> {
         if !self.may_stand(first) {
@@ -481,7 +486,7 @@ pub(crate) fn encode(segments: &[Segment]) -> Vec<u8> {
     block
 }
 
-/// Reads the table that a block of this length begins with: no segment ends behind it.
+/// Reads the table that a block of this length begins with: segments ascend, and lie one behind the other up to its end.
 fn decode(bytes: &[u8], block_length: u64) -> Option<Vec<Place>> {
     let (sum, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
     let (count, places) = rest.split_first_chunk::<8>()?;
@@ -493,10 +498,14 @@ fn decode(bytes: &[u8], block_length: u64) -> Option<Vec<Place>> {
     }
     let (numbers, _) = places.get(..length)?.as_chunks::<8>();
     let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
-    let mut found = Vec::new();
+    let mut found = Vec::<Place>::new();
+    let mut begin = wide(bytes.len().saturating_sub(places.len())).saturating_add(wide(length));
     while let (Some(first), Some(offset), Some(length)) = (numbers.next(), numbers.next(), numbers.next()) {
-        offset.checked_add(length).filter(|end| *end <= block_length)?;
+        if offset != begin || found.last().is_some_and(|last| last.first >= first) {
+            return None;
+        }
+        begin = offset.checked_add(length)?;
         found.push(Place { first, offset, length });
     }
-    Some(found)
+    (begin == block_length).then_some(found)
 }

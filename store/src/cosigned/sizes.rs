@@ -44,8 +44,14 @@ impl Page {
 
 /// Returns all sizes of which anything is kept, ascending.
 pub(crate) fn sizes(objects: &Objects) -> Result<Vec<u64>, StorageError> {
-    // A name that is no size is what a crash left, or nobody's.
     Ok(objects.list(COSIGNED)?.iter().filter_map(|name| size_of(name)).collect())
+}
+
+/// Returns the names there that are no sizes, which nothing reads.
+pub(crate) fn strays(objects: &Objects) -> Result<Vec<String>, StorageError> {
+    let mut names = objects.list(COSIGNED)?;
+    names.retain(|name| size_of(name).is_none());
+    Ok(names)
 }
 
 /// Walks up from any size, and lists nothing twice.
@@ -66,7 +72,7 @@ impl Upwards {
     }
 }
 
-/// Walks down through all sizes, from the largest on.
+/// Walks down through all sizes, from the largest below one on.
 pub(crate) struct Downwards<'a> {
     objects: &'a Objects,
     /// What was listed and not returned yet, ascending.
@@ -79,13 +85,14 @@ pub(crate) struct Downwards<'a> {
 }
 
 impl<'a> Downwards<'a> {
-    /// Begins at the largest, which is above the size that is asked for if there are many, or not far below it.
-    pub(crate) fn new(objects: &'a Objects, near: impl FnOnce() -> u64) -> Result<Self, StorageError> {
-        let page = Page::read(objects, 0)?;
+    /// Begins at the largest below a size. Where there are many, it is looked for above the size that is asked for, and then below it.
+    pub(crate) fn new(objects: &'a Objects, below: u64, near: impl FnOnce() -> u64) -> Result<Self, StorageError> {
+        let mut page = Page::read(objects, 0)?;
         if page.is_last {
+            page.sizes.retain(|size| *size < below);
             return Ok(Self { objects, listed: page.sizes, from: 0, near: 0, step: NEAR });
         }
-        Ok(Self { objects, listed: Vec::new(), from: u64::MAX, near: near(), step: NEAR })
+        Ok(Self { objects, listed: Vec::new(), from: below, near: near().min(below), step: NEAR })
     }
 
     /// Lists the sizes below those that were listed, back to `step` below `near`.

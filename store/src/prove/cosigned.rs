@@ -56,9 +56,9 @@ impl<'a> CosignedAnchors<'a> {
         if !self.witnesses.ask_for_a_quorum() {
             return Ok(None);
         }
-        let mut down = Downwards::new(&inner.objects, || most)?;
+        let mut down = Downwards::new(&inner.objects, most.saturating_add(1), || most)?;
         while let Some(size) = down.next()?.filter(|size| *size > leaf) {
-            if size <= most && self.is_complete(inner, state, size)? {
+            if self.is_complete(inner, state, size)? {
                 return Ok(Some(size));
             }
         }

@@ -1,5 +1,7 @@
 //! Putting small segments together, while the bucket or somebody in it is wrong.
 
+use std::sync::Arc;
+
 use super::{
     bucket::init,
     hooked::{Asked, Hooked, bytes, commit, join, join_at, writer},
@@ -114,6 +116,36 @@ fn names_that_are_no_segments_are_passed_over() {
     assert_eq!(again.size(), store.size());
 }
 
+/// The same bytes for every segment would be as many copies of them in memory.
+#[test]
+fn a_block_whose_segments_do_not_lie_one_behind_the_other_is_damaged() {
+    let place = |first: u64, offset: u64, length: u64| [first, offset, length].map(u64::to_le_bytes).concat();
+    let begin = 19 + 32 + 8 + 2 * 24;
+    let block = |places: [Vec<u8>; 2]| {
+        let table = [2_u64.to_le_bytes().to_vec(), places.concat()].concat();
+        [b"griptrace block v1\n", blake3::hash(&table).as_bytes().as_slice(), &table, &[7; 100]].concat()
+    };
+    let open = |bytes: &[u8]| {
+        let bucket = MemoryBucket::default();
+        bucket.put(BLOCK, bytes, &When::Always).unwrap();
+        Objects::in_bucket(Arc::new(bucket), std::path::Path::new("nowhere")).segment(3).map(drop)
+    };
+    open(&block([place(0, begin, 60), place(3, begin + 60, 40)])).unwrap();
+    for places in [
+        [place(0, begin, 60), place(3, begin, 60)],
+        [place(0, begin, 60), place(3, begin, 100)],
+        [place(3, begin, 60), place(3, begin + 60, 40)],
+        [place(5, begin, 60), place(3, begin + 60, 40)],
+        [place(0, begin, 60), place(3, begin + 60, 39)],
+        [place(0, begin, 60), place(3, begin + 60, 41)],
+        [place(0, begin - 1, 61), place(3, begin + 60, 40)],
+        [place(0, begin, u64::MAX), place(3, begin - 1, 101)],
+    ] {
+        let error = open(&block(places)).unwrap_err();
+        assert!(error.to_string().contains(BLOCK), "{error}");
+    }
+}
+
 #[test]
 fn segments_that_are_too_long_for_a_block_are_not_read_again() {
     let bucket = new_log();
@@ -177,7 +209,7 @@ fn a_block_whose_table_claims_too_much_is_damaged_and_ends_nobody() {
 #[test]
 fn a_segment_that_is_forgotten_is_read_anew() {
     let bucket = new_log();
-    let objects = Objects::in_bucket(std::sync::Arc::new(bucket.clone()), std::path::Path::new("nowhere"));
+    let objects = Objects::in_bucket(Arc::new(bucket.clone()), std::path::Path::new("nowhere"));
     let name = segment::name(40);
     let read = || {
         let file = objects.segment(40).unwrap();
@@ -202,7 +234,7 @@ fn an_object_that_others_write_again_and_again_is_given_up() {
             there.put("shared", b"theirs", &When::Always).unwrap();
         }
     });
-    let objects = Objects::in_bucket(std::sync::Arc::new(hooked.clone()), std::path::Path::new("nowhere"));
+    let objects = Objects::in_bucket(Arc::new(hooked.clone()), std::path::Path::new("nowhere"));
     let told = objects.change("shared", |_| Ok::<_, StorageError>(Some(b"ours".to_vec())));
     assert!(matches!(told, Err(StorageError::Io { .. })), "{told:?}");
     assert!(hooked.requests() < 100, "{}", hooked.requests());

@@ -7,10 +7,12 @@ use griptrace_core::{
     entry::Genesis,
     id::NodeId,
     key::{Algorithm, SecretKey, Signer as _},
+    node::{Kind, Mark},
 };
 use tempfile::TempDir;
 
 use super::{
+    hooked::{self, copy_of},
     weather::{Storm, Weather},
     world::{NOW, ORIGIN, World, signer},
 };
@@ -259,12 +261,12 @@ fn a_snapshot_in_the_bucket_opens_a_log_on_an_empty_machine_and_a_broken_one_doe
     }
 }
 
-/// Changes the first byte of a block of a snapshot, and puts right every checksum.
-fn forge(snapshot: &[u8], block: usize) -> Vec<u8> {
+/// Changes a byte of a block of a snapshot, and puts right every checksum.
+fn forge(snapshot: &[u8], block: usize, at: usize) -> Vec<u8> {
     let mut bytes = snapshot.to_vec();
     let blocks = blocks_of(snapshot);
     let (place, begin) = (blocks[block].clone(), blocks[0].start);
-    bytes[place.start] ^= 1;
+    bytes[place.start + at % place.len()] ^= 1;
     let block_sum = blake3::hash(&bytes[place]);
     let sums = begin - blocks.len() * 16;
     bytes[sums + block * 16..][..16].copy_from_slice(&block_sum.as_bytes()[..16]);
@@ -282,6 +284,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
         (0..200).flat_map(|i| writer.commit(vec![world.source(&format!("s{i}"), "CN")]).unwrap()).collect();
     let steps: Vec<NodeRecord> =
         (0..500).flat_map(|i| world.derive(&format!("d{i}"), &sources[i % 100..][..2], "CN")).collect();
+    writer.commit(vec![world.status(sources[0], Mark::Withdraw, None)]).unwrap();
     writer.commit(steps).unwrap();
     writer.store.0.errands.wait();
     writer.store.0.publish();
@@ -290,7 +293,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     let fine = look(&bucket);
     assert!(fine.store.0.read().catalogue.has_snapshot() && fine.store.check_snapshot().unwrap());
     let ancestors = |process: &Process| -> Vec<_> {
-        let all = process.store.of_kind(griptrace_core::node::Kind::Dataset).unwrap();
+        let all = process.store.of_kind(Kind::Dataset).unwrap();
         all.iter().map(|id| process.store.ancestors(id, None).unwrap().len()).collect()
     };
     let expected = ancestors(&fine);
@@ -301,7 +304,7 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     };
     assert!(!look(&bucket).store.is_snapshot_checked() && fine.store.is_snapshot_checked());
     assert!(again(&fine).is_snapshot_checked());
-    bucket.put("snapshots/catalogue", &forge(&whole, 0), &When::Always).unwrap();
+    bucket.put("snapshots/catalogue", &forge(&whole, 0, 0), &When::Always).unwrap();
     drop((writer, world));
     let waits = again(&fine);
     waits.write_only_when_checked();
@@ -312,10 +315,21 @@ fn a_snapshot_that_somebody_forged_is_found_by_the_log() {
     drop(waits);
     // The first byte of each block is one of a record, whatever the column.
     for block in 0..blocks {
-        bucket.put("snapshots/catalogue", &forge(&whole, block), &When::Always).unwrap();
+        bucket.put("snapshots/catalogue", &forge(&whole, block, 0), &When::Always).unwrap();
         let fooled = look(&bucket);
         assert!(!fooled.store.check_snapshot().unwrap(), "block {block} of {blocks}");
         assert_eq!(ancestors(&fooled), expected, "block {block} of {blocks}");
+    }
+    // Who opens it to write at once signs nothing that rests on it: the status head would say another map than the log has, for ever.
+    for (block, at) in (0..blocks).flat_map(|block| [(block, 0), (block, 20)]) {
+        let (copy, there) = (copy_of(&bucket), tempfile::tempdir().unwrap());
+        copy.put("snapshots/catalogue", &forge(&whole, block, at), &When::Always).unwrap();
+        let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
+        let store = Store::open_in(Arc::new(copy.clone()), there.path(), options).unwrap();
+        hooked::commit(&store, "on top").unwrap();
+        drop(store);
+        copy.remove("snapshots/catalogue").unwrap();
+        assert!(look(&copy).is_clean(), "block {block} of {blocks}, byte {at}");
     }
 }
 

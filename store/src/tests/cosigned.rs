@@ -134,6 +134,13 @@ fn damage_to_a_cosigned_checkpoint_is_named() {
         let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;
         assert!(faults.iter().any(|fault| fault.object == name && !fault.heals), "{faults:?}");
     }
+    // What nothing would read.
+    put(world.dir.path(), &name, None);
+    let unpadded = format!("cosigned/{size}");
+    put(world.dir.path(), &unpadded, Some(&bytes));
+    let faults = world.store.fsck(&|_, _, _| {}).unwrap().faults;
+    assert_eq!(faults.iter().map(|fault| &*fault.object).collect::<Vec<_>>(), [&unpadded]);
+    put(world.dir.path(), &unpadded, None);
     // The whole object of another size.
     put(world.dir.path(), &cosigned::name(2), Some(&bytes));
     assert!(world.store.cosigned(2, &both()).is_err());
@@ -245,13 +252,18 @@ fn of_many_cosigned_sizes_a_few_are_found_without_listing_all() {
     }
     let objects = &store.0.objects;
     assert_eq!(cosigned::sizes(objects).unwrap(), all);
-    for near in [0, 100, 15_000, 29_990, 30_000, 1_000_000] {
-        let mut down = Downwards::new(objects, || near).unwrap();
+    for (near, below) in
+        [0, 100, 15_000, 29_990, 30_000, 1_000_000].into_iter().flat_map(|near| [(near, u64::MAX), (near, 15_001)])
+    {
+        let mut down = Downwards::new(objects, below, || near).unwrap();
         let walked: Vec<u64> = core::iter::from_fn(|| down.next().unwrap()).collect();
-        assert!(walked.iter().rev().eq(&all), "from {near}");
+        assert!(walked.iter().rev().eq(all.iter().filter(|size| **size < below)), "below {below}, from {near}");
     }
     let before = hooked.requests();
-    let mut down = Downwards::new(objects, || 30_000).unwrap();
+    assert_eq!(Downwards::new(objects, 15_001, || 15_000).unwrap().next().unwrap(), Some(15_000));
+    assert_eq!(hooked.requests() - before, 3, "what lies above it is not listed");
+    let before = hooked.requests();
+    let mut down = Downwards::new(objects, u64::MAX, || 30_000).unwrap();
     let last = [(); 300].map(|()| down.next().unwrap().unwrap());
     assert!(last.iter().eq(all.iter().rev().take(300)));
     assert_eq!(hooked.requests() - before, 3, "the strays and the first are two pages, the last is one");

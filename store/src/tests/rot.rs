@@ -4,7 +4,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use griptrace_core::key::{Algorithm, SecretKey};
+use griptrace_core::{
+    key::{Algorithm, SecretKey},
+    node::Kind,
+};
 use tempfile::TempDir;
 
 use super::world::{NOW, World, signer};
@@ -51,6 +54,13 @@ impl Log {
         let local = tempfile::tempdir().unwrap();
         let options = OpenOptions { signer: Some(signer()), ..OpenOptions::default() };
         (Store::join_in(Arc::new(self.bucket.clone()), local.path(), options), local)
+    }
+
+    /// Flips a bit, and returns what is to be put back.
+    fn damage(&self, name: &str, at: usize) -> Vec<u8> {
+        let bytes = self.bucket.get(name, None).unwrap().unwrap().bytes;
+        self.flip(name, at);
+        bytes
     }
 
     fn flip(&self, name: &str, at: usize) {
@@ -255,4 +265,28 @@ fn an_audit_that_was_stopped_goes_on_and_believes_no_byte_that_changed() {
     assert!(told[0].0 == GOING_ON && told[0].1 > 100, "it says where it goes on: {:?}", told[0]);
     assert_eq!((resumed.nodes, resumed.entries, resumed.tiles), (whole.nodes, whole.entries, whole.tiles));
     assert!(resumed.is_clean() && !state.exists());
+}
+
+/// A server went on saying that a segment was damaged after it had been put back, until it was started anew.
+#[test]
+fn what_was_put_back_is_read_by_who_found_it_damaged() {
+    let log = Log::new();
+    for writes in [false, true] {
+        let (store, _local) = log.join();
+        if writes {
+            assert!((0..20).any(|at| store.tend(Duration::from_secs(at)).unwrap() == Standing::Writer));
+        }
+        for name in
+            log.bucket.names().iter().filter(|name| name.starts_with("blocks/") || name.starts_with("segments/"))
+        {
+            let length = log.bucket.get(name, None).unwrap().unwrap().bytes.len();
+            store.0.objects.forget_segments(0);
+            let good = log.damage(name, length - 300);
+            let ids = store.of_kind(Kind::Dataset).unwrap();
+            let bad: Vec<_> = ids.iter().filter(|id| store.node(id).is_err()).collect();
+            log.bucket.put(name, &good, &When::Always).unwrap();
+            assert!(bad.iter().all(|id| store.node(id).is_ok()), "{name}");
+            assert!(!bad.is_empty(), "{name}: nothing was hit");
+        }
+    }
 }

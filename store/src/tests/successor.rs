@@ -20,6 +20,9 @@ use super::{
 use crate::{
     CommitError, OpenError, OpenOptions, Receipt, Standing, Store,
     bucket::{Bucket, MemoryBucket, When},
+    head::{Head, sign},
+    lease::SharedHead,
+    log_keys::LogKeys,
     objects::Objects,
     open::init_on,
 };
@@ -82,6 +85,28 @@ fn missing(store: &Store) -> Option<String> {
         let OpenError::WrongKey { expected, .. } = error else { panic!("{error}") };
         expected
     })
+}
+
+/// Rule R9: whoever has the key that retired, and may write to the bucket, could lead those who follow into a log of its own.
+#[test]
+fn a_retired_key_is_not_believed_again_by_who_read_that_it_retired() {
+    let (weather, writer, _local) = begun();
+    let (bucket, forger) = (weather.bucket, NoteSigner::new(ORIGIN, &[66; 32]).unwrap());
+    let index = change(&writer).unwrap().index;
+    writer.0.publish();
+    let (follower, local) = join(&bucket, signer(), None);
+    let (size, note, keys) = (follower.size(), follower.checkpoint(), follower.verifiers());
+    let own = rotation(writer.home(), KeyUse::Log, &key(1), &key(66));
+    let at = Objects::in_bucket(Arc::new(bucket.clone()), local.path());
+    LogKeys::of(writer.genesis(), vec![(index, own)]).unwrap().write(&at).unwrap();
+    let there = SharedHead::parse(&head(&bucket)).unwrap();
+    let longer = Head { size: size + 2, ..there.head };
+    let note_by_it = sign(&forger, ORIGIN, longer).unwrap();
+    bucket.put("checkpoint", note_by_it.as_bytes(), &When::Always).unwrap();
+    bucket.put("head", &SharedHead { head: longer, note: note_by_it, ..there }.to_bytes(), &When::Always).unwrap();
+    let error = follower.tend(Duration::from_secs(1)).unwrap_err().to_string();
+    assert!(error.contains("it lacks a change of the log's key"), "{error}");
+    assert_eq!((follower.size(), follower.checkpoint(), follower.verifiers()), (size, note, keys));
 }
 
 #[test]

@@ -8,14 +8,17 @@ use griptrace_core::{
     commit::StatusLine,
     details,
     digest::Digest,
-    entry::StatusHead,
-    id::{NodeId, StatusKey},
+    entry::{Entry, StatusHead},
+    id::{GenesisHash, NodeId, StatusKey},
+    key_change::KeyUse,
     node::Kind,
     tree::Rfc9162,
 };
 
 use super::{
     erasing::{NAME, Person, assert_clean, committer, found, in_bucket_after, init, needles, objects, record, request},
+    hooked::head,
+    keys::{key, rotation},
     weather::{Storm, Weather},
     world::{NOW, World, open, signer},
 };
@@ -61,6 +64,24 @@ fn group(
     (name, [segment::header(&store.home(), first), bytes].concat())
 }
 
+/// Makes a segment with one entry and a status head, and perhaps a node behind that, to follow on a log; `before` is its checkpoint.
+fn bare(store: &Store, entry: &[u8], before: &str, behind: &[(NodeId, NodeRecord)]) -> (String, Vec<u8>) {
+    let state = store.0.read();
+    let (mut frontier, mut map) = (state.catalogue.frontier().clone(), state.catalogue.map().clone());
+    let mut writer = segment::GroupWriter::new(Some(before));
+    writer.entry(entry);
+    frontier.push(Rfc9162::leaf_hash(entry)).unwrap();
+    let lines = Entry::parse(entry).unwrap().map_lines(entry);
+    lines.iter().for_each(|line| map.append(line.key.digest(), line.status.digest()));
+    let head = StatusHead { index: frontier.size().get(), map_root: map.root(), time: NOW }.to_bytes();
+    writer.entry(&head);
+    frontier.push(Rfc9162::leaf_hash(&head)).unwrap();
+    writer.nodes(behind).unwrap();
+    let bytes = writer.finish(frontier.size().get(), &frontier.root().unwrap());
+    let first = state.catalogue.size();
+    (segment::name(first), [segment::header(&store.home(), first), bytes].concat())
+}
+
 /// Puts something where a log goes on whose writer is gone, and tells what the next one says of it.
 fn put_there(make: impl FnOnce(&Store, &Person) -> (String, Vec<u8>)) -> Result<(), String> {
     let (bucket, local) = (MemoryBucket::default(), tempfile::tempdir().unwrap());
@@ -86,6 +107,12 @@ fn put_there(make: impl FnOnce(&Store, &Person) -> (String, Vec<u8>)) -> Result<
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(store.size(), size);
+                // It is in nobody's way who reads, and goes when it is taken away.
+                bucket.remove(&name).unwrap();
+                assert_eq!(head(&bucket).head.size, size);
+                let there = tempfile::tempdir().unwrap();
+                let next = in_bucket_after(&bucket, &there);
+                next.commit(vec![World::at(&next).source("next", "DE")], &key(99), "Maker", NOW).unwrap();
                 return Err(format!("{error:?}"));
             }
         }
@@ -95,6 +122,44 @@ fn put_there(make: impl FnOnce(&Store, &Person) -> (String, Vec<u8>)) -> Result<
 
 fn assert_refused(found: &Result<(), String>, why: &str) {
     assert!(found.as_ref().is_err_and(|found| found.contains(why)), "{found:?}");
+}
+
+/// Whatever was signed over it stays: nobody would open the log again, or its audit would find a fault for ever.
+#[test]
+fn what_the_log_would_not_have_written_is_not_signed() {
+    let change = |home| rotation(home, KeyUse::Committer, &key(70), &key(71));
+    let good = put_there(|store, _| bare(store, &change(store.home()), &store.checkpoint(), &[]));
+    assert_eq!(good, Ok(()), "a rotation that has a place");
+    let elsewhere = put_there(|store, _| {
+        let home = GenesisHash::new(Digest::from_bytes([7; 32]));
+        bare(store, &change(home), &store.checkpoint(), &[])
+    });
+    assert_refused(&elsewhere, "would be refused");
+    let twice = put_there(|store, _| {
+        store.change_key(&change(store.home()), None, NOW).unwrap();
+        let again = rotation(store.home(), KeyUse::Committer, &key(70), &key(72));
+        bare(store, &again, &store.checkpoint(), &[])
+    });
+    assert_refused(&twice, "would be refused");
+    let junk = put_there(|store, _| bare(store, &change(store.home()), "junk", &[]));
+    assert_refused(&junk, "the note has no blank line");
+    let older = put_there(|store, _| {
+        let before = store.checkpoint();
+        store.change_key(&change(store.home()), None, NOW).unwrap();
+        bare(store, &rotation(store.home(), KeyUse::Committer, &key(71), &key(72)), &before, &[])
+    });
+    assert_refused(&older, "checkpoint");
+    let behind = put_there(|store, _| {
+        let node = World::at(store).source("looked at by nobody", "DE");
+        bare(store, &change(store.home()), &store.checkpoint(), &[(node.id(), node)])
+    });
+    assert_refused(&behind, "which is no commit");
+    let retired = put_there(|store, _| {
+        let entry = rotation(store.home(), KeyUse::Committer, &committer(), &key(71));
+        store.change_key(&entry, None, NOW).unwrap();
+        group(store, vec![World::at(store).source("late", "DE")], vec![], &[])
+    });
+    assert_refused(&retired, "does not count since entry");
 }
 
 #[test]
