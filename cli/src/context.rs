@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use griptrace_core::{date::Date, limits::BUNDLE_BYTES_MAX};
+use griptrace_core::{
+    date::Date,
+    limits::{BUNDLE_BYTES_MAX, CONFIG_BYTES_MAX},
+};
+use griptrace_verify::open;
 
 use crate::{clock, error::CommandError, output::Output, remote::ServerArgs, workspace::Workspace};
 
@@ -70,7 +74,22 @@ pub(crate) fn or_today(date: Option<Date>) -> Date {
 
 /// Reads a whole file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CommandError> {
-    fs::read(path).map_err(|e| CommandError::file("read", path, e))
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|e| CommandError::file("read", path, e))
+}
+
+/// Reads the text of a trust file or policy, which is small: of a file that has no end, no more than that.
+pub(crate) fn read_config(path: &Path) -> Result<String, CommandError> {
+    let cannot = |e| CommandError::file("read", path, e);
+    let mut text = String::new();
+    let max = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
+    open(path).map_err(cannot)?.take(max.saturating_add(1)).read_to_string(&mut text).map_err(cannot)?;
+    if text.len() > CONFIG_BYTES_MAX {
+        let text = format!("{} has more than {CONFIG_BYTES_MAX} bytes, which is the limit", path.display());
+        return Err(CommandError::failed(text));
+    }
+    Ok(text)
 }
 
 /// How what is large here begins: bundles and updates.
@@ -87,7 +106,7 @@ pub(crate) fn read_bundle(path: &Path) -> Result<Vec<u8>, CommandError> {
 fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, CommandError> {
     let cannot = |e| CommandError::file("read", path, e);
     let max = u64::try_from(limit).unwrap_or(u64::MAX);
-    let file = fs::File::open(path).map_err(cannot)?;
+    let file = open(path).map_err(cannot)?;
     let size = file.metadata().map_err(cannot)?.len();
     let mut bytes = Vec::new();
     if size <= max {
@@ -213,12 +232,19 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_without_end_is_read_up_to_the_limit() {
-        let said = |limit| read_limited(Path::new("/dev/zero"), limit).unwrap_err().source.to_string();
-        assert_eq!(said(1000), "/dev/zero has more than 1000 bytes, and a bundle has 1000 at most");
+    fn a_file_without_end_is_not_read_and_a_large_one_up_to_the_limit() {
+        let endless = Path::new("/dev/zero");
+        let refused = "cannot read /dev/zero";
+        assert_eq!(read_limited(endless, BUNDLE_BYTES_MAX).unwrap_err().source.to_string(), refused);
+        assert_eq!(read_config(endless).unwrap_err().source.to_string(), refused);
+        let folder = tempfile::tempdir().unwrap();
+        let large = folder.path().join("large");
+        fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+        let said = read_config(&large).unwrap_err().source.to_string();
+        assert!(said.ends_with("large has more than 1048576 bytes, which is the limit"), "{said}");
         // Not a gigabyte of it, where that is the limit.
-        let begin = "/dev/zero does not begin like a bundle, which has 1073741824 bytes at most";
-        assert_eq!(said(BUNDLE_BYTES_MAX), begin);
+        let said = read_limited(&large, BUNDLE_BYTES_MAX).unwrap_err().source.to_string();
+        assert!(said.ends_with("large does not begin like a bundle, which has 1073741824 bytes at most"), "{said}");
         let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/context.rs"));
         let bytes = read_limited(own, 1 << 20).unwrap();
         assert!(read_limited(own, bytes.len()).is_ok());

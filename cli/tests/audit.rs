@@ -285,3 +285,23 @@ fn what_was_called_back_is_said_to_be() {
     assert!(desk.complain(&["audit", "--policy", "policy.toml"]).contains("--shipped"));
     assert!(desk.complain(&["audit", "--shipped", "--policy", "nowhere.toml"]).contains("nowhere.toml"));
 }
+
+#[test]
+fn a_shipment_of_which_no_bundle_opens_the_files_is_no_better_here() {
+    let desk = Desk::new();
+    desk.say(&["erase", "model:second", "--file", "second.bin", "--reason", "asked"]);
+    let (code, objects) = desk.audit(&["--all"]);
+    let all = shipments(&objects);
+    let verdicts: Vec<_> = all.iter().map(|s| (&s["consignee"], &s["new"]["verdict"], &s["new"]["met"])).collect();
+    let (kept, gone) = (&"Kleine Werke".into(), &"Muster GmbH".into());
+    let expected = [(kept, &"TRACED_ASSESSED".into(), &true.into()), (gone, &"BROKEN".into(), &false.into())];
+    assert_eq!((code, verdicts), (1, expected.to_vec()), "{objects:?}");
+    assert_eq!(told(&objects, "code", "model-not-opened"), ["Muster GmbH"]);
+    let checked = desk.run(&["check", "to-second", "--policy", "policy.toml"]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(said.contains("BROKEN") && said.contains("prove --update-of"), "{said}");
+    assert!(desk.words().contains("prove --update-of"), "what would help is said");
+    // Two policies are compared under the same records: neither is met.
+    let (code, objects) = desk.audit(&["--policy-old", "policy.toml"]);
+    assert_eq!((code, shipments(&objects).len()), (1, 1), "{objects:?}");
+}

@@ -204,13 +204,23 @@ fn a_model_whose_files_were_erased_ships_with_a_warning_and_an_older_bundle_keep
     desk.say("prove first -o old.bundle --no-cosign");
     let before = desk.report("old.bundle");
     let (_, err) = desk.tells(&["erase", "model:grasp", "--file", "grasp.bin", "--reason", "recalled"], 0);
-    assert!(err.contains("BROKEN to a buyer who compares them") && err.contains("prove --update-of"), "{err}");
+    assert!(err.contains("is BROKEN to its buyer (model-not-opened)") && err.contains("prove --update-of"), "{err}");
     let (_, err) = desk.tells(&["prove", "first", "-o", "new.bundle", "--no-cosign"], 0);
-    assert!(err.contains("1 of its files were erased on ") && err.contains("can't compare"), "{err}");
-    assert_eq!(desk.report("new.bundle")["verdict"], "BROKEN");
+    assert!(err.contains("1 of its files were erased on ") && err.contains("BROKEN to every buyer"), "{err}");
+    // The file in hand is the genuine one: nothing is claimed of it.
+    let report = desk.report("new.bundle");
+    assert_eq!((&report["verdict"], &report["model"]["matched"]), (&"BROKEN".into(), &serde_json::Value::Null));
+    let codes = report["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]);
+    assert!(!codes.clone().any(|code| code == "model-mismatch"), "{report:#}");
+    assert!(codes.clone().any(|code| code == "model-not-opened"), "{report:#}");
+    let asked = "--trust trust.toml --policy policy.toml --destination DE --model out/grasp.bin --at 2026-12-01";
+    desk.tells(&format!("dossier new.bundle -o new.html {asked}").split(' ').collect::<Vec<_>>(), 1);
+    let page = fs::read_to_string(desk.path().join("new.html")).unwrap();
+    assert!(page.contains("nothing was compared") && !page.contains("NOT what shipped"), "{page}");
+    assert!(page.contains("no file can be compared with it") && !page.contains("did not ship"), "{page}");
     let ship = "ship model:grasp --to Other --country DE --serial S-2 --name second";
     let (_, err) = desk.tells(&ship.split_whitespace().collect::<Vec<_>>(), 0);
-    assert!(err.contains("1 of its files were erased: ") && err.contains("can't compare"), "{err}");
+    assert!(err.contains("1 of its files were erased: ") && err.contains("BROKEN to every buyer"), "{err}");
 
     // An update keeps what the older bundle opened, and nothing is warned of.
     let update = ["prove", "first", "-o", "first.update", "--update-of", "old.bundle", "--no-cosign"];

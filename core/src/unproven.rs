@@ -7,12 +7,13 @@ use alloc::{sync::Arc, vec::Vec};
 
 use crate::{
     bundle::{
-        Anchor, Bundle, BundleError, BundleView, CommitPart, Disclosure, LogPart, StatusPart, SubjectOpening, read_file,
+        Anchor, Bundle, BundleError, BundleView, CommitPart, Disclosure, LogPart, ManifestOpening, StatusPart,
+        SubjectOpening, read_file,
     },
     details::Opening,
 };
 
-/// The content of a bundle without its proofs and manifests. What it says of details, subjects, statuses, commits and
+/// The content of a bundle without its proofs; of a manifest there is only that it is opened. What it says of details, subjects, statuses, commits and
 /// checkpoints is what its maker put there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unproven<B = Vec<u8>>(Bundle<B>);
@@ -40,12 +41,17 @@ impl<B: Default> Unproven<B> {
         }
         content.openings.iter_mut().for_each(|opening| opening.proof = Vec::new());
         content.disclosures.iter_mut().for_each(|disclosure| disclosure.opening.proof = Vec::new());
-        content.manifests = Vec::new();
+        content.manifests = content.manifests.iter().map(|manifest| Self::opened(manifest.node)).collect();
         Self(content)
     }
 }
 
 impl<B> Unproven<B> {
+    /// Says that a bundle opens the manifest of the node with this ordinal.
+    pub const fn opened(node: u64) -> ManifestOpening {
+        ManifestOpening { node, seed: [0; 32], files: Vec::new() }
+    }
+
     /// Returns of how many logs it is.
     pub const fn logs(&self) -> usize {
         self.0.logs.len()
@@ -60,7 +66,7 @@ impl<B: AsRef<[u8]>> Unproven<B> {
             logs: self.0.logs.iter().map(lend_log).collect(),
             openings: self.0.openings.iter().map(lend_subjects).collect(),
             disclosures: self.0.disclosures.iter().map(lend_details).collect(),
-            manifests: Vec::new(),
+            manifests: self.0.manifests.clone(),
         }
     }
 }

@@ -16,7 +16,7 @@ use griptrace_core::{
     entry::Entry,
     id::{NodeId, StatusKey},
     limits::NODES_MAX,
-    node::Kind,
+    node::{Kind, Role},
     tile::TILE_WIDTH,
     unproven::Unproven,
     word::Country,
@@ -35,6 +35,7 @@ use crate::{
         closure::{Closure, can_be_opened},
         crossing_leaves, first_covering,
         keys::{changes_of, first_key_revoked},
+        names_files,
     },
     reading::SegmentReader,
     recent::Recent,
@@ -75,6 +76,8 @@ struct OwnNode {
     country: Option<Country>,
     /// Whether it names a node of another log.
     is_abroad: bool,
+    /// Whether a bundle that ships it opens its manifest.
+    opens_files: bool,
     values: Vec<(u8, Arc<[u8]>)>,
 }
 
@@ -243,7 +246,11 @@ impl<'a> Taking<'a> {
             logs: vec![self.log_part(&numbers, &nodes, &sizes, (&closure, root))?],
             openings: openings(catalogue, &closure, size, ordinal),
             disclosures: (0..).zip(&nodes).filter_map(|(node, own)| disclosure(node, own)).collect(),
-            manifests: Vec::new(),
+            manifests: (0..)
+                .zip(&nodes)
+                .filter(|(_, own)| own.opens_files)
+                .map(|(node, _)| Unproven::<Vec<u8>>::opened(node))
+                .collect(),
         }))
     }
 
@@ -272,13 +279,27 @@ impl<'a> Taking<'a> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    fn own(&self, number: Number, record: NodeRecord, wanted: Wanted<'_>) -> Result<OwnNode, StorageError> {
+    fn own(&mut self, number: Number, record: NodeRecord, wanted: Wanted<'_>) -> Result<OwnNode, StorageError> {
         let name = || segment::name(self.catalogue.commit_of(number).segment);
         let core = record.core().map_err(|e| StorageError::corrupt(name(), e))?;
+        let opens_files = self.opens_files(number, core.kind, &record)?;
         let values = record.values.into_iter().filter(|(slot, _)| wanted(core.kind, *slot));
         let values = values.map(|(slot, value)| (slot, value.into())).collect();
         let is_abroad = core.edges.iter().any(|edge| edge.home.is_some());
-        Ok(OwnNode { core: record.core.into(), country: core.country, is_abroad, values })
+        Ok(OwnNode { core: record.core.into(), country: core.country, is_abroad, opens_files, values })
+    }
+
+    /// Tells whether a bundle that ships a node opens its manifest. That is read only where something of the node was erased.
+    fn opens_files(&mut self, number: Number, kind: Kind, record: &NodeRecord) -> Result<bool, StorageError> {
+        let catalogue = self.catalogue;
+        if kind != Kind::Model || !catalogue.node(number).attached || !names_files(kind, &record.values) {
+            return Ok(false);
+        }
+        if !catalogue.incoming(number).any(|(role, _)| role == Role::Erases) {
+            return Ok(true);
+        }
+        let whole = self.segments.whole(catalogue, number)?;
+        Ok(whole.manifest.is_some_and(|manifest| manifest.secret.seed().is_some()))
     }
 
     fn log_part(

@@ -15,7 +15,7 @@ use std::{
 use griptrace_core::{
     bundle::{Anchor, Bundle, CommitPart, Disclosure, LogPart, ManifestOpening, StatusPart, SubjectOpening},
     checkpoint::Checkpoint,
-    details::{Salt, slot},
+    details::{Salt, Values, slot},
     digest::{COMMIT_TREE, Digest, SUBJECT_TREE},
     id::NodeId,
     key_change::key_status,
@@ -284,15 +284,14 @@ impl<'a> Prover<'a> {
             let core = self.read_core(number, &record)?;
             let mut slots = self.options.disclose.slots(core.kind, &self.catalogue.id(number));
             if is_shipped {
-                let along: Vec<u8> = ["content", "manifest"].iter().filter_map(|n| slot(core.kind, n)).collect();
                 // One of which a file was erased can't be opened whole, and only whole ones are; and only beside both
                 // digests, which whoever verifies holds the files against.
                 if let Some(ManifestRecord { secret: Secret::Seed(seed), files }) = record.manifest
-                    && along.iter().all(|slot| record.values.contains_key(slot))
+                    && names_files(core.kind, &record.values)
                 {
                     gathered.manifests.push(ManifestOpening { node: ordinal, seed, files });
                 }
-                slots.extend(along);
+                slots.extend(over_files(core.kind));
             }
             if let Some(opening) = record.secret.open(core.kind, &record.values, &slots) {
                 gathered.disclosures.push(Disclosure { node: ordinal, opening });
@@ -531,6 +530,16 @@ pub(crate) fn first_covering(catalogue: &Catalogue, leaf: u64) -> u64 {
 
 /// Keys of which a bundle dates what they signed: more of them would crowd out the checkpoints that date crossings.
 pub(crate) const KEYS_DATED_MAX: usize = ANCHORS_MAX / 4;
+
+/// Returns the slots of the digests over a node's files.
+fn over_files(kind: Kind) -> impl Iterator<Item = u8> {
+    ["content", "manifest"].into_iter().filter_map(move |name| slot(kind, name))
+}
+
+/// Tells whether a node's details name its files by both digests: without them no manifest of it is opened.
+pub(crate) fn names_files(kind: Kind, values: &Values) -> bool {
+    over_files(kind).all(|slot| values.contains_key(&slot))
+}
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), ProveError> {
     if found <= limit {

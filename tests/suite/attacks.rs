@@ -188,6 +188,23 @@ fn every_code_is_met_by_a_lie() {
     assert_eq!(unseen, listed, "codes without an attack, against those listed as not reachable");
 }
 
+/// Where a shipped model's files are not shown, nothing is said of those in hand: they may be the genuine ones.
+#[test]
+fn of_a_model_that_is_not_opened_nothing_in_hand_is_said_to_be_it_or_not() {
+    let mut seen = 0;
+    for attack in catalogue().filter(|attack| attack.code == Code::ModelNotOpened) {
+        let report = attack.case().verify();
+        assert_eq!((report.model.matched, report.model.digest), (None, None), "{}", attack.name);
+        let words = griptrace_verifier::render::words(&report, false);
+        let claimed = ["NOT what shipped", "is what shipped", "which did not ship", "0 files", "none of the"];
+        let said: Vec<_> = claimed.iter().filter(|claim| words.contains(**claim)).collect();
+        assert!(said.is_empty(), "{}: {said:?}\n{words}", attack.name);
+        assert!(words.contains("nothing of yours was compared"), "{}\n{words}", attack.name);
+        seen += 1;
+    }
+    assert!(seen > 6, "{seen}");
+}
+
 #[test]
 fn no_two_lies_share_a_name() {
     let mut names = BTreeSet::new();

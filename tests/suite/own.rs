@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use griptrace_core::{
     bundle::Bundle,
+    cbor::encode,
     date::Date,
+    details::{Values, slot},
     id::NodeId,
     key::Signer as _,
     node::{Kind, Mark},
     unproven::Unproven,
+    value::Value,
     word::Country,
 };
-use griptrace_store::{Disclose, ProveOptions, Store};
+use griptrace_store::{Disclose, Erase, ProveOptions, Store};
 use griptrace_tests::seed::{Rng, Seed};
 use griptrace_verifier::{
     finding::{Code, Finding, Severity, Verdict, When},
@@ -223,6 +226,23 @@ fn random_store(dir: &std::path::Path, seed: Seed) -> (Store, Vec<NodeId>) {
     (store, shipped)
 }
 
+/// Erases of one model a file, of the next both digests over its files, and nothing of the third; and so on.
+fn erase_some(store: &Store, shipped: &[NodeId]) {
+    let values = |kind| Values::from([(slot(kind, "reason").unwrap(), encode(&Value::text("asked")))]);
+    let digests: Vec<u8> = ["content", "manifest"].iter().filter_map(|name| slot(Kind::Model, name)).collect();
+    for (place, id) in shipped.iter().enumerate() {
+        let target = store.node(id).unwrap().unwrap().core.edges[0].to;
+        let (slots, files) = match place % 3 {
+            0 => (Vec::new(), vec![b"a.onnx".to_vec()]),
+            1 => (digests.clone(), vec![b"a.onnx".to_vec(), b"b.txt".to_vec()]),
+            _ => continue,
+        };
+        let date = Date::parse("2026-11-01").unwrap();
+        let erase = Erase { target, slots, files, date, values: values(Kind::Erasure) };
+        store.erase(erase, &factory::committer(), ISSUER, factory::NOW).unwrap();
+    }
+}
+
 fn trust_of_the_store(roles: &str) -> Trust {
     let (log, committer, assessor) = (factory::log_signer(), factory::committer(), factory::assessor());
     let text = format!(
@@ -249,10 +269,11 @@ fn policies_of_the_store() -> Vec<Policy> {
 fn what_a_store_holds_is_judged_as_its_bundles_are() {
     let seed = Seed::for_test("what_a_store_holds_is_judged_as_its_bundles_are");
     let mut numbers = seed.rng();
-    let (mut compared, mut marked) = (0, 0);
+    let (mut compared, mut marked, mut closed) = (0, 0, 0);
     for _ in 0..6 {
         let dir = tempfile::tempdir().unwrap();
         let (store, shipped) = random_store(dir.path(), Seed::from_number(numbers.next_u64()));
+        erase_some(&store, &shipped);
         let policies = policies_of_the_store();
         let lent: Vec<&Policy> = policies.iter().collect();
         // Little memory, so that what is kept is also thrown away.
@@ -278,10 +299,12 @@ fn what_a_store_holds_is_judged_as_its_bundles_are() {
                     assert!(report.nodes > 0, "it holds together: {}", told(&report));
                     assert_eq!(difference(&report, &own), None, "{seed:?} {}", told(&report));
                     marked += usize::from(!own.marks.is_empty());
+                    closed += usize::from(own.verdict == Verdict::Broken && !own.policy_met);
                     compared += 1;
                 }
             }
         }
     }
     assert!(compared > 20 && marked > 4, "{compared} were compared, {marked} of them with marks");
+    assert!(closed > 8 && closed < compared, "{closed} of {compared} are of models of which something was erased");
 }

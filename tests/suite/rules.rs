@@ -11,7 +11,7 @@ use griptrace_verifier::{
     finding::{Code, Verdict, When},
     policy,
     question::ModelInHand,
-    trust,
+    render, trust,
 };
 
 use crate::attacks::catalogue;
@@ -71,6 +71,65 @@ fn r3_of_several_assessments_the_best_counts() {
         worse.terms().valid_to = Some(date("2026-04-19"));
         c.world.record(0, 0, "maker", vec![worse]);
     });
+}
+
+/// Whose an end is, is said: the assessor signed another day than the policy counts to.
+#[test]
+fn an_end_by_the_policy_is_not_said_to_be_the_assessors() {
+    let told_of = |make: &dyn Fn(&mut Case)| {
+        let mut case = Case::honest();
+        case.world.node("assessment").terms().valid_to = Some(date("2099-12-31"));
+        make(&mut case);
+        let report = case.verify();
+        let words = render::words(&report, false).split_whitespace().collect::<Vec<_>>().join(" ");
+        (report, words)
+    };
+    let (report, words) = told_of(&|_| ());
+    assert!(words.contains("valid 2026-04-18 to 2099-12-31, but only to 2029-04-18 by the policy"), "{words}");
+    let covers = report.sources.iter().filter_map(|source| source.assessment.as_ref());
+    assert!(covers.clone().any(|cover| cover.valid_to == Some(date("2029-04-18"))), "what counts is in the report");
+    let (report, words) = told_of(&|c| c.buyer.policy("validity = \"3y\"", "validity = \"99y\""));
+    assert!(words.contains("valid 2026-04-18 to 2099-12-31 ") && report.policy_met, "its own end: {words}");
+    let (report, words) = told_of(&|c| {
+        c.buyer.policy("validity = \"3y\"", "validity = \"40d\"");
+        c.buyer.question.now = date("2026-09-01");
+    });
+    let lapsed = "has lapsed since, on 2026-05-28 by the policy";
+    assert!(report.findings.iter().any(|f| f.text.ends_with(lapsed)), "{words}");
+    let (report, words) = told_of(&|c| c.buyer.policy("validity = \"3y\"", "validity = \"1m\""));
+    let expired =
+        "valid to 2026-05-18 by the policy, whose validity is 1m; by itself to 2099-12-31, needed on 2026-05-20";
+    let found = report.findings.iter().any(|f| f.code == Code::AssessmentExpired && f.text.contains(expired));
+    assert!(found, "{words}");
+}
+
+/// An assessment that another one takes the place of counts no longer than that.
+#[test]
+fn an_end_by_what_took_its_place_is_said_to_be_that() {
+    let mut case = Case::honest();
+    let mut successor = NodeSpec::assessment("renewed", Some("office"), &["camera", "camera-anonymised"], &["visual"]);
+    successor.terms().valid_to = Some(date("2027-01-01"));
+    case.world.record(0, 0, "maker", vec![successor]);
+    let mark = NodeSpec::status("mark", Mark::Supersede, "assessment", "2026-04-20").successor("renewed");
+    case.world.mark(1, "maker", mark);
+    let words = render::words(&case.verify(), false).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("2028-04-17, but only to 2027-01-01 by what took its place"), "{words}");
+}
+
+/// Where a rule accepts no scheme, nobody is sent to an assessor.
+#[test]
+fn where_no_scheme_suffices_it_is_said() {
+    for (name, code) in [("assessment-of-another-scheme", Code::AssessmentScheme), ("honest", Code::AssessmentScheme)] {
+        let mut case = catalogue().find(|attack| attack.name == name).map_or_else(Case::honest, |attack| attack.case());
+        case.buyer.policy("any_of = [\"security-assessment\"]", "any_of = []");
+        let report = case.verify();
+        let said = report.findings.iter().filter(|f| f.code == code).collect::<Vec<_>>();
+        let nothing =
+            |f: &&griptrace_verifier::finding::Finding| f.text.contains("no assessment of any scheme suffices");
+        assert!(!said.is_empty() && said.iter().all(nothing), "{name}: {}", told(&report));
+    }
+    let other = catalogue().find(|attack| attack.name == "assessment-of-another-scheme").unwrap().case().verify();
+    assert!(other.findings.iter().all(|f| !f.text.contains("suffices")), "{}", told(&other));
 }
 
 #[test]

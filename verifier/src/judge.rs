@@ -22,7 +22,7 @@ use griptrace_core::{
     word::{Country, Word},
 };
 
-pub(crate) use answer::{Answer, answer, check_shipment};
+pub(crate) use answer::{Answer, answer, check_opened, check_shipment};
 pub(crate) use cover::{Cover, Vouched};
 pub(crate) use crossing::{Crossing, SourceState, count_sources};
 pub(crate) use grade::grade_word;

@@ -18,7 +18,7 @@ use griptrace_core::{
 use crate::{
     evidence::{Evidence, gather_unproven},
     finding::{Code, Finding, Severity, Verdict, When},
-    judge::{Case, Findings, Judged, Worst, check_shipment, counted_marks},
+    judge::{Case, Findings, Judged, Worst, check_opened, check_shipment, counted_marks},
     policy::{Judge, Policy},
     question::Question,
     report::ShipmentReport,
@@ -27,10 +27,9 @@ use crate::{
 
 /// Codes that no judgement of own records has: they are about the file that somebody was handed, and about whose word
 /// its times and statuses are.
-pub const OF_THE_FILE: [Code; 6] = [
+pub const OF_THE_FILE: [Code; 5] = [
     Code::MapUnwitnessed,
     Code::TimeSelfDeclared,
-    Code::ModelNotOpened,
     Code::ModelMismatch,
     Code::ModelPartlyChecked,
     Code::ModelNotChecked,
@@ -140,7 +139,10 @@ fn judge(evidence: &Evidence, case: &Case<'_>, mut findings: Findings) -> Rejudg
     });
     let marks = marks.collect();
     // Step 15, without a file in hand.
-    let shipment = evidence.node(evidence.root).and_then(|root| check_shipment(case, root, &mut findings));
+    let shipment = evidence.node(evidence.root).and_then(|root| {
+        check_opened(case, root, &mut findings);
+        check_shipment(case, root, &mut findings)
+    });
     let findings = findings.into_sorted();
     let at_shipment = RejudgedAt::of(&findings, &shipped, When::AtShipment);
     let at_now = RejudgedAt::of(&findings, &now, When::Now);

@@ -97,9 +97,9 @@ pub struct ModelReport {
     pub nodes: Vec<NodeId>,
     /// Names, where disclosed.
     pub names: Vec<String>,
-    /// BLAKE3 of the one shipped file, or the content digest of several.
+    /// BLAKE3 of the one shipped file, or the content digest of several; `None` if not all are shown.
     pub digest: Option<Digest>,
-    /// Files that shipped.
+    /// Files that shipped, as far as their lists are shown.
     pub files: u64,
     /// Whether what the buyer has in hand is it; `None` if nothing was compared.
     pub matched: Option<bool>,
@@ -127,6 +127,25 @@ pub enum Strength {
     Signed,
 }
 
+/// What ends an assessment before its own last day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// The policy's validity.
+    Policy,
+    /// An assessment that takes its place ends earlier.
+    Successor,
+}
+
+impl Cut {
+    /// Says it, behind the day.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Policy => " by the policy",
+            Self::Successor => " by what took its place",
+        }
+    }
+}
+
 /// The assessment that covers a source best.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AssessmentReport {
@@ -140,8 +159,12 @@ pub struct AssessmentReport {
     pub issuer: Option<String>,
     /// First day of validity.
     pub valid_from: Date,
-    /// Last day of validity.
+    /// Last day on which it counts, by itself or by the policy.
     pub valid_to: Option<Date>,
+    /// Last day by itself.
+    pub stated_to: Option<Date>,
+    /// What ends it before that.
+    pub cut: Option<Cut>,
     /// The node that it opens: the source, or what crossed the border.
     pub subject: NodeId,
 }

@@ -18,7 +18,7 @@ use griptrace_core::{
 use crate::{
     finding::Code,
     policy::{Duration, Policy, Require},
-    report::Strength,
+    report::{Cut, Strength},
     trust::{Role, Trust, TrustedAssessor},
 };
 
@@ -42,8 +42,8 @@ pub struct Asked<'a> {
     pub rule: Option<&'a Require>,
 }
 
-/// Returns the last day on which an assessment reaches what is asked of it, `None` for one without an end. Marks, and
-/// whose word it is, are not looked at.
+/// Returns the last day on which an assessment reaches what is asked of it, `None` for one without an end, and what ends it
+/// before its own last day. Marks, and whose word it is, are not looked at.
 ///
 /// # Errors
 /// The first thing that it does not reach.
@@ -52,7 +52,7 @@ pub fn reaches(
     assessment: &Assessment,
     strength: Strength,
     asked: &Asked<'_>,
-) -> Result<Option<Date>, Why> {
+) -> Result<(Option<Date>, Option<Cut>), Why> {
     check_rule(assessment, strength, asked.rule)?;
     if assessment.outcome == Outcome::Refused {
         return Err((Code::AssessmentRefused, "the assessor's result is no".into()));
@@ -85,16 +85,21 @@ pub fn end(assessment: &Assessment, rule: Option<&Require>) -> Option<Date> {
     }
 }
 
-fn check_validity(assessment: &Assessment, asked: &Asked<'_>) -> Result<Option<Date>, Why> {
-    let end = end(assessment, asked.rule);
+fn check_validity(assessment: &Assessment, asked: &Asked<'_>) -> Result<(Option<Date>, Option<Cut>), Why> {
+    let (end, own) = (end(assessment, asked.rule), assessment.valid_to);
+    let validity = asked.rule.and_then(|rule| rule.validity.as_ref()).filter(|_| end != own);
     if asked.date < assessment.valid_from {
         let text = format!("valid from {}, needed on {}", assessment.valid_from, asked.date);
         return Err((Code::AssessmentNotYetValid, text));
     }
     if let Some(end) = end.filter(|end| *end < asked.date) {
-        return Err((Code::AssessmentExpired, format!("valid to {end}, needed on {}", asked.date)));
+        let own = own.map_or_else(|| "without an end".into(), |own| format!("to {own}"));
+        let why = validity.map_or_else(String::new, |validity| {
+            format!(" by the policy, whose validity is {validity}; by itself {own}")
+        });
+        return Err((Code::AssessmentExpired, format!("valid to {end}{why}, needed on {}", asked.date)));
     }
-    Ok(end)
+    Ok((end, validity.map(|_| Cut::Policy)))
 }
 
 fn check_reach(policy: &Policy, assessment: &Assessment, asked: &Asked<'_>) -> Result<(), Why> {

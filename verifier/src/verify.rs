@@ -314,6 +314,8 @@ fn assessment(case: &Case<'_>, cover: &crate::judge::Cover) -> Option<Assessment
         issuer: if cover.strength == Strength::Signed { trusted } else { stated() },
         valid_from: assessed.assessment.valid_from,
         valid_to: cover.end,
+        stated_to: assessed.assessment.valid_to,
+        cut: cover.cut,
         subject: case.node(cover.subject)?.id,
     })
 }

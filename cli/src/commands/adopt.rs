@@ -1,9 +1,6 @@
 //! `griptrace add --from-bundle`: another company's evidence, checked and kept.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use griptrace_core::{
     bundle::Bundle,
@@ -29,7 +26,7 @@ use super::{
 use crate::{
     arguments::{country, word},
     believed::Believed,
-    context::{Answer, Context},
+    context::{Answer, Context, read_config},
     error::CommandError,
     foreign,
     log_source::Log,
@@ -163,7 +160,7 @@ pub(crate) fn take_over(
 
 /// Notes whom the trust file names, for judging own records that came from what was adopted.
 fn believe(workspace: &Workspace, path: &Path) -> Result<(), CommandError> {
-    let text = fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
+    let text = read_config(path)?;
     let table =
         toml::from_str(&text).map_err(|e| CommandError::because(format!("cannot read {}", path.display()), e))?;
     let used = workspace.committer()?;

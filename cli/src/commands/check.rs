@@ -25,7 +25,7 @@ use super::{
 use crate::{
     arguments::{country, date, word},
     believed::Believed,
-    context::{Answer, Context, or_today},
+    context::{Answer, Context, or_today, read_config},
     error::CommandError,
     foreign,
     resolve::resolve_kind,
@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Answer, CommandError
 
 /// Reads a trust file.
 pub(crate) fn load_trust(path: &Path) -> Result<Trust, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
+    let text = read_config(path)?;
     trust::parse(&path.display().to_string(), &text).map_err(config_error)
 }
 

@@ -348,13 +348,9 @@ fn tell(context: &Context, workspace: &Workspace, target: &StoredNode, what: &Wh
         ));
     }
     let takes_digests = OVER_FILES.iter().any(|name| is_in(kind, name, &what.slots));
-    if kind == Kind::Model && takes_digests {
+    if kind == Kind::Model && (takes_digests || !what.files.is_empty()) {
         output.talk(
-            "hint: every bundle of a shipment of this model that is made from now on is BROKEN to its buyer (model-not-opened); griptrace prove --update-of keeps what an older bundle opened",
-        );
-    } else if kind == Kind::Model && !what.files.is_empty() {
-        output.talk(
-            "hint: no bundle that is made from now on opens the files of this model: it is BROKEN to a buyer who compares them (griptrace verify --model); griptrace prove --update-of keeps what an older bundle opened",
+            "hint: no bundle that is made from now on opens the files of this model: every one of a shipment of it is BROKEN to its buyer (model-not-opened); griptrace prove --update-of keeps what an older bundle opened",
         );
     }
     hint_at_digests(context, target, what);

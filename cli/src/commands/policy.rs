@@ -6,7 +6,7 @@ use griptrace_verifier::policy::{self, Because, CountryMatch, Match, Policy};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    context::{Answer, Context},
+    context::{Answer, Context, read_config},
     error::CommandError,
     profile::Profile,
 };
@@ -73,7 +73,7 @@ fn check(context: &Context, file: &Path) -> Result<Answer, CommandError> {
 
 /// Reads a policy file.
 pub(crate) fn load(path: &Path) -> Result<Policy, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, e))?;
+    let text = read_config(path)?;
     policy::parse(&path.display().to_string(), &text).map_err(config_error)
 }
 

@@ -283,6 +283,7 @@ mod tests {
             deadline: Instant::now() + Duration::from_secs(60),
             stalled_max: Duration::from_secs(1),
             silence: None,
+            min_size: 0,
         };
         let mut sent = 0;
         let mut answers = call.stream((), move || {

@@ -1,6 +1,6 @@
 //! Step 15: the buyer's question.
 
-use griptrace_core::{digest::Digest, manifest::FileRecord};
+use griptrace_core::{digest::Digest, manifest::FileRecord, node::Role};
 use griptrace_verifier::{
     finding::{Code, Verdict},
     question::ModelInHand,
@@ -8,7 +8,8 @@ use griptrace_verifier::{
 
 use super::Attack;
 use super::Liar::{Courier, Exporter, Nobody};
-use crate::world::{Case, NodeSpec, country, file, words};
+use super::records::ELSEWHERE;
+use crate::world::{Case, Link, NodeSpec, country, file, shipped_files, words};
 
 /// Changes the folder that the buyer has in hand.
 fn folder(case: &mut Case, edit: impl FnOnce(&mut Vec<FileRecord>)) {
@@ -17,7 +18,24 @@ fn folder(case: &mut Case, edit: impl FnOnce(&mut Vec<FileRecord>)) {
     files.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-pub(super) const ALL: &[&[Attack]] = &[SHIPMENTS, MODELS];
+/// Leaves out what shipped, so that nothing in hand can be compared with it.
+fn close(case: &mut Case, in_hand: ModelInHand) {
+    case.courier = Some(|bundle, _| bundle.manifests.clear());
+    case.buyer.question.model = in_hand;
+}
+
+/// Ships a second model beside the first one.
+fn ship_another(case: &mut Case, files: Vec<FileRecord>) {
+    let mut second = NodeSpec::model("grasp-spare", "DE").by("quantise");
+    second.files = files;
+    case.world.insert_before("shipment", second);
+    let commit = case.world.commit_of("shipment");
+    commit.nodes.retain(|name| name != "grasp-spare");
+    case.world.commit_of("quantise").nodes.push("grasp-spare".into());
+    case.world.node("shipment").links.push(Link::new(Role::Ships, "grasp-spare"));
+}
+
+pub(super) const ALL: &[&[Attack]] = &[SHIPMENTS, MODELS, NOT_OPENED];
 
 const SHIPMENTS: &[Attack] = &[
     Attack::new(
@@ -119,15 +137,81 @@ const MODELS: &[Attack] = &[
         "two shipped models with a file of the same path",
         Code::ModelMismatch,
         |c| {
-            let mut second = NodeSpec::model("grasp-spare", "DE").by("quantise");
-            second.files = vec![file("labels.txt", b"other")];
-            c.world.insert_before("shipment", second);
-            let commit = c.world.commit_of("shipment");
-            commit.nodes.retain(|name| name != "grasp-spare");
-            c.world.commit_of("quantise").nodes.push("grasp-spare".into());
-            let link = crate::world::Link::new(griptrace_core::node::Role::Ships, "grasp-spare");
-            c.world.node("shipment").links.push(link);
+            ship_another(c, vec![file("labels.txt", b"other")]);
         },
     )
     .verdict(Verdict::Mismatch),
+];
+
+/// Whatever is in hand, nothing is claimed of it, and nothing is met.
+const NOT_OPENED: &[Attack] = &[
+    Attack::new(
+        "manifest-not-opened-and-other-files",
+        Courier,
+        "the manifest is left out, for who has files that did not ship",
+        Code::ModelNotOpened,
+        |c| {
+            close(c, ModelInHand::Folder(vec![file("plugin.so", b"evil")]));
+        },
+    ),
+    Attack::new(
+        "manifest-not-opened-and-no-files",
+        Courier,
+        "the manifest is left out, for who has an empty folder: as many files as are shown",
+        Code::ModelNotOpened,
+        |c| close(c, ModelInHand::Folder(Vec::new())),
+    ),
+    Attack::new(
+        "manifest-not-opened-and-one-file",
+        Courier,
+        "the manifest is left out, for who has one shipped file",
+        Code::ModelNotOpened,
+        |c| close(c, ModelInHand::File(file("grasp.int8.onnx", b"weights"))),
+    ),
+    Attack::new(
+        "manifest-not-opened-and-a-digest",
+        Courier,
+        "the manifest is left out, for who has the digest of a shipped file",
+        Code::ModelNotOpened,
+        |c| close(c, ModelInHand::Digest(file("", b"weights").blake3)),
+    ),
+    Attack::new(
+        "manifest-not-opened-and-nothing",
+        Courier,
+        "the manifest is left out, for who compares nothing",
+        Code::ModelNotOpened,
+        |c| close(c, ModelInHand::NotGiven),
+    )
+    .also(&[Code::ModelNotChecked]),
+    Attack::new(
+        "pre-check-not-opened",
+        Courier,
+        "the manifest of a model that has not shipped is left out",
+        Code::ModelNotOpened,
+        |c| {
+            c.world.root = "grasp-int8".into();
+            close(c, ModelInHand::Folder(shipped_files()));
+        },
+    )
+    .also(&[Code::NoShipment]),
+    Attack::new(
+        "one-of-two-manifests-not-opened",
+        Courier,
+        "of two shipped models that which is not in hand is left out",
+        Code::ModelNotOpened,
+        |c| {
+            ship_another(c, vec![file("spare.onnx", b"other")]);
+            c.courier = Some(|bundle, built| bundle.manifests.retain(|part| part.node == built.ordinal("grasp-int8")));
+        },
+    ),
+    Attack::new(
+        "shipped-model-not-shown",
+        Exporter,
+        "a second model ships out of a log that the bundle lacks, where the policy lets ancestry end there",
+        Code::ModelNotOpened,
+        |c| {
+            c.world.node("shipment").links.push(Link { home: Some(ELSEWHERE), ..Link::new(Role::Ships, "elsewhere") });
+            c.buyer.policy += "[severity]\n\"foreign-unresolved\" = \"note\"\n";
+        },
+    ),
 ];

@@ -425,7 +425,6 @@ const HIDDEN: &[Attack] = &[
             manifest(c, |b, _| b.manifests.clear());
         },
     )
-    .also(&[Code::ModelMismatch])
     .verdict(Verdict::Broken),
     Attack::new("consignee-hidden", Courier, "the consignee is not opened", Code::ConsigneeNotDisclosed, |c| {
         c.world.node("shipment").open.retain(|name| *name != "consignee");

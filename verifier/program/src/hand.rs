@@ -17,6 +17,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::{
     arguments::{Args, Asked},
+    opening::open,
     trouble::Trouble,
 };
 
@@ -106,7 +107,7 @@ fn read_entry(folder: &Path, entry: &DirEntry) -> Result<FileRecord, Trouble> {
 
 /// Hashes a file with both hashes in one reading, so that both are of the same bytes.
 fn hash_file(path: &Path, name: Vec<u8>) -> Result<FileRecord, Trouble> {
-    let mut file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    let mut file = open(path).map_err(|error| cannot_read(path, &error))?;
     let mut blake3 = blake3::Hasher::new();
     let mut sha256 = Sha256::new();
     let mut size: u64 = 0;

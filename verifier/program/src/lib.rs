@@ -8,13 +8,13 @@ mod arguments;
 mod clock;
 mod fork;
 mod hand;
+mod opening;
 mod output;
 mod trouble;
 mod updating;
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, Read as _, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -37,6 +37,7 @@ use griptrace_verifier::{
     verify::verify,
 };
 pub use hand::is_inside;
+pub use opening::open;
 use output::Output;
 use trouble::Trouble;
 use updating::write_new;
@@ -202,7 +203,7 @@ fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, Trouble> {
     let over =
         |size: u64| Trouble::new(format!("{}: {size} bytes or more are above the limit of {limit}", path.display()));
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    let file = File::open(path).map_err(cannot)?;
+    let file = open(path).map_err(cannot)?;
     let size = file.metadata().map_err(cannot)?.len();
     if size > limit {
         return Err(over(size));

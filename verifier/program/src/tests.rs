@@ -65,6 +65,24 @@ fn a_file_that_only_begins_like_a_bundle_is_broken() {
     assert!(out.starts_with("BROKEN: the policy is NOT met\n") && out.contains("bundle-digest-mismatch"), "{out}");
 }
 
+/// A device that never ends, and a pipe that nobody writes into, keep nobody waiting.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_wherever_it_is_named() {
+    let desk = Desk::new();
+    assert!(std::process::Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap().success());
+    let why = "it is neither a file nor a folder";
+    for special in ["/dev/zero", "@pipe"] {
+        desk.assert_could_not(&format!("@cut.griptrace {OWN} --model {special}"), why);
+        desk.assert_could_not(&format!("@cut.griptrace {OWN} --against {special}"), why);
+        desk.assert_could_not(&format!("@cut.griptrace {OWN} --update {special}"), why);
+        desk.assert_could_not(&format!("{special} {OWN}"), why);
+        desk.assert_could_not(&format!("@cut.griptrace --trust {special} --policy @policy.toml"), why);
+        desk.assert_could_not(&format!("@cut.griptrace --trust @trust.toml --policy {special}"), why);
+        desk.assert_could_not(&format!("--check-fork {special} --trust @trust.toml"), why);
+    }
+}
+
 #[test]
 fn nothing_is_written_into_the_model_that_is_compared() {
     let desk = Desk::new();

@@ -1,7 +1,7 @@
 //! What the buyer has from before, and updates: read, applied, written.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{Read as _, Write},
     path::{Path, PathBuf},
 };
@@ -24,7 +24,7 @@ use griptrace_verifier::{
 };
 
 use crate::{
-    Args, Prepared, read_limited,
+    Args, Prepared, open, read_limited,
     trouble::{Trouble, hint, warning},
 };
 
@@ -142,7 +142,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], magic: &[u8], kind: &str) -> 
     if path.exists() {
         let mut begin = Vec::new();
         let limit = u64::try_from(magic.len()).unwrap_or(u64::MAX);
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut begin)).map_err(cannot)?;
+        open(path).and_then(|file| file.take(limit).read_to_end(&mut begin)).map_err(cannot)?;
         if begin != magic {
             return Err(Trouble::new(format!("{shown} is there already and is no {kind}, so that it is not replaced")));
         }

@@ -9,6 +9,7 @@ use alloc::{
 
 use griptrace_core::{
     digest::Digest,
+    id::NodeId,
     manifest::{FileRecord, content_digest},
     node::{Kind, Role},
     value::Value,
@@ -34,10 +35,14 @@ pub(crate) struct Answer {
 pub(crate) fn answer(case: &Case<'_>, findings: &mut Findings) -> Option<Answer> {
     let root = case.node(case.evidence.root)?;
     let shipment = check_shipment(case, root, findings);
-    let shipped = root.core.kind == Kind::Shipment;
-    let models: Vec<Ordinal> = if shipped { root.to(Role::Ships).collect() } else { Vec::from([case.evidence.root]) };
-    let model = check_models(case, &models, findings);
+    let model = check_models(case, root, findings);
     Some(Answer { shipment, model })
+}
+
+/// Returns what ships; of a pre-check, its model.
+fn models(case: &Case<'_>, root: &Node) -> Vec<Ordinal> {
+    let shipped = root.core.kind == Kind::Shipment;
+    if shipped { root.to(Role::Ships).collect() } else { Vec::from([case.evidence.root]) }
 }
 
 /// Compares the shipment with what the buyer says.
@@ -82,23 +87,18 @@ pub(crate) fn check_shipment(case: &Case<'_>, root: &Node, findings: &mut Findin
     })
 }
 
-fn check_models(case: &Case<'_>, models: &[Ordinal], findings: &mut Findings) -> ModelReport {
-    let nodes: Vec<&Node> = models.iter().filter_map(|ordinal| case.node(*ordinal)).collect();
-    let mut shipped: Vec<FileRecord> = Vec::new();
-    for node in &nodes {
-        if let Some(files) = node.manifest() {
-            shipped.extend(files.iter().cloned());
-        } else {
-            let text = "its content and manifest are not opened".into();
-            findings.add(case.policy, Code::ModelNotOpened, When::Always, Some(node.id), text);
-        }
-    }
+fn check_models(case: &Case<'_>, root: &Node, findings: &mut Findings) -> ModelReport {
+    let nodes: Vec<&Node> = models(case, root).into_iter().filter_map(|ordinal| case.node(ordinal)).collect();
+    let is_opened = check_opened(case, root, findings);
+    let mut shipped: Vec<FileRecord> = nodes.iter().filter_map(|node| node.manifest()).flatten().cloned().collect();
     shipped.sort_by(|a, b| a.path.cmp(&b.path));
-    let matched = compare(case, &shipped, nodes.first().map(|node| node.id), findings);
+    let node = nodes.first().map(|node| node.id);
+    let matched = compare(case, is_opened.then_some(shipped.as_slice()), node, findings);
     ModelReport {
         nodes: nodes.iter().map(|node| node.id).collect(),
         names: nodes.iter().filter_map(|node| Case::name(node)).collect(),
         digest: match shipped.as_slice() {
+            _ if !is_opened => None,
             [] => None,
             [one] => Some(one.blake3),
             several => Some(content_digest(several)),
@@ -108,30 +108,52 @@ fn check_models(case: &Case<'_>, models: &[Ordinal], findings: &mut Findings) ->
     }
 }
 
+/// Finds the shipped models whose files are not shown; tells whether those of every one are.
+pub(crate) fn check_opened(case: &Case<'_>, root: &Node, findings: &mut Findings) -> bool {
+    let models = models(case, root);
+    let here = models.iter().filter_map(|model| case.node(*model)).filter(|node| node.manifest().is_none());
+    let here = here.map(|node| (node.id, "its content and manifest are not opened"));
+    // A shipment names nothing but what it ships.
+    let elsewhere = case.evidence.unresolved.iter().filter(|(from, _)| *from == case.evidence.root);
+    let elsewhere = elsewhere.filter(|_| root.core.kind == Kind::Shipment);
+    let elsewhere = elsewhere.map(|(_, id)| (*id, "it ships, is in another log, and is not shown"));
+    let closed: Vec<(NodeId, &str)> = here.chain(elsewhere).collect();
+    for (id, why) in &closed {
+        let text = format!("{why}: no file can be compared with it");
+        findings.add(case.policy, Code::ModelNotOpened, When::Always, Some(*id), text);
+    }
+    closed.is_empty()
+}
+
 /// Rule R12: a folder is exactly the set of files that shipped; a single file is compared by its
-/// bytes, and less than all that shipped is only partly checked.
+/// bytes, and less than all that shipped is only partly checked. `None` for `shipped` is a set that is not known whole:
+/// nothing is in it or not, and so nothing is said of what is in hand.
 fn compare(
     case: &Case<'_>,
-    shipped: &[FileRecord],
-    node: Option<griptrace_core::id::NodeId>,
+    shipped: Option<&[FileRecord]>,
+    node: Option<NodeId>,
     findings: &mut Findings,
 ) -> Option<bool> {
     let mut add = |code, text: String| findings.add(case.policy, code, When::Always, node, text);
+    if case.question.model == ModelInHand::NotGiven {
+        add(Code::ModelNotChecked, "no model file or digest was given".into());
+    }
+    let shipped = shipped?;
+    let is_pre_check = case.node(case.evidence.root).is_some_and(|root| root.core.kind == Kind::Model);
+    let words = if is_pre_check { &OF_THE_MODEL } else { &OF_THE_SHIPMENT };
     let single = |found: Option<&FileRecord>, said: String, add: &mut dyn FnMut(Code, String)| {
+        let count = words.count(shipped.len());
         if found.is_none() {
-            add(Code::ModelMismatch, format!("{said} is none of the {} shipped files", shipped.len()));
+            add(Code::ModelMismatch, format!("{said} is none of the {count}"));
             return Some(false);
         }
         if shipped.len() > 1 {
-            add(Code::ModelPartlyChecked, format!("one of {} shipped files was compared", shipped.len()));
+            add(Code::ModelPartlyChecked, format!("one of the {count} was compared"));
         }
         Some(true)
     };
     match &case.question.model {
-        ModelInHand::NotGiven => {
-            add(Code::ModelNotChecked, "no model file or digest was given".into());
-            None
-        }
+        ModelInHand::NotGiven => None,
         ModelInHand::Digest(digest) => {
             let same = |file: &&FileRecord| file.blake3 == *digest || file.sha256 == Some(*digest);
             single(shipped.iter().find(same), format!("digest {digest}"), &mut add)
@@ -141,12 +163,40 @@ fn compare(
             single(shipped.iter().find(same), format!("the file in hand, BLAKE3 {},", given.blake3), &mut add)
         }
         ModelInHand::Folder(given) => {
-            let why = difference(shipped, given);
+            let why = difference(shipped, given, words);
             if let Some(why) = &why {
                 add(Code::ModelMismatch, why.clone());
             }
             Some(why.is_none())
         }
+    }
+}
+
+/// How it is said of a file that it is among those that are compared with, or not.
+#[derive(Debug)]
+struct Words {
+    has: &'static str,
+    has_not: &'static str,
+    other: &'static str,
+    one: &'static str,
+    many: &'static str,
+}
+
+const OF_THE_SHIPMENT: Words =
+    Words { has: "shipped", has_not: "did not ship", other: "shipped was", one: "shipped file", many: "shipped files" };
+
+/// Of a pre-check nothing has shipped.
+const OF_THE_MODEL: Words = Words {
+    has: "the model has",
+    has_not: "the model has not",
+    other: "the model's is",
+    one: "file of the model",
+    many: "files of the model",
+};
+
+impl Words {
+    fn count(&self, files: usize) -> String {
+        format!("{files} {}", if files == 1 { self.one } else { self.many })
     }
 }
 
@@ -157,7 +207,7 @@ fn same_bytes(shipped: &FileRecord, given: &FileRecord) -> bool {
 }
 
 /// Tells how a folder differs from what shipped: the first file that is too many, missing or other.
-fn difference(shipped: &[FileRecord], given: &[FileRecord]) -> Option<String> {
+fn difference(shipped: &[FileRecord], given: &[FileRecord], words: &Words) -> Option<String> {
     let name = |file: &FileRecord| String::from_utf8_lossy(&file.path).into_owned();
     let paths = |files: &[FileRecord]| files.iter().map(|f| f.path.clone()).collect::<BTreeSet<_>>();
     let (ours, theirs) = (paths(shipped), paths(given));
@@ -165,13 +215,13 @@ fn difference(shipped: &[FileRecord], given: &[FileRecord]) -> Option<String> {
         return Some("two shipped models have a file of the same path".into());
     }
     if let Some(file) = given.iter().find(|file| !ours.contains(&file.path)) {
-        return Some(format!("the folder has {:?}, which did not ship", name(file)));
+        return Some(format!("the folder has {:?}, which {}", name(file), words.has_not));
     }
     if let Some(file) = shipped.iter().find(|file| !theirs.contains(&file.path)) {
-        return Some(format!("the folder lacks {:?}, which shipped", name(file)));
+        return Some(format!("the folder lacks {:?}, which {}", name(file), words.has));
     }
     shipped.iter().zip(given).find(|(a, b)| !same_bytes(a, b)).map(|(a, b)| {
         let (x, y): (&Digest, &Digest) = (&a.blake3, &b.blake3);
-        format!("{:?} has BLAKE3 {y}, shipped was {x}", name(a))
+        format!("{:?} has BLAKE3 {y}, {} {x}", name(a), words.other)
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     evidence::{Node, Ordinal, status_key},
     finding::{Code, When},
     policy::Require,
-    report::Strength,
+    report::{Cut, Strength},
     rules::{self, Asked, NoAssessor, Why},
 };
 
@@ -94,6 +94,8 @@ pub(crate) struct Cover {
     pub(crate) strength: Strength,
     /// Last day, by its own and the policy's validity.
     pub(crate) end: Option<Date>,
+    /// What ends it before its own last day.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// Why none covers: the reason of the one that came nearest.
@@ -158,10 +160,9 @@ fn cover_as_superseded(
             return Err(Miss { code: Code::AssessmentMissing, assessment, text });
         }
         covered.strength = covered.strength.min(other.strength);
-        covered.end = match (covered.end, other.end) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        if other.end.is_some_and(|end| covered.end.is_none_or(|known| end < known)) {
+            (covered.end, covered.cut) = (other.end, other.cut.or(Some(Cut::Successor)));
+        }
         todo.extend(instant.marks.successors_of(successor));
     }
     // Streams are the only detail that is read here, and so come last: who hides them hides no other reason.
@@ -208,12 +209,12 @@ fn cover(
         grade: instant.grades.get(subject).copied().max(need.floor),
         rule: need.rule,
     };
-    let end = rules::reaches(case.policy, assessment, strength, &asked).map_err(why)?;
+    let (end, cut) = rules::reaches(case.policy, assessment, strength, &asked).map_err(why)?;
     if let Some(mark) = instant.marks.terminal.get(&ordinal) {
         return miss(Code::AssessmentWithdrawn, format!("it would cover, but has the mark {mark}"));
     }
     check_status_log(case, ordinal).map_err(why)?;
-    Ok(Cover { assessment: ordinal, subject, strength, end })
+    Ok(Cover { assessment: ordinal, subject, strength, end, cut })
 }
 
 /// Rule R5: where the trust file names the log that has an assessor's statuses, they are looked up

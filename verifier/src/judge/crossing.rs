@@ -583,7 +583,10 @@ impl Judging<'_, '_, '_> {
                     .map_or_else(|| format!("on {date}"), |(from, to)| format!("from {from} to {to} on {date}"));
                 let which =
                     miss.assessment.map_or_else(|| miss.text.clone(), |id| format!("assessment {id}: {}", miss.text));
-                let text = format!("{place}: {which} (asked for by {})", rule.because.source);
+                let source = &rule.because.source;
+                let nothing =
+                    if rule.any_of.is_empty() { ", by which no assessment of any scheme suffices" } else { "" };
+                let text = format!("{place}: {which} (asked for by {source}{nothing})");
                 let id = self.case.node(ordinal).map(|node| node.id);
                 self.findings.add(self.case.policy, miss.code, self.instant.when, id, text);
                 self.settle(ordinal, miss.code.verdict(), None);
@@ -598,10 +601,12 @@ impl Judging<'_, '_, '_> {
             state.verdict = verdict;
             state.cover.clone_from(&cover);
         }
-        let lapsed = cover.as_ref().and_then(|cover| cover.end).filter(|end| *end < self.case.question.now);
-        if let Some(end) = lapsed.filter(|_| self.instant.when == When::Now) {
+        let lapsed = cover.as_ref().and_then(|cover| Some((cover.end?, cover.cut)));
+        let lapsed = lapsed.filter(|(end, _)| *end < self.case.question.now);
+        if let Some((end, cut)) = lapsed.filter(|_| self.instant.when == When::Now) {
             let id = self.case.node(ordinal).map(|node| node.id);
-            let text = format!("its assessment covered the crossing and has lapsed since, on {end}");
+            let why = cut.map_or("", crate::report::Cut::words);
+            let text = format!("its assessment covered the crossing and has lapsed since, on {end}{why}");
             self.findings.add(self.case.policy, Code::LapsedSince, When::Now, id, text);
         }
         if state.cover.is_none() {

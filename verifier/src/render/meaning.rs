@@ -115,8 +115,8 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("manifest-mismatch", "The list of files shown is not the one that was recorded.", NEW_PROOF),
     (
         "model-not-opened",
-        "The list of the shipped model's files is not shown, so no file can be compared with it.",
-        NEW_PROOF,
+        "The list of the model's files is not shown, so that no file can be compared with it: nothing is said of those that you have.",
+        "Ask the exporter. If the list was only left out, a new file made with `griptrace prove` shows it. If it was erased, no new file does: only one from before, or one made with `griptrace prove --update-of` that one.",
     ),
     ("subject-mismatch", "A data set is shown as assessed, and the assessor did not sign for it.", NEW_PROOF),
     ("assessment-invalid", "An assessment cannot be read.", NEW_PROOF),
@@ -255,7 +255,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "assessment-missing",
         "The policy asks for an assessment here, and none covers this.",
-        "The exporter has to have it assessed, record the assessment, and ship again.",
+        "The exporter has to have it assessed, record the assessment, and ship again. Where no assessment of any scheme suffices, it has to be left out.",
     ),
     (
         "assessor-untrusted",
@@ -275,7 +275,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     (
         "assessment-scheme",
         "It was assessed under a scheme that the policy does not accept here.",
-        "An assessment under a scheme that the policy names.",
+        "An assessment under a scheme that the policy names here. Where no assessment of any scheme suffices, it has to be left out.",
     ),
     (
         "assessment-expired",
@@ -359,10 +359,10 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ),
     (
         "model-mismatch",
-        "The files that you have are not those that shipped.",
-        "Take the files off the product again. If they stay others, the product does not run what was shipped.",
+        "The files that you have are not those that this evidence is of.",
+        "Take the files off the product again. If they stay others, the product does not run what this evidence is of.",
     ),
-    ("model-partly-checked", "You compared less than all that shipped.", "Give the whole folder with --model."),
+    ("model-partly-checked", "You compared less than the whole model.", "Give the whole folder with --model."),
     (
         "model-not-checked",
         "No file of yours was compared: the evidence may be for another product.",

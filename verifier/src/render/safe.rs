@@ -55,9 +55,10 @@ fn cut(text: &str) -> String {
     format!("{}...", kept.trim_end())
 }
 
-/// Returns text of the bundle in quotation marks.
+/// Returns text of the bundle in quotation marks, with a backslash before each of its own and before backslashes: as it
+/// can be given back between quotation marks.
 pub(super) fn quoted(text: &str, limit: usize) -> String {
-    format!("\"{}\"", plain(text, limit).replace('"', "'"))
+    format!("\"{}\"", plain(&text.replace('\\', "\\\\").replace('"', "\\\""), limit))
 }
 
 /// Returns how many columns a terminal gives to a text: two for East Asian wide characters.

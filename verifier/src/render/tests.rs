@@ -50,6 +50,8 @@ fn source(byte: u8) -> SourceReport {
             issuer: Some("Assessment Office".into()),
             valid_from: Date::parse("2026-01-01").unwrap(),
             valid_to: Date::parse("2029-01-01"),
+            stated_to: Date::parse("2029-01-01"),
+            cut: None,
             subject: node(byte),
         }),
         assessment_at_shipment: None,
@@ -145,6 +147,7 @@ fn bare() -> Report {
     let ended = source(2).assessment.map(|found| AssessmentReport {
         issuer: None,
         valid_to: None,
+        stated_to: None,
         strength: Strength::Stated,
         ..found
     });
@@ -167,6 +170,7 @@ fn bare() -> Report {
         sources: vec![SourceReport { assessment: ended, ..source(2) }, hidden],
         crossings: vec![CrossingReport { name: None, from: None, to: None, date: None, basis: None, ..crossing() }],
         findings: vec![Finding { node: None, when: When::Always, ..finding(Code::BundleMalformed) }],
+        nodes: 0,
         ..full()
     }
 }
@@ -395,6 +399,61 @@ fn a_report_without_anything_says_so() {
         ..bare()
     };
     assert!(words(&empty, false).contains("SOURCES (0)\n  none shown"));
+}
+
+#[test]
+fn a_name_with_quotation_marks_is_shown_as_it_can_be_given_back() {
+    let name = "\"Muster\" \\ Ü\"";
+    let mut report = full();
+    report.shipment.as_mut().unwrap().consignee = Some(name.into());
+    report.sources[0].name = Some(name.into());
+    report.details = vec![DetailReport { node: node(4), name: "name".into(), value: name.into() }];
+    let text = words(&report, true);
+    let shown = r#""\"Muster\" \\ Ü\"""#;
+    assert!(text.contains(&format!("consignee {shown}\n")), "{text}");
+    let crossing = format!("{} {shown}", super::safe::short(&node(4)));
+    assert!(text.contains(&crossing) && text.matches(shown).count() > 2, "{text}");
+    // None of it ends the quotation before its end, also where it is cut.
+    for length in 1..12 {
+        let cut = super::safe::quoted(name, length);
+        let inner = cut.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
+        let mut escaped = false;
+        for c in inner.chars() {
+            assert!(c != '"' || escaped, "{cut}");
+            escaped = c == '\\' && !escaped;
+        }
+        assert!(!escaped, "{cut}");
+    }
+}
+
+#[test]
+fn nothing_of_a_pre_check_is_said_to_have_shipped() {
+    let of = |matched, findings: &[Finding]| Report {
+        shipment: None,
+        findings: [&[Finding { when: When::AtShipment, ..finding(Code::NoShipment) }], findings].concat(),
+        model: ModelReport { matched, ..full().model },
+        ..full()
+    };
+    let partly = [finding(Code::ModelPartlyChecked)];
+    for (matched, more, said) in [
+        (Some(true), &[][..], "what you have is the model of this pre-check"),
+        (Some(true), &partly[..], "what you have is one of the files of this model; the others were NOT compared"),
+        (Some(false), &[][..], "what you have is NOT the model of this pre-check"),
+        (None, &[][..], "nothing of yours was compared"),
+    ] {
+        let report = of(matched, more);
+        let text = words(&report, false) + &causes(&report).join("\n");
+        let in_one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(in_one_line.contains(said), "{text}");
+        let shipped: Vec<&str> =
+            ["shipped", "did not ship", "at shipment"].into_iter().filter(|w| text.contains(w)).collect();
+        assert!(shipped.is_empty(), "{shipped:?}\n{text}");
+        for part in
+            ["  recorded     TRACED", "when recorded and now", "[when recorded]", "none yet: this is a pre-check"]
+        {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
 }
 
 #[test]

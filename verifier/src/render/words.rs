@@ -8,6 +8,7 @@ use alloc::{
 };
 
 use griptrace_core::{
+    date::Date,
     id::NodeId,
     word::{Country, Word},
 };
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     finding::{Code, Finding, Severity, Verdict, When},
-    report::{AssessmentReport, CrossingReport, Judgement, LogReport, Report, SourceReport, Strength, TimeFrom},
+    report::{AssessmentReport, CrossingReport, Cut, Judgement, LogReport, Report, SourceReport, Strength, TimeFrom},
 };
 
 /// Columns of running text.
@@ -87,7 +88,7 @@ fn causes_where(report: &Report, is_wanted: impl Fn(&Finding) -> bool) -> Vec<St
         let mut places: Vec<(String, Vec<&str>)> = Vec::new();
         for finding in &group {
             let place = place_alone(finding, &names);
-            let when: Vec<&str> = time(finding.when).into_iter().collect();
+            let when: Vec<&str> = time(report, finding.when).into_iter().collect();
             match places.iter_mut().find(|(known, _)| *known == place) {
                 Some((_, times)) => times.extend(when),
                 None => places.push((place, when)),
@@ -151,7 +152,7 @@ type Names = BTreeMap<NodeId, String>;
 
 fn names(report: &Report) -> Names {
     let details = report.details.iter().filter(|detail| detail.name == "name");
-    let opened = details.map(|detail| (detail.node, detail.value.trim_matches('"')));
+    let opened = details.map(|detail| (detail.node, detail.value.as_str()));
     let sources = report.sources.iter().filter_map(|source| Some((source.id, source.name.as_deref()?)));
     opened.chain(sources).map(|(node, name)| (node, quoted(name, NAME_MAX))).collect()
 }
@@ -206,7 +207,7 @@ fn head(page: &mut Page, report: &Report) {
         page.text("  ", &format!("Errors found: {}.", error_kinds(report)));
     }
     page.line("");
-    page.field("at shipment", &judgement(&report.at_shipment));
+    page.field(if is_pre_check(report) { "recorded" } else { "at shipment" }, &judgement(&report.at_shipment));
     page.field("now", &judgement(&report.now));
     let policy = &report.policy;
     let (id, version) = (plain(&policy.id, NAME_MAX), plain(&policy.version, NAME_MAX));
@@ -239,6 +240,16 @@ fn growth_text(origin: &str, from: u64, to: u64) -> String {
     format!("{origin} grew from size {from} to size {to} since what you compared it with")
 }
 
+/// Tells whether the evidence is of a model that has not shipped.
+const fn is_pre_check(report: &Report) -> bool {
+    report.shipment.is_none() && report.nodes > 0
+}
+
+/// Says when the first of the two judgements is.
+const fn at_shipment(report: &Report) -> &'static str {
+    if is_pre_check(report) { "when recorded" } else { "at shipment" }
+}
+
 /// Lists the kinds of findings that are errors under the policy.
 fn error_kinds(report: &Report) -> String {
     let errors = grouped(&report.findings).into_iter().filter_map(|group| {
@@ -264,22 +275,29 @@ const fn whose(time: TimeFrom) -> &'static str {
 
 fn model(report: &Report) -> String {
     let model = &report.model;
-    let partly = report.findings.iter().any(|finding| finding.code == Code::ModelPartlyChecked);
-    let matched = match model.matched {
-        Some(true) if partly => "what you have is one of the files that shipped; the others were NOT compared",
-        Some(true) => "what you have is what shipped",
-        Some(false) => "what you have is NOT what shipped",
-        None => "nothing of yours was compared",
+    let found = |code| report.findings.iter().any(|finding| finding.code == code);
+    let partly = found(Code::ModelPartlyChecked);
+    let matched = match (model.matched, is_pre_check(report)) {
+        (Some(true), false) if partly => "what you have is one of the files that shipped; the others were NOT compared",
+        (Some(true), false) => "what you have is what shipped",
+        (Some(false), false) => "what you have is NOT what shipped",
+        (Some(true), true) if partly => "what you have is one of the files of this model; the others were NOT compared",
+        (Some(true), true) => "what you have is the model of this pre-check",
+        (Some(false), true) => "what you have is NOT the model of this pre-check",
+        (None, _) => "nothing of yours was compared",
     };
     let names: Vec<String> = model.names.iter().map(|name| quoted(name, NAME_MAX)).collect();
     let names = if names.is_empty() { "name not disclosed".into() } else { names.join(", ") };
     let digest = model.digest.map(|digest| format!(", digest {digest}")).unwrap_or_default();
-    format!("{names}, {}: {matched}{digest}", count(model.files, "file", "files"))
+    let files =
+        if found(Code::ModelNotOpened) { "files not shown".into() } else { count(model.files, "file", "files") };
+    format!("{names}, {files}: {matched}{digest}")
 }
 
 fn shipment(report: &Report) -> String {
     let Some(shipment) = &report.shipment else {
-        return "none is shown".into();
+        let why = if is_pre_check(report) { "none yet: this is a pre-check of a model" } else { "none is shown" };
+        return why.into();
     };
     let date = shipment.date.map_or_else(|| "no date".into(), |date| date.to_string());
     let to = shipment.destination.map_or_else(|| "nowhere stated".into(), |to| to.to_string());
@@ -313,7 +331,13 @@ fn sources(page: &mut Page, report: &Report) {
     sorted.sort_by_key(|source| core::cmp::Reverse(source.at_shipment.max(source.now)));
     let same = sorted.iter().all(|source| source.at_shipment == source.now);
     let mut head = Vec::from(["id", "name", "modality", "grade", "country", "covered by"]);
-    head.extend(if same { ["at shipment and now"].as_slice() } else { ["at shipment", "now"].as_slice() });
+    let first = at_shipment(report);
+    let both = format!("{first} and now");
+    if same {
+        head.push(both.as_str());
+    } else {
+        head.extend([first, "now"]);
+    }
     let mut covers: BTreeMap<String, usize> = BTreeMap::new();
     let rows: Vec<Vec<String>> = sorted.iter().map(|source| source_row(source, same, &mut covers)).collect();
     page.table(&head, &rows);
@@ -367,9 +391,11 @@ fn assessment(found: &AssessmentReport, source: &SourceReport) -> String {
         (Strength::Signed, None) => String::new(),
         (Strength::Stated, None) => " by the committer".into(),
     };
-    let end = found.valid_to.map_or_else(|| "no end".into(), |end| end.to_string());
+    let day = |day: Option<Date>| day.map_or_else(|| "no end".into(), |day| day.to_string());
+    let cut = |cut: Cut| format!(", but only to {}{}", day(found.valid_to), cut.words());
+    let (cut, end) = (found.cut.map_or_else(String::new, cut), day(found.stated_to));
     let scheme = plain(found.scheme.as_str(), NAME_MAX);
-    format!("{scheme}{via}, {}{issuer}, valid {} to {end}", strength(found.strength), found.valid_from)
+    format!("{scheme}{via}, {}{issuer}, valid {} to {end}{cut}", strength(found.strength), found.valid_from)
 }
 
 /// Adds a line on those sources for which something holds.
@@ -444,7 +470,7 @@ fn findings(page: &mut Page, report: &Report, explain: bool, names: &Names) {
         let Some(first) = group.first() else { continue };
         page.line(&format!("  {:7}  {}", first.severity.as_str(), first.code));
         for finding in group.iter().take(PLACES_MAX) {
-            page.text("             ", &place(finding, names));
+            page.text("             ", &place(report, finding, names));
         }
         let more = group.len().saturating_sub(PLACES_MAX);
         if more > 0 {
@@ -475,8 +501,8 @@ fn grouped(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     groups
 }
 
-fn place(finding: &Finding, names: &Names) -> String {
-    let when = time(finding.when).map_or_else(String::new, |when| format!(" [{when}]"));
+fn place(report: &Report, finding: &Finding, names: &Names) -> String {
+    let when = time(report, finding.when).map_or_else(String::new, |when| format!(" [{when}]"));
     format!("{}{when}", place_alone(finding, names))
 }
 
@@ -486,10 +512,10 @@ fn place_alone(finding: &Finding, names: &Names) -> String {
     format!("{node}{}", plain(&finding.text, TEXT_MAX))
 }
 
-const fn time(when: When) -> Option<&'static str> {
+const fn time(report: &Report, when: When) -> Option<&'static str> {
     match when {
         When::Always => None,
-        When::AtShipment => Some("at shipment"),
+        When::AtShipment => Some(at_shipment(report)),
         When::Now => Some("now"),
     }
 }
@@ -515,7 +541,8 @@ fn rests_on(page: &mut Page, report: &Report) {
         let (role, party) = (plain(&key.role, NAME_MAX), plain(&key.party, NAME_MAX));
         page.item(&format!("The key of {role} {party}: {}", key.key));
     }
-    page.item(&format!("The time at shipment: {}.", whose(report.at_shipment.time_from)));
+    let when = if is_pre_check(report) { "The time when it was recorded" } else { "The time at shipment" };
+    page.item(&format!("{when}: {}.", whose(report.at_shipment.time_from)));
     page.item(&format!("The time now: {}.", whose(report.now.time_from)));
 }
 

@@ -97,12 +97,14 @@ const judgement = ({ verdict: word, time, time_from: from }) =>
 /** What came of the comparison. A digest that was typed is nothing that the reader has. */
 function model(report, question) {
   const { model: found, findings: list } = report;
-  const partly = list.some(({ code }) => code === "model-partly-checked");
+  const has = (wanted) => list.some(({ code }) => code === wanted);
+  const partly = has("model-partly-checked");
   const outcome = { true: partly ? "partly" : "same", false: "other" }[found.matched];
   const same = outcome ? shipped(report, `${question.model?.digest ? "typed" : "model"}-${outcome}`) : "model-none";
   const names = found.names.map((name) => [others(name, 120), t("comma")]).flat();
   const digest = found.digest ? el("code", {}, found.digest) : t("not-disclosed");
-  return [...names, t(same), t("semicolon"), ...pieces("model-files", { count: found.files, digest })];
+  const files = has("model-not-opened") ? [t("model-files-hidden")] : pieces("model-files", { count: found.files, digest });
+  return [...names, t(same), t("semicolon"), ...files];
 }
 
 function logText(log) {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a buyer finds of a model of which files were erased.
-const NOT_COMPARED: &str = "a manifest is opened whole or not at all, so that the buyer can't compare the files in hand with it: BROKEN with griptrace verify --model";
+const NOT_COMPARED: &str = "a manifest is opened whole or not at all, so that no buyer can compare the files in hand with it: BROKEN to every buyer (model-not-opened)";
 /// What a buyer finds of a model of which a digest over its files was erased.
 const NOT_OPENED: &str = "its content and manifest can't both be opened: BROKEN to every buyer (model-not-opened)";
 const HINT: &str = "hint: a buyer who has a bundle from before is to get griptrace prove --update-of that one: it keeps the files open";
