@@ -120,7 +120,8 @@ fn an_end_by_what_took_its_place_is_said_to_be_that() {
 #[test]
 fn where_no_scheme_suffices_it_is_said() {
     for (name, code) in [("assessment-of-another-scheme", Code::AssessmentScheme), ("honest", Code::AssessmentScheme)] {
-        let mut case = catalogue().find(|attack| attack.name == name).map_or_else(Case::honest, |attack| attack.case());
+        let mut case =
+            catalogue().find(|attack| attack.name == name).map_or_else(Case::honest, crate::attacks::Attack::case);
         case.buyer.policy("any_of = [\"security-assessment\"]", "any_of = []");
         let report = case.verify();
         let said = report.findings.iter().filter(|f| f.code == code).collect::<Vec<_>>();
