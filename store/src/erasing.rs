@@ -310,7 +310,7 @@ impl Inner {
     /// were overwritten.
     pub(crate) fn finish_erasing(&self, writer: &Writer) -> Result<Vec<String>, StorageError> {
         let begun = self.objects.list(FOLDER)?;
-        let (mut erasures, ended) = self.ask_aside(|state| {
+        let (mut erasures, ended) = self.ask(|state| {
             let mut erasures = begun_in(&state.catalogue, &begun);
             // Other marks are of who has the turn by now, or of who had it before this process: they go when the turn is taken.
             let ended: Vec<String> = erasures.iter().map(|number| state.catalogue.id(*number).to_string()).collect();
@@ -331,7 +331,7 @@ impl Inner {
         erasures.dedup();
         // Nothing is appended to a file that is being replaced.
         let carried = writer.while_nobody_appends(self, || {
-            self.ask_aside(|state| carry_out(&self.objects, &state.catalogue, &erasures))
+            self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures))
         })?;
         // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
         *self.index() = None;
