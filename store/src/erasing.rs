@@ -330,9 +330,8 @@ impl Inner {
         erasures.sort_unstable();
         erasures.dedup();
         // Nothing is appended to a file that is being replaced.
-        let carried = writer.while_nobody_appends(self, || {
-            self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures))
-        })?;
+        let carried = writer
+            .while_nobody_appends(self, || self.ask(|state| carry_out(&self.objects, &state.catalogue, &erasures)))?;
         // Crash here, or anywhere below: the same is done again, and finds nothing to overwrite.
         *self.index() = None;
         forget_index(&self.objects)?;
