@@ -143,6 +143,8 @@ for (const kind of ["accept", "reject"]) {
       const cwd = folder(t);
       const path = join(VECTORS, kind, name);
       const asked = laidOut(cwd, path);
+      // A browser hands over no folder that is empty.
+      if (asked.model?.folder && readdirSync(join(cwd, "model")).length === 0) continue;
       const expected = json(join(path, "expected.json"));
       const report = await same(cwd, asked).catch((error) => assert.fail(`${name}: ${error.message}`));
       assert.equal(report.verdict, expected.verdict, name);
