@@ -159,12 +159,12 @@ impl Blocks {
     /// Forgets the tables of the blocks of this entry and behind it, so that they are read anew.
     pub(crate) fn forget(&self, from: u64) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.retain(|block, _| *block < from / BLOCK_ENTRIES);
+        tables.retain(|block, _| *block < block_at(from));
     }
 
     /// Forgets the table of the block of this entry.
     pub(crate) fn forget_one(&self, first: u64) {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&(first / BLOCK_ENTRIES));
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&block_at(first));
     }
 
     /// Returns the object that a segment is in, if that is a block, also one that is gone: then none of its segments lies about.
