@@ -8,7 +8,6 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use std::{
-    collections::{HashMap, HashSet},
     panic::catch_unwind,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
@@ -17,9 +16,9 @@ use griptrace_core::{
     commit::StatusLine,
     digest::Digest,
     entry::{Entry, StatusHead},
-    id::{KeyId, NodeId, StatusKey},
+    id::{KeyId, NodeId},
     key::{PublicKey, Signer},
-    limits::{STATUSES_PER_KEY_MAX, TREE_SIZE_MAX},
+    limits::TREE_SIZE_MAX,
     note::{NoteSigner, NoteVerifier},
     status_map::StatusMap,
     tree::{Frontier, Rfc9162},
@@ -42,6 +41,7 @@ use crate::{
     signing::{self, check_nodes, sign},
     store::Inner,
     tiles::TileReader,
+    together::Together,
     validate::validate,
 };
 
@@ -588,30 +588,10 @@ fn named(records: Vec<NodeRecord>) -> Vec<(NodeId, NodeRecord)> {
 /// Returns for each commit what stands against it since it was checked: a node that came into the log meanwhile, or stands
 /// twice, a key that does not count any more, or statuses that are too many together with those of others.
 fn outrun(state: &State, batch: &[(Arc<Ticket>, Pending)]) -> Vec<Option<CommitError>> {
-    let catalogue = &state.catalogue;
-    let mut seen = HashSet::new();
-    let mut counts: HashMap<StatusKey, usize> = HashMap::new();
-    let count = |counts: &HashMap<StatusKey, usize>, key: &StatusKey| {
-        counts.get(key).copied().unwrap_or_else(|| catalogue.map().statuses(key.digest()).len())
-    };
+    let mut together = Together::on(&state.catalogue);
     let outrun = |(_, pending): &(Arc<Ticket>, Pending)| {
-        let known = |id: &NodeId| seen.contains(id) || catalogue.number(id).is_some();
-        if let Some(id) = pending.nodes.iter().map(|(id, _)| *id).find(known) {
-            return Some(CommitError::Refused { id, why: Refusal::Recorded });
-        }
-        if let Some(since) = state.keys.history.end(&pending.key) {
-            return Some(CommitError::KeyRetired { key: pending.key, since });
-        }
-        // A commit has one line for a key at most.
-        if let Some(line) = pending.lines.iter().find(|line| count(&counts, &line.key) >= STATUSES_PER_KEY_MAX) {
-            let why = Refusal::TooManyStatuses { found: STATUSES_PER_KEY_MAX };
-            return Some(CommitError::Refused { id: line.status, why });
-        }
-        for line in &pending.lines {
-            counts.insert(line.key, count(&counts, &line.key).saturating_add(1));
-        }
-        seen.extend(pending.nodes.iter().map(|(id, _)| *id));
-        None
+        let ids: Vec<NodeId> = pending.nodes.iter().map(|(id, _)| *id).collect();
+        together.add(&state.keys.history, pending.key, &ids, &pending.lines).err()
     };
     batch.iter().map(outrun).collect()
 }

@@ -80,6 +80,7 @@ mod signing;
 mod snapshot;
 mod store;
 mod tiles;
+mod together;
 mod unsigned;
 mod validate;
 mod walk;

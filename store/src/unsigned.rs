@@ -4,13 +4,12 @@
 //! have put it there. So all that a commit is held against is held against it again. Who signed a commit can't be told: the log has
 //! no committers' keys. Whoever reads it asks for that.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use griptrace_core::{
-    commit::{Commit, StatusLine},
+    commit::Commit,
     entry::{Entry, Genesis},
-    id::{NodeId, StatusKey},
-    limits::STATUSES_PER_KEY_MAX,
+    id::NodeId,
     node::{Core, Kind, Role, node_id},
 };
 
@@ -24,6 +23,7 @@ use crate::{
     objects::Objects,
     record::NodeRecord,
     segment::{self, Group, GroupEntry, Groups, Rest},
+    together::Together,
     validate::validate_left,
 };
 
@@ -43,8 +43,8 @@ pub(crate) fn check(
 ) -> Result<KnownKeys, StorageError> {
     let before = Head { size: catalogue.size(), root: catalogue.root() };
     checkpoint_before(&keys.log, group, before)?;
-    let (seen, lines, taken) = (HashSet::new(), HashMap::new(), Vec::new());
-    let mut checking = Checking { catalogue, objects, name: group.name, seen, lines, taken };
+    let together = Together::on(catalogue);
+    let mut checking = Checking { catalogue, objects, name: group.name, together, taken: Vec::new() };
     for (index, entry) in (group.first..).zip(&group.entries) {
         match Entry::parse(entry.bytes) {
             Ok(Entry::Commit(commit)) => checking.commit(&keys, &commit, entry)?,
@@ -68,10 +68,7 @@ struct Checking<'a> {
     catalogue: &'a Catalogue,
     objects: &'a Objects,
     name: &'a str,
-    /// The nodes so far.
-    seen: HashSet<NodeId>,
-    /// How many statuses there are of what they are about.
-    lines: HashMap<StatusKey, usize>,
+    together: Together<'a>,
     taken: Vec<Taken>,
 }
 
@@ -85,10 +82,6 @@ impl Checking<'_> {
         if payload.home != home {
             return Err(self.bad(format!("a commit in it is for {}, and the log is {home}", payload.home)));
         }
-        if let Some(since) = keys.history.end(&commit.key()) {
-            let why = format!("a commit in it is signed by {}, which does not count since entry {since}", commit.key());
-            return Err(self.bad(why));
-        }
         let rests = entry.nodes.iter().map(|node| node.rest(self.name)).collect::<Result<Vec<_>, _>>()?;
         let mut left = HashSet::new();
         for rest in rests.iter().filter(|rest| rest.is_taken()) {
@@ -96,33 +89,15 @@ impl Checking<'_> {
             self.taken.extend(Taken::of(self.name, rest)?);
         }
         let named: Vec<(NodeId, NodeRecord)> = rests.into_iter().map(named).collect();
-        for (id, _) in &named {
-            if !self.seen.insert(*id) || self.catalogue.number(id).is_some() {
-                return Err(self.bad(format!("node {id} stands in it, and has a place in the log already")));
-            }
-        }
         let lines = validate_left(self.catalogue, self.objects, &named, &left);
         let mut lines = lines.map_err(|error| self.bad(format!("a commit in it would be refused: {error}")))?;
         lines.sort_unstable();
         if lines != payload.statuses {
             return Err(self.bad("a commit in it states other statuses than its nodes have".to_owned()));
         }
-        self.count(&lines)
-    }
-
-    /// Counts statuses, which may not be too many together with those of other commits.
-    fn count(&mut self, lines: &[StatusLine]) -> Result<(), StorageError> {
-        for line in lines {
-            let before = || self.catalogue.map().statuses(line.key.digest()).len();
-            let count = self.lines.entry(line.key).or_insert_with(before);
-            *count = count.saturating_add(1);
-            if *count > STATUSES_PER_KEY_MAX {
-                let why =
-                    format!("it brings {count} statuses of {}, and {STATUSES_PER_KEY_MAX} are the most", line.key);
-                return Err(self.bad(why));
-            }
-        }
-        Ok(())
+        let ids: Vec<NodeId> = named.iter().map(|(id, _)| *id).collect();
+        let added = self.together.add(&keys.history, commit.key(), &ids, &lines);
+        added.map_err(|error| self.bad(format!("a commit in it would be refused: {error}")))
     }
 }
 

@@ -159,7 +159,7 @@ fn what_the_log_would_not_have_written_is_not_signed() {
         store.change_key(&entry, None, NOW).unwrap();
         group(store, vec![World::at(store).source("late", "DE")], vec![], &[])
     });
-    assert_refused(&retired, "does not count since entry");
+    assert_refused(&retired, "does not count from leaf");
 }
 
 #[test]
